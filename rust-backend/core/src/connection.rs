@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One TLS connection of a client: from its first byte to close_notify, without any I/O.
+//!
+//! Bytes from the network go in by [`Connection::receive`], bytes for the network come out by [`Connection::take`].
+//! Between ClientHello and ServerHello the caller is asked which site the client gets.
+
+use std::fmt;
+use std::io::{self, BufRead, IoSlice, Write};
+use std::sync::Arc;
+
+use rustls::server::{Accepted, Acceptor, ServerConnection};
+use rustls::{AlertDescription, CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
+
+use crate::alert::plaintext_record;
+use crate::config::Config;
+use crate::counters::Counter;
+use crate::facts::Facts;
+use crate::fault;
+use crate::identity::Identity;
+use crate::site::Site;
+
+/// What [`Connection::receive`] wants to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Nothing in particular: read plaintext, send what there is to send, receive more.
+    None,
+    /// The ClientHello is complete: choose a site and call [`Connection::accept`].
+    Hello,
+    /// The client speaks plain HTTP. Nothing was consumed, and nothing more can be done here.
+    PlainHttp,
+    /// The handshake is complete; [`Connection::facts`] are there.
+    Established,
+}
+
+/// Why a connection ended. An alert, if one is due, waits to be taken.
+#[derive(Debug)]
+pub struct Failure {
+    /// What happened, for the log.
+    pub text: String,
+    /// Whether it is the administrator's to mend, rather than the client's doing.
+    pub ours: bool,
+}
+
+impl Failure {
+    fn theirs(text: impl fmt::Display) -> Self {
+        Self {
+            text: text.to_string(),
+            ours: false,
+        }
+    }
+}
+
+/// What the client said in its ClientHello that decides about the site.
+#[derive(Debug, Default)]
+pub struct Hello {
+    /// The server name, in lower case.
+    pub sni: Option<Box<str>>,
+    /// The protocols offered by ALPN, most preferred first.
+    pub alpn: Vec<Box<[u8]>>,
+}
+
+enum State {
+    Hello(Acceptor),
+    Accepted(Box<Accepted>),
+    Live(Box<ServerConnection>),
+    Failed,
+}
+
+/// A connection of a client.
+pub struct Connection {
+    config: Arc<Config>,
+    state: State,
+    hello: Hello,
+    /// Whether any byte has arrived.
+    begun: bool,
+    /// Received behind the ClientHello, before there was a site to handle it.
+    early: Vec<u8>,
+    /// To be sent before anything that rustls has to send.
+    alert: Vec<u8>,
+    identity: Option<Arc<Identity>>,
+    session_id: Box<str>,
+    facts: Option<Arc<Facts>>,
+    closing: bool,
+    peer_closed: bool,
+    sendable: usize,
+}
+
+/// Enough for the alerts and tickets whose size rustls does not tell.
+const UNKNOWN_SENDABLE: usize = 512;
+
+impl Connection {
+    /// A connection on which nothing was said yet.
+    pub fn new(config: Arc<Config>) -> Self {
+        Self {
+            config,
+            state: State::Hello(Acceptor::default()),
+            hello: Hello::default(),
+            begun: false,
+            early: Vec::new(),
+            alert: Vec::new(),
+            identity: None,
+            session_id: Box::default(),
+            facts: None,
+            closing: false,
+            peer_closed: false,
+            sendable: 0,
+        }
+    }
+
+    /// What the client asked for; meaningful from [`Event::Hello`] on.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// The outcome of the handshake, once it is complete.
+    pub fn facts(&self) -> Option<&Arc<Facts>> {
+        self.facts.as_ref()
+    }
+
+    /// The configuration that the connection began with; it stays the same over a reload.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Whether the client said that it sends no more (close_notify, RFC 8446 section 6.1).
+    pub fn peer_closed(&self) -> bool {
+        self.peer_closed
+    }
+
+    /// Takes bytes from the network. Returns how many it took; the rest wants [`Self::read`] to be called first.
+    pub fn receive(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
+        match &mut self.state {
+            State::Hello(_) => self.receive_hello(data),
+            State::Accepted(_) => {
+                self.early.extend_from_slice(data);
+                Ok((data.len(), Event::Hello))
+            }
+            State::Live(_) => self.receive_records(data),
+            State::Failed => Err(Failure::theirs("the connection has failed before")),
+        }
+    }
+
+    fn receive_hello(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
+        if !self.begun && looks_like_http(data) {
+            self.state = State::Failed;
+            self.config.counters().count(Counter::PlainHttp);
+            return Ok((0, Event::PlainHttp));
+        }
+        let State::Hello(acceptor) = &mut self.state else {
+            return Ok((0, Event::None));
+        };
+        let mut rest = data;
+        self.begun = true;
+        while !rest.is_empty() {
+            if let Err(error) = acceptor.read_tls(&mut rest) {
+                return Err(self.fail(AlertDescription::DecodeError, format!("ClientHello refused: {error}")));
+            }
+            match acceptor.accept() {
+                Ok(None) => {}
+                Ok(Some(accepted)) => {
+                    self.note_hello(&accepted);
+                    self.state = State::Accepted(Box::new(accepted));
+                    self.early.extend_from_slice(rest);
+                    fault::point("hello", self.hello.sni.as_deref());
+                    return Ok((data.len(), Event::Hello));
+                }
+                Err((error, mut alert)) => {
+                    // Writing to memory does not fail.
+                    let _ = alert.write_all(&mut self.alert);
+                    return Err(self.fail(AlertDescription::DecodeError, format!("ClientHello refused: {error}")));
+                }
+            }
+        }
+        Ok((data.len(), Event::None))
+    }
+
+    fn note_hello(&mut self, accepted: &Accepted) {
+        let hello = accepted.client_hello();
+        self.hello = Hello {
+            sni: hello.server_name().map(|name| name.to_ascii_lowercase().into()),
+            alpn: hello
+                .alpn()
+                .map(|protocols| protocols.map(Box::from).collect())
+                .unwrap_or_default(),
+        };
+    }
+
+    /// Refuses the client before the handshake has begun.
+    pub fn refuse(&mut self, alert: AlertDescription, why: impl fmt::Display) -> Failure {
+        self.fail(alert, why)
+    }
+
+    /// Ends the handshake with `alert`, unless a better one waits already.
+    fn fail(&mut self, alert: AlertDescription, why: impl fmt::Display) -> Failure {
+        self.state = State::Failed;
+        if self.alert.is_empty() {
+            self.alert.extend_from_slice(&plaintext_record(alert));
+        }
+        self.config.counters().count(Counter::FailedHandshakes);
+        Failure::theirs(why)
+    }
+
+    /// The identity that this client would be presented by `site`; meaningful between [`Event::Hello`] and
+    /// [`Self::accept`].
+    pub fn identity_at(&self, site: &Site) -> Option<Arc<Identity>> {
+        match &self.state {
+            State::Accepted(accepted) => site.identity_for(&accepted.client_hello()),
+            _ => None,
+        }
+    }
+
+    /// Goes on with the handshake as `site`, agreeing on `protocol` by ALPN or on nothing.
+    pub fn accept(&mut self, site: &Site, protocol: Option<&[u8]>) -> Result<Event, Failure> {
+        let State::Accepted(accepted) = std::mem::replace(&mut self.state, State::Failed) else {
+            return Err(Failure::theirs("there is no ClientHello to accept"));
+        };
+        fault::point("accept", self.hello.sni.as_deref());
+        let hello = accepted.client_hello();
+        let is_fallback = hello.cipher_suites().contains(&CipherSuite::TLS_FALLBACK_SCSV);
+        let identity = site.identity_for(&hello);
+        self.identity = identity;
+        let live = match accepted.into_connection(site.config(protocol)) {
+            Ok(live) => live,
+            Err((error, mut alert)) => return Err(self.refused(site, error, &mut alert)),
+        };
+        // RFC 7507: a client that came back with a lower version than we both speak was tampered with.
+        if is_fallback && live.protocol_version() != Some(site.profile.spec().protocols.max()) {
+            return Err(self.fail(
+                AlertDescription::InappropriateFallback,
+                "the client fell back to an older protocol version than it and we support",
+            ));
+        }
+        let mut live = Box::new(live);
+        live.set_buffer_limit(None);
+        self.state = State::Live(live);
+        self.process()?;
+        let early = std::mem::take(&mut self.early);
+        let mut rest = early.as_slice();
+        let mut event = Event::None;
+        while !rest.is_empty() {
+            let (taken, next) = self.receive_records(rest)?;
+            rest = &rest[taken..];
+            if next != Event::None {
+                event = next;
+            }
+        }
+        Ok(event)
+    }
+
+    /// The handshake was refused in the answer to the ClientHello.
+    fn refused(&mut self, site: &Site, error: rustls::Error, alert: &mut rustls::server::AcceptedAlert) -> Failure {
+        if self.identity.is_none() && matches!(error, rustls::Error::General(_)) {
+            return self.fail(
+                AlertDescription::HandshakeFailure,
+                format!("no certificate of {} suits the client's signature schemes and cipher suites", site.name),
+            );
+        }
+        let _ = alert.write_all(&mut self.alert);
+        self.fail(AlertDescription::HandshakeFailure, describe(&error))
+    }
+
+    fn receive_records(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
+        let State::Live(live) = &mut self.state else {
+            return Ok((0, Event::None));
+        };
+        if self.peer_closed {
+            // RFC 8446 section 6.1: whatever follows a close_notify is ignored.
+            return Ok((data.len(), Event::None));
+        }
+        let mut rest = data;
+        let mut event = Event::None;
+        while !rest.is_empty() {
+            match live.read_tls(&mut rest) {
+                Ok(_) => {}
+                // There is enough plaintext to be read first.
+                Err(error) if error.kind() == io::ErrorKind::Other => break,
+                Err(error) => {
+                    self.state = State::Failed;
+                    return Err(Failure::theirs(error));
+                }
+            }
+            if self.process()? == Event::Established {
+                event = Event::Established;
+            }
+            if self.peer_closed {
+                rest = &[];
+            }
+            let State::Live(again) = &mut self.state else { break };
+            live = again;
+        }
+        Ok((data.len() - rest.len(), event))
+    }
+
+    /// Lets rustls work on what it has received.
+    fn process(&mut self) -> Result<Event, Failure> {
+        let State::Live(live) = &mut self.state else {
+            return Ok(Event::None);
+        };
+        fault::point("receive", self.hello.sni.as_deref());
+        let state = match live.process_new_packets() {
+            Ok(state) => state,
+            Err(error) => {
+                self.sendable = UNKNOWN_SENDABLE;
+                self.closing = true;
+                let counter = match self.facts {
+                    Some(_) => Counter::FailedConnections,
+                    None => Counter::FailedHandshakes,
+                };
+                self.config.counters().count(counter);
+                return Err(Failure::theirs(describe(&error)));
+            }
+        };
+        self.sendable = state.tls_bytes_to_write();
+        self.peer_closed |= state.peer_has_closed();
+        if self.facts.is_none() && !live.is_handshaking() {
+            self.note_facts();
+            return Ok(Event::Established);
+        }
+        Ok(Event::None)
+    }
+
+    fn note_facts(&mut self) {
+        let State::Live(live) = &self.state else { return };
+        let (Some(version), Some(suite), Some(identity)) =
+            (live.protocol_version(), live.negotiated_cipher_suite(), self.identity.take())
+        else {
+            return;
+        };
+        let resumed = live.handshake_kind() == Some(HandshakeKind::Resumed);
+        let group = live.negotiated_key_exchange_group().map(|group| group.name());
+        let counters = self.config.counters();
+        counters.count(if resumed { Counter::ResumedHandshakes } else { Counter::FullHandshakes });
+        if group.is_some_and(is_post_quantum) {
+            counters.count(Counter::PostQuantumHandshakes);
+        }
+        self.facts = Some(Arc::new(Facts {
+            sni: self.hello.sni.clone(),
+            version,
+            suite,
+            group,
+            resumed,
+            session_id: std::mem::take(&mut self.session_id),
+            identity,
+            client_chain: live.peer_certificates().unwrap_or_default().into(),
+            names: self.config.cipher_names(),
+        }));
+    }
+
+    /// Plaintext that has arrived, as much as lies together; empty if there is none.
+    pub fn read(&mut self) -> &[u8] {
+        fault::point("read", self.hello.sni.as_deref());
+        match &mut self.state {
+            State::Live(live) => live.reader().into_first_chunk().unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Drops the first `len` bytes of what [`Self::read`] returned.
+    pub fn consume(&mut self, len: usize) {
+        if let State::Live(live) = &mut self.state {
+            live.reader().consume(len);
+        }
+    }
+
+    /// Encrypts `data`, which may lie in pieces: they share records. True if all was taken; false if the connection
+    /// has ended.
+    pub fn write(&mut self, data: &[IoSlice<'_>]) -> bool {
+        fault::point("write", self.hello.sni.as_deref());
+        let State::Live(live) = &mut self.state else { return false };
+        if self.closing || self.facts.is_none() {
+            return false;
+        }
+        let total: usize = data.iter().map(|piece| piece.len()).sum();
+        let written = live.writer().write_vectored(data).unwrap_or(0);
+        self.sendable = match live.process_new_packets() {
+            Ok(state) => state.tls_bytes_to_write(),
+            Err(_) => UNKNOWN_SENDABLE,
+        };
+        written == total
+    }
+
+    /// How much there is to send, in bytes. An estimate after an error; never 0 while there is something.
+    pub fn sendable(&self) -> usize {
+        let live = match &self.state {
+            State::Live(live) if live.wants_write() => self.sendable.max(1),
+            _ => 0,
+        };
+        self.alert.len() + live
+    }
+
+    /// Moves bytes for the network into `buffer`, as many as there are and fit. Returns their number.
+    pub fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let mut sink = Sink { buffer, used: 0 };
+        let from_alert = sink.write(&self.alert).unwrap_or(0);
+        self.alert.drain(..from_alert);
+        if let State::Live(live) = &mut self.state {
+            while live.wants_write() {
+                match live.write_tls(&mut sink) {
+                    Ok(moved) if moved > 0 => {}
+                    _ => break,
+                }
+            }
+            self.sendable = self.sendable.saturating_sub(sink.used);
+            if self.facts.is_none() && self.session_id.is_empty() {
+                self.session_id = session_id(live.protocol_version(), &sink.buffer[..sink.used]);
+            }
+        }
+        sink.used
+    }
+
+    /// Says that nothing more will be sent (close_notify). After a fatal alert there is nothing more to say.
+    pub fn close(&mut self) {
+        fault::point("close", self.hello.sni.as_deref());
+        if let State::Live(live) = &mut self.state
+            && !self.closing
+        {
+            self.closing = true;
+            live.send_close_notify();
+            self.sendable += UNKNOWN_SENDABLE;
+        }
+    }
+
+    /// Ends the connection after an error inside this module. What is encrypted cannot be trusted any more, so nothing
+    /// is sent, except in a handshake that has no keys yet.
+    pub fn poison(&mut self) {
+        self.config.counters().count(Counter::InternalErrors);
+        let has_keys = matches!(self.state, State::Live(_)) || self.facts.is_some();
+        self.state = State::Failed;
+        self.alert.clear();
+        if !has_keys {
+            self.alert.extend_from_slice(&plaintext_record(AlertDescription::InternalError));
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("hello", &self.hello).finish_non_exhaustive()
+    }
+}
+
+/// Bytes for the network, gathered in a buffer of fixed size.
+struct Sink<'a> {
+    buffer: &'a mut [u8],
+    used: usize,
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let written = (&mut self.buffer[self.used..]).write(data)?;
+        self.used += written;
+        Ok(written)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut total = 0;
+        for piece in pieces {
+            let written = self.write(piece)?;
+            total += written;
+            if written < piece.len() {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// No TLS record begins with a letter; every HTTP request does.
+fn looks_like_http(data: &[u8]) -> bool {
+    data.first().is_some_and(u8::is_ascii_alphabetic)
+}
+
+fn is_post_quantum(group: NamedGroup) -> bool {
+    matches!(
+        group,
+        NamedGroup::X25519MLKEM768
+            | NamedGroup::secp256r1MLKEM768
+            | NamedGroup::MLKEM512
+            | NamedGroup::MLKEM768
+            | NamedGroup::MLKEM1024
+    )
+}
+
+/// An error in words that an administrator can use.
+fn describe(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::AlertReceived(alert) => format!("the client ended the connection with alert {alert:?}"),
+        other => other.to_string(),
+    }
+}
+
+/// The session id in a TLS 1.2 ServerHello (RFC 5246 section 7.4.1.3) that begins `flight`, in upper-case hex. rustls
+/// does not tell it. In TLS 1.3 the field is an echo without meaning.
+fn session_id(version: Option<ProtocolVersion>, flight: &[u8]) -> Box<str> {
+    const RECORD_HEADER: usize = 5;
+    const HANDSHAKE_HEADER: usize = 4;
+    const VERSION_AND_RANDOM: usize = 2 + 32;
+    if version != Some(ProtocolVersion::TLSv1_2) {
+        return Box::default();
+    }
+    let id = flight
+        .get(RECORD_HEADER + HANDSHAKE_HEADER + VERSION_AND_RANDOM..)
+        .and_then(<[u8]>::split_first)
+        .and_then(|(len, rest)| rest.get(..usize::from(*len)))
+        .unwrap_or_default();
+    id.iter().map(|byte| format!("{byte:02X}")).collect::<String>().into()
+}

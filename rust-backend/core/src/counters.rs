@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the server counts: events of connections, summed over all children.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
+        /// An event that is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter { $($(#[$doc])* $name,)* }
+
+        /// Every counter with the name that people see, in the order of a slot's cells.
+        pub const COUNTERS: &[(Counter, &str)] = &[$((Counter::$name, $label),)*];
+    };
+}
+
+counters! {
+    /// Full handshakes that succeeded.
+    FullHandshakes = "FullHandshakes",
+    /// Resumed handshakes that succeeded.
+    ResumedHandshakes = "ResumedHandshakes",
+    /// Of all handshakes, those by a hybrid post-quantum group.
+    PostQuantumHandshakes = "PostQuantumHandshakes",
+    /// Handshakes that failed, for whatever reason.
+    FailedHandshakes = "FailedHandshakes",
+    /// Established connections that ended with a TLS error.
+    FailedConnections = "FailedConnections",
+    /// Plain HTTP requests on a TLS port.
+    PlainHttp = "PlainHttp",
+    /// Errors inside mod_tls itself: each ended one connection and none should ever be seen.
+    InternalErrors = "InternalErrors",
+}
+
+/// The number of 64-bit cells in one slot.
+pub const SLOT_CELLS: usize = COUNTERS.len();
+
+/// Counters in memory that all children share, cut into slots so that children seldom write to the same cache line.
+#[derive(Debug, Default)]
+pub struct Counters {
+    cells: OnceLock<&'static [AtomicU64]>,
+}
+
+impl Counters {
+    /// Gives the counters their memory: a multiple of [`SLOT_CELLS`] cells. Until then nothing is counted.
+    pub fn attach(&self, cells: &'static [AtomicU64]) {
+        // Only the first memory counts: it outlives every configuration.
+        let _ = self.cells.set(cells);
+    }
+
+    /// Whether there is memory to count in.
+    pub fn attached(&self) -> bool {
+        self.cells.get().is_some()
+    }
+
+    /// Counts one event, in the slot of this process.
+    pub fn count(&self, counter: Counter) {
+        let Some(cells) = self.cells.get() else { return };
+        let slots = cells.len() / SLOT_CELLS;
+        let slot = std::process::id() as usize % slots.max(1);
+        if let Some(cell) = cells.get(slot * SLOT_CELLS + counter as usize) {
+            cell.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The sum over all slots.
+    pub fn total(&self, counter: Counter) -> u64 {
+        let cells = self.cells.get().copied().unwrap_or_default();
+        cells
+            .iter()
+            .skip(counter as usize)
+            .step_by(SLOT_CELLS)
+            .map(|cell| cell.load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_over_slots() {
+        let counters = Counters::default();
+        counters.count(Counter::FullHandshakes);
+        assert_eq!(counters.total(Counter::FullHandshakes), 0);
+        let cells: &'static [AtomicU64] = Box::leak((0..3 * SLOT_CELLS).map(|_| AtomicU64::new(0)).collect());
+        counters.attach(cells);
+        counters.count(Counter::InternalErrors);
+        counters.count(Counter::InternalErrors);
+        cells[SLOT_CELLS + Counter::InternalErrors as usize].fetch_add(5, Ordering::Relaxed);
+        assert_eq!(counters.total(Counter::InternalErrors), 7);
+        assert_eq!(counters.total(Counter::FullHandshakes), 0);
+    }
+}

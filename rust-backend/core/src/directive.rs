@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A directive as the configuration file has it: words and a place, nothing interpreted.
+
+use crate::diagnostics::Origin;
+
+/// One line of configuration.
+#[derive(Clone, Debug)]
+pub struct Directive {
+    /// The directive's name, spelled as in the documentation.
+    pub name: String,
+    /// Its arguments, unquoted.
+    pub args: Vec<String>,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+impl Directive {
+    /// The arguments as string slices.
+    pub fn words(&self) -> Vec<&str> {
+        self.args.iter().map(String::as_str).collect()
+    }
+
+    /// The only argument, or what to say about their number.
+    pub fn single(&self) -> Result<&str, String> {
+        match self.args.as_slice() {
+            [only] => Ok(only),
+            _ => Err(format!("takes one argument, not {}", self.args.len())),
+        }
+    }
+
+    /// `on` or `off`, in any case.
+    pub fn flag(&self) -> Result<bool, String> {
+        let word = self.single()?;
+        if word.eq_ignore_ascii_case("on") {
+            Ok(true)
+        } else if word.eq_ignore_ascii_case("off") {
+            Ok(false)
+        } else {
+            Err(format!("takes \"on\" or \"off\", not \"{word}\""))
+        }
+    }
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is known about an established connection, and the `SSL_*` variables made of it.
+//!
+//! Facts do not change and may be read by many threads: requests of one HTTP/2 connection run in parallel. A variable
+//! is computed when somebody asks for it, never before.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rustls::{NamedGroup, ProtocolVersion, SupportedCipherSuite};
+use rustls_pki_types::CertificateDer;
+
+use crate::ciphers::{self, Cipher};
+use crate::identity::Identity;
+use crate::protocol::protocol_name;
+use crate::x509::{Certificate, Context};
+
+/// The module's name and version, as `SSL_VERSION_INTERFACE` gives it.
+pub const INTERFACE: &str = concat!("mod_tls/", env!("CARGO_PKG_VERSION"));
+
+/// The libraries that do the work, as `SSL_VERSION_LIBRARY` gives them.
+pub const LIBRARY: &str = env!("MOD_TLS_LIBRARY");
+
+/// Which family of cipher names an application expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CipherNames {
+    /// `TLS_AES_256_GCM_SHA384`, `TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384`.
+    Iana,
+    /// `TLS_AES_256_GCM_SHA384`, `ECDHE-RSA-AES256-GCM-SHA384`.
+    OpenSsl,
+}
+
+/// Which groups of variables a request's environment gets, beyond the few that it always has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EnvOptions {
+    /// `StdEnvVars`: everything but the certificates themselves.
+    pub std_env_vars: bool,
+    /// `ExportCertData`: the certificates in PEM.
+    pub export_cert_data: bool,
+}
+
+/// The outcome of a handshake.
+#[derive(Debug)]
+pub struct Facts {
+    /// The name that the client asked for (RFC 6066 section 3), in lower case.
+    pub sni: Option<Box<str>>,
+    /// The protocol version agreed on.
+    pub version: ProtocolVersion,
+    /// The cipher suite agreed on.
+    pub suite: SupportedCipherSuite,
+    /// The key exchange group; none in a TLS 1.2 resumption, which exchanges no keys.
+    pub group: Option<NamedGroup>,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+    /// The session id of TLS 1.2, in upper-case hex; empty where there is none.
+    pub session_id: Box<str>,
+    /// What we presented.
+    pub identity: Arc<Identity>,
+    /// What the client presented, its own certificate first.
+    pub client_chain: Box<[CertificateDer<'static>]>,
+    /// How ciphers are called.
+    pub names: CipherNames,
+}
+
+/// A variable's value.
+pub type Value<'a> = Option<Cow<'a, str>>;
+
+/// The variables that depend on no connection.
+pub fn server_variable(name: &str) -> Value<'static> {
+    match name {
+        "SSL_VERSION_INTERFACE" => Some(INTERFACE.into()),
+        "SSL_VERSION_LIBRARY" => Some(LIBRARY.into()),
+        _ => None,
+    }
+}
+
+/// The variables that `StdEnvVars` sets, apart from those of certificates, in mod_ssl's order.
+const STD_VARIABLES: [&str; 13] = [
+    "SSL_VERSION_INTERFACE",
+    "SSL_VERSION_LIBRARY",
+    "SSL_PROTOCOL",
+    "SSL_SECURE_RENEG",
+    "SSL_COMPRESS_METHOD",
+    "SSL_CIPHER",
+    "SSL_CIPHER_EXPORT",
+    "SSL_CIPHER_USEKEYSIZE",
+    "SSL_CIPHER_ALGKEYSIZE",
+    "SSL_KEX",
+    "SSL_CLIENT_VERIFY",
+    "SSL_SESSION_ID",
+    "SSL_SESSION_RESUMED",
+];
+
+impl Facts {
+    fn cipher(&self) -> Option<&'static Cipher> {
+        ciphers::by_id(self.suite.suite().into())
+    }
+
+    fn cipher_name(&self) -> Value<'_> {
+        let cipher = self.cipher()?;
+        Some(match self.names {
+            CipherNames::Iana => cipher.name_iana().into(),
+            CipherNames::OpenSsl => cipher.name_openssl().unwrap_or(cipher.name_iana()).into(),
+        })
+    }
+
+    /// The value of the variable `name` at the time `now` (seconds since 1970), if it has one.
+    pub fn variable(&self, name: &str, now: i64) -> Value<'_> {
+        match name {
+            "HTTPS" => Some("on".into()),
+            "SSL_TLS_SNI" => self.sni.as_deref().map(Cow::from),
+            "SSL_PROTOCOL" => Some(protocol_name(self.version).into()),
+            "SSL_CIPHER" => self.cipher_name(),
+            "SSL_CIPHER_USEKEYSIZE" => self.cipher().map(|cipher| cipher.key_bits().0.to_string().into()),
+            "SSL_CIPHER_ALGKEYSIZE" => self.cipher().map(|cipher| cipher.key_bits().1.to_string().into()),
+            "SSL_CIPHER_EXPORT" | "SSL_SECURE_RENEG" => Some("false".into()),
+            "SSL_COMPRESS_METHOD" => Some("NULL".into()),
+            "SSL_SESSION_RESUMED" => Some(if self.resumed { "Resumed" } else { "Initial" }.into()),
+            "SSL_SESSION_ID" => Some(Cow::from(&*self.session_id)),
+            "SSL_KEX" => self.group.and_then(|group| group.as_str().map(Cow::from)),
+            "SSL_CLIENT_VERIFY" => Some(self.client_verify().into()),
+            _ => server_variable(name).or_else(|| self.certificate_variable(name, now)),
+        }
+    }
+
+    fn client_verify(&self) -> &'static str {
+        if self.client_chain.is_empty() { "NONE" } else { "SUCCESS" }
+    }
+
+    fn certificate_variable(&self, name: &str, now: i64) -> Value<'_> {
+        let context = Context::at(now);
+        if let Some(part) = name.strip_prefix("SSL_SERVER_") {
+            let leaf = self.identity.leaf();
+            return Certificate::parse(&leaf).ok()?.variable(part, &context).map(Cow::from);
+        }
+        let part = name.strip_prefix("SSL_CLIENT_")?;
+        if let Some(number) = part.strip_prefix("CERT_CHAIN_") {
+            let der = self.client_chain.get(number.parse::<usize>().ok()?)?;
+            return Certificate::parse(der).ok()?.variable("CERT", &context).map(Cow::from);
+        }
+        let der = self.client_chain.first()?;
+        Certificate::parse(der).ok()?.variable(part, &context).map(Cow::from)
+    }
+
+    /// The variables of a request's environment, as name and value, at the time `now` (seconds since 1970).
+    pub fn environment(&self, options: EnvOptions, now: i64) -> Vec<(Cow<'static, str>, String)> {
+        let mut env: Vec<(Cow<'static, str>, String)> = Vec::new();
+        let mut add = |name: &'static str| {
+            if let Some(value) = self.variable(name, now) {
+                env.push((name.into(), value.into_owned()));
+            }
+        };
+        add("HTTPS");
+        add("SSL_TLS_SNI");
+        if options.std_env_vars {
+            STD_VARIABLES.into_iter().for_each(&mut add);
+        } else {
+            add("SSL_PROTOCOL");
+            add("SSL_CIPHER");
+        }
+        let context = Context::at(now);
+        for (prefix, der) in [
+            ("SSL_SERVER_", Some(self.identity.leaf())),
+            ("SSL_CLIENT_", self.client_chain.first().cloned()),
+        ] {
+            let Some(der) = der else { continue };
+            let Ok(certificate) = Certificate::parse(&der) else { continue };
+            if options.std_env_vars {
+                let variables = certificate.std_env(prefix, &context);
+                env.extend(variables.into_iter().map(|(name, value)| (name.into(), value)));
+            }
+            if options.export_cert_data && let Some(pem) = certificate.variable("CERT", &context) {
+                env.push((format!("{prefix}CERT").into(), pem));
+            }
+        }
+        if options.export_cert_data {
+            for number in 0..self.client_chain.len().saturating_sub(1) {
+                let name = format!("SSL_CLIENT_CERT_CHAIN_{number}");
+                if let Some(pem) = self.variable(&name, now) {
+                    let pem = pem.into_owned();
+                    env.push((name.into(), pem));
+                }
+            }
+        }
+        env
+    }
+
+    /// The values of extension `name` (an OID or a name that OpenSSL knows) in the client's certificate, or in ours.
+    pub fn extension_values(&self, of_client: bool, name: &str) -> Vec<String> {
+        let der = if of_client { self.client_chain.first().cloned() } else { Some(self.identity.leaf()) };
+        der.and_then(|der| Certificate::parse(&der).ok().map(|certificate| certificate.extension_values(name)))
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reading the files that a configuration names.
+
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+/// No certificate bundle or key is larger; what is, was named by mistake.
+pub const MAX_SIZE: u64 = 16 * 1024 * 1024;
+
+/// Why a file could not be read.
+#[derive(Debug)]
+pub struct FileError {
+    /// The file's path.
+    pub path: PathBuf,
+    /// What the system says.
+    pub error: io::Error,
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match self.error.kind() {
+            io::ErrorKind::NotFound => write!(f, "{path}: no such file: check the path (relative ones start at ServerRoot)"),
+            io::ErrorKind::PermissionDenied => {
+                write!(f, "{path}: not readable by the user that starts httpd: check the owner and mode of the file and \
+                           of the directories above it")
+            }
+            _ => write!(f, "{path}: cannot be read: {}", self.error),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
+
+/// The whole of a regular file, wiped from memory when it is dropped.
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let read = || -> io::Result<Zeroizing<Vec<u8>>> {
+        let file = File::open(path)?;
+        let size = regular_size(&file.metadata()?)?;
+        // One byte more than the size, so that reading to the end never moves the bytes to a larger buffer and leaves
+        // a copy behind.
+        let mut content = Zeroizing::new(Vec::with_capacity(size as usize + 1));
+        file.take(size).read_to_end(&mut content)?;
+        Ok(content)
+    };
+    read().map_err(|error| FileError {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+fn regular_size(metadata: &Metadata) -> io::Result<u64> {
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if metadata.len() > MAX_SIZE {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_SIZE >> 20)));
+    }
+    Ok(metadata.len())
+}
+
+/// By what a changed file is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStamp {
+    inode: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileStamp {
+    /// The stamp of the file at `path`, symbolic links followed.
+    pub fn of(path: &Path) -> Result<Self, FileError> {
+        let metadata = std::fs::metadata(path).map_err(|error| FileError {
+            path: path.to_owned(),
+            error,
+        })?;
+        Ok(Self {
+            inode: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Certificates and private keys: reading them, checking that they belong together, keeping them.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use rustls::SignatureScheme;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::sign::{CertifiedKey, SigningKey};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::Zeroizing;
+
+use crate::files::{self, FileError, FileStamp};
+use crate::pem::{self, PemBundle, PemError};
+use crate::x509::Certificate;
+
+/// The files that an identity is read from. The key is in the certificate's file unless it has its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdentityFiles {
+    /// PEM: the certificate, then the certificates of its issuers.
+    pub certificate: PathBuf,
+    /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1.
+    pub key: Option<PathBuf>,
+}
+
+impl IdentityFiles {
+    fn key_file(&self) -> &PathBuf {
+        self.key.as_ref().unwrap_or(&self.certificate)
+    }
+}
+
+/// Why an identity cannot be used. Each text names the file and the mend.
+#[derive(Debug)]
+pub enum IdentityError {
+    /// A file could not be read.
+    File(FileError),
+    /// A file is not the PEM it should be.
+    Pem(PathBuf, PemError),
+    /// There is no certificate in the file.
+    NoCertificate(PathBuf),
+    /// There is no private key in the file; whether one was to be expected in a file of its own.
+    NoKey(PathBuf, bool),
+    /// The private key is encrypted.
+    EncryptedKey(PathBuf),
+    /// The private key is of a kind that cannot be used.
+    UnusableKey(PathBuf, String),
+    /// A certificate (number in the file, from 1) cannot be parsed.
+    BadCertificate(PathBuf, usize, String),
+    /// The key is not that of the first certificate; the number of the one it does fit, from 1.
+    Mismatch(IdentityFiles, Option<usize>),
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Pem(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::NoCertificate(path) => write!(
+                f,
+                "{}: no certificate in this file: expected a block that begins with \"-----BEGIN CERTIFICATE-----\"",
+                path.display()
+            ),
+            Self::NoKey(path, false) => write!(
+                f,
+                "{}: no private key in this file: add the key to it, or name the key's file as second argument",
+                path.display()
+            ),
+            Self::NoKey(path, true) => write!(
+                f,
+                "{}: no private key in this file: expected a block that begins with \"-----BEGIN PRIVATE KEY-----\", \
+                 \"-----BEGIN EC PRIVATE KEY-----\" or \"-----BEGIN RSA PRIVATE KEY-----\"",
+                path.display()
+            ),
+            Self::EncryptedKey(path) => write!(
+                f,
+                "{0}: the private key is encrypted, and nobody is there to type its pass phrase: decrypt it once with \
+                 `openssl pkey -in {0} -out <new file>`, keep the new file readable by root alone, and name it here",
+                path.display()
+            ),
+            Self::UnusableKey(path, why) => write!(
+                f,
+                "{}: the private key cannot be used: {why}; RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) and \
+                 Ed25519 keys can",
+                path.display()
+            ),
+            Self::BadCertificate(path, number, why) => {
+                write!(f, "{}: certificate {number} in this file cannot be read: {why}", path.display())
+            }
+            Self::Mismatch(files, Some(number)) => write!(
+                f,
+                "{}: the private key in {} is not that of the first certificate but of certificate {number}: put that one \
+                 first, then its issuers",
+                files.certificate.display(),
+                files.key_file().display(),
+            ),
+            Self::Mismatch(files, None) => write!(
+                f,
+                "{}: the private key in {} does not belong to this certificate: name the key that the certificate was \
+                 requested with",
+                files.certificate.display(),
+                files.key_file().display(),
+            ),
+        }
+    }
+}
+
+impl std::error::Error for IdentityError {}
+
+/// A certificate chain with its private key.
+#[derive(Debug)]
+pub struct Identity {
+    /// Where it comes from, for people.
+    name: String,
+    certified: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Identity {
+    /// Puts chain and key together after checking that they belong together.
+    fn new(
+        files: &IdentityFiles,
+        chain: Vec<CertificateDer<'static>>,
+        key: Arc<dyn SigningKey>,
+    ) -> Result<Self, IdentityError> {
+        match position_of(&key, files, &chain)? {
+            Some(0) => {}
+            other => return Err(IdentityError::Mismatch(files.clone(), other.map(|at| at + 1))),
+        }
+        Ok(Self {
+            name: files.certificate.display().to_string(),
+            certified: RwLock::new(Arc::new(CertifiedKey::new(chain, key))),
+        })
+    }
+
+    /// An identity from PEM in memory, as others hand it over: mod_md's answers to ACME challenges.
+    pub fn from_pem(name: &str, certificate: &[u8], key: Option<&[u8]>) -> Result<Self, IdentityError> {
+        let files = IdentityFiles {
+            certificate: name.into(),
+            key: None,
+        };
+        let (chain, own_key) = certificate_bundle(&files, certificate)?;
+        let key = match key {
+            Some(pem) => key_of(&files, pem)?,
+            None => own_key,
+        };
+        let key = key.ok_or_else(|| IdentityError::NoKey(name.into(), false))?;
+        Self::new(&files, chain, signing_key(&files, &key)?)
+    }
+
+    /// An identity that was made rather than read.
+    pub(crate) fn generated(name: &str, chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Self {
+        Self {
+            name: name.to_owned(),
+            certified: RwLock::new(Arc::new(CertifiedKey::new(chain, key))),
+        }
+    }
+
+    /// Where it comes from, for people: the certificate's file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What rustls serves.
+    pub fn certified(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The certificate itself, as DER.
+    pub fn leaf(&self) -> CertificateDer<'static> {
+        self.certified().cert[0].clone()
+    }
+
+    /// Whether a client that offers `schemes` can verify this identity's signatures.
+    pub fn suits(&self, schemes: &[SignatureScheme]) -> bool {
+        self.certified().key.choose_scheme(schemes).is_some()
+    }
+
+    /// Staples `response` (a DER OCSPResponse, RFC 6960) to the handshakes from now on; `None` staples nothing.
+    pub fn staple(&self, response: Option<&[u8]>) {
+        if self.certified().ocsp.as_deref() == response {
+            return;
+        }
+        let mut slot = self.certified.write().unwrap_or_else(PoisonError::into_inner);
+        let mut certified = CertifiedKey::clone(&slot);
+        certified.ocsp = response.map(<[u8]>::to_vec);
+        *slot = Arc::new(certified);
+    }
+}
+
+/// Which certificate of the chain `key` belongs to. All of them must be well-formed: clients refuse others.
+fn position_of(
+    key: &Arc<dyn SigningKey>,
+    files: &IdentityFiles,
+    chain: &[CertificateDer<'_>],
+) -> Result<Option<usize>, IdentityError> {
+    let public = key.public_key();
+    let mut position = None;
+    for (at, der) in chain.iter().enumerate() {
+        let certificate = Certificate::parse(der)
+            .map_err(|e| IdentityError::BadCertificate(files.certificate.clone(), at + 1, e.to_string()))?;
+        if public.as_ref().is_some_and(|public| public.as_ref() == certificate.spki_der()) {
+            position = position.or(Some(at));
+        }
+    }
+    Ok(position)
+}
+
+fn bundle(path: &PathBuf, pem: &[u8]) -> Result<PemBundle, IdentityError> {
+    pem::parse(pem).map_err(|error| IdentityError::Pem(path.clone(), error))
+}
+
+type SecretKey = Zeroizing<PrivateKeyDer<'static>>;
+
+type ChainAndKey = (Vec<CertificateDer<'static>>, Option<SecretKey>);
+
+/// The certificates in `pem`, and the private key if it is there too.
+fn certificate_bundle(files: &IdentityFiles, pem: &[u8]) -> Result<ChainAndKey, IdentityError> {
+    let mut bundle = bundle(&files.certificate, pem)?;
+    if bundle.certificates.is_empty() {
+        return Err(IdentityError::NoCertificate(files.certificate.clone()));
+    }
+    if bundle.key.is_none() && bundle.encrypted_key && files.key.is_none() {
+        return Err(IdentityError::EncryptedKey(files.certificate.clone()));
+    }
+    Ok((std::mem::take(&mut bundle.certificates), bundle.key.take()))
+}
+
+/// The private key in `pem`, the content of the key's file.
+fn key_of(files: &IdentityFiles, pem: &[u8]) -> Result<Option<SecretKey>, IdentityError> {
+    let path = files.key_file();
+    let mut bundle = bundle(path, pem)?;
+    match bundle.key.take() {
+        None if bundle.encrypted_key => Err(IdentityError::EncryptedKey(path.clone())),
+        key => Ok(key),
+    }
+}
+
+fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {
+    any_supported_type(key)
+        .map_err(|error| IdentityError::UnusableKey(files.key_file().clone(), error.to_string()))
+}
+
+/// Keeps what was read, so that a reload reads only what has changed.
+///
+/// httpd reads its configuration twice at start and again at each reload; servers have thousands of certificates of
+/// which few ever change in between. An entry is good for as long as its files are the same by device, inode, size
+/// and times.
+#[derive(Debug, Default)]
+pub struct IdentityStore {
+    entries: Mutex<HashMap<IdentityFiles, Entry>>,
+    issuers: Mutex<HashSet<&'static [u8]>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stamps: (FileStamp, FileStamp),
+    identity: Arc<Identity>,
+    used: bool,
+}
+
+impl IdentityStore {
+    /// The identity in `files`, read if it is not known or has changed.
+    pub fn load(&self, files: &IdentityFiles) -> Result<Arc<Identity>, IdentityError> {
+        let stamps = (stamp(&files.certificate)?, stamp(files.key_file())?);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.get_mut(files)
+            && entry.stamps == stamps
+        {
+            entry.used = true;
+            return Ok(Arc::clone(&entry.identity));
+        }
+        let identity = Arc::new(self.read(files)?);
+        let entry = Entry {
+            stamps,
+            identity: Arc::clone(&identity),
+            used: true,
+        };
+        entries.insert(files.clone(), entry);
+        Ok(identity)
+    }
+
+    /// Forgets what was not loaded since the last call: nobody refers to it any more.
+    pub fn forget_unused(&self) {
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, entry| std::mem::take(&mut entry.used));
+    }
+
+    fn read(&self, files: &IdentityFiles) -> Result<Identity, IdentityError> {
+        let pem = files::read(&files.certificate).map_err(IdentityError::File)?;
+        let (mut chain, own_key) = certificate_bundle(files, &pem)?;
+        let key = match &files.key {
+            Some(path) => key_of(files, &files::read(path).map_err(IdentityError::File)?)?,
+            None => own_key,
+        };
+        let key = key.ok_or_else(|| IdentityError::NoKey(files.key_file().clone(), files.key.is_some()))?;
+        for issuer in chain.iter_mut().skip(1) {
+            *issuer = self.shared(issuer);
+        }
+        chain.shrink_to_fit();
+        Identity::new(files, chain, signing_key(files, &key)?)
+    }
+
+    /// One copy of each issuer certificate serves all chains. It stays for the life of the process, which knows only a
+    /// handful of them: they change when a CA changes its intermediates.
+    fn shared(&self, issuer: &CertificateDer<'_>) -> CertificateDer<'static> {
+        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        let der = match issuers.get(issuer.as_ref()) {
+            Some(known) => *known,
+            None => {
+                let der: &'static [u8] = Box::leak(issuer.to_vec().into_boxed_slice());
+                issuers.insert(der);
+                der
+            }
+        };
+        CertificateDer::from(der)
+    }
+}
+
+fn stamp(path: &PathBuf) -> Result<FileStamp, IdentityError> {
+    FileStamp::of(path).map_err(IdentityError::File)
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the directives of a server mean.
+//!
+//! Here is the one place where each server-level directive is interpreted. A virtual host inherits from the base server
+//! what it does not say itself.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::ciphers::{self, Cipher};
+use crate::diagnostics::{Diagnostics, Origin, Severity};
+use crate::directive::Directive;
+use crate::handshake_timeout::HandshakeTimeout;
+use crate::identity::IdentityFiles;
+use crate::protocol::Protocols;
+
+/// A setting with the place that said it.
+#[derive(Clone, Debug)]
+pub struct Said<T> {
+    /// The setting.
+    pub value: T,
+    /// Where it was said.
+    pub origin: Origin,
+}
+
+/// An address on which connections are TLS: `TLSEngine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineAddress {
+    /// The local address; none for all.
+    pub ip: Option<IpAddr>,
+    /// The local port.
+    pub port: u16,
+}
+
+impl EngineAddress {
+    /// Whether connections to `ip` and `port` arrive here.
+    pub fn matches(&self, ip: IpAddr, port: u16) -> bool {
+        self.port == port && self.ip.is_none_or(|own| own == ip.to_canonical())
+    }
+
+    /// `[address:]port`, an IPv6 address in brackets, `*` or an unspecified address for all.
+    fn parse(text: &str) -> Result<Self, String> {
+        let (ip, port) = match text.rsplit_once(':') {
+            Some((ip, port)) => (Some(ip), port),
+            None => (None, text),
+        };
+        let port = port
+            .parse::<u16>()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| format!("takes [address:]port with a port from 1 to 65535, not \"{text}\""))?;
+        let ip = match ip {
+            None | Some("*") => None,
+            Some(ip) => Some(Self::parse_ip(ip)?).filter(|ip| !ip.is_unspecified()),
+        };
+        Ok(Self { ip, port })
+    }
+
+    fn parse_ip(text: &str) -> Result<IpAddr, String> {
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        match bare {
+            Some(v6) => v6.parse().map(IpAddr::V6).map_err(drop),
+            None => text.parse().map(IpAddr::V4).map_err(drop),
+        }
+        .map(|ip: IpAddr| ip.to_canonical())
+        .map_err(|()| format!("\"{text}\" is no IP address (write 192.0.2.1:443 or [2001:db8::1]:443)"))
+    }
+}
+
+/// Where sessions are kept for all children: `TLSSessionCache`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionCache {
+    /// Nowhere.
+    None,
+    /// In shared memory of httpd's choice.
+    Default,
+    /// In what a socache provider offers, with its arguments.
+    Provider(String, String),
+}
+
+impl SessionCache {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(Self::None);
+        }
+        if text.eq_ignore_ascii_case("default") {
+            return Ok(Self::Default);
+        }
+        match text.split_once(':') {
+            Some((provider, args)) if !provider.is_empty() => Ok(Self::Provider(provider.to_owned(), args.to_owned())),
+            _ => Err(format!(
+                "takes none, default, or provider:arguments such as shmcb:/run/tls_cache(512000), not \"{text}\""
+            )),
+        }
+    }
+}
+
+/// Settings that the whole server has once.
+#[derive(Clone, Debug, Default)]
+pub struct GlobalSettings {
+    /// Where connections are TLS.
+    pub engines: Vec<Said<EngineAddress>>,
+    /// Whether a server name that no host has is refused.
+    pub strict_sni: Option<bool>,
+    /// Where sessions are kept.
+    pub session_cache: Option<Said<SessionCache>>,
+    /// The secret that ticket keys come from.
+    pub ticket_key_file: Option<Said<PathBuf>>,
+}
+
+/// Settings that each virtual host has.
+#[derive(Clone, Debug, Default)]
+pub struct HostSettings {
+    /// The certificates, in the order of preference.
+    pub certificates: Vec<Said<IdentityFiles>>,
+    /// The protocol versions.
+    pub protocols: Option<Said<Protocols>>,
+    /// Cipher suites to be preferred, in this order.
+    pub prefer: Option<Said<Vec<&'static Cipher>>>,
+    /// Cipher suites not to be used.
+    pub suppress: Option<Said<Vec<&'static Cipher>>>,
+    /// Whether the client's order of suites counts.
+    pub honor_client_order: Option<bool>,
+    /// Whether sessions are resumed by tickets.
+    pub tickets: Option<Said<bool>>,
+    /// The place of the host's ServerName, if it was given.
+    pub named_at: Option<Origin>,
+    /// The limit of the handshake's time.
+    pub handshake_timeout: Option<Option<HandshakeTimeout>>,
+}
+
+impl HostSettings {
+    /// These settings, with those of `base` where nothing was said. The ServerName is nobody's to inherit.
+    pub fn inherit(self, base: &Self) -> Self {
+        let certificates = if self.certificates.is_empty() { base.certificates.clone() } else { self.certificates };
+        Self {
+            certificates,
+            protocols: self.protocols.or_else(|| base.protocols.clone()),
+            prefer: self.prefer.or_else(|| base.prefer.clone()),
+            suppress: self.suppress.or_else(|| base.suppress.clone()),
+            honor_client_order: self.honor_client_order.or(base.honor_client_order),
+            tickets: self.tickets.or_else(|| base.tickets.clone()),
+            named_at: self.named_at,
+            handshake_timeout: self.handshake_timeout.or(base.handshake_timeout),
+        }
+    }
+}
+
+/// Reads directives of servers.
+#[derive(Debug)]
+pub struct Interpreter<'a> {
+    /// What relative paths are relative to.
+    pub server_root: &'a Path,
+    /// The settings of the whole server, as far as they were read.
+    pub global: GlobalSettings,
+    /// What there is to say about it all.
+    pub diagnostics: Diagnostics,
+}
+
+impl<'a> Interpreter<'a> {
+    /// Begins with nothing said.
+    pub fn new(server_root: &'a Path) -> Self {
+        Self {
+            server_root,
+            global: GlobalSettings::default(),
+            diagnostics: Diagnostics::default(),
+        }
+    }
+
+    /// What the directives of server `index` say; server 0 is the base server.
+    pub fn read(&mut self, index: usize, directives: &[Directive]) -> HostSettings {
+        let mut host = HostSettings::default();
+        for directive in directives {
+            if let Err(why) = self.interpret(index, directive, &mut host) {
+                let text = format!("{} {why}", directive.name);
+                self.diagnostics
+                    .report(Severity::Error, index, Some(&directive.origin), text);
+            }
+        }
+        host
+    }
+
+    fn interpret(&mut self, index: usize, directive: &Directive, host: &mut HostSettings) -> Result<(), String> {
+        let origin = directive.origin.clone();
+        match directive.name.as_str() {
+            "TLSEngine" => {
+                self.only_in_base_server(index)?;
+                let value = EngineAddress::parse(directive.single()?)?;
+                self.global.engines.push(Said { value, origin });
+            }
+            "TLSStrictSNI" => {
+                self.only_in_base_server(index)?;
+                self.global.strict_sni = Some(directive.flag()?);
+            }
+            "TLSSessionCache" => {
+                self.only_in_base_server(index)?;
+                let value = SessionCache::parse(directive.single()?)?;
+                self.global.session_cache = Some(Said { value, origin });
+            }
+            "TLSSessionTicketKeyFile" => {
+                self.only_in_base_server(index)?;
+                let value = self.path(directive.single()?);
+                self.global.ticket_key_file = Some(Said { value, origin });
+            }
+            "TLSCertificate" => {
+                let value = self.certificate(directive)?;
+                host.certificates.push(Said { value, origin });
+            }
+            "TLSProtocol" => {
+                let (value, notice) = Protocols::parse(&directive.words()).map_err(|e| e.to_string())?;
+                if let Some(notice) = notice {
+                    let text = format!("{}: {notice}", directive.name);
+                    self.diagnostics.report(Severity::Notice, index, Some(&origin), text);
+                }
+                host.protocols = Some(Said { value, origin });
+            }
+            "TLSCiphersPrefer" => host.prefer = Some(Said { value: cipher_list(directive)?, origin }),
+            "TLSCiphersSuppress" => host.suppress = Some(Said { value: cipher_list(directive)?, origin }),
+            "TLSHonorClientOrder" => host.honor_client_order = Some(directive.flag()?),
+            "TLSSessionTickets" => host.tickets = Some(Said { value: directive.flag()?, origin }),
+            "ServerName" => host.named_at = Some(origin),
+            "RequestReadTimeout" => {
+                if let Some(limit) = HandshakeTimeout::parse(directive) {
+                    host.handshake_timeout = Some(limit);
+                }
+            }
+            other => return Err(format!("is not a directive of this module ({other})")),
+        }
+        Ok(())
+    }
+
+    fn only_in_base_server(&self, index: usize) -> Result<(), String> {
+        match index {
+            0 => Ok(()),
+            _ => Err("belongs outside of <VirtualHost>: it holds for the whole server".to_owned()),
+        }
+    }
+
+    fn certificate(&self, directive: &Directive) -> Result<IdentityFiles, String> {
+        match directive.words().as_slice() {
+            [certificate] => Ok(IdentityFiles {
+                certificate: self.path(certificate),
+                key: None,
+            }),
+            [certificate, key] => Ok(IdentityFiles {
+                certificate: self.path(certificate),
+                key: Some(self.path(key)),
+            }),
+            words => Err(format!("takes a certificate file and, unless it is in there too, a key file, not {} files", words.len())),
+        }
+    }
+
+    fn path(&self, text: &str) -> PathBuf {
+        self.server_root.join(text)
+    }
+}
+
+fn cipher_list(directive: &Directive) -> Result<Vec<&'static Cipher>, String> {
+    ciphers::parse_list(&directive.words()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engine_addresses() {
+        let parse = EngineAddress::parse;
+        assert_eq!(parse("443").unwrap(), EngineAddress { ip: None, port: 443 });
+        assert_eq!(parse("*:443").unwrap(), EngineAddress { ip: None, port: 443 });
+        assert_eq!(parse("[::]:443").unwrap(), EngineAddress { ip: None, port: 443 });
+        let v4 = parse("127.0.0.1:8443").unwrap();
+        assert!(v4.matches("127.0.0.1".parse().unwrap(), 8443));
+        assert!(v4.matches("::ffff:127.0.0.1".parse().unwrap(), 8443));
+        assert!(!v4.matches("127.0.0.2".parse().unwrap(), 8443));
+        assert!(!v4.matches("127.0.0.1".parse().unwrap(), 443));
+        assert!(parse("[::1]:443").unwrap().matches("::1".parse().unwrap(), 443));
+        for wrong in ["", "0", "65536", "host:443", "::1:443", "[::1]", "1.2.3.4:", "443:1.2.3.4"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn session_caches() {
+        assert_eq!(SessionCache::parse("NONE").unwrap(), SessionCache::None);
+        assert_eq!(
+            SessionCache::parse("shmcb:/a(1000)").unwrap(),
+            SessionCache::Provider("shmcb".to_owned(), "/a(1000)".to_owned())
+        );
+        assert!(SessionCache::parse("shmcb").is_err());
+        assert!(SessionCache::parse(":x").is_err());
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A virtual host as TLS sees it: a profile and the certificates that it presents.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
+use rustls::sign::CertifiedKey;
+use rustls::{CipherSuite, SignatureScheme, SupportedCipherSuite};
+
+use crate::identity::Identity;
+use crate::profile::Profile;
+
+/// The certificates of a host, in the order in which they are tried.
+#[derive(Debug)]
+pub struct Identities(Vec<Arc<Identity>>);
+
+impl Identities {
+    /// The first identity whose signatures a client that offers `schemes` can verify.
+    fn first_for(&self, schemes: &[SignatureScheme]) -> Option<&Arc<Identity>> {
+        self.0.iter().find(|identity| identity.suits(schemes))
+    }
+}
+
+impl ResolvesServerCert for Identities {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.first_for(hello.signature_schemes())
+            .map(|identity| identity.certified())
+    }
+}
+
+/// ALPN protocols that nearly all connections agree on; their configurations are kept.
+const COMMON_PROTOCOLS: [Option<&[u8]>; 3] = [None, Some(b"http/1.1"), Some(b"h2")];
+
+/// An immutable, compiled virtual host.
+#[derive(Debug)]
+pub struct Site {
+    /// The host's name, for people.
+    pub name: Box<str>,
+    /// How its handshakes go.
+    pub profile: Arc<Profile>,
+    identities: Arc<Identities>,
+    /// No certificate was configured: what is presented is a stopgap, and requests are answered with 503.
+    pub unavailable: bool,
+    configs: [OnceLock<Arc<ServerConfig>>; COMMON_PROTOCOLS.len()],
+}
+
+impl Site {
+    /// A site that presents the first of `identities` that suits a client.
+    pub fn new(name: &str, profile: Arc<Profile>, identities: Vec<Arc<Identity>>, unavailable: bool) -> Self {
+        Self {
+            name: name.into(),
+            profile,
+            identities: Arc::new(Identities(identities)),
+            unavailable,
+            configs: Default::default(),
+        }
+    }
+
+    /// The certificates, in the order in which they are tried.
+    pub fn identities(&self) -> &[Arc<Identity>] {
+        &self.identities.0
+    }
+
+    /// The configuration for a handshake that agrees on `protocol` by ALPN.
+    pub(crate) fn config(&self, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
+        let make = || self.profile.config(self.identities.clone(), protocol);
+        match COMMON_PROTOCOLS.iter().position(|common| *common == protocol) {
+            Some(at) => Arc::clone(self.configs[at].get_or_init(make)),
+            None => make(),
+        }
+    }
+
+    /// The identity that rustls will present to this client.
+    ///
+    /// In TLS 1.2 the cipher suite says which signatures are possible, whatever the client's signature schemes are
+    /// (RFC 5246 section 7.4.3), so those that no common suite can use do not count.
+    pub(crate) fn identity_for(&self, hello: &ClientHello<'_>) -> Option<Arc<Identity>> {
+        let common = common_suites(self.profile.suites(), hello.cipher_suites());
+        let schemes: Vec<_> = hello
+            .signature_schemes()
+            .iter()
+            .copied()
+            .filter(|scheme| usable(*scheme, &common))
+            .collect();
+        self.identities.first_for(&schemes).cloned()
+    }
+}
+
+fn common_suites(ours: &[SupportedCipherSuite], theirs: &[CipherSuite]) -> Vec<SupportedCipherSuite> {
+    ours.iter().copied().filter(|suite| theirs.contains(&suite.suite())).collect()
+}
+
+fn usable(scheme: SignatureScheme, suites: &[SupportedCipherSuite]) -> bool {
+    suites.iter().any(|suite| match suite {
+        SupportedCipherSuite::Tls13(_) => true,
+        SupportedCipherSuite::Tls12(suite) => suite.sign.contains(&scheme),
+    })
+}
