@@ -85,6 +85,9 @@ pub struct Connection {
     sendable: usize,
 }
 
+/// TLS_FALLBACK_SCSV: RFC 7507.
+const FALLBACK_SCSV: CipherSuite = CipherSuite::Unknown(0x5600);
+
 /// Enough for the alerts and tickets whose size rustls does not tell.
 const UNKNOWN_SENDABLE: usize = 512;
 
@@ -216,7 +219,7 @@ impl Connection {
         };
         fault::point("accept", self.hello.sni.as_deref());
         let hello = accepted.client_hello();
-        let is_fallback = hello.cipher_suites().contains(&CipherSuite::TLS_FALLBACK_SCSV);
+        let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
         let identity = site.identity_for(&hello);
         self.identity = identity;
         let live = match accepted.into_connection(site.config(protocol)) {
@@ -252,7 +255,10 @@ impl Connection {
         if self.identity.is_none() && matches!(error, rustls::Error::General(_)) {
             return self.fail(
                 AlertDescription::HandshakeFailure,
-                format!("no certificate of {} suits the client's signature schemes and cipher suites", site.name),
+                format!(
+                    "no certificate of {} suits the client's signature schemes and cipher suites",
+                    site.name
+                ),
             );
         }
         let _ = alert.write_all(&mut self.alert);
@@ -260,9 +266,6 @@ impl Connection {
     }
 
     fn receive_records(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
-        let State::Live(live) = &mut self.state else {
-            return Ok((0, Event::None));
-        };
         if self.peer_closed {
             // RFC 8446 section 6.1: whatever follows a close_notify is ignored.
             return Ok((data.len(), Event::None));
@@ -270,6 +273,7 @@ impl Connection {
         let mut rest = data;
         let mut event = Event::None;
         while !rest.is_empty() {
+            let State::Live(live) = &mut self.state else { break };
             match live.read_tls(&mut rest) {
                 Ok(_) => {}
                 // There is enough plaintext to be read first.
@@ -285,8 +289,6 @@ impl Connection {
             if self.peer_closed {
                 rest = &[];
             }
-            let State::Live(again) = &mut self.state else { break };
-            live = again;
         }
         Ok((data.len() - rest.len(), event))
     }
@@ -321,15 +323,21 @@ impl Connection {
 
     fn note_facts(&mut self) {
         let State::Live(live) = &self.state else { return };
-        let (Some(version), Some(suite), Some(identity)) =
-            (live.protocol_version(), live.negotiated_cipher_suite(), self.identity.take())
-        else {
+        let (Some(version), Some(suite), Some(identity)) = (
+            live.protocol_version(),
+            live.negotiated_cipher_suite(),
+            self.identity.take(),
+        ) else {
             return;
         };
         let resumed = live.handshake_kind() == Some(HandshakeKind::Resumed);
         let group = live.negotiated_key_exchange_group().map(|group| group.name());
         let counters = self.config.counters();
-        counters.count(if resumed { Counter::ResumedHandshakes } else { Counter::FullHandshakes });
+        counters.count(if resumed {
+            Counter::ResumedHandshakes
+        } else {
+            Counter::FullHandshakes
+        });
         if group.is_some_and(is_post_quantum) {
             counters.count(Counter::PostQuantumHandshakes);
         }
@@ -366,7 +374,9 @@ impl Connection {
     /// has ended.
     pub fn write(&mut self, data: &[IoSlice<'_>]) -> bool {
         fault::point("write", self.hello.sni.as_deref());
-        let State::Live(live) = &mut self.state else { return false };
+        let State::Live(live) = &mut self.state else {
+            return false;
+        };
         if self.closing || self.facts.is_none() {
             return false;
         }
@@ -428,14 +438,17 @@ impl Connection {
         self.state = State::Failed;
         self.alert.clear();
         if !has_keys {
-            self.alert.extend_from_slice(&plaintext_record(AlertDescription::InternalError));
+            self.alert
+                .extend_from_slice(&plaintext_record(AlertDescription::InternalError));
         }
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("hello", &self.hello).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("hello", &self.hello)
+            .finish_non_exhaustive()
     }
 }
 

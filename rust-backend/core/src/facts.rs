@@ -124,7 +124,11 @@ impl Facts {
     }
 
     fn client_verify(&self) -> &'static str {
-        if self.client_chain.is_empty() { "NONE" } else { "SUCCESS" }
+        if self.client_chain.is_empty() {
+            "NONE"
+        } else {
+            "SUCCESS"
+        }
     }
 
     fn certificate_variable(&self, name: &str, now: i64) -> Value<'_> {
@@ -164,12 +168,16 @@ impl Facts {
             ("SSL_CLIENT_", self.client_chain.first().cloned()),
         ] {
             let Some(der) = der else { continue };
-            let Ok(certificate) = Certificate::parse(&der) else { continue };
+            let Ok(certificate) = Certificate::parse(&der) else {
+                continue;
+            };
             if options.std_env_vars {
                 let variables = certificate.std_env(prefix, &context);
                 env.extend(variables.into_iter().map(|(name, value)| (name.into(), value)));
             }
-            if options.export_cert_data && let Some(pem) = certificate.variable("CERT", &context) {
+            if options.export_cert_data
+                && let Some(pem) = certificate.variable("CERT", &context)
+            {
                 env.push((format!("{prefix}CERT").into(), pem));
             }
         }
@@ -187,8 +195,16 @@ impl Facts {
 
     /// The values of extension `name` (an OID or a name that OpenSSL knows) in the client's certificate, or in ours.
     pub fn extension_values(&self, of_client: bool, name: &str) -> Vec<String> {
-        let der = if of_client { self.client_chain.first().cloned() } else { Some(self.identity.leaf()) };
-        der.and_then(|der| Certificate::parse(&der).ok().map(|certificate| certificate.extension_values(name)))
-            .unwrap_or_default()
+        let der = if of_client {
+            self.client_chain.first().cloned()
+        } else {
+            Some(self.identity.leaf())
+        };
+        der.and_then(|der| {
+            Certificate::parse(&der)
+                .ok()
+                .map(|certificate| certificate.extension_values(name))
+        })
+        .unwrap_or_default()
     }
 }

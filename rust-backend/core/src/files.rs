@@ -25,10 +25,16 @@ impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match self.error.kind() {
-            io::ErrorKind::NotFound => write!(f, "{path}: no such file: check the path (relative ones start at ServerRoot)"),
+            io::ErrorKind::NotFound => write!(
+                f,
+                "{path}: no such file: check the path (relative ones start at ServerRoot)"
+            ),
             io::ErrorKind::PermissionDenied => {
-                write!(f, "{path}: not readable by the user that starts httpd: check the owner and mode of the file and \
-                           of the directories above it")
+                write!(
+                    f,
+                    "{path}: not readable by the user that starts httpd: check the owner and mode of the file and \
+                           of the directories above it"
+                )
             }
             _ => write!(f, "{path}: cannot be read: {}", self.error),
         }

@@ -62,7 +62,10 @@ mod tests {
         HandshakeTimeout::parse(&Directive {
             name: "RequestReadTimeout".to_owned(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            origin: Origin { file: "x".into(), line: 1 },
+            origin: Origin {
+                file: "x".into(),
+                line: 1,
+            },
         })
     }
 
@@ -70,7 +73,13 @@ mod tests {
     fn forms() {
         assert_eq!(parse(&["header=20"]), None);
         assert_eq!(parse(&["handshake=0"]), Some(None));
-        assert_eq!(parse(&["header=20-40,MinRate=500", "Handshake=5"]).unwrap().unwrap().after(10_000), 5_000);
+        assert_eq!(
+            parse(&["header=20-40,MinRate=500", "Handshake=5"])
+                .unwrap()
+                .unwrap()
+                .after(10_000),
+            5_000
+        );
         let with_rate = parse(&["handshake=5,MinRate=100"]).unwrap().unwrap();
         assert_eq!(with_rate.after(200), 7_000);
         let with_limit = parse(&["handshake=5-6,MinRate=100"]).unwrap().unwrap();

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use aws_lc_rs::digest;
 use rustls::SignatureScheme;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::{CertifiedKey, SigningKey};
@@ -86,7 +87,11 @@ impl fmt::Display for IdentityError {
                 path.display()
             ),
             Self::BadCertificate(path, number, why) => {
-                write!(f, "{}: certificate {number} in this file cannot be read: {why}", path.display())
+                write!(
+                    f,
+                    "{}: certificate {number} in this file cannot be read: {why}",
+                    path.display()
+                )
             }
             Self::Mismatch(files, Some(number)) => write!(
                 f,
@@ -171,6 +176,23 @@ impl Identity {
         self.certified().cert[0].clone()
     }
 
+    /// What the certificate is known by to providers of OCSP responses: its SHA-256 digest.
+    pub fn id(&self) -> [u8; 32] {
+        let digest = digest::digest(&digest::SHA256, &self.certified().cert[0]);
+        let mut id = [0; 32];
+        id.copy_from_slice(digest.as_ref());
+        id
+    }
+
+    /// The certificate and the one of its issuer in PEM, if the chain has it.
+    pub fn pem_with_issuer(&self) -> Option<String> {
+        let certified = self.certified();
+        let [leaf, issuer, ..] = certified.cert.as_slice() else {
+            return None;
+        };
+        Some(pem::certificate(leaf) + &pem::certificate(issuer))
+    }
+
     /// Whether a client that offers `schemes` can verify this identity's signatures.
     pub fn suits(&self, schemes: &[SignatureScheme]) -> bool {
         self.certified().key.choose_scheme(schemes).is_some()
@@ -199,7 +221,10 @@ fn position_of(
     for (at, der) in chain.iter().enumerate() {
         let certificate = Certificate::parse(der)
             .map_err(|e| IdentityError::BadCertificate(files.certificate.clone(), at + 1, e.to_string()))?;
-        if public.as_ref().is_some_and(|public| public.as_ref() == certificate.spki_der()) {
+        if public
+            .as_ref()
+            .is_some_and(|public| public.as_ref() == certificate.spki_der())
+        {
             position = position.or(Some(at));
         }
     }
@@ -237,8 +262,7 @@ fn key_of(files: &IdentityFiles, pem: &[u8]) -> Result<Option<SecretKey>, Identi
 }
 
 fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {
-    any_supported_type(key)
-        .map_err(|error| IdentityError::UnusableKey(files.key_file().clone(), error.to_string()))
+    any_supported_type(key).map_err(|error| IdentityError::UnusableKey(files.key_file().clone(), error.to_string()))
 }
 
 /// Keeps what was read, so that a reload reads only what has changed.

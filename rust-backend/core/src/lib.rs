@@ -1,6 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What mod_tls knows about TLS, without httpd.
+//! What mod_tls knows about TLS, without httpd: configuration, certificates and keys, connections and their state.
+//!
+//! A configuration goes through [`config::Builder`] and comes out as an immutable [`config::Config`]. A connection
+//! ([`connection::Connection`]) is fed with bytes, asks for the site that its client means, and then encrypts and
+//! decrypts. [`facts::Facts`] tell what was agreed on.
 #![forbid(unsafe_code)]
 
+mod alert;
 pub mod ciphers;
+mod compile;
+pub mod config;
+pub mod connection;
+pub mod counters;
+pub mod diagnostics;
+pub mod directive;
+mod dump;
+pub mod facts;
+pub mod fault;
+pub mod files;
+pub mod handshake_timeout;
+pub mod identity;
+pub mod options;
+pub mod pem;
+pub mod process;
+pub mod profile;
+pub mod protocol;
+pub mod sessions;
+pub mod settings;
+pub mod site;
+pub mod tickets;
+pub mod vhosts;
 pub mod x509;
+
+pub use rustls::AlertDescription;

@@ -62,7 +62,9 @@ pub fn parse(text: &[u8]) -> Result<PemBundle, PemError> {
         };
         match kind {
             SectionKind::Certificate => bundle.certificates.push(der.into()),
-            SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey if bundle.key.is_none() => {
+            SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey
+                if bundle.key.is_none() =>
+            {
                 bundle.key = PrivateKeyDer::from_pem(kind, der).map(Zeroizing::new);
             }
             _ => der.zeroize(),
@@ -73,6 +75,11 @@ pub fn parse(text: &[u8]) -> Result<PemBundle, PemError> {
         return Err(PemError::Der);
     }
     Ok(bundle)
+}
+
+/// A certificate in PEM.
+pub fn certificate(der: &[u8]) -> String {
+    ::pem::encode(&::pem::Pem::new("CERTIFICATE", der))
 }
 
 /// PKCS#8's label for encrypted keys, or OpenSSL's header in its older forms.
@@ -95,7 +102,10 @@ mod tests {
 
     #[test]
     fn tells_what_is_wrong() {
-        assert!(matches!(parse(b"-----BEGIN CERTIFICATE-----\nAAAA\n"), Err(PemError::Unfinished)));
+        assert!(matches!(
+            parse(b"-----BEGIN CERTIFICATE-----\nAAAA\n"),
+            Err(PemError::Unfinished)
+        ));
         assert!(matches!(
             parse(b"-----BEGIN CERTIFICATE-----\nA!A\n-----END CERTIFICATE-----\n"),
             Err(PemError::Base64(_))
@@ -109,7 +119,8 @@ mod tests {
     fn recognises_encrypted_keys() {
         let pkcs8 = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
         assert!(parse(pkcs8).unwrap().encrypted_key);
-        let traditional = b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
+        let traditional =
+            b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
             -----END RSA PRIVATE KEY-----\n";
         let bundle = parse(traditional).unwrap();
         assert!(bundle.encrypted_key && bundle.key.is_none());

@@ -8,10 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::SupportedCipherSuite;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, SupportedCipherSuite};
 
 use crate::protocol::Protocols;
 use crate::sessions::{CacheSlot, CachedSessions, Scope, Tickets};
@@ -26,8 +27,8 @@ const TICKETS: usize = 2;
 pub struct ProfileSpec {
     /// The protocol versions that are spoken.
     pub protocols: Protocols,
-    /// The cipher suites, most preferred first.
-    pub suites: Vec<CipherSuite>,
+    /// The numbers of the cipher suites, most preferred first.
+    pub suites: Vec<u16>,
     /// Whether the client's order of suites counts before ours.
     pub honor_client_order: bool,
     /// Whether sessions are resumed by tickets.
@@ -79,7 +80,7 @@ impl Profile {
     ) -> Result<Self, rustls::Error> {
         let provider = CryptoProvider {
             cipher_suites: suites.clone(),
-            ..aws_lc_rs::default_provider()
+            ..default_provider()
         };
         let mut template = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&spec.protocols.rustls_versions())?
@@ -114,11 +115,7 @@ impl Profile {
     }
 
     /// A configuration that presents `resolver`'s certificates and agrees on `protocol` by ALPN, or on nothing.
-    pub(crate) fn config(
-        &self,
-        resolver: Arc<dyn ResolvesServerCert>,
-        protocol: Option<&[u8]>,
-    ) -> Arc<ServerConfig> {
+    pub(crate) fn config(&self, resolver: Arc<dyn ResolvesServerCert>, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
         let mut config = self.template.clone();
         config.cert_resolver = resolver;
         config.alpn_protocols = protocol.map(<[u8]>::to_vec).into_iter().collect();
@@ -128,6 +125,8 @@ impl Profile {
 
 impl fmt::Debug for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Profile").field("spec", &self.spec).finish_non_exhaustive()
+        f.debug_struct("Profile")
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
     }
 }

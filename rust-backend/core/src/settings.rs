@@ -132,7 +132,11 @@ pub struct HostSettings {
 impl HostSettings {
     /// These settings, with those of `base` where nothing was said. The ServerName is nobody's to inherit.
     pub fn inherit(self, base: &Self) -> Self {
-        let certificates = if self.certificates.is_empty() { base.certificates.clone() } else { self.certificates };
+        let certificates = if self.certificates.is_empty() {
+            base.certificates.clone()
+        } else {
+            self.certificates
+        };
         Self {
             certificates,
             protocols: self.protocols.or_else(|| base.protocols.clone()),
@@ -214,10 +218,25 @@ impl<'a> Interpreter<'a> {
                 }
                 host.protocols = Some(Said { value, origin });
             }
-            "TLSCiphersPrefer" => host.prefer = Some(Said { value: cipher_list(directive)?, origin }),
-            "TLSCiphersSuppress" => host.suppress = Some(Said { value: cipher_list(directive)?, origin }),
+            "TLSCiphersPrefer" => {
+                host.prefer = Some(Said {
+                    value: cipher_list(directive)?,
+                    origin,
+                })
+            }
+            "TLSCiphersSuppress" => {
+                host.suppress = Some(Said {
+                    value: cipher_list(directive)?,
+                    origin,
+                })
+            }
             "TLSHonorClientOrder" => host.honor_client_order = Some(directive.flag()?),
-            "TLSSessionTickets" => host.tickets = Some(Said { value: directive.flag()?, origin }),
+            "TLSSessionTickets" => {
+                host.tickets = Some(Said {
+                    value: directive.flag()?,
+                    origin,
+                })
+            }
             "ServerName" => host.named_at = Some(origin),
             "RequestReadTimeout" => {
                 if let Some(limit) = HandshakeTimeout::parse(directive) {
@@ -246,7 +265,10 @@ impl<'a> Interpreter<'a> {
                 certificate: self.path(certificate),
                 key: Some(self.path(key)),
             }),
-            words => Err(format!("takes a certificate file and, unless it is in there too, a key file, not {} files", words.len())),
+            words => Err(format!(
+                "takes a certificate file and, unless it is in there too, a key file, not {} files",
+                words.len()
+            )),
         }
     }
 
@@ -275,7 +297,16 @@ mod tests {
         assert!(!v4.matches("127.0.0.2".parse().unwrap(), 8443));
         assert!(!v4.matches("127.0.0.1".parse().unwrap(), 443));
         assert!(parse("[::1]:443").unwrap().matches("::1".parse().unwrap(), 443));
-        for wrong in ["", "0", "65536", "host:443", "::1:443", "[::1]", "1.2.3.4:", "443:1.2.3.4"] {
+        for wrong in [
+            "",
+            "0",
+            "65536",
+            "host:443",
+            "::1:443",
+            "[::1]",
+            "1.2.3.4:",
+            "443:1.2.3.4",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -87,7 +87,10 @@ impl Site {
 }
 
 fn common_suites(ours: &[SupportedCipherSuite], theirs: &[CipherSuite]) -> Vec<SupportedCipherSuite> {
-    ours.iter().copied().filter(|suite| theirs.contains(&suite.suite())).collect()
+    ours.iter()
+        .copied()
+        .filter(|suite| theirs.contains(&suite.suite()))
+        .collect()
 }
 
 fn usable(scheme: SignatureScheme, suites: &[SupportedCipherSuite]) -> bool {

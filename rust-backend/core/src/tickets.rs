@@ -188,11 +188,7 @@ impl TicketKeys {
         let known = ratchet.keys.iter().find(|keys| keys.name == name)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut plain = ciphertext.to_vec();
-        let len = known
-            .key
-            .open_in_place(nonce, Aad::from(scope), &mut plain)
-            .ok()?
-            .len();
+        let len = known.key.open_in_place(nonce, Aad::from(scope), &mut plain).ok()?.len();
         plain.truncate(len);
         Some(plain)
     }

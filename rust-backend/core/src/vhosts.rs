@@ -85,7 +85,11 @@ mod tests {
         index.add_host(9, ["b.example", "A.example"]);
         assert_eq!(index.find("a.example"), Some(4));
         assert_eq!(index.find("WWW.A.Example."), Some(4));
-        assert_eq!(index.find("b.example"), Some(7), "an earlier pattern wins over a later name");
+        assert_eq!(
+            index.find("b.example"),
+            Some(7),
+            "an earlier pattern wins over a later name"
+        );
         assert_eq!(index.find("example"), None);
         assert_eq!(index.find(""), None);
     }

@@ -1,1 +1,136 @@
-//! X.509 certificates.
+// SPDX-License-Identifier: Apache-2.0
+//! X.509 certificates (RFC 5280): what an application may ask about one, in the words that mod_ssl uses.
+//!
+//! The parser is the crate `x509-parser`; nothing here takes DER apart by itself.
+
+mod dn;
+mod names;
+mod variables;
+
+use std::fmt;
+
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::{
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
+    OID_SIG_ED25519,
+};
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
+
+/// Why a certificate cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum X509Error {
+    /// It is not the DER of a certificate.
+    Malformed(String),
+    /// Something follows the certificate.
+    TrailingData,
+}
+
+impl fmt::Display for X509Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(why) => write!(f, "it is not a well-formed X.509 certificate ({why})"),
+            Self::TrailingData => f.write_str("there is data behind the X.509 certificate"),
+        }
+    }
+}
+
+impl std::error::Error for X509Error {}
+
+/// What the value of a variable depends on besides the certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    now: i64,
+}
+
+impl Context {
+    /// Variables as they are at `now`, in seconds since 1970.
+    pub fn at(now: i64) -> Self {
+        Self { now }
+    }
+}
+
+/// A parsed certificate.
+#[derive(Debug)]
+pub struct Certificate<'a> {
+    der: &'a [u8],
+    parsed: X509Certificate<'a>,
+}
+
+impl<'a> Certificate<'a> {
+    /// Parses the DER of one certificate.
+    pub fn parse(der: &'a [u8]) -> Result<Self, X509Error> {
+        match X509Certificate::from_der(der) {
+            Ok(([], parsed)) => Ok(Self { der, parsed }),
+            Ok(_) => Err(X509Error::TrailingData),
+            Err(error) => Err(X509Error::Malformed(error.to_string())),
+        }
+    }
+
+    /// The DER of its SubjectPublicKeyInfo.
+    pub fn spki_der(&self) -> &[u8] {
+        self.parsed.public_key().raw
+    }
+
+    /// When it begins to be valid, in seconds since 1970.
+    pub fn not_before(&self) -> i64 {
+        self.parsed.validity().not_before.timestamp()
+    }
+
+    /// When it ceases to be valid, in seconds since 1970.
+    pub fn not_after(&self) -> i64 {
+        self.parsed.validity().not_after.timestamp()
+    }
+
+    /// The kind and size of its key, for people: `ECDSA P-256`, `RSA 2048`.
+    pub fn key_type(&self) -> String {
+        let key = self.parsed.public_key();
+        let algorithm = &key.algorithm.algorithm;
+        if *algorithm == OID_PKCS1_RSAENCRYPTION {
+            return match key.parsed() {
+                Ok(PublicKey::RSA(rsa)) => format!("RSA {}", rsa.key_size()),
+                _ => "RSA".to_owned(),
+            };
+        }
+        if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
+            let curve = key.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
+            return match curve {
+                Some(curve) if curve == OID_EC_P256 => "ECDSA P-256".to_owned(),
+                Some(curve) if curve == OID_NIST_EC_P384 => "ECDSA P-384".to_owned(),
+                Some(curve) if curve == OID_NIST_EC_P521 => "ECDSA P-521".to_owned(),
+                Some(curve) => format!("ECDSA {curve}"),
+                None => "ECDSA".to_owned(),
+            };
+        }
+        if *algorithm == OID_SIG_ED25519 {
+            return "Ed25519".to_owned();
+        }
+        algorithm.to_id_string()
+    }
+
+    /// The values of all extensions with the OID `extension`, those that are ASN.1 strings.
+    pub fn extension_values(&self, extension: &str) -> Vec<String> {
+        let oid = match extension {
+            "nsComment" | "Netscape Comment" => "2.16.840.1.113730.1.13",
+            other => other,
+        };
+        self.parsed
+            .extensions()
+            .iter()
+            .filter(|found| found.oid.to_id_string() == oid)
+            .filter_map(|found| {
+                let (_, any) = x509_parser::der_parser::asn1_rs::Any::from_der(found.value).ok()?;
+                dn::decode(&any)
+            })
+            .collect()
+    }
+
+    /// The names in its subjectAltName extension.
+    fn alternative_names(&self) -> &[GeneralName<'_>] {
+        match self.parsed.subject_alternative_name() {
+            Ok(Some(extension)) => &extension.value.general_names,
+            _ => &[],
+        }
+    }
+}

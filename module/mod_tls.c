@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mod_tls.c
+ * The module's record: what httpd finds when it loads us.
+ */
+#include "mod_tls.h"
+
+#include "tls_cache.h"
+#include "tls_connection.h"
+#include "tls_filters.h"
+#include "tls_request.h"
+#include "tls_settings.h"
+#include "tls_state.h"
+#include "tls_status.h"
+#include "tls_timeout.h"
+#include "tls_vars.h"
+
+static void register_hooks(apr_pool_t *p)
+{
+    tls_filters_register();
+    tls_state_register_hooks(p);
+    tls_cache_register_hooks(p);
+    tls_timeout_register_hooks(p);
+    tls_connection_register_hooks(p);
+    tls_request_register_hooks(p);
+    tls_vars_register_hooks(p);
+    tls_status_register_hooks(p);
+}
+
+module AP_MODULE_DECLARE_DATA tls_module = {
+    STANDARD20_MODULE_STUFF,
+    tls_create_dir_settings,
+    tls_merge_dir_settings,
+    tls_create_server_settings,
+    tls_merge_server_settings,
+    tls_commands,
+    register_hooks,
+    AP_MODULE_FLAG_NONE
+};

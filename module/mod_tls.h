@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file mod_tls.h
+ * What all files of the module share.
+ */
+#ifndef MOD_TLS_H
+#define MOD_TLS_H
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "apr_strings.h"
+
+#include "tls_backend.h"
+
+extern module AP_MODULE_DECLARE_DATA tls_module __attribute__((visibility("default")));
+APLOG_USE_MODULE(tls);
+
+/** The name that other modules order their hooks by, and that our filters have. */
+#define TLS_FILTER_NAME "tls"
+
+/** A slice of a C string; NULL gives an empty slice whose data is NULL. */
+static inline tls_slice tls_slice_of(const char *text)
+{
+    tls_slice slice = { (const uint8_t *)text, text ? strlen(text) : 0 };
+    return slice;
+}
+
+/** A copy of a slice as a C string. */
+static inline char *tls_slice_dup(apr_pool_t *p, tls_slice slice)
+{
+    return apr_pstrmemdup(p, slice.data ? (const char *)slice.data : "", slice.len);
+}
+
+/** A copy of text that was given to us as a C string; frees the text. */
+static inline char *tls_text_take(apr_pool_t *p, tls_text text)
+{
+    char *copy = apr_pstrmemdup(p, text.data ? (const char *)text.data : "", text.len);
+    tls_text_free(text);
+    return copy;
+}
+
+#endif /* MOD_TLS_H */

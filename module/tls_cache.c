@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_cache.h"
+
+#include "ap_provider.h"
+#include "ap_socache.h"
+#include "util_mutex.h"
+
+#define LOCK_TYPE "tls-cache"
+
+/* Sessions of rustls without client certificates take about 150 bytes. */
+static struct ap_socache_hints hints = { 32, 256, 0 };
+
+typedef struct {
+    const ap_socache_provider_t *provider;
+    ap_socache_instance_t *instance;
+    /* NULL if the provider can be used by many processes at once. */
+    apr_global_mutex_t *lock;
+    server_rec *server;
+} session_cache;
+
+/* The cache of the configuration in force. */
+static session_cache *cache;
+
+static apr_status_t close_cache(void *data)
+{
+    session_cache *closing = data;
+
+    closing->provider->destroy(closing->instance, closing->server);
+    cache = NULL;
+    return APR_SUCCESS;
+}
+
+static int lock(session_cache *c)
+{
+    return !c->lock || apr_global_mutex_lock(c->lock) == APR_SUCCESS;
+}
+
+static void unlock(session_cache *c)
+{
+    if (c->lock) {
+        apr_global_mutex_unlock(c->lock);
+    }
+}
+
+/* Providers want a pool for what they need on the way; operations are called where there is none. */
+static apr_pool_t *make_pool(void)
+{
+    apr_pool_t *p = NULL;
+
+    return apr_pool_create(&p, NULL) == APR_SUCCESS ? p : NULL;
+}
+
+static bool store(void *context, tls_slice id, tls_slice value, uint32_t lifetime)
+{
+    session_cache *c = context;
+    apr_time_t expiry = apr_time_now() + apr_time_from_sec((apr_time_t)lifetime);
+    apr_pool_t *p = make_pool();
+    apr_status_t rv = APR_EGENERAL;
+
+    if (!p) {
+        return false;
+    }
+    if (lock(c)) {
+        rv = c->provider->store(c->instance, c->server, id.data, (unsigned)id.len, expiry, (unsigned char *)value.data,
+                                (unsigned)value.len, p);
+        unlock(c);
+    }
+    apr_pool_destroy(p);
+    return rv == APR_SUCCESS;
+}
+
+static bool retrieve(void *context, tls_slice id, uint8_t *buffer, size_t *len)
+{
+    session_cache *c = context;
+    apr_pool_t *p = make_pool();
+    apr_status_t rv = APR_EGENERAL;
+    unsigned size = (unsigned)*len;
+
+    if (!p) {
+        return false;
+    }
+    if (lock(c)) {
+        rv = c->provider->retrieve(c->instance, c->server, id.data, (unsigned)id.len, buffer, &size, p);
+        unlock(c);
+    }
+    apr_pool_destroy(p);
+    *len = size;
+    return rv == APR_SUCCESS;
+}
+
+static void forget(void *context, tls_slice id)
+{
+    session_cache *c = context;
+    apr_pool_t *p = make_pool();
+
+    if (!p) {
+        return;
+    }
+    if (lock(c)) {
+        c->provider->remove(c->instance, c->server, id.data, (unsigned)id.len, p);
+        unlock(c);
+    }
+    apr_pool_destroy(p);
+}
+
+/* What went wrong when the cache was opened; NULL if nothing did. */
+static const char *open_cache(session_cache *c, const char *name, const char *args, apr_pool_t *pconf,
+                              apr_pool_t *ptemp)
+{
+    const char *error;
+    apr_status_t rv;
+    char why[256];
+
+    c->provider = ap_lookup_provider(AP_SOCACHE_PROVIDER_GROUP, name, AP_SOCACHE_PROVIDER_VERSION);
+    if (!c->provider) {
+        return apr_psprintf(ptemp, "there is no provider \"%s\": load mod_socache_%s", name, name);
+    }
+    error = c->provider->create(&c->instance, args && *args ? args : NULL, ptemp, pconf);
+    if (error) {
+        return error;
+    }
+    if (c->provider->flags & AP_SOCACHE_FLAG_NOTMPSAFE) {
+        rv = ap_global_mutex_create(&c->lock, NULL, LOCK_TYPE, NULL, c->server, pconf, 0);
+        if (rv != APR_SUCCESS) {
+            return apr_psprintf(ptemp, "its lock cannot be made: %s", apr_strerror(rv, why, sizeof(why)));
+        }
+    }
+    rv = c->provider->init(c->instance, "mod_tls-session", &hints, c->server, pconf);
+    if (rv != APR_SUCCESS) {
+        return apr_psprintf(ptemp, "it cannot be opened: %s", apr_strerror(rv, why, sizeof(why)));
+    }
+    return NULL;
+}
+
+int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tls_config *config)
+{
+    tls_cache_operations operations = { NULL, store, retrieve, forget };
+    tls_cache_choice choice;
+    const char *name, *args, *error;
+
+    if (tls_config_session_cache(config, &choice) != TLS_STATUS_OK || choice.kind == TLS_CACHE_KIND_NONE) {
+        return OK;
+    }
+    name = choice.kind == TLS_CACHE_KIND_DEFAULT ? "shmcb" : tls_slice_dup(pconf, choice.provider);
+    args = choice.kind == TLS_CACHE_KIND_DEFAULT ? NULL : tls_slice_dup(pconf, choice.args);
+    cache = apr_pcalloc(pconf, sizeof(*cache));
+    cache->server = s;
+    error = open_cache(cache, name, args, pconf, ptemp);
+    if (!error) {
+        apr_pool_cleanup_register(pconf, cache, close_cache, apr_pool_cleanup_null);
+        operations.context = cache;
+        tls_config_attach_cache(config, &operations);
+        return OK;
+    }
+    cache = NULL;
+    if (choice.required) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "tls: TLSSessionCache %s: %s", name, error);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "tls: no session cache: %s; clients of TLS 1.2 without tickets will not resume sessions "
+                 "(TLSSessionCache none silences this)", error);
+    return OK;
+}
+
+static int register_lock(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)plog;
+    (void)ptemp;
+    ap_mutex_register(pconf, LOCK_TYPE, NULL, APR_LOCK_DEFAULT, 0);
+    return OK;
+}
+
+static void init_child(apr_pool_t *p, server_rec *s)
+{
+    apr_status_t rv;
+
+    if (!cache || !cache->lock) {
+        return;
+    }
+    rv = apr_global_mutex_child_init(&cache->lock, apr_global_mutex_lockfile(cache->lock), p);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, "tls: the lock of the session cache cannot be used by this child");
+    }
+}
+
+void tls_cache_register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_pre_config(register_lock, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(init_child, NULL, NULL, APR_HOOK_MIDDLE);
+}

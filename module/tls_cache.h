@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_cache.h
+ * The sessions that children share, in httpd's socache.
+ */
+#ifndef TLS_CACHE_H
+#define TLS_CACHE_H
+
+#include "mod_tls.h"
+
+/**
+ * Opens the cache that the configuration names.
+ * @return OK, also where there is no cache and there need not be one; an HTTP status if the server must not start
+ */
+int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tls_config *config);
+
+/** Registers the hooks that give the cache its lock. */
+void tls_cache_register_hooks(apr_pool_t *p);
+
+#endif /* TLS_CACHE_H */

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_compile.h"
+
+#include "ap_listen.h"
+#include "http_main.h"
+#include "http_ssl.h"
+#include "http_vhost.h"
+
+#include "tls_settings.h"
+
+typedef struct {
+    apr_pool_t *p;
+    server_rec *base;
+    tls_builder *builder;
+    tls_compile_mode mode;
+} compilation;
+
+static size_t address_bytes(const apr_sockaddr_t *address, const uint8_t **bytes)
+{
+    *bytes = address->ipaddr_ptr;
+    return address->family == APR_INET || address->family == APR_INET6 ? (size_t)address->ipaddr_len : 0;
+}
+
+/* A vhost's address that httpd takes for "any": 0.0.0.0, ::, * or _default_. */
+static int is_any_address(const uint8_t *bytes, size_t len)
+{
+    static const uint8_t zeros[16];
+
+    return len == 0 || (len <= sizeof(zeros) && !memcmp(bytes, zeros, len)) ||
+           (len == 4 && !memcmp(bytes, "\xff\xff\xff\xff", 4));
+}
+
+static void add_addresses(compilation *x, server_rec *s, size_t index)
+{
+    const server_addr_rec *sar;
+
+    for (sar = s->addrs; sar; sar = sar->next) {
+        const uint8_t *bytes = NULL;
+        size_t len = sar->host_addr ? address_bytes(sar->host_addr, &bytes) : 0;
+
+        if (is_any_address(bytes, len)) {
+            len = 0;
+        }
+        tls_builder_add_address(x->builder, index, bytes, len, sar->host_port);
+    }
+}
+
+static void add_aliases(compilation *x, const apr_array_header_t *names, size_t index)
+{
+    int i;
+
+    for (i = 0; names && i < names->nelts; i++) {
+        const char *name = APR_ARRAY_IDX(names, i, const char *);
+
+        if (name) {
+            tls_builder_add_alias(x->builder, index, tls_slice_of(name));
+        }
+    }
+}
+
+static void add_line(compilation *x, const tls_line *line, size_t index)
+{
+    tls_slice *args = apr_palloc(x->p, sizeof(*args) * (size_t)line->argc);
+    tls_directive directive = { tls_slice_of(line->name), args, (size_t)line->argc, tls_slice_of(line->file), line->line };
+    int i;
+
+    for (i = 0; i < line->argc; i++) {
+        args[i] = tls_slice_of(line->argv[i]);
+    }
+    tls_builder_add_directive(x->builder, index, &directive);
+}
+
+/* Other modules may have certificates for the server: mod_md. */
+static void add_supplied(compilation *x, server_rec *s, size_t index)
+{
+    apr_array_header_t *certs = apr_array_make(x->p, 1, sizeof(const char *));
+    apr_array_header_t *keys = apr_array_make(x->p, 1, sizeof(const char *));
+    bool stopgap = false;
+    int i;
+
+    ap_ssl_add_cert_files(s, x->p, certs, keys);
+    if (!certs->nelts) {
+        apr_array_clear(keys);
+        ap_ssl_add_fallback_cert_files(s, x->p, certs, keys);
+        stopgap = true;
+    }
+    for (i = 0; i < certs->nelts; i++) {
+        const char *key = i < keys->nelts ? APR_ARRAY_IDX(keys, i, const char *) : NULL;
+
+        tls_builder_add_certificate(x->builder, index, tls_slice_of(APR_ARRAY_IDX(certs, i, const char *)),
+                                    tls_slice_of(key), stopgap);
+    }
+}
+
+static void add_server(compilation *x, server_rec *s)
+{
+    tls_server_settings *settings = tls_settings_of(s);
+    tls_server_info info = { tls_slice_of(s->server_hostname), tls_slice_of(s->defn_name), s->defn_line_number };
+    int i;
+
+    if (tls_builder_add_server(x->builder, &info, &settings->index) != TLS_STATUS_OK) {
+        return;
+    }
+    add_aliases(x, s->names, settings->index);
+    add_aliases(x, s->wild_names, settings->index);
+    add_addresses(x, s, settings->index);
+    for (i = 0; i < settings->lines->nelts; i++) {
+        add_line(x, &APR_ARRAY_IDX(settings->lines, i, tls_line), settings->index);
+    }
+    if (x->mode != TLS_COMPILE_TEST) {
+        add_supplied(x, s, settings->index);
+    }
+}
+
+/* Two directives of other modules matter to us and cannot be asked for: where the ServerName was given, if it was, and
+ * how long a handshake may take. */
+static int is_of_interest(const char *directive)
+{
+    return !ap_cstr_casecmp(directive, "ServerName") || !ap_cstr_casecmp(directive, "RequestReadTimeout");
+}
+
+static void add_foreign_line(compilation *x, const ap_directive_t *node, size_t index)
+{
+    const char *rest = node->args;
+    apr_array_header_t *words = apr_array_make(x->p, 4, sizeof(const char *));
+    tls_line line;
+
+    while (*rest) {
+        APR_ARRAY_PUSH(words, const char *) = ap_getword_conf(x->p, &rest);
+    }
+    line.name = ap_cstr_casecmp(node->directive, "ServerName") ? "RequestReadTimeout" : "ServerName";
+    line.file = node->filename;
+    line.line = (unsigned)node->line_num;
+    line.argc = words->nelts;
+    line.argv = (const char **)words->elts;
+    add_line(x, &line, index);
+}
+
+static void add_foreign_lines(compilation *x, const ap_directive_t *node, const server_rec *s)
+{
+    for (; node; node = node->next) {
+        if (is_of_interest(node->directive)) {
+            add_foreign_line(x, node, tls_settings_of(s)->index);
+        }
+    }
+}
+
+/* Virtual hosts stand in the tree in the order of the list of servers, or in the reverse: places tell which is which. */
+static void add_foreign_lines_of_hosts(compilation *x)
+{
+    apr_hash_t *by_place = apr_hash_make(x->p);
+    const ap_directive_t *node;
+    server_rec *s;
+
+    for (s = x->base->next; s; s = s->next) {
+        apr_hash_set(by_place, apr_psprintf(x->p, "%s:%u", s->defn_name, s->defn_line_number), APR_HASH_KEY_STRING, s);
+    }
+    for (node = ap_conftree; node; node = node->next) {
+        if (!ap_cstr_casecmp(node->directive, "<VirtualHost")) {
+            const char *place = apr_psprintf(x->p, "%s:%d", node->filename, node->line_num);
+
+            s = apr_hash_get(by_place, place, APR_HASH_KEY_STRING);
+            if (s) {
+                add_foreign_lines(x, node->first_child, s);
+            }
+        }
+    }
+}
+
+static int add_to_chain(void *baton, conn_rec *c, server_rec *s)
+{
+    compilation *x = baton;
+
+    tls_builder_add_to_chain(x->builder, (size_t)(uintptr_t)c->vhost_lookup_data, tls_settings_of(s)->index);
+    return 0;
+}
+
+/* httpd finds the hosts of an address for a connection, so a connection is what it gets. */
+static void add_chain(compilation *x, const apr_sockaddr_t *address, apr_port_t port)
+{
+    conn_rec *c = apr_pcalloc(x->p, sizeof(*c));
+
+    c->pool = x->p;
+    c->local_addr = apr_pmemdup(x->p, address, sizeof(*address));
+    c->local_addr->port = port;
+    if (c->local_addr->family == APR_INET) {
+        c->local_addr->sa.sin.sin_port = htons(port);
+        c->local_addr->ipaddr_ptr = &c->local_addr->sa.sin.sin_addr;
+    }
+#if APR_HAVE_IPV6
+    else if (c->local_addr->family == APR_INET6) {
+        c->local_addr->sa.sin6.sin6_port = htons(port);
+        c->local_addr->ipaddr_ptr = &c->local_addr->sa.sin6.sin6_addr;
+    }
+#endif
+    c->base_server = x->base;
+    ap_update_vhost_given_ip(c);
+    if (c->vhost_lookup_data && !tls_builder_has_chain(x->builder, (size_t)(uintptr_t)c->vhost_lookup_data)) {
+        ap_vhost_iterate_given_conn(c, add_to_chain, x);
+    }
+}
+
+static void add_chains(compilation *x)
+{
+    const server_addr_rec *sar;
+    const ap_listen_rec *listener;
+    const server_rec *s;
+
+    /* Connections to addresses that no virtual host has, have no chain: the base server's address stands for it. */
+    tls_builder_add_to_chain(x->builder, (size_t)(uintptr_t)x->base, tls_settings_of(x->base)->index);
+    for (s = x->base->next; s; s = s->next) {
+        for (sar = s->addrs; sar; sar = sar->next) {
+            if (!sar->host_addr) {
+                continue;
+            }
+            if (sar->host_port) {
+                add_chain(x, sar->host_addr, sar->host_port);
+                continue;
+            }
+            for (listener = ap_listeners; listener; listener = listener->next) {
+                add_chain(x, sar->host_addr, listener->bind_addr->port);
+            }
+        }
+    }
+}
+
+static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)
+{
+    tls_diagnostic message;
+    size_t i;
+
+    for (i = 0; tls_diagnostics_get(diagnostics, i, &message) == TLS_STATUS_OK; i++) {
+        int level = message.severity == TLS_SEVERITY_ERROR     ? APLOG_ERR
+                    : message.severity == TLS_SEVERITY_WARNING ? APLOG_WARNING
+                                                               : APLOG_NOTICE;
+
+        if (x->mode != TLS_COMPILE_FIRST || level == APLOG_ERR) {
+            ap_log_error(APLOG_MARK, level, 0, x->base, "tls: %s", tls_slice_dup(x->p, message.text));
+        }
+    }
+}
+
+tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *process, tls_compile_mode mode)
+{
+    compilation x = { ptemp, base, NULL, mode };
+    tls_diagnostics *diagnostics = NULL;
+    tls_config *config = NULL;
+    server_rec *s;
+
+    if (apr_pool_create(&x.p, ptemp) != APR_SUCCESS ||
+        tls_builder_new(process, tls_slice_of(ap_server_root), &x.builder) != TLS_STATUS_OK) {
+        return NULL;
+    }
+    for (s = base; s; s = s->next) {
+        add_server(&x, s);
+    }
+    add_foreign_lines(&x, ap_conftree, base);
+    add_foreign_lines_of_hosts(&x);
+    add_chains(&x);
+    if (tls_builder_compile(x.builder, &config, &diagnostics) == TLS_STATUS_INTERNAL) {
+        char panic[512];
+        size_t len = tls_last_panic((uint8_t *)panic, sizeof(panic));
+
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, base, "tls: internal error: %.*s", (int)len, panic);
+    }
+    log_diagnostics(&x, diagnostics);
+    tls_diagnostics_free(diagnostics);
+    apr_pool_destroy(x.p);
+    return config;
+}

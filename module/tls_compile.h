@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_compile.h
+ * Hands httpd's servers and their directives over to be checked.
+ */
+#ifndef TLS_COMPILE_H
+#define TLS_COMPILE_H
+
+#include "mod_tls.h"
+
+/** How a configuration is compiled. */
+typedef enum {
+    TLS_COMPILE_TEST,  /* httpd -t: other modules are not ready to be asked */
+    TLS_COMPILE_FIRST, /* the first of the two passes of a start: only errors are reported */
+    TLS_COMPILE_RUN    /* the configuration will be used */
+} tls_compile_mode;
+
+/**
+ * Compiles the configuration of all servers and logs what there is to say about it.
+ * @return the configuration, to be freed by tls_config_free(), or NULL if there was an error
+ */
+tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *process, tls_compile_mode mode);
+
+#endif /* TLS_COMPILE_H */

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_connection.h"
+
+#include "ap_mpm.h"
+#include "http_connection.h"
+#include "http_main.h"
+#include "http_protocol.h"
+#include "http_ssl.h"
+#include "http_vhost.h"
+
+#include "tls_filters.h"
+#include "tls_settings.h"
+#include "tls_state.h"
+#include "tls_timeout.h"
+
+/* How much is asked of the network at once. */
+#define READ_SIZE (64 * 1024)
+
+/* Whether the MPM can wait for a connection while its handshake needs more from the client. */
+static int can_wait;
+
+tls_connection *tls_connection_of(conn_rec *c)
+{
+    return ap_get_module_config((c->master ? c->master : c)->conn_config, &tls_module);
+}
+
+static apr_status_t free_connection(void *data)
+{
+    tls_connection *tc = data;
+
+    tls_timeout_unwatch(tc);
+    tls_facts_free(tc->facts);
+    tls_conn_free(tc->backend);
+    tc->facts = NULL;
+    tc->backend = NULL;
+    return APR_SUCCESS;
+}
+
+static int is_enabled(const tls_config *config, const conn_rec *c)
+{
+    const apr_sockaddr_t *local = c->local_addr;
+
+    return config && tls_config_is_enabled(config, local->ipaddr_ptr, (size_t)local->ipaddr_len, local->port);
+}
+
+static int pre_connection(conn_rec *c, void *csd)
+{
+    const tls_config *config = tls_state_config();
+    tls_connection *tc;
+
+    (void)csd;
+    if (c->master || c->outgoing || !is_enabled(config, c)) {
+        return DECLINED;
+    }
+    tc = apr_pcalloc(c->pool, sizeof(*tc));
+    tc->c = c;
+    tc->config = config;
+    tc->server = c->base_server;
+    tc->server_index = tls_settings_of(c->base_server)->index;
+    tc->started = apr_time_now();
+    if (tls_conn_new(config, &tc->backend) != TLS_STATUS_OK) {
+        ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, c, "tls: a connection cannot be made TLS and is closed");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    apr_pool_cleanup_register(c->pool, tc, free_connection, apr_pool_cleanup_null);
+    tc->received = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->plaintext = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->held = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->outgoing = apr_brigade_create(c->pool, c->bucket_alloc);
+    ap_set_module_config(c->conn_config, &tls_module, tc);
+    tls_filters_add(tc);
+    return OK;
+}
+
+void tls_connection_collect(tls_connection *tc)
+{
+    apr_bucket_alloc_t *alloc = tc->c->bucket_alloc;
+    size_t size;
+
+    while ((size = tls_conn_sendable(tc->backend)) > 0) {
+        char *buffer = apr_bucket_alloc(size, alloc);
+        size_t used = tls_conn_take(tc->backend, (uint8_t *)buffer, size);
+
+        if (!used) {
+            apr_bucket_free(buffer);
+            break;
+        }
+        APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_heap_create(buffer, used, apr_bucket_free, alloc));
+    }
+}
+
+apr_status_t tls_connection_flush(tls_connection *tc)
+{
+    apr_status_t rv;
+
+    tls_connection_collect(tc);
+    if (APR_BRIGADE_EMPTY(tc->outgoing)) {
+        return APR_SUCCESS;
+    }
+    APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
+    rv = ap_pass_brigade(tc->output->next, tc->outgoing);
+    apr_brigade_cleanup(tc->outgoing);
+    return rv;
+}
+
+void tls_connection_fail(tls_connection *tc, tls_status status)
+{
+    tls_slice name = tls_conn_server_name(tc->backend);
+    const char *phase = tc->phase == TLS_HANDSHAKE ? "handshake" : "connection";
+
+    if (tc->phase == TLS_FAILED) {
+        return;
+    }
+    tc->phase = TLS_FAILED;
+    if (status == TLS_STATUS_FAILED) {
+        bool ours = false;
+        tls_slice why = tls_conn_error(tc->backend, &ours);
+
+        ap_log_cerror(APLOG_MARK, ours ? APLOG_WARNING : APLOG_INFO, 0, tc->c,
+                      "tls: %s failed: %.*s (server name \"%.*s\", virtual host %s)", phase, (int)why.len, why.data,
+                      (int)name.len, name.data ? (const char *)name.data : "", tc->server->server_hostname);
+    }
+    else {
+        char panic[512];
+        size_t len = tls_last_panic((uint8_t *)panic, sizeof(panic));
+
+        ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, tc->c,
+                      "tls: %s ended by an internal error, please report it: %.*s", phase, (int)len, panic);
+    }
+    /* Whoever is refused is to know why, so the alert goes out before the connection is closed. */
+    tls_connection_flush(tc);
+}
+
+/* Answers a browser that was sent to https://-port with http://. */
+static void answer_plain_http(tls_connection *tc)
+{
+    static const char body[] =
+        "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>400 Bad Request</title>\n"
+        "</head><body>\n<h1>Bad Request</h1>\n"
+        "<p>This port speaks HTTPS, and your client sent plain HTTP. Use https:// instead.</p>\n</body></html>\n";
+    apr_bucket_brigade *bb = tc->outgoing;
+
+    ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, tc->c, "tls: plain HTTP on a TLS port, answered with 400");
+    tc->phase = TLS_FAILED;
+    apr_brigade_printf(bb, NULL, NULL,
+                       "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html; charset=iso-8859-1\r\n"
+                       "Content-Length: %d\r\nConnection: close\r\n\r\n%s", (int)(sizeof(body) - 1), body);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(tc->c->bucket_alloc));
+    ap_pass_brigade(tc->output->next, bb);
+    apr_brigade_cleanup(bb);
+}
+
+/* The server that the client means. httpd's modules see it as the connection's from now on. */
+static tls_status choose_server(tls_connection *tc)
+{
+    conn_rec *c = tc->c;
+    server_rec *s = c->base_server;
+    size_t chain = (size_t)(uintptr_t)(c->vhost_lookup_data ? c->vhost_lookup_data : ap_server_conf);
+    size_t index = tc->server_index;
+    tls_status status = tls_conn_find_server(tc->backend, chain, index, &index);
+
+    if (status != TLS_STATUS_OK || index == tc->server_index) {
+        return status;
+    }
+    for (s = ap_server_conf; s && tls_settings_of(s)->index != index; s = s->next)
+        ;
+    if (!s) {
+        return TLS_STATUS_INVALID;
+    }
+    tc->server = s;
+    tc->server_index = index;
+    c->base_server = s;
+    return TLS_STATUS_OK;
+}
+
+/* The protocol to agree on by ALPN, in httpd's opinion; NULL if the client does not care. */
+static const char *choose_protocol(tls_connection *tc)
+{
+    apr_array_header_t *offers = apr_array_make(tc->c->pool, 3, sizeof(const char *));
+    const char *chosen;
+    tls_slice offer;
+    size_t i;
+
+    for (i = 0; tls_conn_alpn(tc->backend, i, &offer) == TLS_STATUS_OK; i++) {
+        APR_ARRAY_PUSH(offers, const char *) = tls_slice_dup(tc->c->pool, offer);
+    }
+    if (!offers->nelts) {
+        return NULL;
+    }
+    chosen = ap_select_protocol(tc->c, NULL, tc->server, offers);
+    if (!chosen) {
+        chosen = ap_get_protocol(tc->c);
+    }
+    if (strcmp(chosen, ap_get_protocol(tc->c)) && ap_array_str_contains(offers, chosen)) {
+        ap_switch_protocol(tc->c, NULL, tc->server, chosen);
+    }
+    return chosen;
+}
+
+static void staple(const unsigned char *der, apr_size_t len, void *userdata)
+{
+    tls_connection *tc = userdata;
+    tls_slice response = { der, len };
+
+    tls_conn_staple(tc->backend, tc->server_index, response);
+}
+
+/* Asks whoever provides OCSP responses for one; without, the handshake goes on all the same. */
+static void staple_response(tls_connection *tc)
+{
+    apr_array_header_t *providers = ap_hook_get_ssl_ocsp_get_resp_hook();
+    uint8_t id[32];
+
+    if (providers && providers->nelts
+        && tls_conn_certificate_id(tc->backend, tc->server_index, id) == TLS_STATUS_OK) {
+        ap_ssl_ocsp_get_resp(tc->server, tc->c, (const char *)id, sizeof(id), staple, tc);
+    }
+}
+
+/* Between ClientHello and ServerHello: who is asked for, which protocol, which certificate. */
+static tls_status accept_client(tls_connection *tc, tls_event *event)
+{
+    const char *protocol, *certificate = NULL, *key = NULL;
+    tls_status status = choose_server(tc);
+
+    if (status != TLS_STATUS_OK) {
+        return status;
+    }
+    protocol = choose_protocol(tc);
+    if (protocol && !strcmp(protocol, "acme-tls/1")) {
+        const char *name = tls_slice_dup(tc->c->pool, tls_conn_server_name(tc->backend));
+
+        if (!ap_ssl_answer_challenge(tc->c, name, &certificate, &key)) {
+            certificate = key = NULL;
+        }
+    }
+    if (!certificate) {
+        staple_response(tc);
+    }
+    return tls_conn_accept(tc->backend, tc->server_index, tls_slice_of(protocol), tls_slice_of(certificate),
+                           tls_slice_of(key), event);
+}
+
+static tls_status drain(tls_connection *tc, size_t *drained)
+{
+    tls_slice data = { NULL, 0 };
+    tls_status status;
+
+    *drained = 0;
+    while ((status = tls_conn_read(tc->backend, &data)) == TLS_STATUS_OK && data.len) {
+        apr_brigade_write(tc->plaintext, NULL, NULL, (const char *)data.data, data.len);
+        status = tls_conn_consume(tc->backend, data.len);
+        *drained += data.len;
+    }
+    return status;
+}
+
+static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_t len)
+{
+    while (len) {
+        tls_slice data = { (const uint8_t *)bytes, len };
+        tls_event event = TLS_EVENT_NONE;
+        size_t taken = 0, drained;
+        tls_status status = tls_conn_receive(tc->backend, data, &taken, &event);
+
+        if (status == TLS_STATUS_OK && event == TLS_EVENT_HELLO) {
+            event = TLS_EVENT_NONE;
+            status = accept_client(tc, &event);
+        }
+        if (status == TLS_STATUS_OK && event == TLS_EVENT_PLAIN_HTTP) {
+            answer_plain_http(tc);
+            return TLS_STATUS_FAILED;
+        }
+        if (status == TLS_STATUS_OK && event == TLS_EVENT_ESTABLISHED) {
+            status = tls_conn_facts(tc->backend, &tc->facts);
+            tc->phase = TLS_ESTABLISHED;
+        }
+        if (status == TLS_STATUS_OK) {
+            status = drain(tc, &drained);
+            if (!taken && !drained) {
+                status = TLS_STATUS_INVALID;
+            }
+        }
+        if (status != TLS_STATUS_OK) {
+            return status;
+        }
+        bytes += taken;
+        len -= taken;
+    }
+    return TLS_STATUS_OK;
+}
+
+/* The network has no more. Without a close_notify before it, somebody may have cut the connection. */
+static apr_status_t end_of_input(tls_connection *tc)
+{
+    if (tc->phase == TLS_ESTABLISHED && tls_conn_peer_closed(tc->backend)) {
+        return APR_EOF;
+    }
+    ap_log_cerror(APLOG_MARK, APLOG_DEBUG, 0, tc->c, "tls: the client closed the connection without close_notify");
+    return APR_ECONNABORTED;
+}
+
+apr_status_t tls_connection_receive(tls_connection *tc, ap_filter_t *next, apr_read_type_e block)
+{
+    apr_status_t rv = ap_get_brigade(next, tc->received, AP_MODE_READBYTES, block, READ_SIZE);
+    tls_status status = TLS_STATUS_OK;
+
+    if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(tc->received)) {
+        /* The core's way to say that there is nothing without blocking. */
+        return block == APR_NONBLOCK_READ ? APR_EAGAIN : APR_EOF;
+    }
+    while (rv == APR_SUCCESS && status == TLS_STATUS_OK && !APR_BRIGADE_EMPTY(tc->received)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(tc->received);
+
+        if (APR_BUCKET_IS_EOS(b)) {
+            rv = APR_EOF;
+        }
+        else if (!APR_BUCKET_IS_METADATA(b)) {
+            const char *bytes;
+            apr_size_t len;
+
+            rv = apr_bucket_read(b, &bytes, &len, block);
+            if (rv == APR_SUCCESS) {
+                tc->bytes_received += len;
+                status = receive_bytes(tc, bytes, len);
+            }
+        }
+        apr_bucket_delete(b);
+    }
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        return rv;
+    }
+    if (status != TLS_STATUS_OK) {
+        tls_connection_fail(tc, status);
+        rv = APR_ECONNABORTED;
+    }
+    else if (APR_STATUS_IS_EOF(rv)) {
+        rv = end_of_input(tc);
+    }
+    else if (rv == APR_SUCCESS) {
+        /* Tickets, KeyUpdates and the like do not wait for the next response. */
+        rv = tls_connection_flush(tc);
+        if (rv == APR_SUCCESS && tls_conn_peer_closed(tc->backend)) {
+            tc->input_end = APR_EOF;
+        }
+        return rv;
+    }
+    tc->input_end = rv;
+    apr_brigade_cleanup(tc->received);
+    return rv;
+}
+
+/* Shakes hands before anybody reads or writes. Where the MPM can wait, no worker does. */
+static int process_connection(conn_rec *c)
+{
+    tls_connection *tc = c->master ? NULL : tls_connection_of(c);
+    apr_bucket_brigade *nothing;
+    apr_status_t rv;
+    int waits;
+
+    if (!tc || tc->phase != TLS_HANDSHAKE) {
+        return DECLINED;
+    }
+    waits = can_wait && c->cs;
+    nothing = apr_brigade_create(c->pool, c->bucket_alloc);
+    rv = ap_get_brigade(c->input_filters, nothing, AP_MODE_INIT, waits ? APR_NONBLOCK_READ : APR_BLOCK_READ, 0);
+    apr_brigade_destroy(nothing);
+    if (rv == APR_SUCCESS) {
+        tls_timeout_unwatch(tc);
+        return DECLINED;
+    }
+#ifdef AP_MPMQ_CAN_WAITIO
+    if (waits && APR_STATUS_IS_EAGAIN(rv)) {
+        tls_timeout_watch(tc);
+        c->cs->state = CONN_STATE_ASYNC_WAITIO;
+        c->cs->sense = CONN_SENSE_WANT_READ;
+        return OK;
+    }
+#endif
+    tls_timeout_unwatch(tc);
+    if (c->cs) {
+        c->cs->state = CONN_STATE_LINGER;
+    }
+    return DONE;
+}
+
+static void init_child(apr_pool_t *p, server_rec *s)
+{
+    (void)p;
+    (void)s;
+#ifdef AP_MPMQ_CAN_WAITIO
+    if (ap_mpm_query(AP_MPMQ_CAN_WAITIO, &can_wait) != APR_SUCCESS) {
+        can_wait = 0;
+    }
+#endif
+}
+
+void tls_connection_register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_child_init(init_child, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_pre_connection(pre_connection, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_process_connection(process_connection, NULL, NULL, APR_HOOK_MIDDLE);
+}

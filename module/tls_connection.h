@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_connection.h
+ * A connection of ours: its parts, its handshake, and what the filters share.
+ */
+#ifndef TLS_CONNECTION_H
+#define TLS_CONNECTION_H
+
+#include "mod_tls.h"
+
+#include "apr_buckets.h"
+#include "util_filter.h"
+
+typedef enum {
+    TLS_HANDSHAKE,   /* no data may pass yet */
+    TLS_ESTABLISHED, /* data passes */
+    TLS_FAILED       /* nothing passes any more */
+} tls_phase;
+
+/** What belongs to a connection that is TLS. */
+typedef struct {
+    conn_rec *c;
+    /** The configuration that it began with. */
+    const tls_config *config;
+    tls_conn *backend;
+    tls_phase phase;
+    /** What the handshake has agreed on; NULL before it is complete. */
+    tls_facts *facts;
+    /** The server that the handshake was with, and its number. */
+    server_rec *server;
+    size_t server_index;
+    /** The filter below us on the way out. */
+    ap_filter_t *output;
+    /** From the network, on its way to be decrypted. */
+    apr_bucket_brigade *received;
+    /** Decrypted, not read yet. */
+    apr_bucket_brigade *plaintext;
+    /** To be encrypted together with what comes next. */
+    apr_bucket_brigade *held;
+    /** On its way to the network. */
+    apr_bucket_brigade *outgoing;
+    /** How reading ended; APR_SUCCESS while it has not. */
+    apr_status_t input_end;
+    /** When it began and how much has arrived, while its handshake lasts. */
+    apr_time_t started;
+    apr_uint64_t bytes_received;
+    /** Its place among the handshakes that are watched; see tls_timeout.h. */
+    struct tls_watch *watch;
+} tls_connection;
+
+/** The TLS state of a connection, or of the one that carries it; NULL if it has none. */
+tls_connection *tls_connection_of(conn_rec *c);
+
+/**
+ * Reads from the network once and works on what comes: decrypts, shakes hands, answers.
+ * @return APR_SUCCESS if something came; an error if the connection is over, after the last alert was sent
+ */
+apr_status_t tls_connection_receive(tls_connection *tc, ap_filter_t *next, apr_read_type_e block);
+
+/** Moves what is to be sent to the end of `outgoing`. */
+void tls_connection_collect(tls_connection *tc);
+
+/** Sends what is to be sent, and waits until it is sent. */
+apr_status_t tls_connection_flush(tls_connection *tc);
+
+/** Ends the connection after its backend has said so. Logs why, and sends the alert. */
+void tls_connection_fail(tls_connection *tc, tls_status status);
+
+/** Registers the hooks that make connections TLS. */
+void tls_connection_register_hooks(apr_pool_t *p);
+
+#endif /* TLS_CONNECTION_H */

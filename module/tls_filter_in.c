@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_filters.h"
+
+/* Completes the handshake. */
+static apr_status_t shake_hands(tls_connection *tc, ap_filter_t *next, apr_read_type_e block)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    while (rv == APR_SUCCESS && tc->phase == TLS_HANDSHAKE) {
+        rv = tls_connection_receive(tc, next, block);
+    }
+    return tc->phase == TLS_ESTABLISHED ? APR_SUCCESS : rv == APR_SUCCESS ? APR_ECONNABORTED : rv;
+}
+
+/* Sees to it that there is plaintext to give. */
+static apr_status_t fill(tls_connection *tc, ap_filter_t *next, apr_read_type_e block)
+{
+    while (APR_BRIGADE_EMPTY(tc->plaintext)) {
+        apr_status_t rv;
+
+        if (tc->input_end != APR_SUCCESS) {
+            return tc->input_end;
+        }
+        rv = tls_connection_receive(tc, next, block);
+        if (rv != APR_SUCCESS && APR_BRIGADE_EMPTY(tc->plaintext)) {
+            return rv;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+/* Moves the buckets before `end` to `bb`. */
+static void give(apr_bucket_brigade *from, apr_bucket *end, apr_bucket_brigade *bb)
+{
+    while (APR_BRIGADE_FIRST(from) != end) {
+        apr_bucket *b = APR_BRIGADE_FIRST(from);
+
+        APR_BUCKET_REMOVE(b);
+        APR_BRIGADE_INSERT_TAIL(bb, b);
+    }
+}
+
+static apr_status_t read_bytes(tls_connection *tc, apr_bucket_brigade *bb, apr_off_t readbytes)
+{
+    apr_bucket *end;
+    apr_status_t rv = apr_brigade_partition(tc->plaintext, readbytes, &end);
+
+    if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {
+        return rv;
+    }
+    give(tc->plaintext, end, bb);
+    return APR_SUCCESS;
+}
+
+static apr_status_t peek_bytes(tls_connection *tc, apr_bucket_brigade *bb, apr_off_t readbytes)
+{
+    apr_bucket *end, *b, *copy;
+    apr_status_t rv = apr_brigade_partition(tc->plaintext, readbytes, &end);
+
+    if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {
+        return rv;
+    }
+    for (b = APR_BRIGADE_FIRST(tc->plaintext); b != end; b = APR_BUCKET_NEXT(b)) {
+        rv = apr_bucket_copy(b, &copy);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        APR_BRIGADE_INSERT_TAIL(bb, copy);
+    }
+    return APR_SUCCESS;
+}
+
+/* Drops the line ends before a request that some clients send. EOF says that nothing is left. */
+static apr_status_t eat_line_ends(tls_connection *tc)
+{
+    while (!APR_BRIGADE_EMPTY(tc->plaintext)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(tc->plaintext);
+        const char *data;
+        apr_size_t len, eaten = 0;
+        apr_status_t rv = apr_bucket_read(b, &data, &len, APR_NONBLOCK_READ);
+
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        while (eaten < len && (data[eaten] == APR_ASCII_CR || data[eaten] == APR_ASCII_LF)) {
+            eaten++;
+        }
+        if (eaten < len) {
+            if (eaten) {
+                apr_bucket_split(b, eaten);
+                apr_bucket_delete(b);
+            }
+            return APR_SUCCESS;
+        }
+        apr_bucket_delete(b);
+    }
+    return APR_EOF;
+}
+
+/* Reads until the client closes. */
+static apr_status_t read_all(tls_connection *tc, ap_filter_t *next, apr_bucket_brigade *bb, apr_read_type_e block)
+{
+    apr_status_t rv;
+
+    while ((rv = fill(tc, next, block)) == APR_SUCCESS) {
+        APR_BRIGADE_CONCAT(bb, tc->plaintext);
+    }
+    if (APR_STATUS_IS_EOF(rv)) {
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(tc->c->bucket_alloc));
+        return APR_SUCCESS;
+    }
+    return APR_STATUS_IS_EAGAIN(rv) && !APR_BRIGADE_EMPTY(bb) ? APR_SUCCESS : rv;
+}
+
+apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode, apr_read_type_e block,
+                              apr_off_t readbytes)
+{
+    tls_connection *tc = f->ctx;
+    apr_status_t rv;
+
+    if (tc->phase == TLS_HANDSHAKE) {
+        rv = shake_hands(tc, f->next, block);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    switch (mode) {
+    case AP_MODE_INIT:
+        return APR_SUCCESS;
+    case AP_MODE_EXHAUSTIVE:
+        return read_all(tc, f->next, bb, block);
+    case AP_MODE_EATCRLF:
+        rv = fill(tc, f->next, APR_NONBLOCK_READ);
+        return rv == APR_SUCCESS ? eat_line_ends(tc) : rv;
+    case AP_MODE_GETLINE:
+        rv = fill(tc, f->next, block);
+        return rv == APR_SUCCESS ? apr_brigade_split_line(bb, tc->plaintext, block, HUGE_STRING_LEN) : rv;
+    case AP_MODE_READBYTES:
+    case AP_MODE_SPECULATIVE:
+        rv = fill(tc, f->next, block);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        return mode == AP_MODE_READBYTES ? read_bytes(tc, bb, readbytes) : peek_bytes(tc, bb, readbytes);
+    default:
+        return APR_ENOTIMPL;
+    }
+}

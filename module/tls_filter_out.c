@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_filters.h"
+
+#include <unistd.h>
+
+#include "apr_portable.h"
+
+#include "http_connection.h"
+#include "http_request.h"
+
+/* The largest plaintext of a record (RFC 8446 section 5.1). */
+#define RECORD_SIZE 16384
+
+/* How much is encrypted at once: four full records. More would only push what was just written out of the CPU's cache. */
+#define BATCH_SIZE (4 * RECORD_SIZE)
+
+/* How many pieces are encrypted at once. */
+#define BATCH_PIECES 64
+
+/* Data to be encrypted in one go. Its buckets stay until it is. */
+typedef struct {
+    struct iovec pieces[BATCH_PIECES];
+    size_t count;
+    apr_size_t len;
+    apr_bucket_brigade *buckets;
+} batch;
+
+static apr_status_t encrypt(tls_connection *tc, batch *work)
+{
+    tls_status status = TLS_STATUS_OK;
+
+    if (work->count) {
+        status = tls_conn_write(tc->backend, work->pieces, work->count);
+        tls_connection_collect(tc);
+    }
+    work->count = 0;
+    work->len = 0;
+    apr_brigade_cleanup(work->buckets);
+    if (status == TLS_STATUS_INTERNAL) {
+        tls_connection_fail(tc, status);
+    }
+    return status == TLS_STATUS_OK ? APR_SUCCESS : APR_ECONNABORTED;
+}
+
+static apr_status_t pass(tls_connection *tc, ap_filter_t *next)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!APR_BRIGADE_EMPTY(tc->outgoing)) {
+        rv = ap_pass_brigade(next, tc->outgoing);
+        apr_brigade_cleanup(tc->outgoing);
+    }
+    return rv;
+}
+
+/*
+ * Turns the beginning of a file bucket into one in memory. APR would map large files, which costs a threaded process
+ * dearly when they are unmapped; and pread() does not care who else reads the same file.
+ */
+static apr_status_t read_file(apr_bucket *b)
+{
+    apr_bucket_file *file = b->data;
+    apr_size_t len = b->length > BATCH_SIZE ? BATCH_SIZE : b->length;
+    char *buffer = apr_bucket_alloc(len, b->list);
+    apr_size_t done = 0;
+    apr_os_file_t fd;
+    apr_status_t rv = apr_os_file_get(&fd, file->fd);
+
+    while (rv == APR_SUCCESS && done < len) {
+        ssize_t n = pread(fd, buffer + done, len - done, b->start + (off_t)done);
+
+        if (n > 0) {
+            done += (apr_size_t)n;
+        }
+        else if (n == 0) {
+            rv = APR_EOF; /* Somebody has cut the file. */
+        }
+        else if (errno != EINTR) {
+            rv = errno;
+        }
+    }
+    if (rv == APR_SUCCESS) {
+        if (len < b->length) {
+            apr_bucket_split(b, len);
+        }
+        APR_BUCKET_INSERT_AFTER(b, apr_bucket_heap_create(buffer, len, apr_bucket_free, b->list));
+        apr_bucket_delete(b);
+        return APR_SUCCESS;
+    }
+    apr_bucket_free(buffer);
+    return rv;
+}
+
+/* The data of a bucket. Where it would have to be waited for, what there is goes out first. */
+static apr_status_t read_bucket(tls_connection *tc, ap_filter_t *next, batch *work, apr_bucket *b, const char **data,
+                                apr_size_t *len)
+{
+    apr_status_t rv = apr_bucket_read(b, data, len, APR_NONBLOCK_READ);
+
+    if (!APR_STATUS_IS_EAGAIN(rv)) {
+        return rv;
+    }
+    rv = encrypt(tc, work);
+    if (rv == APR_SUCCESS) {
+        APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
+        rv = pass(tc, next);
+    }
+    return rv == APR_SUCCESS ? apr_bucket_read(b, data, len, APR_BLOCK_READ) : rv;
+}
+
+static void move(apr_bucket *b, apr_bucket_brigade *to)
+{
+    APR_BUCKET_REMOVE(b);
+    APR_BRIGADE_INSERT_TAIL(to, b);
+}
+
+static apr_status_t add_data(tls_connection *tc, ap_filter_t *next, batch *work, apr_bucket *b)
+{
+    const char *data;
+    apr_size_t len;
+    apr_status_t rv = read_bucket(tc, next, work, b, &data, &len);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    move(b, work->buckets);
+    if (len) {
+        work->pieces[work->count].iov_base = (void *)data;
+        work->pieces[work->count].iov_len = len;
+        work->count++;
+        work->len += len;
+    }
+    if (work->len < BATCH_SIZE && work->count < BATCH_PIECES) {
+        return APR_SUCCESS;
+    }
+    rv = encrypt(tc, work);
+    return rv == APR_SUCCESS ? pass(tc, next) : rv;
+}
+
+static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *work, apr_bucket *b)
+{
+    int flush = APR_BUCKET_IS_FLUSH(b);
+    apr_status_t rv = encrypt(tc, work);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (AP_BUCKET_IS_EOC(b) && tc->phase == TLS_ESTABLISHED) {
+        tls_conn_close(tc->backend);
+        tls_connection_collect(tc);
+    }
+    move(b, tc->outgoing);
+    return flush ? pass(tc, next) : APR_SUCCESS;
+}
+
+/*
+ * A response's header and its body come in two calls. The header is held back, so that both share a record; the end of
+ * the request or a flush frees what waits.
+ */
+static apr_status_t hold(tls_connection *tc, batch *work)
+{
+    apr_bucket *b;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (work->len >= RECORD_SIZE) {
+        return encrypt(tc, work);
+    }
+    while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(work->buckets)) {
+        b = APR_BRIGADE_FIRST(work->buckets);
+        rv = apr_bucket_setaside(b, tc->c->pool);
+        move(b, tc->held);
+    }
+    work->count = 0;
+    return rv == APR_ENOTIMPL ? APR_SUCCESS : rv;
+}
+
+static apr_status_t write_data(tls_connection *tc, ap_filter_t *next, apr_bucket_brigade *bb, batch *work)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(bb);
+
+        if (APR_BUCKET_IS_METADATA(b)) {
+            rv = add_metadata(tc, next, work, b);
+            continue;
+        }
+        if (APR_BUCKET_IS_FILE(b) && b->length > 0) {
+            rv = read_file(b);
+            if (rv != APR_SUCCESS) {
+                ap_log_cerror(APLOG_MARK, APLOG_ERR, rv, tc->c,
+                              "tls: a file changed or became unreadable while it was sent; the connection is aborted");
+                break;
+            }
+            b = APR_BRIGADE_FIRST(bb);
+        }
+        rv = add_data(tc, next, work, b);
+    }
+    return rv == APR_SUCCESS ? hold(tc, work) : rv;
+}
+
+/* After the end only metadata passes: buckets that free requests, and the end itself. */
+static apr_status_t drop_data(tls_connection *tc, ap_filter_t *next, apr_bucket_brigade *bb)
+{
+    apr_status_t rv;
+    int lost = 0;
+
+    while (!APR_BRIGADE_EMPTY(bb)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(bb);
+
+        if (APR_BUCKET_IS_METADATA(b)) {
+            move(b, tc->outgoing);
+        }
+        else {
+            lost = 1;
+            apr_bucket_delete(b);
+        }
+    }
+    rv = pass(tc, next);
+    return lost && rv == APR_SUCCESS ? APR_ECONNABORTED : rv;
+}
+
+apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
+{
+    tls_connection *tc = f->ctx;
+    batch work;
+    apr_status_t rv;
+
+    if (tc->phase != TLS_ESTABLISHED) {
+        return drop_data(tc, f->next, bb);
+    }
+    work.count = 0;
+    work.len = 0;
+    work.buckets = apr_brigade_create(tc->c->pool, tc->c->bucket_alloc);
+    APR_BRIGADE_PREPEND(bb, tc->held);
+    rv = write_data(tc, f->next, bb, &work);
+    apr_brigade_destroy(work.buckets);
+    if (rv == APR_SUCCESS) {
+        return pass(tc, f->next);
+    }
+    /* What is missing cannot be made good: whoever reads must not take the rest for the whole. */
+    tc->phase = TLS_FAILED;
+    tc->c->aborted = 1;
+    drop_data(tc, f->next, bb);
+    return rv;
+}
+
+void tls_filters_add(tls_connection *tc)
+{
+    ap_add_input_filter(TLS_FILTER_NAME, tc, NULL, tc->c);
+    tc->output = ap_add_output_filter(TLS_FILTER_NAME, tc, NULL, tc->c);
+}
+
+void tls_filters_register(void)
+{
+    /* mod_ssl's place: mod_reqtimeout has to be between us and the network. */
+    ap_register_input_filter(TLS_FILTER_NAME, tls_input_filter, NULL, AP_FTYPE_CONNECTION + 5);
+    ap_register_output_filter(TLS_FILTER_NAME, tls_output_filter, NULL, AP_FTYPE_CONNECTION + 5);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_filters.h
+ * The two filters between httpd and the network.
+ */
+#ifndef TLS_FILTERS_H
+#define TLS_FILTERS_H
+
+#include "tls_connection.h"
+
+/** Decrypts what is read (tls_filter_in.c). */
+apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode, apr_read_type_e block,
+                              apr_off_t readbytes);
+
+/** Encrypts what is written (tls_filter_out.c). */
+apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb);
+
+/** Puts both between a connection and its network. */
+void tls_filters_add(tls_connection *tc);
+
+/** Makes the filters known to httpd. */
+void tls_filters_register(void);
+
+#endif /* TLS_FILTERS_H */

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_settings.h"
+
+void *tls_create_server_settings(apr_pool_t *p, server_rec *s)
+{
+    tls_server_settings *settings = apr_pcalloc(p, sizeof(*settings));
+
+    (void)s;
+    settings->lines = apr_array_make(p, 2, sizeof(tls_line));
+    return settings;
+}
+
+void *tls_merge_server_settings(apr_pool_t *p, void *base, void *own)
+{
+    (void)p;
+    (void)base; /* Rust knows what a virtual host inherits. */
+    return own;
+}
+
+void *tls_create_dir_settings(apr_pool_t *p, char *dir)
+{
+    (void)dir;
+    return apr_pcalloc(p, sizeof(tls_dir_settings));
+}
+
+void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
+{
+    tls_dir_settings *merged = apr_palloc(p, sizeof(*merged));
+
+    merged->options = tls_options_merge(((tls_dir_settings *)outer)->options,
+                                        ((tls_dir_settings *)inner)->options);
+    return merged;
+}
+
+tls_server_settings *tls_settings_of(const server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &tls_module);
+}
+
+const tls_dir_settings *tls_dir_settings_of(const request_rec *r)
+{
+    return ap_get_module_config(r->per_dir_config, &tls_module);
+}
+
+/* Keeps a directive for later: all mistakes of a configuration are to be reported, not just the first. */
+static const char *keep_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    tls_server_settings *settings = tls_settings_of(cmd->server);
+    tls_line *line;
+    int i;
+
+    (void)dir;
+    if (argc < 1) {
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes at least one argument", NULL);
+    }
+    line = apr_array_push(settings->lines);
+    line->name = cmd->cmd->name;
+    line->file = cmd->directive->filename;
+    line->line = (unsigned)cmd->directive->line_num;
+    line->argc = argc;
+    line->argv = apr_palloc(cmd->pool, sizeof(char *) * (size_t)argc);
+    for (i = 0; i < argc; i++) {
+        line->argv[i] = apr_pstrdup(cmd->pool, argv[i]);
+    }
+    return NULL;
+}
+
+/* Options also come from .htaccess files, while a request waits: they are read at once. */
+static const char *set_options(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    tls_dir_settings *settings = dir;
+    tls_slice *args = apr_palloc(cmd->temp_pool, sizeof(*args) * (size_t)(argc + 1));
+    tls_text error = { NULL, 0 };
+    int i;
+
+    if (argc < 1) {
+        return "TLSOptions takes at least one argument";
+    }
+    for (i = 0; i < argc; i++) {
+        args[i] = tls_slice_of(argv[i]);
+    }
+    if (tls_options_parse(&settings->options, args, (size_t)argc, &error) != TLS_STATUS_OK) {
+        return tls_text_take(cmd->pool, error);
+    }
+    return NULL;
+}
+
+#define SERVER_LINE(name, help) AP_INIT_TAKE_ARGV(name, keep_line, NULL, RSRC_CONF, help)
+
+const command_rec tls_commands[] = {
+    SERVER_LINE("TLSEngine", "[address:]port on which connections are TLS"),
+    SERVER_LINE("TLSCertificate", "PEM file of a certificate with its chain, and the file of its key if it has its own"),
+    SERVER_LINE("TLSProtocol", "protocol versions, such as TLSv1.2+ or TLSv1.3"),
+    SERVER_LINE("TLSCiphersPrefer", "cipher suites to prefer, in this order"),
+    SERVER_LINE("TLSCiphersSuppress", "cipher suites not to use"),
+    SERVER_LINE("TLSHonorClientOrder", "whether the client's order of cipher suites counts (on|off)"),
+    SERVER_LINE("TLSStrictSNI", "whether clients that ask for an unknown server name are refused (on|off)"),
+    SERVER_LINE("TLSSessionCache", "where sessions are kept (none|default|provider:arguments)"),
+    SERVER_LINE("TLSSessionTickets", "whether sessions are resumed by tickets (on|off)"),
+    SERVER_LINE("TLSSessionTicketKeyFile", "file of at least 32 random bytes that ticket keys come from"),
+    AP_INIT_TAKE_ARGV("TLSOptions", set_options, NULL, OR_OPTIONS,
+                      "variables for requests: [+|-]StdEnvVars, [+|-]ExportCertData, Defaults"),
+    { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
+};

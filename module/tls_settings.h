@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_settings.h
+ * What the configuration files say, as text. Its meaning is found out in Rust.
+ */
+#ifndef TLS_SETTINGS_H
+#define TLS_SETTINGS_H
+
+#include "mod_tls.h"
+
+/** A directive of a server. */
+typedef struct {
+    const char *name;
+    const char *file;
+    unsigned line;
+    int argc;
+    const char **argv;
+} tls_line;
+
+/** What a server says. */
+typedef struct {
+    /** Its own directives (tls_line), not those of the base server. */
+    apr_array_header_t *lines;
+    /** The server's number in the configuration that is in force. */
+    size_t index;
+} tls_server_settings;
+
+/** What a directory says. */
+typedef struct {
+    tls_options options;
+} tls_dir_settings;
+
+extern const command_rec tls_commands[];
+
+void *tls_create_server_settings(apr_pool_t *p, server_rec *s);
+void *tls_merge_server_settings(apr_pool_t *p, void *base, void *own);
+void *tls_create_dir_settings(apr_pool_t *p, char *dir);
+void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner);
+
+tls_server_settings *tls_settings_of(const server_rec *s);
+const tls_dir_settings *tls_dir_settings_of(const request_rec *r);
+
+#endif /* TLS_SETTINGS_H */

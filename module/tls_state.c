@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_state.h"
+
+#include "ap_mpm.h"
+#include "apr_shm.h"
+#include "http_ssl.h"
+#include "mpm_common.h"
+
+#include "tls_cache.h"
+#include "tls_compile.h"
+#include "tls_settings.h"
+
+/* Slots of counters: children count in the one that their process number picks. */
+#define COUNTER_SLOTS 64
+
+/* What stays over restarts, in httpd's keeping: the module may have been unloaded and loaded in between. */
+typedef struct {
+    tls_process *process;
+} retained_state;
+
+static retained_state *retained;
+static tls_config *config;
+
+const tls_config *tls_state_config(void)
+{
+    return config;
+}
+
+const tls_process *tls_state_process(void)
+{
+    return retained ? retained->process : NULL;
+}
+
+static apr_status_t forget_config(void *unused)
+{
+    (void)unused;
+    tls_config_free(config);
+    config = NULL;
+    return APR_SUCCESS;
+}
+
+/* Counters are in memory that the parent maps once and that all its children inherit. */
+static void attach_counters(server_rec *s)
+{
+    apr_size_t cells = tls_counter_cells() * COUNTER_SLOTS;
+    apr_shm_t *shm;
+    apr_status_t rv = apr_shm_create(&shm, cells * sizeof(uint64_t), NULL, s->process->pool);
+
+    if (rv == APR_SUCCESS) {
+        void *memory = apr_shm_baseaddr_get(shm);
+
+        memset(memory, 0, cells * sizeof(uint64_t));
+        tls_process_attach_counters(retained->process, memory, cells);
+    }
+    else {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s, "tls: no shared memory, nothing will be counted");
+    }
+}
+
+static int retain(server_rec *s)
+{
+    static const char key[] = "mod_tls";
+
+    retained = ap_retained_data_get(key);
+    if (retained) {
+        return OK;
+    }
+    retained = ap_retained_data_create(key, sizeof(*retained));
+    if (tls_process_new(&retained->process) != TLS_STATUS_OK) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "tls: the state of the process cannot be made");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    attach_counters(s);
+    return OK;
+}
+
+/* httpd -t gets no further than this; a start checks when other modules are ready to be asked. */
+static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    int mode = ap_state_query(AP_SQ_RUN_MODE);
+
+    (void)plog;
+    if (mode != AP_SQ_RM_CONFIG_TEST && !(mode == AP_SQ_RM_CONFIG_DUMP && ap_exists_config_define("DUMP_TLS"))) {
+        return OK;
+    }
+    if (retain(s) != OK) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    config = tls_compile(ptemp, s, tls_state_process(), TLS_COMPILE_TEST);
+    apr_pool_cleanup_register(pconf, NULL, forget_config, apr_pool_cleanup_null);
+    return config ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static const char *protocols_of(apr_pool_t *p, server_rec *s)
+{
+    const core_server_config *core = ap_get_core_module_config(s->module_config);
+
+    if (!core->protocols || !core->protocols->nelts) {
+        return "http/1.1";
+    }
+    return apr_array_pstrcat(p, core->protocols, ' ');
+}
+
+static void dump_config(apr_pool_t *pconf, server_rec *base)
+{
+    apr_array_header_t *places, *protocols;
+    tls_text text = { NULL, 0 };
+    server_rec *s;
+    apr_file_t *out;
+
+    if (!ap_exists_config_define("DUMP_TLS") || !config || apr_file_open_stdout(&out, pconf) != APR_SUCCESS) {
+        return;
+    }
+    places = apr_array_make(pconf, 8, sizeof(tls_slice));
+    protocols = apr_array_make(pconf, 8, sizeof(tls_slice));
+    for (s = base; s; s = s->next) {
+        const char *place = s->is_virtual
+            ? apr_psprintf(pconf, "Virtual host at %s:%u", s->defn_name, s->defn_line_number)
+            : "Base server";
+
+        APR_ARRAY_PUSH(places, tls_slice) = tls_slice_of(place);
+        APR_ARRAY_PUSH(protocols, tls_slice) = tls_slice_of(protocols_of(pconf, s));
+    }
+    if (tls_config_dump(config, (tls_slice *)places->elts, (tls_slice *)protocols->elts, (size_t)places->nelts,
+                        apr_time_sec(apr_time_now()), &text) == TLS_STATUS_OK) {
+        apr_file_write_full(out, text.data, text.len, NULL);
+    }
+    tls_text_free(text);
+}
+
+/* Tells a provider of OCSP responses, if there is one, which certificates we have. */
+static void prime_stapling(apr_pool_t *ptemp, server_rec *base)
+{
+    apr_array_header_t *providers = ap_hook_get_ssl_ocsp_prime_hook();
+    server_rec *s;
+
+    if (!providers || !providers->nelts) {
+        return;
+    }
+    for (s = base; s; s = s->next) {
+        tls_text pem = { NULL, 0 };
+        uint8_t id[32];
+        size_t i;
+
+        for (i = 0; tls_config_certificate(config, tls_settings_of(s)->index, i, id, &pem) == TLS_STATUS_OK; i++) {
+            ap_ssl_ocsp_prime(s, ptemp, (const char *)id, sizeof(id), tls_text_take(ptemp, pem));
+        }
+    }
+}
+
+static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    int first = ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+    tls_text version = { NULL, 0 };
+    int rv = retain(s);
+
+    (void)plog;
+    if (rv != OK) {
+        return rv;
+    }
+    config = tls_compile(ptemp, s, tls_state_process(), first ? TLS_COMPILE_FIRST : TLS_COMPILE_RUN);
+    apr_pool_cleanup_register(pconf, NULL, forget_config, apr_pool_cleanup_null);
+    if (!config) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "tls: the configuration has errors, see above");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    if (first || !tls_config_is_active(config)) {
+        return OK;
+    }
+    rv = tls_cache_open(pconf, ptemp, s, config);
+    if (rv != OK) {
+        return rv;
+    }
+    prime_stapling(ptemp, s);
+    if (tls_facts_variable(NULL, tls_slice_of("SSL_VERSION_INTERFACE"), 0, &version) == TLS_STATUS_OK) {
+        ap_add_version_component(pconf, tls_text_take(pconf, version));
+    }
+    return OK;
+}
+
+static int monitor(apr_pool_t *p, server_rec *s)
+{
+    (void)p;
+    (void)s;
+    tls_config_tick(config);
+    return OK;
+}
+
+void tls_state_register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_test_config(dump_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_monitor(monitor, NULL, NULL, APR_HOOK_MIDDLE);
+}

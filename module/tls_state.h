@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_state.h
+ * The configuration that is in force, and the state of the process that outlives it.
+ */
+#ifndef TLS_STATE_H
+#define TLS_STATE_H
+
+#include "mod_tls.h"
+
+/** The configuration in force, or NULL before there is one. */
+const tls_config *tls_state_config(void);
+
+/** The state of the process. */
+const tls_process *tls_state_process(void);
+
+/** Registers the hooks that read configurations. */
+void tls_state_register_hooks(apr_pool_t *p);
+
+#endif /* TLS_STATE_H */

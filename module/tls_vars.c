@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_vars.h"
+
+#include "ap_expr.h"
+#include "ap_provider.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "http_ssl.h"
+#include "mod_auth.h"
+#include "mod_log_config.h"
+#include "mod_ssl.h"
+
+#include "tls_connection.h"
+#include "tls_settings.h"
+
+/* Whoever answered for connections that are not ours before us: mod_ssl. */
+static APR_OPTIONAL_FN_TYPE(ssl_ext_list) *other_ext_list;
+
+static int conn_is_ssl(conn_rec *c)
+{
+    return tls_connection_of(c) ? OK : DECLINED;
+}
+
+static const char *var_lookup(apr_pool_t *p, server_rec *s, conn_rec *c, request_rec *r, const char *name)
+{
+    tls_connection *tc;
+    tls_text value = { NULL, 0 };
+
+    (void)s;
+    if (r && !c) {
+        c = r->connection;
+    }
+    tc = c ? tls_connection_of(c) : NULL;
+    if (c && !tc) {
+        return NULL;
+    }
+    if (tls_facts_variable(tc ? tc->facts : NULL, tls_slice_of(name), apr_time_sec(apr_time_now()), &value)
+        != TLS_STATUS_OK) {
+        return NULL;
+    }
+    return tls_text_take(p, value);
+}
+
+static apr_array_header_t *ext_list(apr_pool_t *p, conn_rec *c, int peer, const char *extension)
+{
+    tls_connection *tc = c ? tls_connection_of(c) : NULL;
+    apr_array_header_t *values = NULL;
+    tls_list *list = NULL;
+    tls_slice name, value;
+
+    if (!tc) {
+        return other_ext_list ? other_ext_list(p, c, peer, extension) : NULL;
+    }
+    if (!tc->facts || !extension
+        || tls_facts_extension(tc->facts, peer != 0, tls_slice_of(extension), &list) != TLS_STATUS_OK) {
+        return NULL;
+    }
+    while (tls_list_next(list, &name, &value) == TLS_STATUS_OK) {
+        if (!values) {
+            values = apr_array_make(p, 1, sizeof(char *));
+        }
+        APR_ARRAY_PUSH(values, char *) = tls_slice_dup(p, value);
+    }
+    tls_list_free(list);
+    return values;
+}
+
+static int set_environment(request_rec *r)
+{
+    tls_connection *tc = tls_connection_of(r->connection);
+    tls_list *list = NULL;
+    tls_slice name, value;
+
+    if (!tc || !tc->facts
+        || tls_facts_environment(tc->facts, tls_dir_settings_of(r)->options, apr_time_sec(apr_time_now()), &list)
+               != TLS_STATUS_OK) {
+        return DECLINED;
+    }
+    while (tls_list_next(list, &name, &value) == TLS_STATUS_OK) {
+        apr_table_setn(r->subprocess_env, tls_slice_dup(r->pool, name), tls_slice_dup(r->pool, value));
+    }
+    tls_list_free(list);
+    return DECLINED;
+}
+
+/* %{NAME}x */
+static const char *log_variable(request_rec *r, char *name)
+{
+    const char *value = ap_ssl_var_lookup(r->pool, r->server, r->connection, r, name);
+
+    return value && *value ? value : NULL;
+}
+
+/* %{NAME}c, the older form with names of its own */
+static const char *log_cipher(request_rec *r, char *name)
+{
+    static const struct {
+        const char *name, *variable;
+    } names[] = {
+        { "version", "SSL_PROTOCOL" },
+        { "cipher", "SSL_CIPHER" },
+        { "subjectdn", "SSL_CLIENT_S_DN" },
+        { "issuerdn", "SSL_CLIENT_I_DN" },
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!strcmp(name, names[i].name)) {
+            return log_variable(r, (char *)names[i].variable);
+        }
+    }
+    return NULL;
+}
+
+static const char *expr_variable(ap_expr_eval_ctx_t *ctx, const void *data)
+{
+    const char *value = ap_ssl_var_lookup(ctx->p, ctx->s, ctx->c, ctx->r, data);
+
+    return value ? value : "";
+}
+
+static apr_array_header_t *expr_extensions(ap_expr_eval_ctx_t *ctx, const void *data, const char *arg)
+{
+    (void)data;
+    return ext_list(ctx->p, ctx->c, 1, arg);
+}
+
+static int expr_lookup(ap_expr_lookup_parms *parms)
+{
+    switch (parms->type) {
+    case AP_EXPR_FUNC_VAR:
+        if (!ap_cstr_casecmpn(parms->name, "SSL_", 4)) {
+            *parms->func = expr_variable;
+            *parms->data = parms->name;
+            return OK;
+        }
+        break;
+    case AP_EXPR_FUNC_LIST:
+        if (!ap_cstr_casecmp(parms->name, "PeerExtList")) {
+            *parms->func = expr_extensions;
+            *parms->data = "PeerExtList";
+            return OK;
+        }
+        break;
+    default:
+        break;
+    }
+    return DECLINED;
+}
+
+static authz_status require_ssl(request_rec *r, const char *line, const void *parsed)
+{
+    (void)line;
+    (void)parsed;
+    return ap_ssl_conn_is_ssl(r->connection) ? AUTHZ_GRANTED : AUTHZ_DENIED;
+}
+
+static const char *parse_require_ssl(cmd_parms *cmd, const char *line, const void **parsed)
+{
+    (void)parsed;
+    (void)cmd;
+    return *line ? "'Require ssl' does not take arguments" : NULL;
+}
+
+static const authz_provider ssl_provider = { require_ssl, parse_require_ssl };
+
+/* Logs and access rules know one provider of a name: ours, which also answers for the connections of others. */
+static int register_with_others(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    APR_OPTIONAL_FN_TYPE(ap_register_log_handler) *register_log = APR_RETRIEVE_OPTIONAL_FN(ap_register_log_handler);
+    APR_OPTIONAL_FN_TYPE(ssl_ext_list) *registered = APR_RETRIEVE_OPTIONAL_FN(ssl_ext_list);
+
+    (void)plog;
+    (void)ptemp;
+    if (register_log) {
+        register_log(pconf, "x", log_variable, 0);
+        register_log(pconf, "c", log_cipher, 0);
+    }
+    if (registered != ext_list) {
+        other_ext_list = registered;
+        apr_dynamic_fn_register("ssl_ext_list", (apr_opt_fn_t *)ext_list);
+    }
+    ap_register_auth_provider(pconf, AUTHZ_PROVIDER_GROUP, "ssl", AUTHZ_PROVIDER_VERSION, &ssl_provider,
+                              AP_AUTH_INTERNAL_PER_CONF);
+    return OK;
+}
+
+static const char *http_scheme(const request_rec *r)
+{
+    return tls_connection_of(r->connection) ? "https" : NULL;
+}
+
+static apr_port_t default_port(const request_rec *r)
+{
+    return tls_connection_of(r->connection) ? 443 : 0;
+}
+
+void tls_vars_register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_ssl_conn_is_ssl(conn_is_ssl, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_ssl_var_lookup(var_lookup, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_pre_config(register_with_others, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_expr_lookup(expr_lookup, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_fixups(set_environment, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_http_scheme(http_scheme, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_default_port(default_port, NULL, NULL, APR_HOOK_MIDDLE);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_vars.h
+ * SSL_* variables: for environments, logs, expressions and other modules.
+ */
+#ifndef TLS_VARS_H
+#define TLS_VARS_H
+
+#include "mod_tls.h"
+
+void tls_vars_register_hooks(apr_pool_t *p);
+
+#endif /* TLS_VARS_H */

@@ -1,1 +1,0 @@
-//! Cipher suites and their names.

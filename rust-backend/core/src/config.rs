@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A whole configuration: what was said is put in here, what connections use comes out.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::compile::Compiler;
+use crate::counters::Counters;
+use crate::diagnostics::{Diagnostics, Origin};
+use crate::directive::Directive;
+use crate::facts::CipherNames;
+use crate::handshake_timeout::HandshakeTimeout;
+use crate::identity::IdentityFiles;
+use crate::process::Process;
+use crate::sessions::CacheSlot;
+use crate::settings::{EngineAddress, SessionCache};
+use crate::site::Site;
+use crate::tickets::TicketKeys;
+use crate::vhosts::NameIndex;
+
+/// A server of httpd's: the base server or a virtual host, as the configuration describes it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its ServerName.
+    pub name: String,
+    /// Its ServerAliases, those with wildcards included.
+    pub aliases: Vec<String>,
+    /// Where it begins in the configuration.
+    pub origin: Origin,
+    /// The addresses that it is for; no IP address means all, port 0 means all.
+    pub addresses: Vec<(Option<IpAddr>, u16)>,
+    /// What its own directives say.
+    pub directives: Vec<Directive>,
+    /// Certificates that another module has for it, instead of those that are configured.
+    pub supplied: Vec<IdentityFiles>,
+    /// Certificates that another module has for it until there are real ones.
+    pub stopgaps: Vec<IdentityFiles>,
+}
+
+/// Collects a configuration.
+#[derive(Debug)]
+pub struct Builder {
+    pub(crate) process: Arc<Process>,
+    pub(crate) server_root: PathBuf,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) chains: HashMap<usize, Vec<usize>>,
+}
+
+impl Builder {
+    /// Begins a configuration whose relative paths start at `server_root`.
+    pub fn new(process: Arc<Process>, server_root: PathBuf) -> Self {
+        Self {
+            process,
+            server_root,
+            servers: Vec::new(),
+            chains: HashMap::new(),
+        }
+    }
+
+    /// Adds the next server and returns its index. The first one is the base server.
+    pub fn add_server(&mut self, server: Server) -> usize {
+        self.servers.push(server);
+        self.servers.len() - 1
+    }
+
+    /// The server `index`, to say more about it.
+    pub fn server(&mut self, index: usize) -> Option<&mut Server> {
+        self.servers.get_mut(index)
+    }
+
+    /// Says that the next server that connections to the address known as `chain` may mean is `server`.
+    pub fn add_to_chain(&mut self, chain: usize, server: usize) {
+        self.chains.entry(chain).or_default().push(server);
+    }
+
+    /// Whether the hosts of the address known as `chain` are known.
+    pub fn has_chain(&self, chain: usize) -> bool {
+        self.chains.contains_key(&chain)
+    }
+
+    /// Checks everything. The configuration is there if there was no error.
+    pub fn compile(self) -> (Option<Arc<Config>>, Diagnostics) {
+        Compiler::new(self).run()
+    }
+}
+
+/// An immutable configuration. Connections keep the one that they began with.
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) process: Arc<Process>,
+    pub(crate) engines: Vec<EngineAddress>,
+    pub(crate) strict_sni: bool,
+    pub(crate) sites: Vec<Option<Site>>,
+    pub(crate) handshake_timeouts: Vec<Option<HandshakeTimeout>>,
+    pub(crate) chains: HashMap<usize, NameIndex>,
+    pub(crate) cache: Arc<CacheSlot>,
+    pub(crate) session_cache: SessionCache,
+    pub(crate) session_cache_required: bool,
+    pub(crate) ticket_keys: Arc<TicketKeys>,
+}
+
+impl Config {
+    /// Whether connections to the local address are TLS.
+    pub fn is_enabled(&self, ip: IpAddr, port: u16) -> bool {
+        self.engines.iter().any(|engine| engine.matches(ip, port))
+    }
+
+    /// Whether any connection can be TLS.
+    pub fn is_active(&self) -> bool {
+        !self.engines.is_empty()
+    }
+
+    /// The server that `sni` means among those of `chain`, or `default` if it means none. An error if names that no
+    /// host has are refused.
+    pub fn find_server(&self, chain: usize, default: usize, sni: Option<&str>) -> Result<usize, UnknownName> {
+        let Some(sni) = sni else { return Ok(default) };
+        match self.chains.get(&chain).and_then(|index| index.find(sni)) {
+            Some(server) => Ok(server as usize),
+            None if self.strict_sni => Err(UnknownName),
+            None => Ok(default),
+        }
+    }
+
+    /// The site of the server `index`; none if no TLS connection can mean that server.
+    pub fn site(&self, index: usize) -> Option<&Site> {
+        self.sites.get(index)?.as_ref()
+    }
+
+    /// Whether a request for the server `other` may use a connection that was made to `server`.
+    pub fn agree(&self, server: usize, other: usize) -> bool {
+        match (self.site(server), self.site(other)) {
+            (Some(one), Some(two)) => Arc::ptr_eq(&one.profile, &two.profile),
+            _ => false,
+        }
+    }
+
+    /// How long a handshake with the server `index` may take.
+    pub fn handshake_timeout(&self, index: usize) -> Option<HandshakeTimeout> {
+        self.handshake_timeouts.get(index).copied().flatten()
+    }
+
+    /// Where children shall share sessions, and whether the server must not start without.
+    pub fn session_cache(&self) -> (&SessionCache, bool) {
+        (&self.session_cache, self.session_cache_required)
+    }
+
+    /// The place for the cache that children share.
+    pub fn cache_slot(&self) -> &CacheSlot {
+        &self.cache
+    }
+
+    /// Moves ticket keys on to the period of the clock.
+    pub fn tick(&self) {
+        self.ticket_keys.tick();
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> &Counters {
+        &self.process.counters
+    }
+
+    /// How ciphers are called in variables.
+    pub fn cipher_names(&self) -> CipherNames {
+        CipherNames::Iana
+    }
+}
+
+/// A server name that no host has, under `TLSStrictSNI on`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownName;

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `httpd -t -D DUMP_TLS`: what would be served, for people to read.
+
+use std::fmt::Write;
+
+use crate::config::Config;
+use crate::facts::{INTERFACE, LIBRARY};
+use crate::identity::Identity;
+use crate::settings::{EngineAddress, SessionCache};
+use crate::site::Site;
+use crate::x509::{Certificate, Context};
+
+impl Config {
+    /// Describes the configuration. `describe_server` gives the place of a server in the configuration, `alpn` the
+    /// protocols that it offers; `now` is the time in seconds since 1970.
+    pub fn dump(&self, servers: &[(String, Vec<String>)], now: i64) -> String {
+        let mut text = format!("{INTERFACE}, {LIBRARY}\n");
+        let engines: Vec<String> = self.engines.iter().map(engine).collect();
+        let engines = if engines.is_empty() {
+            "none (TLSEngine)".to_owned()
+        } else {
+            engines.join(", ")
+        };
+        // Writing to a string does not fail, here and below.
+        let _ = writeln!(text, "TLS ports: {engines}");
+        let _ = writeln!(
+            text,
+            "Unknown server names: {}",
+            if self.strict_sni { "refused" } else { "default host" }
+        );
+        let _ = writeln!(text, "Session cache: {}", cache(&self.session_cache));
+        for (index, (place, alpn)) in servers.iter().enumerate() {
+            if let Some(site) = self.site(index) {
+                let _ = writeln!(text, "\n{place}");
+                site.describe(&mut text, alpn, now);
+            }
+        }
+        text
+    }
+}
+
+fn engine(address: &EngineAddress) -> String {
+    match address.ip {
+        Some(ip) => std::net::SocketAddr::new(ip, address.port).to_string(),
+        None => format!("*:{}", address.port),
+    }
+}
+
+fn cache(cache: &SessionCache) -> String {
+    match cache {
+        SessionCache::None => "none".to_owned(),
+        SessionCache::Default => "default".to_owned(),
+        SessionCache::Provider(name, args) => format!("{name}:{args}"),
+    }
+}
+
+impl Site {
+    fn describe(&self, text: &mut String, alpn: &[String], now: i64) {
+        let spec = self.profile.spec();
+        let mut line = |label: &str, value: &str| {
+            let _ = writeln!(text, "    {label:<22}{value}");
+        };
+        line("Server name", &self.name);
+        for identity in self.identities() {
+            line("Certificate", identity.name());
+            for (label, value) in details(identity, now) {
+                line(&format!("  {label}"), &value);
+            }
+        }
+        if self.unavailable {
+            line("Requests", "answered with 503: there is no certificate");
+        }
+        line("Protocols", &spec.protocols.to_string());
+        let suites: Vec<String> = self
+            .profile
+            .suites()
+            .iter()
+            .filter_map(|suite| suite.suite().as_str().map(|name| name.replace("TLS13_", "TLS_")))
+            .collect();
+        line("Cipher suites", &suites.join("\n                          "));
+        line(
+            "Order of suites",
+            if spec.honor_client_order {
+                "the client's"
+            } else {
+                "ours"
+            },
+        );
+        line("ALPN", &alpn.join(" "));
+        line("Session tickets", if spec.tickets { "on" } else { "off" });
+        line("Client verification", "none");
+    }
+}
+
+fn details(identity: &Identity, now: i64) -> Vec<(&'static str, String)> {
+    let leaf = identity.leaf();
+    let Ok(certificate) = Certificate::parse(&leaf) else {
+        return Vec::new();
+    };
+    let context = Context::at(now);
+    let variable = |name| certificate.variable(name, &context).unwrap_or_default();
+    let validity = match certificate.not_after() {
+        end if end < now => format!("{} (EXPIRED)", variable("V_END")),
+        _ => format!("{} ({} days)", variable("V_END"), variable("V_REMAIN")),
+    };
+    vec![
+        ("Names", certificate.names().join(", ")),
+        ("Key", certificate.key_type()),
+        ("Issuer", variable("I_DN")),
+        ("Expires", validity),
+        ("Chain length", identity.certified().cert.len().to_string()),
+    ]
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What outlives a configuration: the state of the httpd process over reloads.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rcgen::{CertificateParams, DnType, KeyPair};
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::counters::Counters;
+use crate::identity::{Identity, IdentityStore};
+use crate::tickets::TicketKeys;
+
+/// Made once in the parent, inherited by children, kept over reloads.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// Certificates and keys that were read before.
+    pub identities: IdentityStore,
+    /// What is counted.
+    pub counters: Counters,
+    ticket_keys: Mutex<Option<Arc<TicketKeys>>>,
+    stopgap: OnceLock<Option<Arc<Identity>>>,
+}
+
+impl Process {
+    /// Ticket keys of this server's own, the same ones over all reloads.
+    pub fn ticket_keys(&self) -> Result<Arc<TicketKeys>, String> {
+        let mut slot = self.ticket_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = &*slot {
+            return Ok(Arc::clone(keys));
+        }
+        let keys = TicketKeys::random().map_err(|_| "the system gives no random numbers".to_owned())?;
+        Ok(Arc::clone(slot.insert(Arc::new(keys))))
+    }
+
+    /// What hosts without a certificate present, so that a client can at least be told so: a self-signed certificate
+    /// for a name that nobody has. None if it cannot be made.
+    pub fn stopgap(&self) -> Option<Arc<Identity>> {
+        self.stopgap.get_or_init(|| make_stopgap().ok().map(Arc::new)).clone()
+    }
+}
+
+fn make_stopgap() -> Result<Identity, Box<dyn std::error::Error>> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(["no-certificate-configured.invalid".to_owned()])?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "no certificate configured");
+    let certificate = params.self_signed(&key)?;
+    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let signing_key = any_supported_type(&der)?;
+    Ok(Identity::generated(
+        "(no certificate configured)",
+        vec![certificate.der().clone()],
+        signing_key,
+    ))
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+//! TLS protocol versions, as configurations name them.
+
+use std::fmt;
+
+use rustls::{ProtocolVersion, SupportedProtocolVersion, version};
+
+/// The versions that are spoken: one at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Protocols {
+    /// TLS 1.2.
+    pub tls12: bool,
+    /// TLS 1.3.
+    pub tls13: bool,
+}
+
+impl Default for Protocols {
+    fn default() -> Self {
+        Self {
+            tls12: true,
+            tls13: true,
+        }
+    }
+}
+
+const TLS12: u16 = 0x0303;
+const TLS13: u16 = 0x0304;
+
+/// Why a version cannot be configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// No version has this name.
+    Unknown(String),
+    /// None of the versions asked for is supported.
+    Unsupported(String),
+    /// A range that ends before it begins.
+    Reversed(String),
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(word) => write!(
+                f,
+                "takes versions such as TLSv1.2+, TLSv1.3, TLSv1.2-TLSv1.3 or default, not \"{word}\""
+            ),
+            Self::Unsupported(words) => {
+                write!(f, "{words}: that is not supported; TLSv1.2 and TLSv1.3 are")
+            }
+            Self::Reversed(word) => write!(f, "\"{word}\": the range ends before it begins"),
+        }
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+/// Older versions were asked for beside supported ones, and are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OlderLeftOut;
+
+impl fmt::Display for OlderLeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("versions older than TLSv1.2 are not supported and will not be spoken")
+    }
+}
+
+impl Protocols {
+    /// Reads the arguments of `TLSProtocol`: versions (`TLSv1.2`, `v1.2`, `TLSv0x0303`), one with `+` for it and all
+    /// later ones, a range (`TLSv1.2-TLSv1.3`), or `default`; several add up.
+    pub fn parse(words: &[&str]) -> Result<(Self, Option<OlderLeftOut>), ProtocolError> {
+        let mut protocols = Self {
+            tls12: false,
+            tls13: false,
+        };
+        let mut older = None;
+        for word in words {
+            let (first, last) = Self::range(word)?;
+            if first > last {
+                return Err(ProtocolError::Reversed((*word).to_owned()));
+            }
+            if first < TLS12 {
+                older = Some(OlderLeftOut);
+            }
+            protocols.tls12 |= (first..=last).contains(&TLS12);
+            protocols.tls13 |= (first..=last).contains(&TLS13);
+        }
+        if !protocols.tls12 && !protocols.tls13 {
+            return Err(ProtocolError::Unsupported(words.join(" ")));
+        }
+        Ok((protocols, older))
+    }
+
+    fn range(word: &str) -> Result<(u16, u16), ProtocolError> {
+        let unknown = || ProtocolError::Unknown(word.to_owned());
+        if word.eq_ignore_ascii_case("default") {
+            return Ok((TLS12, TLS13));
+        }
+        if let Some(minimum) = word.strip_suffix('+') {
+            // A minimum above all versions that there are asks for something that does not exist.
+            return number(minimum)
+                .map(|first| (first, TLS13.max(first)))
+                .ok_or_else(unknown);
+        }
+        if let Some((first, last)) = word.split_once('-') {
+            return number(first).zip(number(last)).ok_or_else(unknown);
+        }
+        number(word).map(|only| (only, only)).ok_or_else(unknown)
+    }
+
+    /// The versions for rustls, newest first.
+    pub fn rustls_versions(&self) -> Vec<&'static SupportedProtocolVersion> {
+        [(self.tls13, &version::TLS13), (self.tls12, &version::TLS12)]
+            .into_iter()
+            .filter_map(|(wanted, version)| wanted.then_some(version))
+            .collect()
+    }
+
+    /// The newest version.
+    pub fn max(&self) -> ProtocolVersion {
+        if self.tls13 {
+            ProtocolVersion::TLSv1_3
+        } else {
+            ProtocolVersion::TLSv1_2
+        }
+    }
+}
+
+impl fmt::Display for Protocols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = [(self.tls12, "TLSv1.2"), (self.tls13, "TLSv1.3")]
+            .into_iter()
+            .filter_map(|(wanted, name)| wanted.then_some(name))
+            .collect();
+        f.write_str(&names.join(" "))
+    }
+}
+
+/// The number of the version called `word`.
+fn number(word: &str) -> Option<u16> {
+    let word = word.to_ascii_lowercase();
+    if let Some(hex) = word.strip_prefix("tlsv0x").or_else(|| word.strip_prefix("v0x")) {
+        return u16::from_str_radix(hex, 16).ok().filter(|_| hex.len() == 4);
+    }
+    let number = match word.as_str() {
+        "sslv3" => 0x0300,
+        "tlsv1" | "tlsv1.0" | "v1" | "v1.0" => 0x0301,
+        "tlsv1.1" | "v1.1" => 0x0302,
+        "tlsv1.2" | "v1.2" => TLS12,
+        "tlsv1.3" | "v1.3" => TLS13,
+        _ => return None,
+    };
+    Some(number)
+}
+
+/// A version's name in variables and logs, as mod_ssl has it.
+pub fn protocol_name(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        _ => "UNKNOWN",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<(bool, bool, bool), ProtocolError> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        Protocols::parse(&words).map(|(protocols, older)| (protocols.tls12, protocols.tls13, older.is_some()))
+    }
+
+    #[test]
+    fn forms() {
+        for (text, expected) in [
+            ("TLSv1.2+", (true, true, false)),
+            ("v1.2+", (true, true, false)),
+            ("tlsV1.3+", (false, true, false)),
+            ("default", (true, true, false)),
+            ("TLSv0x0303+", (true, true, false)),
+            ("TLSv0x0304+", (false, true, false)),
+            ("TLSv1.2", (true, false, false)),
+            ("TLSv1.2 TLSv1.3", (true, true, false)),
+            ("TLSv1.2-TLSv1.3", (true, true, false)),
+            ("TLSv1.2-TLSv1.2", (true, false, false)),
+            ("TLSv1.0+", (true, true, true)),
+            ("TLSv1.1 TLSv1.2", (true, false, true)),
+        ] {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes() {
+        for (text, expected) in [
+            ("TLSv1.1", ProtocolError::Unsupported("TLSv1.1".to_owned())),
+            ("TLSv0x0305+", ProtocolError::Unsupported("TLSv0x0305+".to_owned())),
+            ("TLSv1.3-TLSv1.2", ProtocolError::Reversed("TLSv1.3-TLSv1.2".to_owned())),
+            ("TLSv1.4", ProtocolError::Unknown("TLSv1.4".to_owned())),
+            ("TLSv0x33+", ProtocolError::Unknown("TLSv0x33+".to_owned())),
+        ] {
+            assert_eq!(parse(text), Err(expected), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in ".*") {
+            let _ = parse(&text).map_err(|error| error.to_string());
+        }
+    }
+}

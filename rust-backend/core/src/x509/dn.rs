@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Distinguished names as text, in the form in which OpenSSL writes them for mod_ssl: RFC 2253, with UTF-8 unescaped.
+
+use std::fmt::Write;
+
+use x509_parser::asn1_rs::{Any, Tag};
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+
+/// The short names that OpenSSL has for attributes.
+const SHORT_NAMES: &[(&str, &str)] = &[
+    ("2.5.4.3", "CN"),
+    ("2.5.4.4", "SN"),
+    ("2.5.4.5", "serialNumber"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.9", "street"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("2.5.4.12", "title"),
+    ("2.5.4.13", "description"),
+    ("2.5.4.15", "businessCategory"),
+    ("2.5.4.17", "postalCode"),
+    ("2.5.4.41", "name"),
+    ("2.5.4.42", "GN"),
+    ("2.5.4.43", "initials"),
+    ("2.5.4.44", "generationQualifier"),
+    ("2.5.4.45", "x500UniqueIdentifier"),
+    ("2.5.4.46", "dnQualifier"),
+    ("2.5.4.65", "pseudonym"),
+    ("2.5.4.97", "organizationIdentifier"),
+    ("1.2.840.113549.1.9.1", "emailAddress"),
+    ("1.2.840.113549.1.9.2", "unstructuredName"),
+    ("0.9.2342.19200300.100.1.1", "UID"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+    ("1.3.6.1.4.1.311.60.2.1.1", "jurisdictionL"),
+    ("1.3.6.1.4.1.311.60.2.1.2", "jurisdictionST"),
+    ("1.3.6.1.4.1.311.60.2.1.3", "jurisdictionC"),
+];
+
+/// The whole name, the last RDN first.
+pub(super) fn rfc2253(name: &X509Name<'_>) -> String {
+    let rdns: Vec<String> = name
+        .iter_rdn()
+        .map(|rdn| rdn.iter().map(attribute).collect::<Vec<_>>().join("+"))
+        .collect();
+    rdns.into_iter().rev().collect::<Vec<_>>().join(",")
+}
+
+fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
+    let oid = attribute.attr_type().to_id_string();
+    let value = attribute.attr_value();
+    match SHORT_NAMES.iter().find(|(known, _)| *known == oid) {
+        Some((_, short)) => match decode(value) {
+            Some(text) => format!("{short}={}", escape_rfc2253(&text)),
+            None => format!("{short}={}", dump(value)),
+        },
+        // Whoever does not know an attribute does not know how to read its value.
+        None => format!("{oid}={}", dump(value)),
+    }
+}
+
+/// RFC 2253's way out: `#` and the DER in hex.
+fn dump(value: &Any<'_>) -> String {
+    use x509_parser::asn1_rs::ToDer;
+    let der = value.to_der_vec().unwrap_or_default();
+    der.iter().fold("#".to_owned(), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02X}");
+        text
+    })
+}
+
+/// The text of an ASN.1 string, whatever its type; none if it is no string.
+pub(super) fn decode(value: &Any<'_>) -> Option<String> {
+    let data = value.data;
+    match value.tag() {
+        Tag::Utf8String => Some(String::from_utf8_lossy(data).into_owned()),
+        // In the field T61String is Latin-1, and OpenSSL takes it for that; the others are ASCII.
+        Tag::PrintableString
+        | Tag::Ia5String
+        | Tag::T61String
+        | Tag::NumericString
+        | Tag::VisibleString
+        | Tag::GeneralString => Some(data.iter().map(|&byte| char::from(byte)).collect()),
+        Tag::BmpString => Some(
+            data.chunks_exact(2)
+                .map(|pair| char::from_u32(u32::from(pair[0]) << 8 | u32::from(pair[1])).unwrap_or('\u{fffd}'))
+                .collect(),
+        ),
+        Tag::UniversalString => Some(
+            data.chunks_exact(4)
+                .map(|four| {
+                    let code = four.iter().fold(0, |code, &byte| code << 8 | u32::from(byte));
+                    char::from_u32(code).unwrap_or('\u{fffd}')
+                })
+                .collect(),
+        ),
+        _ => None,
+    }
+}
+
+fn escape_rfc2253(text: &str) -> String {
+    let last = text.chars().count().saturating_sub(1);
+    let mut escaped = String::with_capacity(text.len());
+    for (at, c) in text.chars().enumerate() {
+        match c {
+            ',' | '+' | '"' | '\\' | '<' | '>' | ';' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            '#' if at == 0 => escaped.push_str("\\#"),
+            ' ' if at == 0 || at == last => escaped.push_str("\\ "),
+            c => push_printable(&mut escaped, c),
+        }
+    }
+    escaped
+}
+
+/// Control characters as `\XX`: a log line stays a line.
+fn push_printable(text: &mut String, c: char) {
+    match c {
+        '\0'..='\x1f' | '\x7f' => {
+            let _ = write!(text, "\\{:02X}", c as u32);
+        }
+        c => text.push(c),
+    }
+}
+
+/// The value of one attribute, for a variable of its own. `raw` leaves control characters as they are.
+pub(super) fn attribute_text(value: &Any<'_>, raw: bool) -> Option<String> {
+    let text = decode(value)?;
+    if raw {
+        return Some(text);
+    }
+    let mut printable = String::with_capacity(text.len());
+    text.chars().for_each(|c| push_printable(&mut printable, c));
+    Some(printable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaping() {
+        assert_eq!(escape_rfc2253("a,b+c"), "a\\,b\\+c");
+        assert_eq!(escape_rfc2253(" #x "), "\\ #x\\ ");
+        assert_eq!(escape_rfc2253("#x"), "\\#x");
+        assert_eq!(escape_rfc2253("Zoë\n"), "Zoë\\0A");
+        assert_eq!(escape_rfc2253(""), "");
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which hosts a certificate is for.
+
+use std::net::IpAddr;
+
+use x509_parser::extensions::GeneralName;
+
+use super::{Certificate, dn};
+
+impl Certificate<'_> {
+    /// The DNS names and IP addresses that it is for. Clients ignore the common name of the subject if there is any
+    /// other name, and most do in any case (RFC 9525); so it is listed only if there is nothing else.
+    pub fn names(&self) -> Vec<String> {
+        let names: Vec<String> = self
+            .alternative_names()
+            .iter()
+            .filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some((*name).to_owned()),
+                GeneralName::IPAddress(bytes) => ip_address(bytes).map(|ip| ip.to_string()),
+                _ => None,
+            })
+            .collect();
+        if !names.is_empty() {
+            return names;
+        }
+        let common_names = self.parsed.subject().iter_common_name();
+        common_names
+            .filter_map(|attribute| dn::decode(attribute.attr_value()))
+            .collect()
+    }
+
+    /// Whether clients that ask for `host`, a DNS name or an IP address, accept it: RFC 9525 section 6.3.
+    pub fn covers(&self, host: &str) -> bool {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let ip = host.parse::<IpAddr>().ok();
+        self.names().iter().any(|name| match ip {
+            Some(ip) => name.parse() == Ok(ip),
+            None => covers_name(name, host),
+        })
+    }
+}
+
+fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+/// A wildcard stands for exactly one label, the first, and only as the whole of it.
+fn covers_name(pattern: &str, host: &str) -> bool {
+    let bare = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let (pattern, host) = (bare(pattern), bare(host));
+    match pattern.strip_prefix("*.") {
+        Some(parent) => host
+            .split_once('.')
+            .is_some_and(|(label, rest)| !label.is_empty() && rest == parent),
+        None => pattern == host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::covers_name;
+
+    #[test]
+    fn wildcards() {
+        for (pattern, host, covered) in [
+            ("a.example", "A.Example.", true),
+            ("*.example", "a.example", true),
+            ("*.example", "a.b.example", false),
+            ("*.example", "example", false),
+            ("*.example", ".example", false),
+            ("a*.example", "ab.example", false),
+        ] {
+            assert_eq!(covers_name(pattern, host), covered, "{pattern} {host}");
+        }
+    }
+}

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Putting a configuration together.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mod_tls_core::config::Server;
+use mod_tls_core::diagnostics::{Diagnostics, Origin, Severity};
+use mod_tls_core::directive::Directive;
+use mod_tls_core::identity::IdentityFiles;
+use mod_tls_core::options::Options;
+
+use crate::config::ConfigHandle;
+use crate::guard::{Status, guard};
+use crate::process::Process;
+use crate::types::{OwnedText, Slice, array};
+
+/// A configuration in the making.
+#[derive(Debug)]
+pub struct Builder(mod_tls_core::config::Builder);
+
+/// A server of httpd's.
+#[derive(Debug)]
+#[repr(C)]
+pub struct ServerInfo {
+    /// Its ServerName.
+    pub name: Slice,
+    /// The configuration file that it begins in.
+    pub file: Slice,
+    /// The line that it begins at.
+    pub line: u32,
+}
+
+/// A directive as the configuration has it.
+#[derive(Debug)]
+#[repr(C)]
+pub struct DirectiveInfo {
+    /// Its name.
+    pub name: Slice,
+    /// Its arguments.
+    pub args: *const Slice,
+    /// The number of arguments.
+    pub arg_count: usize,
+    /// The configuration file that it stands in.
+    pub file: Slice,
+    /// The line that it stands at.
+    pub line: u32,
+}
+
+/// How grave a message about the configuration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum SeverityCode {
+    /// Worth knowing.
+    Notice,
+    /// The server runs, but not as its administrator will want.
+    Warning,
+    /// The server must not start.
+    Error,
+}
+
+/// A message about the configuration.
+#[derive(Debug)]
+#[repr(C)]
+pub struct DiagnosticView {
+    /// How grave it is.
+    pub severity: SeverityCode,
+    /// The server that it is about.
+    pub server: usize,
+    /// The message.
+    pub text: Slice,
+}
+
+/// The messages about a configuration.
+#[derive(Debug)]
+pub struct DiagnosticsHandle(Diagnostics);
+
+/// The place `file`:`line`.
+///
+/// # Safety
+/// `file` is valid.
+unsafe fn origin(file: Slice, line: u32) -> Origin {
+    Origin {
+        // SAFETY: the caller's promise is handed on.
+        file: unsafe { file.text() }.as_ref().into(),
+        line,
+    }
+}
+
+/// The path in `slice`, whatever its encoding.
+///
+/// # Safety
+/// `slice` is valid.
+unsafe fn path(slice: Slice) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    // SAFETY: the caller's promise is handed on.
+    PathBuf::from(std::ffi::OsStr::from_bytes(unsafe { slice.bytes() }))
+}
+
+/// The IP address in network byte order that `data` and `len` (4 or 16) describe.
+///
+/// # Safety
+/// `data` points to `len` bytes, or is null.
+pub(crate) unsafe fn ip_address(data: *const u8, len: usize) -> Option<IpAddr> {
+    // SAFETY: the caller's promise is handed on.
+    let bytes = unsafe { array(data, len) };
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return Some(IpAddr::from(v4));
+    }
+    let v6 = <[u8; 16]>::try_from(bytes).ok()?;
+    Some(IpAddr::from(v6).to_canonical())
+}
+
+/// Begins a configuration. Relative paths in it start at `server_root`.
+///
+/// # Safety
+/// The pointers and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_new(
+    process: *const Process,
+    server_root: Slice,
+    out: *mut *mut Builder,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (process, out) = unsafe { (process.as_ref()?, out.as_mut()?) };
+        // SAFETY: the caller promises a valid slice.
+        let root = unsafe { path(server_root) };
+        let builder = mod_tls_core::config::Builder::new(Arc::clone(&process.0), root);
+        *out = Box::into_raw(Box::new(Builder(builder)));
+        Some(Status::Ok)
+    })
+}
+
+/// Adds the next server: the base server first, then its virtual hosts. `out` is its index, counted from 0.
+///
+/// # Safety
+/// The pointers and the slices in `info` are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_server(
+    builder: *mut Builder,
+    info: *const ServerInfo,
+    out: *mut usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (builder, info, out) = unsafe { (builder.as_mut()?, info.as_ref()?, out.as_mut()?) };
+        *out = builder.0.add_server(Server {
+            // SAFETY: the caller promises valid slices.
+            name: unsafe { info.name.text() }.into_owned(),
+            aliases: Vec::new(),
+            // SAFETY: as above.
+            origin: unsafe { origin(info.file, info.line) },
+            addresses: Vec::new(),
+            directives: Vec::new(),
+            supplied: Vec::new(),
+            stopgaps: Vec::new(),
+        });
+        Some(Status::Ok)
+    })
+}
+
+/// Adds a ServerAlias, with or without wildcards, to a server.
+///
+/// # Safety
+/// The pointer and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_alias(builder: *mut Builder, server: usize, alias: Slice) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        let builder = unsafe { builder.as_mut()? };
+        // SAFETY: the caller promises a valid slice.
+        let alias = unsafe { alias.text() }.into_owned();
+        builder.0.server(server)?.aliases.push(alias);
+        Some(Status::Ok)
+    })
+}
+
+/// Adds an address to a server: `ip` has `ip_len` bytes in network order, 4 or 16, or 0 for all addresses; port 0 means
+/// all ports.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_address(
+    builder: *mut Builder,
+    server: usize,
+    ip: *const u8,
+    ip_len: usize,
+    port: u16,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        let builder = unsafe { builder.as_mut()? };
+        // SAFETY: the caller promises `ip_len` bytes.
+        let ip = unsafe { ip_address(ip, ip_len) };
+        builder.0.server(server)?.addresses.push((ip, port));
+        Some(Status::Ok)
+    })
+}
+
+/// Adds a directive to a server.
+///
+/// # Safety
+/// The pointers and the slices in `directive` are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_directive(
+    builder: *mut Builder,
+    server: usize,
+    directive: *const DirectiveInfo,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (builder, directive) = unsafe { (builder.as_mut()?, directive.as_ref()?) };
+        // SAFETY: the caller promises `arg_count` valid slices.
+        let args = unsafe { words(directive.args, directive.arg_count) };
+        let directive = Directive {
+            // SAFETY: the caller promises valid slices.
+            name: unsafe { directive.name.text() }.into_owned(),
+            args,
+            // SAFETY: as above.
+            origin: unsafe { origin(directive.file, directive.line) },
+        };
+        builder.0.server(server)?.directives.push(directive);
+        Some(Status::Ok)
+    })
+}
+
+/// The texts of an array of slices.
+///
+/// # Safety
+/// `data` points to `len` valid slices.
+unsafe fn words(data: *const Slice, len: usize) -> Vec<String> {
+    // SAFETY: the caller's promise is handed on.
+    let slices = unsafe { array(data, len) };
+    // SAFETY: as above.
+    slices.iter().map(|word| unsafe { word.text() }.into_owned()).collect()
+}
+
+/// Adds a certificate that another module has for a server: instead of configured ones, or (`stopgap`) until there are
+/// real ones. An empty `key` means that the key is in the certificate's file.
+///
+/// # Safety
+/// The pointer and the slices are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_certificate(
+    builder: *mut Builder,
+    server: usize,
+    certificate: Slice,
+    key: Slice,
+    stopgap: bool,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        let builder = unsafe { builder.as_mut()? };
+        let files = IdentityFiles {
+            // SAFETY: the caller promises valid slices.
+            certificate: unsafe { path(certificate) },
+            // SAFETY: as above.
+            key: (key.len > 0).then(|| unsafe { path(key) }),
+        };
+        let server = builder.0.server(server)?;
+        let list = if stopgap {
+            &mut server.stopgaps
+        } else {
+            &mut server.supplied
+        };
+        list.push(files);
+        Some(Status::Ok)
+    })
+}
+
+/// Whether the hosts of the address known as `chain` were added.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_has_chain(builder: *const Builder, chain: usize) -> bool {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { builder.as_ref() }.is_some_and(|builder| builder.0.has_chain(chain))
+}
+
+/// Says that the next host of the address known as `chain` is `server`. The number that stands for the address is the
+/// caller's choice; `tls_conn_find_server` is given the same.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_to_chain(builder: *mut Builder, chain: usize, server: usize) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        let builder = unsafe { builder.as_mut()? };
+        builder.0.server(server)?;
+        builder.0.add_to_chain(chain, server);
+        Some(Status::Ok)
+    })
+}
+
+/// Checks the configuration and frees `builder`, whatever comes of it. `diagnostics` is set to all messages about it.
+/// `config` is set if there is no error among them; otherwise the status is `TLS_STATUS_FAILED`.
+///
+/// # Safety
+/// `builder` was given out by `tls_builder_new` and is not used again. The other pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_compile(
+    builder: *mut Builder,
+    config: *mut *mut ConfigHandle,
+    diagnostics: *mut *mut DiagnosticsHandle,
+) -> Status {
+    guard(|| {
+        if builder.is_null() {
+            return None;
+        }
+        // SAFETY: builders are given out as boxes, and the caller gives this one back.
+        let builder = unsafe { Box::from_raw(builder) };
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, diagnostics) = unsafe { (config.as_mut()?, diagnostics.as_mut()?) };
+        let (compiled, messages) = builder.0.compile();
+        *diagnostics = Box::into_raw(Box::new(DiagnosticsHandle(messages)));
+        let Some(compiled) = compiled else {
+            return Some(Status::Failed);
+        };
+        *config = Box::into_raw(Box::new(ConfigHandle(compiled)));
+        Some(Status::Ok)
+    })
+}
+
+/// Message `index`, counted from 0, borrowed until the messages are freed. `TLS_STATUS_FAILED` after the last one.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_diagnostics_get(
+    diagnostics: *const DiagnosticsHandle,
+    index: usize,
+    out: *mut DiagnosticView,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (diagnostics, out) = unsafe { (diagnostics.as_ref()?, out.as_mut()?) };
+        let Some(diagnostic) = diagnostics.0.list().get(index) else {
+            return Some(Status::Failed);
+        };
+        *out = DiagnosticView {
+            severity: match diagnostic.severity {
+                Severity::Notice => SeverityCode::Notice,
+                Severity::Warning => SeverityCode::Warning,
+                Severity::Error => SeverityCode::Error,
+            },
+            server: diagnostic.server,
+            text: Slice::of(diagnostic.text.as_bytes()),
+        };
+        Some(Status::Ok)
+    })
+}
+
+/// Frees messages. Null is left alone.
+///
+/// # Safety
+/// `diagnostics` was given out by `tls_builder_compile` and is freed once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_diagnostics_free(diagnostics: *mut DiagnosticsHandle) {
+    if !diagnostics.is_null() {
+        // SAFETY: messages are given out as boxes, and the caller frees them once.
+        drop(unsafe { Box::from_raw(diagnostics) });
+    }
+}
+
+/// Reads the arguments of a `TLSOptions` directive over what `options` says already. `TLS_STATUS_FAILED` sets `error` to
+/// what is wrong with them.
+///
+/// # Safety
+/// The pointers are valid, and `args` has `arg_count` valid slices.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_options_parse(
+    options: *mut Options,
+    args: *const Slice,
+    arg_count: usize,
+    error: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (options, error) = unsafe { (options.as_mut()?, error.as_mut()?) };
+        // SAFETY: the caller promises `arg_count` valid slices.
+        let words = unsafe { words(args, arg_count) };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match Options::parse(&words) {
+            Ok(parsed) => {
+                *options = options.then(parsed);
+                Some(Status::Ok)
+            }
+            Err(why) => {
+                *error = OwnedText::give(why);
+                Some(Status::Failed)
+            }
+        }
+    })
+}
+
+/// What holds where `inner` was said inside of `outer`.
+#[unsafe(no_mangle)]
+pub extern "C" fn tls_options_merge(outer: Options, inner: Options) -> Options {
+    outer.then(inner)
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//! httpd's socache, seen from Rust.
+
+use std::ffi::c_void;
+
+use mod_tls_core::sessions::SharedCache;
+
+use crate::types::Slice;
+
+/// The largest session that is kept, in bytes.
+const MAX_SESSION: usize = 16 * 1024;
+
+/// The operations of a cache that all children share. They may be called by many threads at once.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CacheOperations {
+    /// Handed to each operation.
+    pub context: *mut c_void,
+    /// Stores `value` under `id` for `lifetime` seconds; false if it could not.
+    pub store: Option<unsafe extern "C" fn(context: *mut c_void, id: Slice, value: Slice, lifetime: u32) -> bool>,
+    /// Copies what is stored under `id` into `buffer`, whose size is `*len`, and sets `*len` to its length; false if there
+    /// is nothing.
+    pub retrieve:
+        Option<unsafe extern "C" fn(context: *mut c_void, id: Slice, buffer: *mut u8, len: *mut usize) -> bool>,
+    /// Forgets `id`.
+    pub remove: Option<unsafe extern "C" fn(context: *mut c_void, id: Slice)>,
+}
+
+// SAFETY: whoever attaches the operations promises that they may be called by any thread.
+unsafe impl Send for CacheOperations {}
+// SAFETY: as above.
+unsafe impl Sync for CacheOperations {}
+
+impl SharedCache for CacheOperations {
+    fn store(&self, id: &[u8], value: &[u8], lifetime: u32) -> bool {
+        // SAFETY: the slices are valid for the call, and the context is what was attached.
+        self.store
+            .is_some_and(|store| unsafe { store(self.context, Slice::of(id), Slice::of(value), lifetime) })
+    }
+
+    fn retrieve(&self, id: &[u8]) -> Option<Vec<u8>> {
+        let retrieve = self.retrieve?;
+        let mut value = vec![0; MAX_SESSION];
+        let mut len = value.len();
+        // SAFETY: the buffer has `len` writable bytes, and the context is what was attached.
+        let found = unsafe { retrieve(self.context, Slice::of(id), value.as_mut_ptr(), &mut len) };
+        value.truncate(len);
+        found.then_some(value)
+    }
+
+    fn remove(&self, id: &[u8]) {
+        if let Some(remove) = self.remove {
+            // SAFETY: the slice is valid for the call, and the context is what was attached.
+            unsafe { remove(self.context, Slice::of(id)) }
+        }
+    }
+}

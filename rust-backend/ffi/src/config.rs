@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Using a configuration.
+
+use std::sync::Arc;
+
+use mod_tls_core::config::Config;
+use mod_tls_core::settings::SessionCache;
+
+use crate::builder::ip_address;
+use crate::cache::CacheOperations;
+use crate::guard::{Status, guard};
+use crate::types::{OwnedText, Slice, array};
+
+/// A configuration. Connections keep a reference of their own.
+#[derive(Debug)]
+pub struct ConfigHandle(pub(crate) Arc<Config>);
+
+/// What a server is for TLS connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum SiteState {
+    /// No TLS connection can mean it.
+    None,
+    /// It has a certificate.
+    Ready,
+    /// It has none: requests are answered with 503.
+    Unavailable,
+}
+
+/// Where children shall share sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum CacheKind {
+    /// Nowhere.
+    None,
+    /// Where httpd likes.
+    Default,
+    /// In a socache provider that has a name.
+    Provider,
+}
+
+/// The configured cache.
+#[derive(Debug)]
+#[repr(C)]
+pub struct CacheChoice {
+    /// Where.
+    pub kind: CacheKind,
+    /// The provider's name.
+    pub provider: Slice,
+    /// The provider's arguments.
+    pub args: Slice,
+    /// Whether the server must not start without it.
+    pub required: bool,
+}
+
+/// Frees the configuration; connections that use it are not disturbed. Null is left alone.
+///
+/// # Safety
+/// `config` was given out by `tls_builder_compile` and is freed once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_free(config: *mut ConfigHandle) {
+    if !config.is_null() {
+        // SAFETY: configurations are given out as boxes, and the caller frees this one once.
+        let config = unsafe { Box::from_raw(config) };
+        // A defect in some destructor must not end httpd.
+        let _ = guard(|| {
+            drop(config);
+            Some(Status::Ok)
+        });
+    }
+}
+
+/// Whether any connection can be TLS.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_is_active(config: *const ConfigHandle) -> bool {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { config.as_ref() }.is_some_and(|config| config.0.is_active())
+}
+
+/// Whether connections to the local address are TLS: `ip` has `ip_len` bytes in network order, 4 or 16.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_is_enabled(
+    config: *const ConfigHandle,
+    ip: *const u8,
+    ip_len: usize,
+    port: u16,
+) -> bool {
+    // SAFETY: the caller promises that pointers that are not null are valid, and `ip_len` bytes.
+    let (config, ip) = unsafe { (config.as_ref(), ip_address(ip, ip_len)) };
+    config.zip(ip).is_some_and(|(config, ip)| config.0.is_enabled(ip, port))
+}
+
+/// What the server with index `server` is for TLS connections.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_site(config: *const ConfigHandle, server: usize) -> SiteState {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    match unsafe { config.as_ref() }.and_then(|config| config.0.site(server)) {
+        None => SiteState::None,
+        Some(site) if site.unavailable => SiteState::Unavailable,
+        Some(_) => SiteState::Ready,
+    }
+}
+
+/// Whether a request for the server `other` may use a connection that was made to `server`.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_agree(config: *const ConfigHandle, server: usize, other: usize) -> bool {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { config.as_ref() }.is_some_and(|config| config.0.agree(server, other))
+}
+
+/// How many milliseconds after its start a handshake with `server` has to be complete, if `received` bytes have
+/// arrived; 0 if there is no limit.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_handshake_timeout(
+    config: *const ConfigHandle,
+    server: usize,
+    received: u64,
+) -> u64 {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { config.as_ref() }
+        .and_then(|config| config.0.handshake_timeout(server))
+        .map_or(0, |timeout| timeout.after(received))
+}
+
+/// Where children shall share sessions. The slices are borrowed from the configuration.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_session_cache(config: *const ConfigHandle, out: *mut CacheChoice) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
+        let (cache, required) = config.0.session_cache();
+        let (kind, provider, args) = match cache {
+            SessionCache::None => (CacheKind::None, Slice::EMPTY, Slice::EMPTY),
+            SessionCache::Default => (CacheKind::Default, Slice::EMPTY, Slice::EMPTY),
+            SessionCache::Provider(name, args) => (
+                CacheKind::Provider,
+                Slice::of(name.as_bytes()),
+                Slice::of(args.as_bytes()),
+            ),
+        };
+        *out = CacheChoice {
+            kind,
+            provider,
+            args,
+            required,
+        };
+        Some(Status::Ok)
+    })
+}
+
+/// Gives the configuration the cache to keep sessions in. `TLS_STATUS_FAILED` if it has one.
+///
+/// # Safety
+/// The pointers are valid. The operations work until the process ends or the last connection of this configuration.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_attach_cache(
+    config: *const ConfigHandle,
+    operations: *const CacheOperations,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, operations) = unsafe { (config.as_ref()?, operations.as_ref()?) };
+        match config.0.cache_slot().attach(Box::new(*operations)) {
+            true => Some(Status::Ok),
+            false => Some(Status::Failed),
+        }
+    })
+}
+
+/// Moves ticket keys on to the period of the clock. To be called by the parent now and then.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_tick(config: *const ConfigHandle) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { config.as_ref()? }.0.tick();
+        Some(Status::Ok)
+    })
+}
+
+/// Certificate `index` of `server`, counted from 0, for a provider of OCSP responses: `id` is set to what it is known by,
+/// `pem` to the certificate and its issuer. `TLS_STATUS_FAILED` if there is no such certificate, or not its issuer.
+///
+/// # Safety
+/// The pointers are valid; `id` has room for 32 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_certificate(
+    config: *const ConfigHandle,
+    server: usize,
+    index: usize,
+    id: *mut u8,
+    pem: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, id, pem) = unsafe { (config.as_ref()?, id.cast::<[u8; 32]>().as_mut()?, pem.as_mut()?) };
+        let Some(identity) = config.0.site(server).and_then(|site| site.identities().get(index)) else {
+            return Some(Status::Failed);
+        };
+        let Some(with_issuer) = identity.pem_with_issuer() else {
+            return Some(Status::Failed);
+        };
+        *id = identity.id();
+        *pem = OwnedText::give(with_issuer);
+        Some(Status::Ok)
+    })
+}
+
+/// Describes the configuration for people. `places` says of each of the `count` servers where it stands, `alpn` which
+/// protocols it offers, separated by spaces; `now` is the time in seconds since 1970.
+///
+/// # Safety
+/// The pointers are valid, and the arrays have `count` valid slices.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_dump(
+    config: *const ConfigHandle,
+    places: *const Slice,
+    alpn: *const Slice,
+    count: usize,
+    now: i64,
+    out: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
+        // SAFETY: the caller promises `count` valid slices in each array.
+        let (places, alpn) = unsafe { (array(places, count), array(alpn, count)) };
+        let servers: Vec<_> = places
+            .iter()
+            .zip(alpn)
+            .map(|(place, alpn)| {
+                // SAFETY: as above.
+                let (place, alpn) = unsafe { (place.text(), alpn.text()) };
+                (place.into_owned(), alpn.split_whitespace().map(str::to_owned).collect())
+            })
+            .collect();
+        *out = OwnedText::give(config.0.dump(&servers, now));
+        Some(Status::Ok)
+    })
+}

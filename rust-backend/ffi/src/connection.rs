@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One TLS connection.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use mod_tls_core::AlertDescription;
+use mod_tls_core::connection::{Connection, Event, Failure};
+use mod_tls_core::identity::Identity;
+use mod_tls_core::site::Site;
+
+use crate::config::ConfigHandle;
+use crate::facts::FactsHandle;
+use crate::guard::{Status, guard};
+use crate::types::{Slice, array};
+
+/// A connection of a client.
+#[derive(Debug)]
+pub struct ConnectionHandle {
+    connection: Connection,
+    error: String,
+    ours: bool,
+}
+
+/// What has to be done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum EventCode {
+    /// Nothing in particular: read, send what there is to send, receive more.
+    None,
+    /// The ClientHello is complete: choose a server and call `tls_conn_accept`.
+    Hello,
+    /// The client speaks plain HTTP; the connection is of no more use.
+    PlainHttp,
+    /// The handshake is complete.
+    Established,
+}
+
+impl From<Event> for EventCode {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::None => Self::None,
+            Event::Hello => Self::Hello,
+            Event::PlainHttp => Self::PlainHttp,
+            Event::Established => Self::Established,
+        }
+    }
+}
+
+/// A buffer as `writev` has it.
+pub type IoVec = IoSlice<'static>;
+
+impl ConnectionHandle {
+    fn failed(&mut self, failure: Failure) -> Status {
+        self.error = failure.text;
+        self.ours = failure.ours;
+        Status::Failed
+    }
+}
+
+/// Runs `call` on the connection. After a panic the connection only has its last alert to give.
+///
+/// # Safety
+/// `conn` is valid, or null.
+unsafe fn on_connection(
+    conn: *mut ConnectionHandle,
+    call: impl FnOnce(&mut ConnectionHandle) -> Option<Status>,
+) -> Status {
+    // SAFETY: the caller's promise is handed on; the reference ends with the closure.
+    let status = guard(|| call(unsafe { conn.as_mut()? }));
+    if status == Status::Internal {
+        // SAFETY: as above; the first reference is gone.
+        guard(|| {
+            unsafe { conn.as_mut()? }.connection.poison();
+            Some(Status::Ok)
+        });
+    }
+    status
+}
+
+/// Makes a connection on which nothing was said yet. `tls_conn_free` frees it.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_new(config: *const ConfigHandle, out: *mut *mut ConnectionHandle) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
+        *out = Box::into_raw(Box::new(ConnectionHandle {
+            connection: Connection::new(Arc::clone(&config.0)),
+            error: String::new(),
+            ours: false,
+        }));
+        Some(Status::Ok)
+    })
+}
+
+/// Frees a connection. Null is left alone.
+///
+/// # Safety
+/// `conn` was given out by `tls_conn_new` and is freed once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_free(conn: *mut ConnectionHandle) {
+    if !conn.is_null() {
+        // SAFETY: connections are given out as boxes, and the caller frees this one once.
+        let conn = unsafe { Box::from_raw(conn) };
+        // A defect in some destructor must not end httpd.
+        let _ = guard(|| {
+            drop(conn);
+            Some(Status::Ok)
+        });
+    }
+}
+
+/// Takes `data` from the network. `taken` is set to the number of bytes that were taken: fewer than there are only if
+/// plaintext has to be read first. `TLS_STATUS_FAILED`: the connection has ended, `tls_conn_error` says why, and what
+/// `tls_conn_take` still has must be sent.
+///
+/// # Safety
+/// The pointers and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_receive(
+    conn: *mut ConnectionHandle,
+    data: Slice,
+    taken: *mut usize,
+    event: *mut EventCode,
+) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid, in all blocks of this function.
+    unsafe {
+        on_connection(conn, |conn| {
+            let (taken, event) = (taken.as_mut()?, event.as_mut()?);
+            match conn.connection.receive(data.bytes()) {
+                Ok((count, next)) => {
+                    *taken = count;
+                    *event = next.into();
+                    Some(Status::Ok)
+                }
+                Err(failure) => Some(conn.failed(failure)),
+            }
+        })
+    }
+}
+
+/// The server name that the client asked for, in lower case; empty if it asked for none.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_server_name(conn: *const ConnectionHandle) -> Slice {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { conn.as_ref() }
+        .and_then(|conn| conn.connection.hello().sni.as_deref())
+        .map_or(Slice::EMPTY, |name| Slice::of(name.as_bytes()))
+}
+
+/// The protocol number `index`, counted from 0, that the client offers by ALPN. `TLS_STATUS_FAILED` after the last one.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_alpn(conn: *const ConnectionHandle, index: usize, out: *mut Slice) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (conn, out) = unsafe { (conn.as_ref()?, out.as_mut()?) };
+        let Some(protocol) = conn.connection.hello().alpn.get(index) else {
+            return Some(Status::Failed);
+        };
+        *out = Slice::of(protocol);
+        Some(Status::Ok)
+    })
+}
+
+/// The server that the client's server name means among those of `chain`; `default_server` if it asked for none.
+/// `TLS_STATUS_FAILED`: no server has the name, and such clients are refused.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_find_server(
+    conn: *mut ConnectionHandle,
+    chain: usize,
+    default_server: usize,
+    out: *mut usize,
+) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            let out = out.as_mut()?;
+            let config = Arc::clone(conn.connection.config());
+            let sni = conn.connection.hello().sni.clone();
+            match config.find_server(chain, default_server, sni.as_deref()) {
+                Ok(server) => {
+                    *out = server;
+                    Some(Status::Ok)
+                }
+                Err(_) => {
+                    let why = format!("no host is called {}, and TLSStrictSNI is on", sni.unwrap_or_default());
+                    let failure = conn.connection.refuse(AlertDescription::UnrecognisedName, why);
+                    Some(conn.failed(failure))
+                }
+            }
+        })
+    }
+}
+
+/// The certificate that the client would be presented by `server`: `id` is set to what it is known by to providers of
+/// OCSP responses. `TLS_STATUS_FAILED` if there is none.
+///
+/// # Safety
+/// The pointers are valid; `id` has room for 32 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_certificate_id(conn: *mut ConnectionHandle, server: usize, id: *mut u8) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            let id = id.cast::<[u8; 32]>().as_mut()?;
+            match presented(conn, server) {
+                Some(identity) => {
+                    *id = identity.id();
+                    Some(Status::Ok)
+                }
+                None => Some(Status::Failed),
+            }
+        })
+    }
+}
+
+fn presented(conn: &ConnectionHandle, server: usize) -> Option<Arc<Identity>> {
+    let site = conn.connection.config().site(server)?;
+    conn.connection.identity_at(site)
+}
+
+/// Staples the DER OCSP response to the certificate that the client is presented by `server`; an empty one staples
+/// nothing.
+///
+/// # Safety
+/// The pointer and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_staple(conn: *mut ConnectionHandle, server: usize, response: Slice) -> Status {
+    // SAFETY: the caller promises that a pointer that is not null is valid, and a valid slice.
+    unsafe {
+        on_connection(conn, |conn| {
+            let response = Some(response.bytes()).filter(|der| !der.is_empty());
+            if let Some(identity) = presented(conn, server) {
+                identity.staple(response);
+            }
+            Some(Status::Ok)
+        })
+    }
+}
+
+/// Goes on with the handshake as `server`, agreeing on `protocol` by ALPN (empty: on nothing). `certificate` and `key`
+/// are PEM that is presented instead of the server's own certificates; `certificate` is null where those serve, `key` is
+/// null if it is in `certificate`. Statuses as for `tls_conn_receive`.
+///
+/// # Safety
+/// The pointers and the slices are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_accept(
+    conn: *mut ConnectionHandle,
+    server: usize,
+    protocol: Slice,
+    certificate: Slice,
+    key: Slice,
+    event: *mut EventCode,
+) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid, and valid slices.
+    unsafe {
+        on_connection(conn, |conn| {
+            let event = event.as_mut()?;
+            let protocol = Some(protocol.bytes()).filter(|name| !name.is_empty());
+            let accepted = match certificate.optional_bytes() {
+                None => accept(&mut conn.connection, server, protocol),
+                Some(pem) => accept_with(&mut conn.connection, server, protocol, pem, key.optional_bytes()),
+            };
+            match accepted {
+                Ok(next) => {
+                    *event = next.into();
+                    Some(Status::Ok)
+                }
+                Err(failure) => Some(conn.failed(failure)),
+            }
+        })
+    }
+}
+
+fn accept(connection: &mut Connection, server: usize, protocol: Option<&[u8]>) -> Result<Event, Failure> {
+    let config = Arc::clone(connection.config());
+    match config.site(server) {
+        Some(site) => connection.accept(site, protocol),
+        None => Err(connection.refuse(AlertDescription::InternalError, "the host has no TLS settings")),
+    }
+}
+
+/// Answers with a certificate that was made for this client: an ACME challenge (RFC 8737).
+fn accept_with(
+    connection: &mut Connection,
+    server: usize,
+    protocol: Option<&[u8]>,
+    certificate: &[u8],
+    key: Option<&[u8]>,
+) -> Result<Event, Failure> {
+    let config = Arc::clone(connection.config());
+    let identity = Identity::from_pem("answer to a challenge", certificate, key);
+    match (config.site(server), identity) {
+        (Some(site), Ok(identity)) => {
+            let identities = vec![Arc::new(identity)];
+            let answer = Site::new(&site.name, Arc::clone(&site.profile), identities, false);
+            connection.accept(&answer, protocol)
+        }
+        (None, _) => Err(connection.refuse(AlertDescription::InternalError, "the host has no TLS settings")),
+        (_, Err(error)) => Err(connection.refuse(AlertDescription::InternalError, error)),
+    }
+}
+
+/// Plaintext that has arrived, as much as lies together; empty if there is none. It stays until `tls_conn_consume`.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_read(conn: *mut ConnectionHandle, out: *mut Slice) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            *out.as_mut()? = Slice::of(conn.connection.read());
+            Some(Status::Ok)
+        })
+    }
+}
+
+/// Drops the first `len` bytes of what `tls_conn_read` gave.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_consume(conn: *mut ConnectionHandle, len: usize) -> Status {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            conn.connection.consume(len);
+            Some(Status::Ok)
+        })
+    }
+}
+
+/// Encrypts `count` pieces of data, which share records. `TLS_STATUS_FAILED`: the connection takes no more data.
+///
+/// # Safety
+/// The pointers are valid, and `pieces` has `count` elements that point to readable bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_write(conn: *mut ConnectionHandle, pieces: *const IoVec, count: usize) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid. An IoSlice has the layout of an iovec.
+    unsafe {
+        on_connection(conn, |conn| match conn.connection.write(array(pieces, count)) {
+            true => Some(Status::Ok),
+            false => Some(Status::Failed),
+        })
+    }
+}
+
+/// How many bytes there are to send; may be an estimate, but is never 0 while there are some.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_sendable(conn: *const ConnectionHandle) -> usize {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { conn.as_ref() }.map_or(0, |conn| conn.connection.sendable())
+}
+
+/// Moves bytes for the network into `buffer`, as many as there are and fit. Returns their number.
+///
+/// # Safety
+/// The pointers are valid, and `buffer` has `capacity` writable bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_take(conn: *mut ConnectionHandle, buffer: *mut u8, capacity: usize) -> usize {
+    let mut taken = 0;
+    if !buffer.is_null() {
+        // SAFETY: the caller promises that pointers that are not null are valid, and `capacity` writable bytes.
+        unsafe {
+            on_connection(conn, |conn| {
+                taken = conn.connection.take(std::slice::from_raw_parts_mut(buffer, capacity));
+                Some(Status::Ok)
+            });
+        }
+    }
+    taken
+}
+
+/// Says that nothing more will be sent: queues a close_notify, unless the connection has failed.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_close(conn: *mut ConnectionHandle) -> Status {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            conn.connection.close();
+            Some(Status::Ok)
+        })
+    }
+}
+
+/// Whether the client has said that it sends no more.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_peer_closed(conn: *const ConnectionHandle) -> bool {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { conn.as_ref() }.is_some_and(|conn| conn.connection.peer_closed())
+}
+
+/// Why the connection failed; `ours` is set if that is the administrator's to mend rather than the client's doing.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_error(conn: *const ConnectionHandle, ours: *mut bool) -> Slice {
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    let (conn, ours) = unsafe { (conn.as_ref(), ours.as_mut()) };
+    let Some(conn) = conn else { return Slice::EMPTY };
+    if let Some(ours) = ours {
+        *ours = conn.ours;
+    }
+    Slice::of(conn.error.as_bytes())
+}
+
+/// What is known about the connection, once the handshake is complete; `TLS_STATUS_FAILED` before. `tls_facts_free` frees
+/// it; it may outlive the connection.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_facts(conn: *const ConnectionHandle, out: *mut *mut FactsHandle) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (conn, out) = unsafe { (conn.as_ref()?, out.as_mut()?) };
+        let Some(facts) = conn.connection.facts() else {
+            return Some(Status::Failed);
+        };
+        *out = Box::into_raw(Box::new(FactsHandle(Arc::clone(facts))));
+        Some(Status::Ok)
+    })
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Asking about an established connection.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use mod_tls_core::facts::{Facts, server_variable};
+use mod_tls_core::options::Options;
+
+use crate::guard::{Status, guard};
+use crate::types::{List, OwnedText, Slice};
+
+/// What is known about a connection. It does not change and may be asked by many threads.
+#[derive(Debug)]
+pub struct FactsHandle(pub(crate) Arc<Facts>);
+
+/// Frees facts. Null is left alone.
+///
+/// # Safety
+/// `facts` was given out by `tls_conn_facts` and is freed once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_facts_free(facts: *mut FactsHandle) {
+    if !facts.is_null() {
+        // SAFETY: facts are given out as boxes, and the caller frees these once.
+        drop(unsafe { Box::from_raw(facts) });
+    }
+}
+
+/// The value of the variable `name`. `facts` may be null where no connection is meant: then only those variables are
+/// known that every connection has in common. `now` is the time in seconds since 1970. `TLS_STATUS_FAILED` if there is
+/// no such variable, or it has no value.
+///
+/// # Safety
+/// The pointers and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_facts_variable(
+    facts: *const FactsHandle,
+    name: Slice,
+    now: i64,
+    out: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid, and a valid slice.
+        let (facts, name, out) = unsafe { (facts.as_ref(), name.text(), out.as_mut()?) };
+        *out = OwnedText::NONE;
+        let value = match facts {
+            Some(facts) => facts.0.variable(&name, now),
+            None => server_variable(&name),
+        };
+        match value {
+            Some(value) => {
+                *out = OwnedText::give(value);
+                Some(Status::Ok)
+            }
+            None => Some(Status::Failed),
+        }
+    })
+}
+
+/// The variables for a request's environment. `tls_list_free` frees the list.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_facts_environment(
+    facts: *const FactsHandle,
+    options: Options,
+    now: i64,
+    out: *mut *mut List,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (facts, out) = unsafe { (facts.as_ref()?, out.as_mut()?) };
+        let items = facts.0.environment(options.into(), now);
+        *out = Box::into_raw(Box::new(List { items, next: 0 }));
+        Some(Status::Ok)
+    })
+}
+
+/// The values of an extension, an OID or a name that OpenSSL knows, in the client's certificate or in ours. The names in
+/// the list are empty. `tls_list_free` frees the list.
+///
+/// # Safety
+/// The pointers and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_facts_extension(
+    facts: *const FactsHandle,
+    of_client: bool,
+    extension: Slice,
+    out: *mut *mut List,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid, and a valid slice.
+        let (facts, extension, out) = unsafe { (facts.as_ref()?, extension.text(), out.as_mut()?) };
+        let values = facts.0.extension_values(of_client, &extension);
+        let items = values.into_iter().map(|value| (Cow::Borrowed(""), value)).collect();
+        *out = Box::into_raw(Box::new(List { items, next: 0 }));
+        Some(Status::Ok)
+    })
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The state of the httpd process.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use mod_tls_core::counters::{COUNTERS, SLOT_CELLS};
+
+use crate::guard::{Status, guard, install_panic_hook};
+use crate::types::Slice;
+
+/// What outlives a configuration.
+#[derive(Debug)]
+pub struct Process(pub(crate) Arc<mod_tls_core::process::Process>);
+
+/// Makes the state of the process: once, in the parent, for as long as the process lives.
+///
+/// # Safety
+/// `out` is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_process_new(out: *mut *mut Process) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        let out = unsafe { out.as_mut() }?;
+        install_panic_hook();
+        *out = Box::into_raw(Box::new(Process(Arc::default())));
+        Some(Status::Ok)
+    })
+}
+
+/// The number of 64-bit cells that one slot of counters has.
+#[unsafe(no_mangle)]
+pub extern "C" fn tls_counter_cells() -> usize {
+    SLOT_CELLS
+}
+
+/// Gives the counters their memory: `count` cells, zeroed, shared by all children, never unmapped. Only the first call
+/// counts; `TLS_STATUS_FAILED` says that there was memory already.
+///
+/// # Safety
+/// `process` is valid; `cells` points to `count` aligned cells that only this library touches.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_process_attach_counters(process: *const Process, cells: *mut u64, count: usize) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        let process = unsafe { process.as_ref() }?;
+        if cells.is_null() || !cells.is_aligned() {
+            return None;
+        }
+        if process.0.counters.attached() {
+            return Some(Status::Failed);
+        }
+        // SAFETY: an AtomicU64 has the layout of a u64; the caller promises the memory for the life of the process.
+        let cells = unsafe { std::slice::from_raw_parts(cells.cast::<AtomicU64>(), count) };
+        process.0.counters.attach(cells);
+        Some(Status::Ok)
+    })
+}
+
+/// The name and the value of counter `index`, counted from 0. `TLS_STATUS_FAILED` after the last one.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_process_counter(
+    process: *const Process,
+    index: usize,
+    name: *mut Slice,
+    value: *mut u64,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (process, name, value) = unsafe { (process.as_ref()?, name.as_mut()?, value.as_mut()?) };
+        let Some((counter, label)) = COUNTERS.get(index) else {
+            return Some(Status::Failed);
+        };
+        *name = Slice::of(label.as_bytes());
+        *value = process.0.counters.total(*counter);
+        Some(Status::Ok)
+    })
+}
