@@ -92,9 +92,21 @@ static void add_supplied(compilation *x, server_rec *s, size_t index)
     }
 }
 
-static void add_server(compilation *x, server_rec *s)
+/* A virtual host without a directive of ours shares the settings of the base server, but it has a number of its own. */
+static tls_server_settings *own_settings(compilation *x, server_rec *s)
 {
     tls_server_settings *settings = tls_settings_of(s);
+
+    if (s != x->base && settings == tls_settings_of(x->base)) {
+        settings = tls_create_server_settings(s->process->pconf, s);
+        ap_set_module_config(s->module_config, &tls_module, settings);
+    }
+    return settings;
+}
+
+static void add_server(compilation *x, server_rec *s)
+{
+    tls_server_settings *settings = own_settings(x, s);
     tls_server_info info = { tls_slice_of(s->server_hostname), tls_slice_of(s->defn_name), s->defn_line_number };
     int i;
 
@@ -167,11 +179,16 @@ static void add_foreign_lines_of_hosts(compilation *x)
     }
 }
 
+size_t tls_chain_of(const conn_rec *c)
+{
+    return (size_t)(uintptr_t)(c->vhost_lookup_data ? c->vhost_lookup_data : (void *)c->base_server);
+}
+
 static int add_to_chain(void *baton, conn_rec *c, server_rec *s)
 {
     compilation *x = baton;
 
-    tls_builder_add_to_chain(x->builder, (size_t)(uintptr_t)c->vhost_lookup_data, tls_settings_of(s)->index);
+    tls_builder_add_to_chain(x->builder, tls_chain_of(c), tls_settings_of(s)->index);
     return 0;
 }
 
@@ -195,8 +212,14 @@ static void add_chain(compilation *x, const apr_sockaddr_t *address, apr_port_t 
 #endif
     c->base_server = x->base;
     ap_update_vhost_given_ip(c);
-    if (c->vhost_lookup_data && !tls_builder_has_chain(x->builder, (size_t)(uintptr_t)c->vhost_lookup_data)) {
+    if (tls_builder_has_chain(x->builder, tls_chain_of(c))) {
+        return;
+    }
+    if (c->vhost_lookup_data) {
         ap_vhost_iterate_given_conn(c, add_to_chain, x);
+    }
+    else {
+        add_to_chain(x, c, c->base_server);
     }
 }
 
@@ -206,7 +229,7 @@ static void add_chains(compilation *x)
     const ap_listen_rec *listener;
     const server_rec *s;
 
-    /* Connections to addresses that no virtual host has, have no chain: the base server's address stands for it. */
+    /* What no virtual host is for, the base server is. */
     tls_builder_add_to_chain(x->builder, (size_t)(uintptr_t)x->base, tls_settings_of(x->base)->index);
     for (s = x->base->next; s; s = s->next) {
         for (sar = s->addrs; sar; sar = sar->next) {

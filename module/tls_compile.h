@@ -16,6 +16,12 @@ typedef enum {
 } tls_compile_mode;
 
 /**
+ * What stands for the hosts of a connection's address, among which the server name chooses: httpd's list of them, or the
+ * only one if there is no list.
+ */
+size_t tls_chain_of(const conn_rec *c);
+
+/**
  * Compiles the configuration of all servers and logs what there is to say about it.
  * @return the configuration, to be freed by tls_config_free(), or NULL if there was an error
  */

@@ -8,6 +8,7 @@
 #include "http_ssl.h"
 #include "http_vhost.h"
 
+#include "tls_compile.h"
 #include "tls_filters.h"
 #include "tls_settings.h"
 #include "tls_state.h"
@@ -154,10 +155,9 @@ static void answer_plain_http(tls_connection *tc)
 static tls_status choose_server(tls_connection *tc)
 {
     conn_rec *c = tc->c;
-    server_rec *s = c->base_server;
-    size_t chain = (size_t)(uintptr_t)(c->vhost_lookup_data ? c->vhost_lookup_data : ap_server_conf);
+    server_rec *s;
     size_t index = tc->server_index;
-    tls_status status = tls_conn_find_server(tc->backend, chain, index, &index);
+    tls_status status = tls_conn_find_server(tc->backend, tls_chain_of(c), index, &index);
 
     if (status != TLS_STATUS_OK || index == tc->server_index) {
         return status;

@@ -12,17 +12,26 @@ static apr_status_t shake_hands(tls_connection *tc, ap_filter_t *next, apr_read_
     return tc->phase == TLS_ESTABLISHED ? APR_SUCCESS : rv == APR_SUCCESS ? APR_ECONNABORTED : rv;
 }
 
+/* Whether there is plaintext to give. Lines that end with their bucket leave an empty one behind. */
+static int has_plaintext(tls_connection *tc)
+{
+    while (!APR_BRIGADE_EMPTY(tc->plaintext) && APR_BRIGADE_FIRST(tc->plaintext)->length == 0) {
+        apr_bucket_delete(APR_BRIGADE_FIRST(tc->plaintext));
+    }
+    return !APR_BRIGADE_EMPTY(tc->plaintext);
+}
+
 /* Sees to it that there is plaintext to give. */
 static apr_status_t fill(tls_connection *tc, ap_filter_t *next, apr_read_type_e block)
 {
-    while (APR_BRIGADE_EMPTY(tc->plaintext)) {
+    while (!has_plaintext(tc)) {
         apr_status_t rv;
 
         if (tc->input_end != APR_SUCCESS) {
             return tc->input_end;
         }
         rv = tls_connection_receive(tc, next, block);
-        if (rv != APR_SUCCESS && APR_BRIGADE_EMPTY(tc->plaintext)) {
+        if (rv != APR_SUCCESS && !has_plaintext(tc)) {
             return rv;
         }
     }

@@ -146,8 +146,10 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
         return rv;
     }
     if (AP_BUCKET_IS_EOC(b) && tc->phase == TLS_ESTABLISHED) {
+        /* Nobody flushes after the end. */
         tls_conn_close(tc->backend);
         tls_connection_collect(tc);
+        APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
     }
     move(b, tc->outgoing);
     return flush ? pass(tc, next) : APR_SUCCESS;

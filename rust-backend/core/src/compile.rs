@@ -176,7 +176,9 @@ impl Compiler {
         let identities = self.identities(index)?;
         let name = self.builder.servers[index].name.clone();
         if !identities.is_empty() {
-            self.check_names(index, &identities);
+            if index != 0 || !self.base_is_hidden() {
+                self.check_names(index, &identities);
+            }
             return Some(Site::new(&name, profile?, identities, false));
         }
         let identities = self.stopgaps(index)?;
@@ -370,7 +372,9 @@ impl Compiler {
                  TLSCertificate",
                 self.describe(index)
             );
-            self.report(Severity::Warning, index, text);
+            // The base server takes what is left over, which may well be nothing.
+            let severity = if index == 0 { Severity::Notice } else { Severity::Warning };
+            self.report(severity, index, text);
         }
         let stopgap = self.builder.process.stopgap();
         if stopgap.is_none() {

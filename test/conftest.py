@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: a CA for the whole run, an httpd for each test."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from harness.certs import Authority
+from harness.httpd import Httpd, Installation
+from harness.ports import Ports
+
+
+@pytest.fixture(scope="session")
+def authority():
+    return Authority()
+
+
+@pytest.fixture(scope="session")
+def installation():
+    return Installation()
+
+
+@pytest.fixture(scope="session")
+def ports():
+    return Ports()
+
+
+@pytest.fixture
+def httpd(installation, ports, authority):
+    """An httpd that the test configures and starts. What it logs has to be what the test expects."""
+    # Not pytest's directory: the user that httpd runs as could not enter it.
+    root = Path(tempfile.mkdtemp(prefix="tls-"))
+    server = Httpd(installation, root, ports, authority)
+    try:
+        yield server
+        server.stop()
+        server.log.check()
+    finally:
+        server.stop()
+        shutil.rmtree(root, ignore_errors=True)

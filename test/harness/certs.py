@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates and keys, made for each run of the tests."""
+
+import datetime
+import ipaddress
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
+
+PEM = serialization.Encoding.PEM
+PKCS8 = serialization.PrivateFormat.PKCS8
+TRADITIONAL = serialization.PrivateFormat.TraditionalOpenSSL
+
+
+def new_key(kind="p256"):
+    makers = {
+        "p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+        "ed25519": ed25519.Ed25519PrivateKey.generate,
+        "rsa2048": lambda: rsa.generate_private_key(65537, 2048),
+        "rsa3072": lambda: rsa.generate_private_key(65537, 3072),
+    }
+    return makers[kind]()
+
+
+def key_pem(key, form=PKCS8, password=None):
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return key.private_bytes(PEM, form, encryption)
+
+
+def _general_name(name):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+class Issued:
+    """A certificate with its key and the certificates of its issuers."""
+
+    def __init__(self, cert, key, chain=()):
+        self.cert, self.key, self.chain = cert, key, list(chain)
+
+    @property
+    def cert_pem(self):
+        return self.cert.public_bytes(PEM)
+
+    @property
+    def chain_pem(self):
+        return b"".join(c.public_bytes(PEM) for c in [self.cert, *self.chain])
+
+    def write(self, directory, name, *, combined=False, form=PKCS8):
+        """Writes name.pem with the chain, and the key to name.key or (combined) behind it. Returns the arguments for
+        TLSCertificate."""
+        key = key_pem(self.key, form)
+        cert_file = directory / f"{name}.pem"
+        if combined:
+            cert_file.write_bytes(self.chain_pem + key)
+            return str(cert_file)
+        cert_file.write_bytes(self.chain_pem)
+        key_file = directory / f"{name}.key"
+        key_file.write_bytes(key)
+        return f"{cert_file} {key_file}"
+
+
+class Authority:
+    """A root with an intermediate that issues server certificates."""
+
+    def __init__(self):
+        self._keys = {}
+        root_key, sub_key = new_key(), new_key()
+        self.root = self._issue("Test Root", root_key, None, root_key, ca=True)
+        sub = self._issue("Test Intermediate", sub_key, self.root, root_key, ca=True)
+        self._issuer = Issued(sub, sub_key)
+
+    @property
+    def root_pem(self):
+        return self.root.public_bytes(PEM)
+
+    def key(self, kind, number=0):
+        """Keys take long to make: tests share them, unless they ask for another number."""
+        if (kind, number) not in self._keys:
+            self._keys[kind, number] = new_key(kind)
+        return self._keys[kind, number]
+
+    def server(self, *names, kind="p256", number=0, start=-1, days=30, subject=None, self_signed=False):
+        """A server certificate for `names` that is valid from `start` days from now for `days` days."""
+        key = self.key(kind, number)
+        subject = subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        if self_signed:
+            return Issued(self._issue(subject, key, None, key, names=names, start=start, days=days), key)
+        issuer = self._issuer
+        cert = self._issue(subject, key, issuer.cert, issuer.key, names=names, start=start, days=days)
+        return Issued(cert, key, [issuer.cert])
+
+    @staticmethod
+    def _issue(subject, key, issuer, issuer_key, *, names=(), ca=False, start=-1, days=3650):
+        if isinstance(subject, str):
+            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+        now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+        not_before = now + datetime.timedelta(days=start)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer.subject if issuer else subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(not_before)
+            .not_valid_after(not_before + datetime.timedelta(days=days))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), False)
+        plain = isinstance(issuer_key, ed25519.Ed25519PrivateKey)
+        return builder.sign(issuer_key, None if plain else hashes.SHA256())

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real httpd with a configuration of its own."""
+
+import contextlib
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from harness.log import ErrorLog
+
+MODULES = "authz_core authz_host dir alias headers rewrite setenvif env log_config status socache_shmcb http2".split()
+TIMEOUT = 30
+
+
+def wait_for(condition, what, timeout=TIMEOUT):
+    """Polls until `condition` gives something true, and returns that."""
+    end = time.monotonic() + timeout
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < end, f"timed out waiting for {what}"
+        time.sleep(0.02)
+
+
+class Installation:
+    """The httpd that apxs belongs to, and the module that is tested."""
+
+    def __init__(self):
+        self._apxs = os.environ.get("TLS_APXS", "apxs2")
+        self.libexec = Path(self._query("LIBEXECDIR"))
+        self.program = Path(self._query("SBINDIR")) / self._query("PROGNAME")
+        build = Path(__file__).resolve().parents[2] / "build"
+        self.module = Path(os.environ.get("TLS_MODULE", build / "module/mod_tls.so"))
+        self.panic_module = self.module.with_name("mod_tls_panics.so")
+
+    def _query(self, name):
+        return subprocess.run([self._apxs, "-q", name], check=True, capture_output=True, text=True).stdout.strip()
+
+    def load_module(self, name):
+        path = self.libexec / f"mod_{name}.so"
+        return f"LoadModule {name}_module {path}\n" if path.exists() else ""
+
+    def has_module(self, name):
+        return (self.libexec / f"mod_{name}.so").exists()
+
+
+class Httpd:
+    def __init__(self, installation, root, ports, authority):
+        self.installation = installation
+        self.root = root
+        self.authority = authority
+        self.port, self.plain_port = ports.take(), ports.take()
+        self.log = ErrorLog(root / "error_log")
+        self.access_log = root / "access_log"
+        self.docs = root / "htdocs"
+        self.docs.mkdir(parents=True)
+        self.docs.joinpath("index.html").write_text("hello\n")
+        root.joinpath("ca.pem").write_bytes(authority.root_pem)
+        self.ca_file = root / "ca.pem"
+        self.conf_file = root / "httpd.conf"
+        for path in [root, self.docs]:
+            path.chmod(0o755)
+        self._process = None
+
+    # --- configuration ---
+
+    def configure(self, *lines, mpm="event", modules=(), module=None, limits="", log_level="info tls:debug"):
+        """Writes the configuration: the frame that every test needs, then `lines`."""
+        load = self.installation.load_module
+        text = "".join(load(name) for name in [f"mpm_{mpm}", *MODULES, *modules])
+        text += f"LoadModule tls_module {module or self.installation.module}\n"
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("www-data") if self._exists("www-data") else pwd.getpwnam("nobody")
+            text += f"User {user.pw_name}\nGroup #{user.pw_gid}\n"
+        text += f"""ServerRoot {self.root}
+ServerName localhost
+PidFile {self.root}/pid
+DefaultRuntimeDir {self.root}
+ErrorLog {self.root}/error_log
+LogLevel {log_level}
+DocumentRoot {self.docs}
+DirectoryIndex index.html
+LogFormat "%v %{{SSL_PROTOCOL}}x %{{SSL_CIPHER}}x %{{SSL_SESSION_RESUMED}}x \\"%r\\" %>s" tls
+CustomLog {self.access_log} tls
+Listen {self.plain_port}
+Listen {self.port}
+{limits or "StartServers 1"}
+<Directory {self.docs}>
+    AllowOverride All
+    Require all granted
+</Directory>
+"""
+        self.conf_file.write_text(text + "\n".join(lines) + "\n")
+
+    @staticmethod
+    def _exists(user):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(user)
+
+    def vhost(self, name, *lines, cert=None, port=None, address="*"):
+        """A virtual host on the TLS port, with a certificate for its name unless it has one or `cert` is False."""
+        if cert is None:
+            cert = self.authority.server(name).write(self.root, name)
+        certificate = [f"TLSCertificate {cert}"] if cert else []
+        body = [f"ServerName {name}", *certificate, *lines]
+        return "\n".join([f"<VirtualHost {address}:{port or self.port}>", *body, "</VirtualHost>"])
+
+    # --- running ---
+
+    def configtest(self, *defines):
+        """httpd -t; returns its exit status and what it says."""
+        args = [self.installation.program, "-f", self.conf_file, "-t", *(f"-D{d}" for d in defines)]
+        run = subprocess.run(args, capture_output=True, text=True, timeout=TIMEOUT)
+        return run.returncode, run.stdout + run.stderr
+
+    def start(self, *lines, **options):
+        if lines:
+            self.configure(*lines, **options)
+        self.run()
+        wait_for(self._answers, "httpd to answer")
+        return self
+
+    def run(self):
+        """Starts httpd, without waiting for it."""
+        self._process = subprocess.Popen(
+            [self.installation.program, "-f", self.conf_file, "-DFOREGROUND"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        return self._process
+
+    def _answers(self):
+        if self._process.poll() is not None:
+            output = self._process.stdout.read().decode(errors="replace")
+            raise AssertionError(f"httpd did not start:\n{output}\n{self.log.text()}")
+        try:
+            socket.create_connection(("127.0.0.1", self.plain_port), 1).close()
+        except OSError:
+            return False
+        return "resuming normal operations" in self.log.text()
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def children(self):
+        run = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True)
+        return [int(pid) for pid in run.stdout.split()]
+
+    def graceful(self):
+        """Reloads, and waits until the children of before are gone or idle and new ones serve."""
+        before = self.log.text().count("resuming normal operations")
+        self._process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: self.log.text().count("resuming normal operations") > before, "a graceful restart")
+
+    def stop(self):
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(TIMEOUT)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                raise
+        if self._process:
+            self._process.stdout.close()
+            self._process = None
+
+    def access_lines(self):
+        return self.access_log.read_text().splitlines() if self.access_log.exists() else []

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The error log: a line that a test did not expect fails the test."""
+
+import re
+
+# What says that something is wrong even if its level does not.
+ALARMING = re.compile(r"exit signal|AddressSanitizer|panicked|internal error|AH00052|double free|corrupt")
+SERIOUS = re.compile(r"\[(?:[a-z0-9_]*):(warn|error|crit|alert|emerg)\]")
+# httpd itself says these when it is told to stop, or in tests that run as root without a name.
+HARMLESS = re.compile(r"AH00098|AH00558|AH00045|AH00046|AH00047|AH10291|AH00170")
+
+
+class ErrorLog:
+    def __init__(self, path):
+        self.path = path
+        self._offset = 0
+        self._expected = []
+
+    def text(self):
+        """What was logged since the test began."""
+        try:
+            with open(self.path, errors="replace") as f:
+                f.seek(self._offset)
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def expect(self, pattern):
+        """Says that lines with `pattern` are what the test is about. At least one has to appear."""
+        self._expected.append(re.compile(pattern))
+
+    def begin(self):
+        self._expected = []
+        try:
+            self._offset = self.path.stat().st_size
+        except FileNotFoundError:
+            self._offset = 0
+
+    def check(self):
+        text = self.text()
+        missing = [p.pattern for p in self._expected if not p.search(text)]
+        assert not missing, f"not in the error log: {missing}\n{text}"
+        lines = [line for line in text.splitlines() if SERIOUS.search(line) or ALARMING.search(line)]
+        lines = [line for line in lines if not HARMLESS.search(line)]
+        lines = [line for line in lines if not any(p.search(line) for p in self._expected)]
+        assert not lines, "unexpected in the error log:\n" + "\n".join(lines)

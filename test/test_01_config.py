@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading the configuration: what is accepted, and what is said about mistakes."""
+
+import os
+import subprocess
+
+import pytest
+
+from harness.certs import PEM, PKCS8, TRADITIONAL, key_pem
+from harness.clients import connect, curl
+
+
+def errors(httpd, *lines):
+    """What `httpd -t` says about `lines`, which must not be accepted."""
+    httpd.configure(*lines)
+    status, text = httpd.configtest()
+    assert status != 0, text
+    return text
+
+
+class TestEngine:
+    def test_01_no_directive_is_no_tls(self, httpd):
+        httpd.configure("")
+        assert httpd.configtest()[0] == 0
+        httpd.start()
+        assert curl(httpd, "a.test").code == 0
+
+    @pytest.mark.parametrize("address", ["", "*:", "127.0.0.1:", "[::]:"])
+    def test_02_address_forms(self, httpd, address):
+        httpd.start(f"TLSEngine {address}{httpd.port}", httpd.vhost("a.test"))
+        assert curl(httpd, "a.test").text == "hello"
+
+    def test_03_ipv6(self, httpd):
+        httpd.start(f"TLSEngine [::1]:{httpd.port}", httpd.vhost("a.test"))
+        assert curl(httpd, "a.test", address="::1").text == "hello"
+        assert curl(httpd, "a.test", address="127.0.0.1").code == 0
+
+    def test_04_several(self, httpd, ports):
+        other = ports.take()
+        httpd.start(
+            f"Listen {other}",
+            f"TLSEngine {httpd.port}",
+            f"tlsengine {other}",
+            httpd.vhost("a.test"),
+            httpd.vhost("b.test", port=other),
+        )
+        assert curl(httpd, "a.test").text == "hello"
+        assert curl(httpd, "b.test", port=other).text == "hello"
+
+    def test_05_plain_port_beside(self, httpd):
+        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
+        run = subprocess.run(["curl", "-s", f"http://127.0.0.1:{httpd.plain_port}/"], capture_output=True)
+        assert run.stdout == b"hello\n"
+
+    def test_06_plain_http_on_tls_port(self, httpd):
+        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
+        run = subprocess.run(["curl", "-si", f"http://127.0.0.1:{httpd.port}/"], capture_output=True, text=True)
+        assert run.stdout.startswith("HTTP/1.1 400"), run
+        assert "https://" in run.stdout
+
+    @pytest.mark.parametrize("wrong", ["0", "70000", "localhost:443", "::1:443", "443 444", ""])
+    def test_07_mistakes(self, httpd, wrong):
+        text = errors(httpd, f"TLSEngine {wrong}")
+        assert "TLSEngine" in text and "httpd.conf" in text
+
+    def test_08_not_in_a_virtual_host(self, httpd):
+        text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", f"TLSEngine {httpd.port}"))
+        assert "outside of <VirtualHost>" in text
+
+
+class TestCertificate:
+    @pytest.mark.parametrize("kind", ["p256", "p384", "ed25519", "rsa2048"])
+    @pytest.mark.parametrize("combined", [False, True])
+    def test_01_kinds(self, httpd, authority, kind, combined):
+        form = PKCS8 if kind == "ed25519" or combined else TRADITIONAL
+        cert = authority.server("a.test", kind=kind).write(httpd.root, "own", combined=combined, form=form)
+        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert=cert))
+        if kind == "ed25519":
+            # This curl's OpenSSL offers no Ed25519 signatures by default for chains; Python's does.
+            with connect(httpd, "a.test") as tls:
+                assert tls.version() == "TLSv1.3"
+        else:
+            assert curl(httpd, "a.test").text == "hello"
+
+    def test_02_relative_to_server_root(self, httpd, authority):
+        authority.server("a.test").write(httpd.root, "own")
+        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="own.pem own.key"))
+        assert curl(httpd, "a.test").text == "hello"
+
+    def test_03_inherited_from_the_base_server(self, httpd, authority):
+        cert = authority.server("a.test").write(httpd.root, "own")
+        httpd.start(f"TLSEngine {httpd.port}", f"TLSCertificate {cert}", httpd.vhost("a.test", cert=False))
+        assert curl(httpd, "a.test").text == "hello"
+
+    def test_04_missing_file(self, httpd):
+        text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="nowhere.pem"))
+        assert "nowhere.pem: no such file" in text and "TLSCertificate" in text and "httpd.conf:" in text
+
+    def test_05_missing_key_file(self, httpd, authority):
+        authority.server("a.test").write(httpd.root, "own")
+        text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="own.pem nowhere.key"))
+        assert "nowhere.key: no such file" in text
+
+    def test_06_unreadable_file(self, httpd, authority):
+        # Root reads everything, so a directory has to stand for what cannot be read.
+        httpd.root.joinpath("dir.pem").mkdir()
+        text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="dir.pem"))
+        assert "dir.pem: cannot be read" in text
+
+    def test_07_key_of_another(self, httpd, authority):
+        authority.server("a.test").write(httpd.root, "own")
+        authority.server("b.test", number=1).write(httpd.root, "other")
+        text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="own.pem other.key"))
+        assert "other.key does not belong to this certificate" in text
+
+    def test_08_chain_in_the_wrong_order(self, httpd, authority):
+        issued = authority.server("a.test")
+        issued.write(httpd.root, "own")
+        pems = issued.chain[0].public_bytes, issued.cert.public_bytes
+        httpd.root.joinpath("own.pem").write_bytes(b"".join(pem(PEM) for pem in pems))
+        text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="own.pem own.key"))
+        assert "certificate 2" in text and "put that one first" in text
+
+    @pytest.mark.parametrize("form", [PKCS8, TRADITIONAL])
+    def test_09_encrypted_key(self, httpd, authority, form):
+        issued = authority.server("a.test")
+        issued.write(httpd.root, "own")
+        httpd.root.joinpath("own.key").write_bytes(key_pem(issued.key, form, password=b"secret"))
+        text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="own.pem own.key"))
+        assert "own.key: the private key is encrypted" in text and "openssl pkey" in text
+
+    @pytest.mark.parametrize(
+        "content, says",
+        [
+            (b"", "no certificate"),
+            (b"garbage\n", "no certificate"),
+            (b"-----BEGIN CERTIFICATE-----\nAAAA\n", "no matching"),
+            (b"-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n", "damaged"),
+            (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1 in this file"),
+        ],
+    )
+    def test_10_garbage(self, httpd, authority, content, says):
+        authority.server("a.test").write(httpd.root, "own")
+        httpd.root.joinpath("own.pem").write_bytes(content)
+        text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="own.pem own.key"))
+        assert "own.pem" in text and says in text
+
+    @pytest.mark.parametrize(
+        "start, says", [(-60, "has expired"), (5, "is not valid yet")], ids=["expired", "not-yet-valid"]
+    )
+    def test_11_validity(self, httpd, authority, start, says):
+        cert = authority.server("a.test", start=start).write(httpd.root, "own")
+        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert=cert))
+        httpd.log.expect(rf"httpd.conf:\d+: .*own.pem: the certificate {says}")
+        assert curl(httpd, "a.test", "/", "-k").text == "hello"
+
+    def test_12_name_not_covered(self, httpd, authority):
+        cert = authority.server("b.test").write(httpd.root, "own")
+        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", "ServerAlias b.test c.test", cert=cert))
+        httpd.log.expect(r"httpd.conf:\d+: a.test, c.test is not covered by .*own.pem")
+
+    def test_13_wildcard_covers(self, httpd, authority):
+        cert = authority.server("*.w.test").write(httpd.root, "own")
+        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.w.test", "ServerAlias b.w.test", cert=cert))
+        assert curl(httpd, "b.w.test").text == "hello"
+
+    def test_14_unreachable_hosts_are_not_checked(self, httpd):
+        httpd.configure(
+            f"TLSEngine {httpd.port}",
+            httpd.vhost("a.test"),
+            httpd.vhost("b.test", cert="nowhere.pem", port=httpd.plain_port),
+        )
+        assert httpd.configtest()[0] == 0
+
+
+class TestMistakes:
+    def test_01_all_are_reported(self, httpd):
+        text = errors(
+            httpd,
+            f"TLSEngine {httpd.port}",
+            "TLSEngine nonsense",
+            "TLSProtocol TLSv9",
+            httpd.vhost("a.test", "TLSCiphersPrefer NO_SUCH_CIPHER", cert="one.pem"),
+            httpd.vhost("b.test", "TLSHonorClientOrder perhaps", cert="two.pem"),
+        )
+        for said in ["nonsense", "TLSv9", "NO_SUCH_CIPHER", "perhaps", "one.pem", "two.pem"]:
+            assert said in text, said
+        assert text.count("httpd.conf:") >= 6
+
+    def test_02_start_fails_as_the_test_does(self, httpd):
+        httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="nowhere.pem"))
+        assert httpd.run().wait(30) != 0
+        httpd.log.expect("nowhere.pem: no such file")
+        httpd.log.expect("the configuration has errors")
+        httpd.log.expect("AH00016|AH00020")
+
+    @pytest.mark.parametrize("word", ["on", "ON", "oFf", "Off"])
+    def test_03_flags_in_any_case(self, httpd, word):
+        httpd.configure(f"TLSEngine {httpd.port}", f"TLSHonorClientOrder {word}", f"TLSStrictSNI {word}", httpd.vhost("a"))
+        status, text = httpd.configtest()
+        assert status == 0, text
+
+    def test_04_contradictions(self, httpd):
+        httpd.root.joinpath("seed").write_bytes(os.urandom(48))
+        text = errors(
+            httpd,
+            f"TLSEngine {httpd.port}",
+            "TLSSessionTickets off",
+            "TLSSessionTicketKeyFile seed",
+            httpd.vhost("a.test", "TLSCiphersPrefer TLS_AES_128_GCM_SHA256", "TLSCiphersSuppress TLS_AES_128_GCM_SHA256"),
+        )
+        assert "TLSSessionTickets off contradicts TLSSessionTicketKeyFile" in text
+        assert "TLS_AES_128_GCM_SHA256 is in both" in text
+
+    def test_05_ticket_key_file_too_short(self, httpd):
+        httpd.root.joinpath("seed").write_bytes(b"short")
+        text = errors(httpd, f"TLSEngine {httpd.port}", "TLSSessionTicketKeyFile seed", httpd.vhost("a.test"))
+        assert "has 5 bytes" in text and "openssl rand" in text
+
+    def test_06_session_cache(self, httpd):
+        text = errors(httpd, f"TLSEngine {httpd.port}", "TLSSessionCache shmcb", httpd.vhost("a.test"))
+        assert "TLSSessionCache" in text
+
+    def test_07_session_cache_without_provider(self, httpd):
+        httpd.configure(f"TLSEngine {httpd.port}", "TLSSessionCache nosuch:args", httpd.vhost("a.test"))
+        assert httpd.run().wait(30) != 0
+        httpd.log.expect("TLSSessionCache nosuch: there is no provider")
+        httpd.log.expect("AH00020|AH00016")
+
