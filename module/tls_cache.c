@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_cache.h"
 
+#include <unistd.h>
+
 #include "ap_provider.h"
 #include "ap_socache.h"
 #include "util_mutex.h"
@@ -16,6 +18,8 @@ typedef struct {
     /* NULL if the provider can be used by many processes at once. */
     apr_global_mutex_t *lock;
     server_rec *server;
+    /* The process that opened it, and closes it. */
+    pid_t owner;
 } session_cache;
 
 /* The cache of the configuration in force. */
@@ -25,6 +29,9 @@ static apr_status_t close_cache(void *data)
 {
     session_cache *closing = data;
 
+    if (closing->owner != getpid()) {
+        return APR_SUCCESS; /* A child ends, the cache does not. */
+    }
     closing->provider->destroy(closing->instance, closing->server);
     cache = NULL;
     return APR_SUCCESS;
@@ -145,6 +152,7 @@ int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tl
     args = choice.kind == TLS_CACHE_KIND_DEFAULT ? NULL : tls_slice_dup(pconf, choice.args);
     cache = apr_pcalloc(pconf, sizeof(*cache));
     cache->server = s;
+    cache->owner = getpid();
     error = open_cache(cache, name, args, pconf, ptemp);
     if (!error) {
         apr_pool_cleanup_register(pconf, cache, close_cache, apr_pool_cleanup_null);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_state.h"
 
+#include <unistd.h>
+
 #include "ap_mpm.h"
 #include "apr_shm.h"
 #include "http_ssl.h"
@@ -21,6 +23,10 @@ typedef struct {
 static retained_state *retained;
 static tls_config *config;
 
+/* The process that made the configuration. Its children inherit the memory, but not the duty to free it: when they end,
+ * other threads of theirs may still be at work with it. */
+static pid_t config_owner;
+
 const tls_config *tls_state_config(void)
 {
     return config;
@@ -34,9 +40,18 @@ const tls_process *tls_state_process(void)
 static apr_status_t forget_config(void *unused)
 {
     (void)unused;
-    tls_config_free(config);
-    config = NULL;
+    if (config_owner == getpid()) {
+        tls_config_free(config);
+        config = NULL;
+    }
     return APR_SUCCESS;
+}
+
+static void compile(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, tls_compile_mode mode)
+{
+    config = tls_compile(ptemp, s, tls_state_process(), mode);
+    config_owner = getpid();
+    apr_pool_cleanup_register(pconf, NULL, forget_config, apr_pool_cleanup_null);
 }
 
 /* Counters are in memory that the parent maps once and that all its children inherit. */
@@ -86,8 +101,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     if (retain(s) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    config = tls_compile(ptemp, s, tls_state_process(), TLS_COMPILE_TEST);
-    apr_pool_cleanup_register(pconf, NULL, forget_config, apr_pool_cleanup_null);
+    compile(pconf, ptemp, s, TLS_COMPILE_TEST);
     return config ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -158,8 +172,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     if (rv != OK) {
         return rv;
     }
-    config = tls_compile(ptemp, s, tls_state_process(), first ? TLS_COMPILE_FIRST : TLS_COMPILE_RUN);
-    apr_pool_cleanup_register(pconf, NULL, forget_config, apr_pool_cleanup_null);
+    compile(pconf, ptemp, s, first ? TLS_COMPILE_FIRST : TLS_COMPILE_RUN);
     if (!config) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "tls: the configuration has errors, see above");
         return HTTP_INTERNAL_SERVER_ERROR;

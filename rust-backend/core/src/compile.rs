@@ -373,7 +373,11 @@ impl Compiler {
                 self.describe(index)
             );
             // The base server takes what is left over, which may well be nothing.
-            let severity = if index == 0 { Severity::Notice } else { Severity::Warning };
+            let severity = if index == 0 {
+                Severity::Notice
+            } else {
+                Severity::Warning
+            };
             self.report(severity, index, text);
         }
         let stopgap = self.builder.process.stopgap();

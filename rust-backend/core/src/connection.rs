@@ -71,8 +71,8 @@ pub struct Connection {
     config: Arc<Config>,
     state: State,
     hello: Hello,
-    /// Whether any byte has arrived.
-    begun: bool,
+    /// The first bytes that arrived, as many as tell the version of an old client.
+    head: Vec<u8>,
     /// Received behind the ClientHello, before there was a site to handle it.
     early: Vec<u8>,
     /// To be sent before anything that rustls has to send.
@@ -98,7 +98,7 @@ impl Connection {
             config,
             state: State::Hello(Acceptor::default()),
             hello: Hello::default(),
-            begun: false,
+            head: Vec::new(),
             early: Vec::new(),
             alert: Vec::new(),
             identity: None,
@@ -144,7 +144,7 @@ impl Connection {
     }
 
     fn receive_hello(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
-        if !self.begun && looks_like_http(data) {
+        if self.head.is_empty() && looks_like_http(data) {
             self.state = State::Failed;
             self.config.counters().count(Counter::PlainHttp);
             return Ok((0, Event::PlainHttp));
@@ -153,7 +153,8 @@ impl Connection {
             return Ok((0, Event::None));
         };
         let mut rest = data;
-        self.begun = true;
+        let missing = HEAD_LEN.saturating_sub(self.head.len()).min(data.len());
+        self.head.extend_from_slice(&data[..missing]);
         while !rest.is_empty() {
             if let Err(error) = acceptor.read_tls(&mut rest) {
                 return Err(self.fail(AlertDescription::DecodeError, format!("ClientHello refused: {error}")));
@@ -168,6 +169,10 @@ impl Connection {
                     return Ok((data.len(), Event::Hello));
                 }
                 Err((error, mut alert)) => {
+                    if is_outdated(&self.head) {
+                        let why = "the client speaks no version newer than TLS 1.1";
+                        return Err(self.fail(AlertDescription::ProtocolVersion, why));
+                    }
                     // Writing to memory does not fail.
                     let _ = alert.write_all(&mut self.alert);
                     return Err(self.fail(AlertDescription::DecodeError, format!("ClientHello refused: {error}")));
@@ -479,6 +484,20 @@ impl Write for Sink<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// The record header, the handshake header and the version behind them.
+const HEAD_LEN: usize = 5 + 4 + 2;
+
+/// Whether `head` begins a ClientHello of a version before TLS 1.2. rustls complains first of extensions that such
+/// clients cannot know of.
+fn is_outdated(head: &[u8]) -> bool {
+    const HANDSHAKE: u8 = 22;
+    const CLIENT_HELLO: u8 = 1;
+    match head {
+        [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, major, minor] => (*major, *minor) < (3, 3),
+        _ => false,
     }
 }
 

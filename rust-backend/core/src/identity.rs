@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::digest;
-use rustls::SignatureScheme;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::{CertifiedKey, SigningKey};
+use rustls::{NamedGroup, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
@@ -118,6 +118,8 @@ impl std::error::Error for IdentityError {}
 pub struct Identity {
     /// Where it comes from, for people.
     name: String,
+    /// The curve of an ECDSA key.
+    curve: Option<NamedGroup>,
     certified: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -132,10 +134,7 @@ impl Identity {
             Some(0) => {}
             other => return Err(IdentityError::Mismatch(files.clone(), other.map(|at| at + 1))),
         }
-        Ok(Self {
-            name: files.certificate.display().to_string(),
-            certified: RwLock::new(Arc::new(CertifiedKey::new(chain, key))),
-        })
+        Ok(Self::generated(&files.certificate.display().to_string(), chain, key))
     }
 
     /// An identity from PEM in memory, as others hand it over: mod_md's answers to ACME challenges.
@@ -155,8 +154,10 @@ impl Identity {
 
     /// An identity that was made rather than read.
     pub(crate) fn generated(name: &str, chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Self {
+        let curve = chain.first().and_then(|leaf| Certificate::parse(leaf).ok()?.curve());
         Self {
             name: name.to_owned(),
+            curve,
             certified: RwLock::new(Arc::new(CertifiedKey::new(chain, key))),
         }
     }
@@ -193,9 +194,14 @@ impl Identity {
         Some(pem::certificate(leaf) + &pem::certificate(issuer))
     }
 
-    /// Whether a client that offers `schemes` can verify this identity's signatures.
-    pub fn suits(&self, schemes: &[SignatureScheme]) -> bool {
-        self.certified().key.choose_scheme(schemes).is_some()
+    /// Whether a client that offers `schemes` can verify this identity's signatures. A client of TLS 1.2 also tells by
+    /// `groups` which curves it knows (RFC 8422 section 5.1).
+    pub fn suits(&self, schemes: &[SignatureScheme], groups: Option<&[NamedGroup]>) -> bool {
+        let knows_curve = match (self.curve, groups) {
+            (Some(curve), Some(groups)) => groups.contains(&curve),
+            _ => true,
+        };
+        knows_curve && self.certified().key.choose_scheme(schemes).is_some()
     }
 
     /// Staples `response` (a DER OCSPResponse, RFC 6960) to the handshakes from now on; `None` staples nothing.

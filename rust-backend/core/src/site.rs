@@ -12,18 +12,25 @@ use crate::profile::Profile;
 
 /// The certificates of a host, in the order in which they are tried.
 #[derive(Debug)]
-pub struct Identities(Vec<Arc<Identity>>);
+struct Identities {
+    list: Vec<Arc<Identity>>,
+    /// Whether the host speaks TLS 1.3.
+    tls13: bool,
+}
 
 impl Identities {
-    /// The first identity whose signatures a client that offers `schemes` can verify.
-    fn first_for(&self, schemes: &[SignatureScheme]) -> Option<&Arc<Identity>> {
-        self.0.iter().find(|identity| identity.suits(schemes))
+    /// The first identity that suits a client: whose signatures it can verify.
+    fn first_for(&self, hello: &ClientHello<'_>, schemes: &[SignatureScheme]) -> Option<&Arc<Identity>> {
+        // In TLS 1.3 the client's groups are about key exchange alone.
+        let is_tls13 = self.tls13 && hello.cipher_suites().iter().any(|suite| u16::from(*suite) >> 8 == 0x13);
+        let groups = if is_tls13 { None } else { hello.named_groups() };
+        self.list.iter().find(|identity| identity.suits(schemes, groups))
     }
 }
 
 impl ResolvesServerCert for Identities {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.first_for(hello.signature_schemes())
+        self.first_for(&hello, hello.signature_schemes())
             .map(|identity| identity.certified())
     }
 }
@@ -47,10 +54,14 @@ pub struct Site {
 impl Site {
     /// A site that presents the first of `identities` that suits a client.
     pub fn new(name: &str, profile: Arc<Profile>, identities: Vec<Arc<Identity>>, unavailable: bool) -> Self {
+        let tls13 = profile.spec().protocols.tls13;
         Self {
             name: name.into(),
             profile,
-            identities: Arc::new(Identities(identities)),
+            identities: Arc::new(Identities {
+                list: identities,
+                tls13,
+            }),
             unavailable,
             configs: Default::default(),
         }
@@ -58,7 +69,7 @@ impl Site {
 
     /// The certificates, in the order in which they are tried.
     pub fn identities(&self) -> &[Arc<Identity>] {
-        &self.identities.0
+        &self.identities.list
     }
 
     /// The configuration for a handshake that agrees on `protocol` by ALPN.
@@ -82,7 +93,7 @@ impl Site {
             .copied()
             .filter(|scheme| usable(*scheme, &common))
             .collect();
-        self.identities.first_for(&schemes).cloned()
+        self.identities.first_for(hello, &schemes).cloned()
     }
 }
 

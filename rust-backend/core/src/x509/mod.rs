@@ -9,6 +9,7 @@ mod variables;
 
 use std::fmt;
 
+use rustls::NamedGroup;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::{
@@ -83,6 +84,22 @@ impl<'a> Certificate<'a> {
         self.parsed.validity().not_after.timestamp()
     }
 
+    /// The curve of its key, if it is an ECDSA key on a curve of TLS's.
+    pub fn curve(&self) -> Option<NamedGroup> {
+        let algorithm = &self.parsed.public_key().algorithm;
+        if algorithm.algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
+            return None;
+        }
+        let curve = algorithm.parameters.as_ref()?.as_oid().ok()?;
+        [
+            (OID_EC_P256, NamedGroup::secp256r1),
+            (OID_NIST_EC_P384, NamedGroup::secp384r1),
+            (OID_NIST_EC_P521, NamedGroup::secp521r1),
+        ]
+        .into_iter()
+        .find_map(|(oid, group)| (oid == curve).then_some(group))
+    }
+
     /// The kind and size of its key, for people: `ECDSA P-256`, `RSA 2048`.
     pub fn key_type(&self) -> String {
         let key = self.parsed.public_key();
@@ -93,20 +110,13 @@ impl<'a> Certificate<'a> {
                 _ => "RSA".to_owned(),
             };
         }
-        if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
-            let curve = key.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
-            return match curve {
-                Some(curve) if curve == OID_EC_P256 => "ECDSA P-256".to_owned(),
-                Some(curve) if curve == OID_NIST_EC_P384 => "ECDSA P-384".to_owned(),
-                Some(curve) if curve == OID_NIST_EC_P521 => "ECDSA P-521".to_owned(),
-                Some(curve) => format!("ECDSA {curve}"),
-                None => "ECDSA".to_owned(),
-            };
+        match self.curve() {
+            Some(NamedGroup::secp256r1) => "ECDSA P-256".to_owned(),
+            Some(NamedGroup::secp384r1) => "ECDSA P-384".to_owned(),
+            Some(NamedGroup::secp521r1) => "ECDSA P-521".to_owned(),
+            _ if *algorithm == OID_SIG_ED25519 => "Ed25519".to_owned(),
+            _ => algorithm.to_id_string(),
         }
-        if *algorithm == OID_SIG_ED25519 {
-            return "Ed25519".to_owned();
-        }
-        algorithm.to_id_string()
     }
 
     /// The values of all extensions with the OID `extension`, those that are ASN.1 strings.
