@@ -350,6 +350,15 @@ apr_status_t tls_connection_receive(tls_connection *tc, ap_filter_t *next, apr_r
     return rv;
 }
 
+/* Whether the MPM can be left to wait for this connection. One that is stopping may have nobody left who waits: it counts
+ * connections only once a worker has them. */
+static int mpm_waits(const conn_rec *c)
+{
+    int state;
+
+    return can_wait && c->cs && ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state != AP_MPMQ_STOPPING;
+}
+
 /* Shakes hands before anybody reads or writes. Where the MPM can wait, no worker does. */
 static int process_connection(conn_rec *c)
 {
@@ -361,7 +370,7 @@ static int process_connection(conn_rec *c)
     if (!tc || tc->phase != TLS_HANDSHAKE) {
         return DECLINED;
     }
-    waits = can_wait && c->cs;
+    waits = mpm_waits(c);
     nothing = apr_brigade_create(c->pool, c->bucket_alloc);
     rv = ap_get_brigade(c->input_filters, nothing, AP_MODE_INIT, waits ? APR_NONBLOCK_READ : APR_BLOCK_READ, 0);
     apr_brigade_destroy(nothing);

@@ -1,113 +1,162 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_timeout.h"
 
-#include "ap_mpm.h"
+#include "apr_ring.h"
+#include "apr_thread_cond.h"
 #include "apr_thread_mutex.h"
+#include "apr_thread_proc.h"
 
 /*
  * mod_reqtimeout enforces `RequestReadTimeout handshake=` whenever somebody reads. A stalled client is waited for by the
- * MPM, and nobody reads. So a timer shuts the socket for reading when the time is up: the MPM wakes the connection,
+ * MPM, and nobody reads. So a watchman shuts the socket for reading when the time is up: the MPM wakes the connection,
  * mod_reqtimeout sees that it is late, and the connection ends the usual way.
  *
- * A timer cannot be called back, and the connection may be gone when it fires. What it is given is therefore a watch,
- * which belongs to both and goes when both are done with it.
+ * The watchman is a thread of the child, started when there is first something to watch. The MPM's timers would not do:
+ * event polls past them while it has connections whose own timeout is further away.
  */
 
-#define LIMIT_SLACK apr_time_from_msec(50)
+/* mod_reqtimeout shall find the time to be up, not nearly up. */
+#define SLACK apr_time_from_msec(50)
 
-typedef struct tls_watch {
-    /** NULL once nobody is interested any more. */
+struct tls_watch {
+    APR_RING_ENTRY(tls_watch) link;
     tls_connection *tc;
-    int timer_pending;
-} tls_watch;
+};
 
-/* Guards all watches of this child: who shuts the socket must know that it is still there. */
-static apr_thread_mutex_t *watches;
+APR_RING_HEAD(tls_watch_ring, tls_watch);
 
-static void fire(void *baton);
+/* The watchman of this child. The lock guards the rest, and the sockets: who shuts one must know that it is there. */
+static struct {
+    apr_pool_t *pool;
+    apr_thread_mutex_t *lock;
+    apr_thread_cond_t *changed;
+    apr_thread_t *thread;
+    struct tls_watch_ring watches;
+    int stopping;
+} watchman;
 
-/* The time when the handshake has to be complete; 0 if there is no limit. */
+/* When the handshake has to be complete; 0 if there is no limit. */
 static apr_time_t deadline(const tls_connection *tc)
 {
     uint64_t limit = tls_config_handshake_timeout(tc->config, tc->server_index, tc->bytes_received);
 
-    return limit ? tc->started + apr_time_from_msec((apr_time_t)limit) + LIMIT_SLACK : 0;
+    return limit ? tc->started + apr_time_from_msec((apr_time_t)limit) + SLACK : 0;
 }
 
-static int start_timer(tls_watch *watch, apr_time_t wait)
+static void unlink_watch(tls_connection *tc)
 {
-    watch->timer_pending = ap_mpm_register_timed_callback(wait > 0 ? wait : 1, fire, watch) == APR_SUCCESS;
-    return watch->timer_pending;
+    APR_RING_REMOVE(tc->watch, link);
+    tc->watch = NULL;
 }
 
-static void fire(void *baton)
+/* Shuts the sockets of those that are late; returns how long the next one still has, or -1 if there is none. */
+static apr_interval_time_t shut_late(apr_time_t now)
 {
-    tls_watch *watch = baton;
-    apr_time_t wait;
+    apr_interval_time_t next = -1;
+    struct tls_watch *watch = APR_RING_FIRST(&watchman.watches), *following;
 
-    apr_thread_mutex_lock(watches);
-    watch->timer_pending = 0;
-    if (watch->tc) {
-        wait = deadline(watch->tc) - apr_time_now();
-        if (wait > 0) {
-            start_timer(watch, wait);
+    for (; watch != APR_RING_SENTINEL(&watchman.watches, tls_watch, link); watch = following) {
+        apr_interval_time_t left = deadline(watch->tc) - now;
+
+        following = APR_RING_NEXT(watch, link);
+        if (left <= 0) {
+            apr_socket_shutdown(ap_get_conn_socket(watch->tc->c), APR_SHUTDOWN_READ);
+            unlink_watch(watch->tc);
+        }
+        else if (next < 0 || left < next) {
+            next = left;
+        }
+    }
+    return next;
+}
+
+static void *APR_THREAD_FUNC keep_watch(apr_thread_t *thread, void *unused)
+{
+    (void)thread;
+    (void)unused;
+    apr_thread_mutex_lock(watchman.lock);
+    while (!watchman.stopping) {
+        apr_interval_time_t next = shut_late(apr_time_now());
+
+        if (next < 0) {
+            apr_thread_cond_wait(watchman.changed, watchman.lock);
         }
         else {
-            apr_socket_shutdown(ap_get_conn_socket(watch->tc->c), APR_SHUTDOWN_READ);
+            apr_thread_cond_timedwait(watchman.changed, watchman.lock, next);
         }
     }
-    else {
-        free(watch);
-    }
-    apr_thread_mutex_unlock(watches);
+    apr_thread_mutex_unlock(watchman.lock);
+    return NULL;
+}
+
+static int is_running(void)
+{
+    return watchman.thread
+        || apr_thread_create(&watchman.thread, NULL, keep_watch, NULL, watchman.pool) == APR_SUCCESS;
 }
 
 void tls_timeout_watch(tls_connection *tc)
 {
-    apr_time_t until = deadline(tc);
-    tls_watch *watch;
+    struct tls_watch *watch;
 
-    if (tc->watch || !until || !watches) {
+    if (tc->watch || !watchman.lock || !deadline(tc)) {
         return;
     }
-    watch = calloc(1, sizeof(*watch));
-    if (!watch) {
-        return;
-    }
-    apr_thread_mutex_lock(watches);
+    watch = apr_palloc(tc->c->pool, sizeof(*watch));
     watch->tc = tc;
-    if (start_timer(watch, until - apr_time_now())) {
+    apr_thread_mutex_lock(watchman.lock);
+    if (!watchman.stopping && is_running()) {
+        APR_RING_INSERT_TAIL(&watchman.watches, watch, tls_watch, link);
         tc->watch = watch;
+        apr_thread_cond_signal(watchman.changed);
     }
-    else {
-        free(watch);
-    }
-    apr_thread_mutex_unlock(watches);
+    apr_thread_mutex_unlock(watchman.lock);
 }
 
 void tls_timeout_unwatch(tls_connection *tc)
 {
-    tls_watch *watch = tc->watch;
-
-    if (!watch) {
+    /* Only those that are watched ever pay for the lock; the watchman takes nobody in. */
+    if (!tc->watch) {
         return;
     }
-    apr_thread_mutex_lock(watches);
-    tc->watch = NULL;
-    watch->tc = NULL;
-    if (!watch->timer_pending) {
-        free(watch);
+    apr_thread_mutex_lock(watchman.lock);
+    if (tc->watch) {
+        unlink_watch(tc);
     }
-    apr_thread_mutex_unlock(watches);
+    apr_thread_mutex_unlock(watchman.lock);
+}
+
+static apr_status_t dismiss(void *unused)
+{
+    apr_status_t rv;
+
+    (void)unused;
+    apr_thread_mutex_lock(watchman.lock);
+    watchman.stopping = 1;
+    apr_thread_cond_signal(watchman.changed);
+    apr_thread_mutex_unlock(watchman.lock);
+    if (watchman.thread) {
+        apr_thread_join(&rv, watchman.thread);
+    }
+    return APR_SUCCESS;
 }
 
 static void init_child(apr_pool_t *p, server_rec *s)
 {
-    apr_status_t rv = apr_thread_mutex_create(&watches, APR_THREAD_MUTEX_DEFAULT, p);
+    apr_status_t rv = apr_pool_create(&watchman.pool, p);
 
-    if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, "tls: no lock: RequestReadTimeout handshake= will not be kept");
-        watches = NULL;
+    APR_RING_INIT(&watchman.watches, tls_watch, link);
+    if (rv == APR_SUCCESS) {
+        rv = apr_thread_cond_create(&watchman.changed, watchman.pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_thread_mutex_create(&watchman.lock, APR_THREAD_MUTEX_DEFAULT, watchman.pool);
+    }
+    if (rv == APR_SUCCESS) {
+        apr_pool_pre_cleanup_register(p, NULL, dismiss);
+    }
+    else {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, "tls: RequestReadTimeout handshake= will not be kept");
     }
 }
 

@@ -65,6 +65,7 @@ class Httpd:
         self.conf_file = root / "httpd.conf"
         for path in [root, self.docs]:
             path.chmod(0o755)
+        self.as_user = None
         self._process = None
 
     # --- configuration ---
@@ -133,6 +134,7 @@ Listen {self.port}
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            user=self.as_user,
         )
         return self._process
 

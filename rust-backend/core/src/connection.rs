@@ -169,7 +169,7 @@ impl Connection {
                     return Ok((data.len(), Event::Hello));
                 }
                 Err((error, mut alert)) => {
-                    if is_outdated(&self.head) {
+                    if matches!(error, rustls::Error::PeerIncompatible(_)) && is_outdated(&self.head) {
                         let why = "the client speaks no version newer than TLS 1.1";
                         return Err(self.fail(AlertDescription::ProtocolVersion, why));
                     }
