@@ -146,8 +146,12 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
         return rv;
     }
     if (AP_BUCKET_IS_EOC(b) && tc->phase == TLS_ESTABLISHED) {
+        tls_status status = tls_conn_close(tc->backend);
+
+        if (status != TLS_STATUS_OK) {
+            tls_connection_fail(tc, status);
+        }
         /* Nobody flushes after the end. */
-        tls_conn_close(tc->backend);
         tls_connection_collect(tc);
         APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
     }

@@ -196,7 +196,9 @@ class TestMistakes:
 
     @pytest.mark.parametrize("word", ["on", "ON", "oFf", "Off"])
     def test_03_flags_in_any_case(self, httpd, word):
-        httpd.configure(f"TLSEngine {httpd.port}", f"TLSHonorClientOrder {word}", f"TLSStrictSNI {word}", httpd.vhost("a"))
+        httpd.configure(
+            f"TLSEngine {httpd.port}", f"TLSHonorClientOrder {word}", f"TLSStrictSNI {word}", httpd.vhost("a")
+        )
         status, text = httpd.configtest()
         assert status == 0, text
 
@@ -207,7 +209,9 @@ class TestMistakes:
             f"TLSEngine {httpd.port}",
             "TLSSessionTickets off",
             "TLSSessionTicketKeyFile seed",
-            httpd.vhost("a.test", "TLSCiphersPrefer TLS_AES_128_GCM_SHA256", "TLSCiphersSuppress TLS_AES_128_GCM_SHA256"),
+            httpd.vhost(
+                "a.test", "TLSCiphersPrefer TLS_AES_128_GCM_SHA256", "TLSCiphersSuppress TLS_AES_128_GCM_SHA256"
+            ),
         )
         assert "TLSSessionTickets off contradicts TLSSessionTicketKeyFile" in text
         assert "TLS_AES_128_GCM_SHA256 is in both" in text
@@ -226,4 +230,3 @@ class TestMistakes:
         assert httpd.run().wait(30) != 0
         httpd.log.expect("TLSSessionCache nosuch: there is no provider")
         httpd.log.expect("AH00020|AH00016")
-

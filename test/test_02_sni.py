@@ -5,8 +5,17 @@ import ssl
 
 import pytest
 
-from harness.clients import connect, context, curl, raw_connection, request, s_client
-from harness.clients import MemoryClient, plaintext_alert, read_all
+from harness.clients import (
+    MemoryClient,
+    connect,
+    context,
+    curl,
+    plaintext_alert,
+    raw_connection,
+    read_all,
+    request,
+    s_client,
+)
 
 UNRECOGNIZED_NAME = 112
 HANDSHAKE_FAILURE = 40

@@ -155,7 +155,9 @@ class TestUpload:
         """A body whose end never comes is an error for whoever reads it, not a shorter body."""
         server(*add_cgi(httpd, "count", CGI), modules=["cgid"])
         with connect(httpd, "a.test") as tls:
-            tls.sendall(request("a.test", "/cgi-bin/count", method="POST", headers="Content-Length: 1000\r\n") + b"x" * 10)
+            tls.sendall(
+                request("a.test", "/cgi-bin/count", method="POST", headers="Content-Length: 1000\r\n") + b"x" * 10
+            )
             raw = socket.socket(fileno=tls.detach())
             raw.shutdown(socket.SHUT_WR)
             raw.close()

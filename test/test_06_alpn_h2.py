@@ -66,7 +66,9 @@ class TestHttp2:
 
     def test_04_nghttp(self, server):
         run = subprocess.run(
-            ["nghttp", "-nv", "--no-verify-peer", f"https://127.0.0.1:{server.port}/big"], capture_output=True, text=True
+            ["nghttp", "-nv", "--no-verify-peer", f"https://127.0.0.1:{server.port}/big"],
+            capture_output=True,
+            text=True,
         )
         assert ":status: 200" in run.stdout, run
 

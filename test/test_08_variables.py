@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from harness.clients import connect, context, curl, request, read_all
+from harness.clients import connect, context, curl, read_all, request
 from harness.httpd import wait_for
 
 CGI = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\nenv\n"
@@ -160,7 +160,9 @@ class TestElsewhere:
         assert curl(httpd, "a.test", "/ssl").code == 404
         assert curl(httpd, "a.test", "/expr").code == 404
         assert curl(httpd, "a.test", "/never").code == 403
-        run = subprocess.run(["curl", "-si", f"http://127.0.0.1:{httpd.plain_port}/ssl"], capture_output=True, text=True)
+        run = subprocess.run(
+            ["curl", "-si", f"http://127.0.0.1:{httpd.plain_port}/ssl"], capture_output=True, text=True
+        )
         assert " 403 " in run.stdout
         httpd.log.expect("AH01630")
 
@@ -190,7 +192,9 @@ class TestElsewhere:
 
     def test_08_status(self, httpd):
         httpd.start(
-            f"TLSEngine {httpd.port}", "<Location /status>\nSetHandler server-status\n</Location>", httpd.vhost("a.test")
+            f"TLSEngine {httpd.port}",
+            "<Location /status>\nSetHandler server-status\n</Location>",
+            httpd.vhost("a.test"),
         )
         curl(httpd, "a.test")
         text = curl(httpd, "a.test", "/status?auto").text

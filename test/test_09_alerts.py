@@ -52,7 +52,9 @@ class TestHello:
 
     def test_03_oversized(self, server):
         huge = b"\x01" + (200_000).to_bytes(3, "big") + bytes(16000)
-        assert alert_for(server, record(22, huge) + b"".join(record(22, bytes(16000)) for _ in range(5))) == DECODE_ERROR
+        assert (
+            alert_for(server, record(22, huge) + b"".join(record(22, bytes(16000)) for _ in range(5))) == DECODE_ERROR
+        )
 
     def test_04_record_too_long(self, server):
         assert alert_for(server, struct.pack("!BHH", 22, 0x0301, 0xFFFF) + bytes(1000)) in (DECODE_ERROR, 22)

@@ -9,7 +9,9 @@ import pytest
 from harness.clients import MemoryClient, curl, raw_connection
 from harness.httpd import wait_for
 
-THREADS = "StartServers 1\nServerLimit 1\nThreadsPerChild 64\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 64"
+THREADS = (
+    "StartServers 1\nServerLimit 1\nThreadsPerChild 64\nMaxRequestWorkers 64\nMinSpareThreads 1\nMaxSpareThreads 64"
+)
 
 
 @pytest.mark.parametrize("sent", [0, 1, 50, -1], ids=["nothing", "a-byte", "a-part", "all-but-one"])
@@ -34,7 +36,11 @@ def test_01_500_half_sent_hellos(httpd, sent):
 @pytest.mark.parametrize("mpm", ["event", "worker"])
 def test_02_request_read_timeout(httpd, mpm):
     httpd.start(
-        f"TLSEngine {httpd.port}", "RequestReadTimeout handshake=1", httpd.vhost("a.test"), mpm=mpm, modules=["reqtimeout"]
+        f"TLSEngine {httpd.port}",
+        "RequestReadTimeout handshake=1",
+        httpd.vhost("a.test"),
+        mpm=mpm,
+        modules=["reqtimeout"],
     )
     hello = MemoryClient(httpd, "a.test").hello()
     with raw_connection(httpd) as sock:

@@ -12,7 +12,20 @@ from pathlib import Path
 
 from harness.log import ErrorLog
 
-MODULES = "authz_core authz_host dir alias headers rewrite setenvif env log_config status socache_shmcb http2".split()
+MODULES = [
+    "authz_core",
+    "authz_host",
+    "dir",
+    "alias",
+    "headers",
+    "rewrite",
+    "setenvif",
+    "env",
+    "log_config",
+    "status",
+    "socache_shmcb",
+    "http2",
+]
 TIMEOUT = 30
 
 
