@@ -35,8 +35,10 @@ typedef struct {
     apr_bucket_brigade *received;
     /** Decrypted, not read yet. */
     apr_bucket_brigade *plaintext;
-    /** To be encrypted together with what comes next. */
+    /** The header of a response, to be encrypted together with its body. */
     apr_bucket_brigade *held;
+    /** Whether what is written next begins a response. */
+    int header_due;
     /** On its way to the network. */
     apr_bucket_brigade *outgoing;
     /** How reading ended; APR_SUCCESS while it has not. */

@@ -30,6 +30,7 @@ static apr_status_t encrypt(tls_connection *tc, batch *work)
     tls_status status = TLS_STATUS_OK;
 
     if (work->count) {
+        tc->header_due = 0;
         status = tls_conn_write(tc->backend, work->pieces, work->count);
         tls_connection_collect(tc);
     }
@@ -161,14 +162,15 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
 
 /*
  * A response's header and its body come in two calls. The header is held back, so that both share a record; the end of
- * the request or a flush frees what waits.
+ * the request or a flush frees what waits. Nothing else is held: who writes without flushing, as tunnels do, counts on
+ * it to leave.
  */
 static apr_status_t hold(tls_connection *tc, batch *work)
 {
     apr_bucket *b;
     apr_status_t rv = APR_SUCCESS;
 
-    if (work->len >= RECORD_SIZE) {
+    if (work->len >= RECORD_SIZE || !tc->header_due) {
         return encrypt(tc, work);
     }
     while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(work->buckets)) {
@@ -251,6 +253,16 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     return rv;
 }
 
+/* From here on a handler is at work: what is written first will be the header of its response. */
+static void expect_header(request_rec *r)
+{
+    tls_connection *tc = r->connection->master ? NULL : tls_connection_of(r->connection);
+
+    if (tc) {
+        tc->header_due = 1;
+    }
+}
+
 void tls_filters_add(tls_connection *tc)
 {
     ap_add_input_filter(TLS_FILTER_NAME, tc, NULL, tc->c);
@@ -262,4 +274,5 @@ void tls_filters_register(void)
     /* mod_ssl's place: mod_reqtimeout has to be between us and the network. */
     ap_register_input_filter(TLS_FILTER_NAME, tls_input_filter, NULL, AP_FTYPE_CONNECTION + 5);
     ap_register_output_filter(TLS_FILTER_NAME, tls_output_filter, NULL, AP_FTYPE_CONNECTION + 5);
+    ap_hook_insert_filter(expect_header, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -18,7 +18,7 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb);
 /** Puts both between a connection and its network. */
 void tls_filters_add(tls_connection *tc);
 
-/** Makes the filters known to httpd. */
+/** Makes the filters known to httpd, and registers the hook that tells them of responses. */
 void tls_filters_register(void);
 
 #endif /* TLS_FILTERS_H */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients: curl, openssl s_client, gnutls-cli, Python, and bare sockets."""
 
+import contextlib
 import re
 import socket
 import ssl
@@ -146,10 +147,8 @@ class MemoryClient:
 
     def hello(self):
         """The ClientHello."""
-        try:
+        with contextlib.suppress(ssl.SSLWantReadError):
             self.tls.do_handshake()
-        except ssl.SSLWantReadError:
-            pass
         return self.outgoing.read()
 
 

@@ -60,7 +60,7 @@ pub struct Hello {
 }
 
 enum State {
-    Hello(Acceptor),
+    Hello(Box<Acceptor>),
     Accepted(Box<Accepted>),
     Live(Box<ServerConnection>),
     Failed,
@@ -96,7 +96,7 @@ impl Connection {
     pub fn new(config: Arc<Config>) -> Self {
         Self {
             config,
-            state: State::Hello(Acceptor::default()),
+            state: State::Hello(Box::default()),
             hello: Hello::default(),
             head: Vec::new(),
             early: Vec::new(),

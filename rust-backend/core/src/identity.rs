@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::digest;
@@ -237,8 +237,8 @@ fn position_of(
     Ok(position)
 }
 
-fn bundle(path: &PathBuf, pem: &[u8]) -> Result<PemBundle, IdentityError> {
-    pem::parse(pem).map_err(|error| IdentityError::Pem(path.clone(), error))
+fn bundle(path: &Path, pem: &[u8]) -> Result<PemBundle, IdentityError> {
+    pem::parse(pem).map_err(|error| IdentityError::Pem(path.to_owned(), error))
 }
 
 type SecretKey = Zeroizing<PrivateKeyDer<'static>>;
@@ -349,6 +349,6 @@ impl IdentityStore {
     }
 }
 
-fn stamp(path: &PathBuf) -> Result<FileStamp, IdentityError> {
+fn stamp(path: &Path) -> Result<FileStamp, IdentityError> {
     FileStamp::of(path).map_err(IdentityError::File)
 }

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients of other makes, and a scanner."""
+
+import json
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def server(httpd, authority):
+    certs = [authority.server("a.test", "localhost", kind=k).write(httpd.root, k) for k in ("p256", "rsa2048")]
+    lines = [f"TLSCertificate {cert}" for cert in certs]
+    httpd.start(f"TLSEngine {httpd.port}", "TLSStrictSNI off", httpd.vhost("a.test", *lines, cert=False))
+    return httpd
+
+
+@pytest.mark.parametrize("version", ["VERS-TLS1.2", "VERS-TLS1.3"])
+def test_01_gnutls(server, version):
+    run = subprocess.run(
+        ["gnutls-cli", "--x509cafile", server.ca_file, "--sni-hostname", "a.test", "--verify-hostname", "a.test"]
+        + ["--priority", f"NORMAL:-VERS-ALL:+{version}", "-p", str(server.port), "127.0.0.1"],
+        input=b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n",
+        capture_output=True,
+        timeout=30,
+    )
+    assert b"HTTP/1.1 200 OK" in run.stdout, run
+    assert b"hello" in run.stdout
+
+
+@pytest.mark.parametrize("version", ["VERS-TLS1.2", "VERS-TLS1.3"])
+def test_02_gnutls_resumes(server, version):
+    run = subprocess.run(
+        ["gnutls-cli", "--resume", "--waitresumption", "--x509cafile", server.ca_file, "--sni-hostname", "a.test"]
+        + ["--verify-hostname", "a.test", "--priority", f"NORMAL:-VERS-ALL:+{version}"]
+        + ["-p", str(server.port), "127.0.0.1"],
+        input=b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n",
+        capture_output=True,
+        timeout=30,
+    )
+    assert b"This is a resumed session" in run.stdout, run
+
+
+def test_03_testssl(server):
+    """testssl.sh looks for known weaknesses; what it says of the test's own certificate does not count."""
+    report = server.root / "report.json"
+    subprocess.run(
+        ["testssl", "--quiet", "--color", "0", "--warnings", "off", "--ip", "127.0.0.1", "--nodns", "min"]
+        + ["-p", "-s", "-f", "-U", "-S", "--jsonfile", report, f"localhost:{server.port}"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=400,
+    )
+    findings = json.loads(report.read_text())
+    assert len(findings) > 30
+    # Of the certificate, of the scanner itself, and what a page rather than its transport decides.
+    certificate = ("cert", "OCSP", "DNS_CAArecord", "intermediate", "engine_problem", "service", "BREACH")
+    bad = [
+        finding
+        for finding in findings
+        if finding["severity"] not in ("OK", "INFO", "DEBUG") and not finding["id"].startswith(certificate)
+    ]
+    assert not bad, bad
