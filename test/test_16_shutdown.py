@@ -12,6 +12,7 @@ from harness.clients import connect, context, curl, read_all, request
 from harness.httpd import wait_for
 from test_03_content import add_cgi
 
+
 @pytest.fixture
 def server(httpd):
     httpd.start(f"TLSEngine {httpd.port}", "KeepAliveTimeout 1", httpd.vhost("a.test"))

@@ -79,6 +79,10 @@ class Authority:
     def root_pem(self):
         return self.root.public_bytes(PEM)
 
+    @property
+    def issuer_key(self):
+        return self._issuer.key
+
     def key(self, kind, number=0):
         """Keys take long to make: tests share them, unless they ask for another number."""
         if (kind, number) not in self._keys:

@@ -45,13 +45,13 @@ class Installation:
 
     def __init__(self):
         self._apxs = os.environ.get("TLS_APXS", "apxs2")
-        self.libexec = Path(self._query("LIBEXECDIR"))
-        self.program = Path(self._query("SBINDIR")) / self._query("PROGNAME")
+        self.libexec = Path(self.query("LIBEXECDIR"))
+        self.program = Path(self.query("SBINDIR")) / self.query("PROGNAME")
         build = Path(__file__).resolve().parents[2] / "build"
         self.module = Path(os.environ.get("TLS_MODULE", build / "module/mod_tls.so"))
         self.panic_module = self.module.with_name("mod_tls_panics.so")
 
-    def _query(self, name):
+    def query(self, name):
         return subprocess.run([self._apxs, "-q", name], check=True, capture_output=True, text=True).stdout.strip()
 
     def load_module(self, name):

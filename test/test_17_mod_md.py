@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What mod_md needs: its certificates, stopgaps, challenges and OCSP responses. A module of the tests plays its part."""
+
+import datetime
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+
+from harness.clients import connect, curl, s_client
+
+SOURCE = Path(__file__).parent / "modules/mod_tls_test.c"
+
+
+@pytest.fixture(scope="session")
+def test_module(installation, tmp_path_factory):
+    built = tmp_path_factory.mktemp("modules") / "mod_tls_test.so"
+    query = installation.query
+    flags = subprocess.run(
+        [query("APR_CONFIG"), "--includes", "--cppflags"], check=True, capture_output=True, text=True
+    ).stdout.split()
+    command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I", query("INCLUDEDIR"), *flags]
+    subprocess.run([*command, "-o", built, SOURCE], check=True)
+    return f"LoadModule tls_test_module {built}"
+
+
+def subject(httpd, name, *args):
+    return s_client(httpd, *args, name=name).subject.replace(" ", "")
+
+
+class TestCertificates:
+    def test_01_supplied(self, httpd, authority, test_module):
+        cert = authority.server("a.test").write(httpd.root, "supplied")
+        httpd.start(
+            test_module, f"TLSEngine {httpd.port}", httpd.vhost("a.test", f"TestCertificate {cert}", cert=False)
+        )
+        assert curl(httpd, "a.test").text == "hello"
+
+    def test_02_instead_of_configured(self, httpd, authority, test_module):
+        cert = authority.server("a.test", "supplied.test").write(httpd.root, "supplied")
+        httpd.start(test_module, f"TLSEngine {httpd.port}", httpd.vhost("a.test", f"TestCertificate {cert}"))
+        with connect(httpd, "a.test") as tls:
+            assert ("DNS", "supplied.test") in tls.getpeercert()["subjectAltName"]
+
+    def test_03_stopgap(self, httpd, authority, test_module):
+        stopgap = authority.server("stopgap.test", self_signed=True).write(httpd.root, "stopgap")
+        httpd.start(test_module, f"TLSEngine {httpd.port}", httpd.vhost("a.test", f"TestStopgap {stopgap}", cert=False))
+        assert subject(httpd, "a.test") == "CN=stopgap.test"
+        assert curl(httpd, "a.test", "/", "-k").code == 503
+
+
+def test_04_challenge(httpd, authority, test_module):
+    """RFC 8737: a client that offers nothing but acme-tls/1 gets the certificate that was made for it."""
+    cert = authority.server("challenged.test", "answer.test", self_signed=True).write(httpd.root, "challenge")
+    httpd.start(
+        test_module,
+        f"TestChallenge {cert}",
+        "Protocols http/1.1 acme-tls/1",
+        f"TLSEngine {httpd.port}",
+        httpd.vhost("a.test"),
+        httpd.vhost("challenged.test"),
+    )
+    session = s_client(httpd, "-alpn", "acme-tls/1", name="challenged.test")
+    assert session.alpn == "acme-tls/1"
+    assert "self-signed certificate" in session.output
+    assert "self-signed" not in s_client(httpd, "-alpn", "http/1.1", name="challenged.test").output
+    assert subject(httpd, "a.test", "-alpn", "acme-tls/1") == "CN=a.test"
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_05_ocsp(httpd, authority, test_module, version):
+    issued = authority.server("a.test")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    response = (
+        ocsp.OCSPResponseBuilder()
+        .add_response(
+            cert=issued.cert,
+            issuer=issued.chain[0],
+            algorithm=hashes.SHA256(),
+            cert_status=ocsp.OCSPCertStatus.GOOD,
+            this_update=now,
+            next_update=now + datetime.timedelta(days=1),
+            revocation_time=None,
+            revocation_reason=None,
+        )
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, issued.chain[0])
+        .sign(authority.issuer_key, hashes.SHA256())
+    )
+    httpd.root.joinpath("ocsp.der").write_bytes(response.public_bytes(Encoding.DER))
+    cert = issued.write(httpd.root, "own")
+    httpd.start(
+        test_module,
+        f"TLSEngine {httpd.port}",
+        httpd.vhost("a.test", f"TestOcspResponse {httpd.root}/ocsp.der", cert=cert),
+        httpd.vhost("b.test"),
+    )
+    assert "primed id of 32 bytes, issuer included" in httpd.log.text()
+    output = s_client(httpd, "-status", version, name="a.test").output
+    assert "OCSP Response Status: successful" in output and "Cert Status: good" in output
+    assert "OCSP response: no response sent" in s_client(httpd, "-status", version, name="b.test").output
