@@ -26,9 +26,14 @@ impl Default for Protocols {
 const TLS12: u16 = 0x0303;
 const TLS13: u16 = 0x0304;
 
+/// What errors recommend.
+const FORMS: &str = "versions such as TLSv1.2+, TLSv1.3, TLSv1.2-TLSv1.3 or default";
+
 /// Why a version cannot be configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
+    /// No version was given.
+    Missing,
     /// No version has this name.
     Unknown(String),
     /// None of the versions asked for is supported.
@@ -40,10 +45,8 @@ pub enum ProtocolError {
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(word) => write!(
-                f,
-                "takes versions such as TLSv1.2+, TLSv1.3, TLSv1.2-TLSv1.3 or default, not \"{word}\""
-            ),
+            Self::Missing => write!(f, "takes {FORMS}"),
+            Self::Unknown(word) => write!(f, "takes {FORMS}, not \"{word}\""),
             Self::Unsupported(words) => {
                 write!(f, "{words}: that is not supported; TLSv1.2 and TLSv1.3 are")
             }
@@ -68,6 +71,9 @@ impl Protocols {
     /// Reads the arguments of `TLSProtocol`: versions (`TLSv1.2`, `v1.2`, `TLSv0x0303`), one with `+` for it and all
     /// later ones, a range (`TLSv1.2-TLSv1.3`), or `default`; several add up.
     pub fn parse(words: &[&str]) -> Result<(Self, Option<OlderLeftOut>), ProtocolError> {
+        if words.is_empty() {
+            return Err(ProtocolError::Missing);
+        }
         let mut protocols = Self {
             tls12: false,
             tls13: false,
@@ -115,6 +121,25 @@ impl Protocols {
             .collect()
     }
 
+    /// The versions, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = ProtocolVersion> {
+        [
+            (self.tls12, ProtocolVersion::TLSv1_2),
+            (self.tls13, ProtocolVersion::TLSv1_3),
+        ]
+        .into_iter()
+        .filter_map(|(wanted, version)| wanted.then_some(version))
+    }
+
+    /// The oldest version.
+    pub fn min(&self) -> ProtocolVersion {
+        if self.tls12 {
+            ProtocolVersion::TLSv1_2
+        } else {
+            ProtocolVersion::TLSv1_3
+        }
+    }
+
     /// The newest version.
     pub fn max(&self) -> ProtocolVersion {
         if self.tls13 {
@@ -127,10 +152,7 @@ impl Protocols {
 
 impl fmt::Display for Protocols {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = [(self.tls12, "TLSv1.2"), (self.tls13, "TLSv1.3")]
-            .into_iter()
-            .filter_map(|(wanted, name)| wanted.then_some(name))
-            .collect();
+        let names: Vec<&str> = self.iter().map(protocol_name).collect();
         f.write_str(&names.join(" "))
     }
 }
@@ -139,7 +161,9 @@ impl fmt::Display for Protocols {
 fn number(word: &str) -> Option<u16> {
     let word = word.to_ascii_lowercase();
     if let Some(hex) = word.strip_prefix("tlsv0x").or_else(|| word.strip_prefix("v0x")) {
-        return u16::from_str_radix(hex, 16).ok().filter(|_| hex.len() == 4);
+        // from_str_radix alone would take a sign, too.
+        let is_number = hex.len() == 4 && hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+        return u16::from_str_radix(hex, 16).ok().filter(|_| is_number);
     }
     let number = match word.as_str() {
         "sslv3" => 0x0300,
@@ -200,12 +224,62 @@ mod tests {
             ("TLSv1.3-TLSv1.2", ProtocolError::Reversed("TLSv1.3-TLSv1.2".to_owned())),
             ("TLSv1.4", ProtocolError::Unknown("TLSv1.4".to_owned())),
             ("TLSv0x33+", ProtocolError::Unknown("TLSv0x33+".to_owned())),
+            ("TLSv0x+303", ProtocolError::Unknown("TLSv0x+303".to_owned())),
+            ("TLSv1.2 nonsense", ProtocolError::Unknown("nonsense".to_owned())),
+            ("+", ProtocolError::Unknown("+".to_owned())),
+            ("-", ProtocolError::Unknown("-".to_owned())),
+            ("SSLv3", ProtocolError::Unsupported("SSLv3".to_owned())),
+            ("", ProtocolError::Missing),
         ] {
             assert_eq!(parse(text), Err(expected), "{text}");
         }
     }
 
+    #[test]
+    fn errors_say_the_word_and_the_mend() {
+        for (text, said) in [
+            ("TLSv1.4", &["\"TLSv1.4\"", "TLSv1.2+"]),
+            ("TLSv1.1", &["TLSv1.1", "TLSv1.2 and TLSv1.3"]),
+            ("TLSv1.3-TLSv1.2", &["TLSv1.3-TLSv1.2", "before"]),
+            ("", &["TLSv1.3", "default"]),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(said.iter().all(|part| error.contains(part)), "{error}");
+        }
+    }
+
+    #[test]
+    fn views() {
+        let (both, _) = Protocols::parse(&["default"]).unwrap();
+        assert_eq!(both, Protocols::default());
+        assert_eq!(both.to_string(), "TLSv1.2 TLSv1.3");
+        assert_eq!(
+            (both.min(), both.max()),
+            (ProtocolVersion::TLSv1_2, ProtocolVersion::TLSv1_3)
+        );
+        for (word, version) in [
+            ("TLSv1.2", ProtocolVersion::TLSv1_2),
+            ("TLSv1.3", ProtocolVersion::TLSv1_3),
+        ] {
+            let (one, _) = Protocols::parse(&[word]).unwrap();
+            assert_eq!(one.to_string(), word);
+            assert_eq!((one.min(), one.max()), (version, version));
+            assert_eq!(one.iter().collect::<Vec<_>>(), [version]);
+            assert_eq!(
+                one.rustls_versions().iter().map(|v| v.version).collect::<Vec<_>>(),
+                [version]
+            );
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_accepted_is_at_least_one_version(text in "(TLS|tls)?v(1|1[.][0-4]|0x[0-9a-f+]{4})[+]?(-TLSv1[.][0-4])?") {
+            if let Ok((tls12, tls13, _)) = parse(&text) {
+                prop_assert!(tls12 || tls13);
+            }
+        }
+
         #[test]
         fn any_text_is_read_without_panic(text in ".*") {
             let _ = parse(&text).map_err(|error| error.to_string());

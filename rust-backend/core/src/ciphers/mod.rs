@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 
 use rustls::SupportedCipherSuite;
 
-use table::TABLE;
+use table::{FURTHER_NAMES, TABLE};
 
-/// A cipher suite that IANA knows.
+/// A cipher suite, as IANA registers it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cipher {
     /// Its number in the IANA registry.
@@ -36,30 +36,57 @@ impl Cipher {
     }
 
     /// The bits of the key that are in use, and those that the algorithm has: `SSL_CIPHER_USEKEYSIZE` and
-    /// `SSL_CIPHER_ALGKEYSIZE`.
+    /// `SSL_CIPHER_ALGKEYSIZE`, as OpenSSL counts them. They differ for export suites and for 3DES.
     pub fn key_bits(&self) -> (u16, u16) {
-        let name = self.iana;
-        let bits = if name.contains("_256_") || name.contains("CHACHA20") {
-            256
-        } else if name.contains("3DES") {
-            return (112, 168);
-        } else if name.contains("_40_") {
-            return (40, 128);
-        } else if name.contains("NULL") || name.ends_with("_SCSV") {
-            0
-        } else if name.contains("_DES_") {
-            56
-        } else {
-            128
+        if self.iana.ends_with("_SCSV") {
+            return (0, 0);
+        }
+        let algorithm = match self.iana.split_once("_WITH_") {
+            Some((_, algorithm)) => algorithm,
+            None => self.iana.trim_start_matches("TLS_"),
         };
-        (bits, bits)
+        KEY_BITS
+            .iter()
+            .find(|(start, _)| algorithm.starts_with(start))
+            .map_or((128, 128), |(_, bits)| *bits)
     }
 
-    /// Whether it is one of TLS 1.3.
+    /// Whether it is one of TLS 1.3. Their names do not say `WITH`, for they leave key exchange and authentication
+    /// open (RFC 8446, appendix B.4); those of RFC 9367 are the exception.
     pub fn is_tls13(&self) -> bool {
-        self.id >> 8 == 0x13
+        match self.id {
+            0xc103..=0xc106 => true,
+            _ => !self.iana.contains("_WITH_") && !self.iana.ends_with("_SCSV"),
+        }
+    }
+
+    fn names(&'static self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.iana).chain(self.name_openssl())
     }
 }
+
+/// How the algorithm's name starts, and its key sizes where they are not 128 bits. The first that fits holds.
+const KEY_BITS: &[(&str, (u16, u16))] = &[
+    ("NULL", (0, 0)),
+    // Integrity only (RFC 9150).
+    ("SHA", (0, 0)),
+    ("RC4_40", (40, 128)),
+    ("RC4_56", (56, 128)),
+    ("RC2_CBC_40", (40, 128)),
+    ("RC2_CBC_56", (56, 128)),
+    ("DES40", (40, 56)),
+    ("DES_CBC_40", (40, 56)),
+    ("DES_", (56, 56)),
+    ("3DES", (112, 168)),
+    ("AES_256", (256, 256)),
+    ("ARIA_256", (256, 256)),
+    ("CAMELLIA_256", (256, 256)),
+    ("AEGIS_256", (256, 256)),
+    ("CHACHA20", (256, 256)),
+    ("KUZNYECHIK", (256, 256)),
+    ("MAGMA", (256, 256)),
+    ("28147", (256, 256)),
+];
 
 /// The suite with the number `id`.
 pub fn by_id(id: u16) -> Option<&'static Cipher> {
@@ -69,61 +96,88 @@ pub fn by_id(id: u16) -> Option<&'static Cipher> {
         .map(|at| &TABLE[at])
 }
 
-/// The suite called `name`, in any case: by IANA, by OpenSSL, by rustls (`TLS13_…`), or by number
-/// (`TLS_CIPHER_0xC02F`). A number that IANA has not given away is unknown like a name that nobody has.
+/// The prefix of a name that is a number, in capitals.
+const NUMBERED: &str = "TLS_CIPHER_0X";
+
+/// The suite called `name`, in any case: by IANA, by OpenSSL, by rustls (`TLS13_…`), or by number in four hexadecimal
+/// digits (`TLS_CIPHER_0xC02F`). A number that nobody has given away is unknown like a name that nobody has: it is
+/// more likely mistyped than meant.
 pub fn find(name: &str) -> Option<&'static Cipher> {
-    static NAMES: OnceLock<HashMap<&'static str, &'static Cipher>> = OnceLock::new();
     let name = name.to_ascii_uppercase();
-    if let Some(number) = name.strip_prefix("TLS_CIPHER_0X") {
-        return u16::from_str_radix(number, 16).ok().and_then(by_id);
+    if let Some(number) = name.strip_prefix(NUMBERED) {
+        // from_str_radix alone would take a sign, too.
+        let is_number = number.len() == 4 && number.bytes().all(|digit| digit.is_ascii_hexdigit());
+        return u16::from_str_radix(number, 16)
+            .ok()
+            .filter(|_| is_number)
+            .and_then(by_id);
     }
+    match name.strip_prefix("TLS13_") {
+        Some(rest) => by_name(&format!("TLS_{rest}")).filter(|cipher| cipher.is_tls13()),
+        None => by_name(&name),
+    }
+}
+
+/// The suite that IANA or OpenSSL calls `name`, which is in capitals.
+fn by_name(name: &str) -> Option<&'static Cipher> {
+    static NAMES: OnceLock<HashMap<String, &'static Cipher>> = OnceLock::new();
     let names = NAMES.get_or_init(|| {
+        let further = FURTHER_NAMES.iter().filter_map(|(name, id)| Some((*name, by_id(*id)?)));
         TABLE
             .iter()
-            .flat_map(|cipher| {
-                [cipher.name_openssl(), Some(cipher.iana)]
-                    .into_iter()
-                    .flatten()
-                    .map(move |n| (n, cipher))
-            })
+            .flat_map(|cipher| cipher.names().map(move |name| (name, cipher)))
+            .chain(further)
+            // IANA spells `anon` in small letters.
+            .map(|(name, cipher)| (name.to_ascii_uppercase(), cipher))
             .collect()
     });
-    let found = match name.strip_prefix("TLS13_") {
-        Some(rest) => names
-            .get(format!("TLS_{rest}").as_str())
-            .filter(|cipher| cipher.is_tls13()),
-        None => names.get(name.as_str()),
-    };
-    found.copied()
+    names.get(name).copied()
 }
 
 /// A name in a list that no suite has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownCipher {
-    name: String,
-    nearest: Option<&'static str>,
+    /// The name as it was given.
+    pub name: String,
+    /// The name of a suite that looks much like it.
+    pub nearest: Option<&'static str>,
 }
 
 impl UnknownCipher {
     fn new(name: &str) -> Self {
-        let upper = name.to_ascii_uppercase();
-        let nearest = TABLE
-            .iter()
-            .flat_map(|cipher| [Some(cipher.iana), cipher.name_openssl()].into_iter().flatten())
-            .map(|known| (strsim::levenshtein(&upper, known), known))
-            .min()
-            .filter(|(distance, known)| *distance * 3 <= known.len())
-            .map(|(_, known)| known);
         Self {
             name: name.to_owned(),
-            nearest,
+            nearest: nearest(&name.to_ascii_uppercase()),
         }
     }
+
+    fn is_number(&self) -> bool {
+        self.name.to_ascii_uppercase().starts_with(NUMBERED)
+    }
+}
+
+/// The name that differs from `name` (in capitals) in the fewest letters, and in a third of them at most.
+fn nearest(name: &str) -> Option<&'static str> {
+    if name.starts_with(NUMBERED) {
+        return None;
+    }
+    TABLE
+        .iter()
+        .flat_map(Cipher::names)
+        // The distance is never less than the difference in length: this spares comparing with endless names.
+        .filter(|known| known.len().abs_diff(name.len()) * 3 <= known.len())
+        .map(|known| (strsim::levenshtein(name, &known.to_ascii_uppercase()), known))
+        .filter(|(distance, known)| distance * 3 <= known.len())
+        .min()
+        .map(|(_, known)| known)
 }
 
 impl fmt::Display for UnknownCipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unknown cipher suite \"{}\"", self.name)?;
+        if self.is_number() {
+            return f.write_str(": no suite has this number; give four hexadecimal digits, as in TLS_CIPHER_0xC02F");
+        }
         match self.nearest {
             Some(nearest) => write!(f, ": did you mean {nearest}?"),
             None => f.write_str(": give names such as TLS_AES_256_GCM_SHA384 or ECDHE-RSA-AES256-GCM-SHA384"),
@@ -250,8 +304,60 @@ mod tests {
         }
         assert_eq!(find("TLS13_AES_128_GCM_SHA256"), by_id(0x1301));
         assert_eq!(find("TLS13_RSA_WITH_AES_128_CBC_SHA"), None);
-        assert_eq!(find("TLS_CIPHER_0xFFFF"), None);
-        assert_eq!(find("TLS_CIPHER_0x"), None);
+        assert_eq!(find("EDH-RSA-DES-CBC3-SHA"), by_id(0x0016));
+        assert_eq!(find("DHE-RSA-DES-CBC3-SHA"), by_id(0x0016));
+    }
+
+    #[test]
+    fn every_name_in_the_tables_is_found() {
+        for cipher in TABLE {
+            for name in cipher.names() {
+                assert_eq!(find(name), Some(cipher), "{name}");
+                assert_eq!(find(&name.to_ascii_lowercase()), Some(cipher), "{name}");
+            }
+            assert_eq!(find(&format!("TLS_CIPHER_0x{:04X}", cipher.id)), Some(cipher));
+        }
+        for (name, id) in FURTHER_NAMES {
+            let found = find(name);
+            assert!(found.is_some_and(|cipher| cipher.id == *id), "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_words_and_belong_to_one_suite() {
+        let names: Vec<&str> = TABLE.iter().flat_map(Cipher::names).collect();
+        for name in &names {
+            assert!(name.len() > 4, "{name}");
+            assert!(
+                name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)),
+                "{name}"
+            );
+        }
+        let suites = TABLE.iter().flat_map(|cipher| {
+            // Those of TLS 1.3 have one name for both.
+            cipher
+                .name_openssl()
+                .filter(|name| *name != cipher.iana)
+                .into_iter()
+                .chain([cipher.iana])
+        });
+        let mut once = std::collections::HashSet::new();
+        for name in suites.chain(FURTHER_NAMES.iter().map(|(name, _)| *name)) {
+            assert!(once.insert(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_none_or_nobodys_are_unknown() {
+        for name in ["0xFFFF", "0x", "0x2F", "0x+02F", "0x0002F", "0xc02g", "49199"] {
+            let name = format!("TLS_CIPHER_{name}");
+            assert_eq!(find(&name), None, "{name}");
+        }
+        let error = parse_list(&["tls_cipher_0xFFFF"]).unwrap_err().to_string();
+        assert!(
+            error.contains("tls_cipher_0xFFFF") && error.contains("number"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -260,13 +366,64 @@ mod tests {
         assert_eq!(list.iter().map(|c| c.id).collect::<Vec<_>>(), [0x2f, 0x1301]);
         let error = parse_list(&["TLS_AES_128_GCM_SHA265"]).unwrap_err().to_string();
         assert!(error.contains("did you mean TLS_AES_128_GCM_SHA256"), "{error}");
+        let unknown = |text: &str| parse_list(&["AES128-SHA", text]).unwrap_err();
+        assert_eq!(
+            unknown("ecdhe-rsa-aes128-gcm-sha2").nearest,
+            Some("ECDHE-RSA-AES128-GCM-SHA256")
+        );
+        assert_eq!(
+            unknown("tls_dh_anom_with_rc4_128_md5").nearest,
+            Some("TLS_DH_anon_WITH_RC4_128_MD5")
+        );
+        assert_eq!(unknown("-").nearest, None);
+        assert_eq!(unknown(&"A".repeat(8000)).nearest, None);
+        assert_eq!(parse_list(&["", ":: "]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn versions() {
+        for suite in ALL_CIPHER_SUITES {
+            let cipher = by_id(suite.suite().into()).unwrap();
+            assert_eq!(cipher.is_tls13(), suite.tls13().is_some(), "{}", cipher.iana);
+        }
+        for name in [
+            "TLS_SM4_GCM_SM3",
+            "TLS_SHA256_SHA256",
+            "TLS_GOSTR341112_256_WITH_MAGMA_MGM_L",
+        ] {
+            assert!(find(name).unwrap().is_tls13(), "{name}");
+        }
+        for name in [
+            "TLS_FALLBACK_SCSV",
+            "TLS_NULL_WITH_NULL_NULL",
+            "TLS_RSA_WITH_AES_128_CCM",
+        ] {
+            assert!(!find(name).unwrap().is_tls13(), "{name}");
+        }
     }
 
     #[test]
     fn key_sizes() {
-        assert_eq!(find("TLS_CHACHA20_POLY1305_SHA256").unwrap().key_bits(), (256, 256));
-        assert_eq!(find("ECDHE-RSA-AES128-GCM-SHA256").unwrap().key_bits(), (128, 128));
-        assert_eq!(find("TLS_AES_256_GCM_SHA384").unwrap().key_bits(), (256, 256));
+        for (name, bits) in [
+            ("TLS_CHACHA20_POLY1305_SHA256", (256, 256)),
+            ("TLS_AES_256_GCM_SHA384", (256, 256)),
+            ("ECDHE-RSA-AES128-GCM-SHA256", (128, 128)),
+            ("AES256-CCM", (256, 256)),
+            ("TLS_PSK_WITH_NULL_SHA256", (0, 0)),
+            ("TLS_SHA256_SHA256", (0, 0)),
+            ("TLS_FALLBACK_SCSV", (0, 0)),
+            ("DES-CBC3-SHA", (112, 168)),
+            ("DES-CBC-SHA", (56, 56)),
+            ("EXP-DES-CBC-SHA", (40, 56)),
+            ("EXP-KRB5-DES-CBC-SHA", (40, 56)),
+            ("EXP-RC2-CBC-MD5", (40, 128)),
+            ("EXP1024-RC4-SHA", (56, 128)),
+            ("EXP1024-RC2-CBC-MD5", (56, 128)),
+            ("IDEA-CBC-SHA", (128, 128)),
+            ("GOST2001-GOST89-GOST89", (256, 256)),
+        ] {
+            assert_eq!(find(name).unwrap().key_bits(), bits, "{name}");
+        }
     }
 
     #[test]
@@ -298,6 +455,24 @@ mod tests {
         #[test]
         fn any_text_is_read_without_panic(text in ".*") {
             let _ = parse_list(&[&text]).map_err(|error| error.to_string());
+        }
+
+        #[test]
+        fn almost_names_are_read_without_panic(text in "(TLS|TLS13|tls_cipher_0x)[_A-Z0-9a-f+é:-]{0,40}") {
+            let _ = parse_list(&[&text]).map_err(|error| error.to_string());
+        }
+
+        #[test]
+        fn arranging_loses_nothing_but_what_is_suppressed(
+            prefer in proptest::sample::subsequence(TABLE.iter().collect::<Vec<_>>(), 0..TABLE.len()).prop_shuffle(),
+        ) {
+            let arranged = arrange(ALL_CIPHER_SUITES, &prefer, &[]).unwrap();
+            let ids = |suites: &[SupportedCipherSuite]| suites.iter().map(|s| u16::from(s.suite())).collect::<Vec<_>>();
+            let (found, all) = (ids(&arranged.suites), ids(ALL_CIPHER_SUITES));
+            let wanted: Vec<u16> = prefer.iter().map(|cipher| cipher.id).filter(|id| all.contains(id)).collect();
+            let rest = all.iter().copied().filter(|id| !wanted.contains(id));
+            prop_assert_eq!(found, wanted.iter().copied().chain(rest).collect::<Vec<_>>());
+            prop_assert_eq!(arranged.unsupported_preferred.len() + wanted.len(), prefer.len());
         }
     }
 }
