@@ -125,6 +125,15 @@ class TestCiphers:
         status, text = httpd.configtest()
         assert status != 0 and "leaves no cipher suite" in text
 
+    def test_11_a_host_may_suppress_what_the_server_prefers(self, httpd):
+        httpd.start(
+            f"TLSEngine {httpd.port}",
+            "TLSHonorClientOrder off",
+            "TLSCiphersPrefer TLS_CHACHA20_POLY1305_SHA256 TLS_AES_128_GCM_SHA256",
+            httpd.vhost("a.test", "TLSCiphersSuppress TLS_CHACHA20_POLY1305_SHA256"),
+        )
+        assert s_client(httpd, "-tls1_3", name="a.test").cipher == "TLS_AES_128_GCM_SHA256"
+
     def test_10_a_version_without_suites_is_given_up(self, httpd, start):
         client = start(f"TLSCiphersSuppress {':'.join(TLS13_SUITES)}")
         httpd.log.expect("leaves no cipher suite of TLSv1.3")

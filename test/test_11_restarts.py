@@ -61,7 +61,7 @@ def test_03_graceful_restarts_under_load(httpd):
     for t in threads:
         t.start()
     sizes = []
-    restarts = int(os.environ.get("TLS_TEST_RESTARTS", "40"))
+    restarts = int(os.environ.get("TLS_TEST_RESTARTS", "200"))
     for _ in range(restarts):
         httpd.graceful()
         sizes.append(rss(httpd.pid))

@@ -2,15 +2,20 @@
 """Clients of other makes, and a scanner."""
 
 import json
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
 def server(httpd, authority):
     certs = [authority.server("a.test", "localhost", kind=k).write(httpd.root, k) for k in ("p256", "rsa2048")]
     lines = [f"TLSCertificate {cert}" for cert in certs]
+    lines.append('Header set X-Kex "%{SSL_KEX}s"\nHeader set X-Resumed "%{SSL_SESSION_RESUMED}s"')
     httpd.start(f"TLSEngine {httpd.port}", "TLSStrictSNI off", httpd.vhost("a.test", *lines, cert=False))
     return httpd
 
@@ -41,7 +46,22 @@ def test_02_gnutls_resumes(server, version):
     assert b"This is a resumed session" in run.stdout, run
 
 
-def test_03_testssl(server):
+def test_03_rustls(server):
+    """The C client on rustls-ffi, which speaks post-quantum key exchange."""
+    client = os.environ.get("TLS_RUSTLS_CLIENT", ROOT / "build/target/release/rustls-client")
+    run = subprocess.run(
+        [client, str(server.port), "a.test", server.ca_file], capture_output=True, text=True, timeout=30
+    )
+    assert run.returncode == 0, run
+    first, second = run.stdout.split("version: ")[1:]
+    for part in (first, second):
+        assert part.startswith("0304\n") and "hello" in part, run.stdout
+        assert "X-Kex: X25519MLKEM768" in part
+    assert "handshake: 1\n" in first and "X-Resumed: Initial" in first
+    assert "handshake: 3\n" in second and "X-Resumed: Resumed" in second
+
+
+def test_04_testssl(server):
     """testssl.sh looks for known weaknesses; what it says of the test's own certificate does not count."""
     report = server.root / "report.json"
     subprocess.run(

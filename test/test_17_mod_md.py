@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What mod_md needs: its certificates, stopgaps, challenges and OCSP responses. A module of the tests plays its part."""
+"""What mod_md needs: its certificates, stopgaps, challenges and OCSP responses. A module of the tests plays it."""
 
 import datetime
 import subprocess

@@ -140,14 +140,31 @@ impl HostSettings {
         Self {
             certificates,
             protocols: self.protocols.or_else(|| base.protocols.clone()),
-            prefer: self.prefer.or_else(|| base.prefer.clone()),
-            suppress: self.suppress.or_else(|| base.suppress.clone()),
+            prefer: inherit_list(&self.prefer, &base.prefer, &self.suppress),
+            suppress: inherit_list(&self.suppress, &base.suppress, &self.prefer),
             honor_client_order: self.honor_client_order.or(base.honor_client_order),
             tickets: self.tickets.or_else(|| base.tickets.clone()),
             named_at: self.named_at,
             handshake_timeout: self.handshake_timeout.or(base.handshake_timeout),
         }
     }
+}
+
+/// A host's own list, or that of the base server without what the host says the opposite of: only who contradicts
+/// himself has made a mistake.
+fn inherit_list(
+    own: &Option<Said<Vec<&'static Cipher>>>,
+    base: &Option<Said<Vec<&'static Cipher>>>,
+    opposite: &Option<Said<Vec<&'static Cipher>>>,
+) -> Option<Said<Vec<&'static Cipher>>> {
+    if own.is_some() {
+        return own.clone();
+    }
+    let mut inherited = base.clone()?;
+    if let Some(opposite) = opposite {
+        inherited.value.retain(|cipher| !opposite.value.contains(cipher));
+    }
+    Some(inherited)
 }
 
 /// Reads directives of servers.
