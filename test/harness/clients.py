@@ -34,7 +34,7 @@ def curl(httpd, host, path="/", *args, port=None, address="127.0.0.1", connect=N
     command += ["--resolve", f"{name}:{port}:{bracketed}", *args, f"https://{name}:{port}{path}"]
     if connect:
         command[1:1] = ["-H", f"Host: {host}:{port}"]
-    run = subprocess.run(command, capture_output=True, timeout=TIMEOUT + 10)
+    run = subprocess.run(command, capture_output=True, timeout=300)
     return _parse(run)
 
 
