@@ -162,8 +162,7 @@ static tls_status choose_server(tls_connection *tc)
     if (status != TLS_STATUS_OK || index == tc->server_index) {
         return status;
     }
-    for (s = ap_server_conf; s && tls_settings_of(s)->index != index; s = s->next)
-        ;
+    s = tls_state_server(index);
     if (!s) {
         return TLS_STATUS_INVALID;
     }

@@ -23,6 +23,10 @@ typedef struct {
 static retained_state *retained;
 static tls_config *config;
 
+/* The servers of the configuration, by number: they live as long as it does. */
+static server_rec **servers;
+static size_t server_count;
+
 /* The process that made the configuration. Its children inherit the memory, but not the duty to free it: when they end,
  * other threads of theirs may still be at work with it. */
 static pid_t config_owner;
@@ -30,6 +34,11 @@ static pid_t config_owner;
 const tls_config *tls_state_config(void)
 {
     return config;
+}
+
+server_rec *tls_state_server(size_t index)
+{
+    return index < server_count ? servers[index] : NULL;
 }
 
 const tls_process *tls_state_process(void)
@@ -43,14 +52,31 @@ static apr_status_t forget_config(void *unused)
     if (config_owner == getpid()) {
         tls_config_free(config);
         config = NULL;
+        servers = NULL;
+        server_count = 0;
     }
     return APR_SUCCESS;
+}
+
+static void number_servers(apr_pool_t *pconf, server_rec *base)
+{
+    server_rec *s;
+
+    server_count = 0;
+    for (s = base; s; s = s->next) {
+        server_count++;
+    }
+    servers = apr_pcalloc(pconf, server_count * sizeof(*servers));
+    for (s = base; s; s = s->next) {
+        servers[tls_settings_of(s)->index] = s;
+    }
 }
 
 static void compile(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, tls_compile_mode mode)
 {
     config = tls_compile(ptemp, s, tls_state_process(), mode);
     config_owner = getpid();
+    number_servers(pconf, s);
     apr_pool_cleanup_register(pconf, NULL, forget_config, apr_pool_cleanup_null);
 }
 

@@ -11,6 +11,9 @@
 /** The configuration in force, or NULL before there is one. */
 const tls_config *tls_state_config(void);
 
+/** The server with this number in the configuration in force; NULL if there is none. */
+server_rec *tls_state_server(size_t index);
+
 /** The state of the process. */
 const tls_process *tls_state_process(void);
 
