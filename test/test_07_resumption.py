@@ -3,10 +3,12 @@
 
 import os
 import ssl
+import subprocess
 
 import pytest
 
 from harness.clients import connect, context, read_all, request, s_client
+from harness.httpd import wait_for
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VARIABLES = 'Header always set X-Resumed "%{SSL_SESSION_RESUMED}s"\nHeader always set X-Pid "%{PID}e"'
@@ -130,3 +132,27 @@ class TestSessionIds:
         ctx = context(httpd, TLS13)
         _, session = fetch(httpd, ctx)
         assert fetch(httpd, ctx, session)[0]
+
+
+def test_early_data_is_skipped(httpd, ports):
+    """A client that brings another server's session sends early data, which is skipped (RFC 8446 section 4.2.10)."""
+    httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", VARIABLES))
+    cert, key = httpd.root / "a.test.pem", httpd.root / "a.test.key"
+    other = ports.take()
+    command = ["openssl", "s_server", "-accept", str(other), "-cert", cert, "-key", key, "-early_data"]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    session, early = str(httpd.root / "session"), httpd.root / "early"
+    early.write_bytes(request("a.test", "/never"))
+    try:
+        # The session comes after the handshake, perhaps after the client has gone.
+        arguments = ("-sess_out", session)
+        wait_for(
+            lambda: s_client(httpd, *arguments, name="a.test", port=other) and os.path.exists(session), "a session"
+        )
+        result = s_client(httpd, "-sess_in", session, "-early_data", str(early), name="a.test", send=request("a.test"))
+    finally:
+        server.kill()
+        server.communicate()
+    assert "Early data was rejected" in result.output
+    assert "200 OK" in result.output and "hello" in result.output
+    assert not any("/never" in line for line in httpd.access_lines())

@@ -181,6 +181,17 @@ class TestElsewhere:
         )
         assert curl(httpd, "a.test", "/page.shtml").text == "TLSv1.3"
 
+    def test_09_lua(self, httpd):
+        script = httpd.root / "vars.lua"
+        script.write_text(
+            'function handle(r)\n r:puts(r:ssl_var_lookup("SSL_PROTOCOL") .. tostring(r.is_https))\n'
+            " return apache2.OK\nend\n"
+        )
+        httpd.start(
+            f"TLSEngine {httpd.port}", f"LuaMapHandler /lua {script} handle", httpd.vhost("a.test"), modules=["lua"]
+        )
+        assert curl(httpd, "a.test", "/lua").text == "TLSv1.3true"
+
     def test_07_session_id_of_tls12(self, httpd):
         httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", 'Header set X-Id "%{SSL_SESSION_ID}s"'))
         ctx = context(httpd, ssl.TLSVersion.TLSv1_2)
