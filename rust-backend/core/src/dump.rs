@@ -11,8 +11,8 @@ use crate::site::Site;
 use crate::x509::{Certificate, Context};
 
 impl Config {
-    /// Describes the configuration. `describe_server` gives the place of a server in the configuration, `alpn` the
-    /// protocols that it offers; `now` is the time in seconds since 1970.
+    /// Describes the configuration. `servers` has for each server its place in the configuration and the protocols that
+    /// it offers by ALPN; `now` is the time in seconds since 1970.
     pub fn dump(&self, servers: &[(String, Vec<String>)], now: i64) -> String {
         let mut text = format!("{INTERFACE}, {LIBRARY}\n");
         let engines: Vec<String> = self.engines.iter().map(engine).collect();

@@ -162,6 +162,13 @@ impl Facts {
             add("SSL_PROTOCOL");
             add("SSL_CIPHER");
         }
+        if options != EnvOptions::default() {
+            self.add_certificates(&mut env, options, now);
+        }
+        env
+    }
+
+    fn add_certificates(&self, env: &mut Vec<(Cow<'static, str>, String)>, options: EnvOptions, now: i64) {
         let context = Context::at(now);
         for (prefix, der) in [
             ("SSL_SERVER_", Some(self.identity.leaf())),
@@ -190,7 +197,6 @@ impl Facts {
                 }
             }
         }
-        env
     }
 
     /// The values of extension `name` (an OID or a name that OpenSSL knows) in the client's certificate, or in ours.
