@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.certs import Authority
+from harness.clients import s_client
 from harness.httpd import Httpd, Installation
 from harness.ports import Ports
 
@@ -40,3 +41,16 @@ def httpd(installation, ports, authority):
     finally:
         server.stop()
         shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def start_both(httpd, authority):
+    """Starts a.test with an ECDSA and an RSA certificate; returns openssl s_client for it."""
+
+    def start(*lines, **options):
+        certs = [authority.server("a.test", kind=kind).write(httpd.root, kind) for kind in ("p256", "rsa2048")]
+        host = httpd.vhost("a.test", *(f"TLSCertificate {cert}" for cert in certs), *lines, cert=False)
+        httpd.start(f"TLSEngine {httpd.port}", host, **options)
+        return lambda *args: s_client(httpd, *args, name="a.test")
+
+    return start

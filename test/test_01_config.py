@@ -2,12 +2,14 @@
 """Reading the configuration: what is accepted, and what is said about mistakes."""
 
 import os
+import re
 import subprocess
 
 import pytest
 
 from harness.certs import PEM, PKCS8, TRADITIONAL, key_pem
-from harness.clients import connect, curl
+from harness.clients import connect, curl, s_client
+from harness.users import belong_to
 
 
 def errors(httpd, *lines):
@@ -172,6 +174,15 @@ class TestCertificate:
         )
         assert httpd.configtest()[0] == 0
 
+    def test_15_unreadable_for_its_user(self, httpd):
+        httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
+        belong_to(httpd, "nobody")
+        httpd.root.joinpath("a.test.key").chmod(0)
+        assert httpd.run().wait(30) != 0
+        httpd.log.expect(r"httpd.conf:\d+: .*a.test.key: not readable by the user")
+        httpd.log.expect("the configuration has errors")
+        httpd.log.expect("AH00016|AH00020")
+
 
 class TestMistakes:
     def test_01_all_are_reported(self, httpd):
@@ -230,3 +241,55 @@ class TestMistakes:
         assert httpd.run().wait(30) != 0
         httpd.log.expect("TLSSessionCache nosuch: there is no provider")
         httpd.log.expect("AH00020|AH00016")
+
+    def test_08_line_of_an_included_file(self, httpd, authority):
+        """A mistake is looked for where it was made: file and line are the directive's own."""
+        included = httpd.root / "included.conf"
+        included.write_text(
+            f"# a comment\n<IfModule mod_tls.c>\n<VirtualHost *:{httpd.port}>\nServerName a.test\n"
+            "TLSCertificate \\\n  nowhere.pem\nTLSProtocol TLSv9\n</VirtualHost>\n</IfModule>\n"
+        )
+        text = errors(httpd, f"TLSEngine {httpd.port}", f"Include {included}")
+        assert re.search(rf"{included}:6: TLSCertificate.*nowhere.pem|{included}:5: TLSCertificate.*nowhere.pem", text)
+        assert re.search(rf"{included}:7: TLSProtocol.*TLSv9", text)
+
+    @pytest.mark.parametrize("line", ["TLSProtocol TLSv1.1", "TLSProtocol SSLv3 TLSv1", "TLSProtocol TLSv1.3-TLSv1.2"])
+    def test_09_no_version_left(self, httpd, line):
+        text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", line))
+        assert re.search(r"httpd.conf:\d+: TLSProtocol", text), text
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "TLSOptions +Nonsense",
+            "TLSOptions",
+            "TLSSessionTickets perhaps",
+            "TLSStrictSNI perhaps",
+            "TLSSessionTicketKeyFile nowhere",
+            "TLSCertificate",
+            "TLSCertificate a b c",
+            "TLSCiphersSuppress NO_SUCH_CIPHER",
+        ],
+    )
+    def test_10_each_names_its_directive(self, httpd, line):
+        text = errors(httpd, f"TLSEngine {httpd.port}", line, httpd.vhost("a.test"))
+        assert line.split()[0] in text and "httpd.conf" in text
+
+    def test_11_a_host_overrides_the_server(self, httpd):
+        httpd.start(
+            f"TLSEngine {httpd.port}",
+            "TLSProtocol TLSv1.3",
+            "TLSCiphersPrefer TLS_AES_128_GCM_SHA256",
+            "TLSHonorClientOrder off",
+            httpd.vhost("a.test"),
+            httpd.vhost("b.test", "TLSProtocol TLSv1.2", "TLSHonorClientOrder on"),
+        )
+        inherits, overrides = s_client(httpd, name="a.test"), s_client(httpd, name="b.test")
+        assert (inherits.protocol, inherits.cipher) == ("TLSv1.3", "TLS_AES_128_GCM_SHA256")
+        assert overrides.protocol == "TLSv1.2"
+
+    @pytest.mark.parametrize("section", ["<Directory />", "<Location />", "<Files x>"])
+    def test_12_not_in_a_directory(self, httpd, section):
+        end = section.split()[0].replace("<", "</") + ">"
+        text = errors(httpd, f"TLSEngine {httpd.port}", f"{section}\nTLSProtocol TLSv1.3\n{end}")
+        assert "TLSProtocol not allowed" in text

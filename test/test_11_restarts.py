@@ -2,14 +2,13 @@
 """MPMs, restarts, and what they leave behind."""
 
 import os
-import pwd
-import shutil
 import threading
 
 import pytest
 
 from harness.clients import connect, context, curl, read_all, request
 from harness.httpd import wait_for
+from harness.users import belong_to
 
 
 @pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
@@ -94,18 +93,7 @@ def test_04_beside_mod_ssl(httpd, authority, ports):
 
 def test_05_as_an_ordinary_user(httpd):
     """The whole server belongs to the user; nothing asks for root."""
-    if os.geteuid() != 0:
-        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
-    else:
-        user = pwd.getpwnam("nobody")
-        httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
-        conf = [line for line in httpd.conf_file.read_text().split("\n") if not line.startswith(("User ", "Group "))]
-        module = httpd.root / "mod_tls.so"
-        shutil.copy(httpd.installation.module, module)
-        text = "\n".join(conf).replace(str(httpd.installation.module), str(module))
-        httpd.conf_file.write_text(text)
-        for path in [httpd.root, *httpd.root.rglob("*")]:
-            os.chown(path, user.pw_uid, user.pw_gid)
-        httpd.as_user = user.pw_uid
-        httpd.start()
+    httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
+    belong_to(httpd, "nobody")
+    httpd.start()
     assert curl(httpd, "a.test").text == "hello"

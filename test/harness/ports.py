@@ -1,25 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ports that no other test uses at the same time."""
 
-import os
 import socket
 
-RANGE = 400
+# Below the ports that the system gives to clients.
+FIRST, END, BLOCK = 20000, 32000, 400
 
 
 class Ports:
-    """Hands out free ports of a range that belongs to this pytest worker."""
+    """Hands out free ports of a block that belongs to this process: its first port, which stays bound, says so to other
+    workers and to other runs of the tests, whoever runs them."""
 
     def __init__(self):
-        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        # Below the ports that the system gives to clients.
-        self._first = 20000 + worker * RANGE
+        self._first = self._claim()
         self._next = 0
 
+    def _claim(self):
+        for first in range(FIRST, END, BLOCK):
+            self._claimed = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                self._claimed.bind(("127.0.0.1", first))
+            except OSError:
+                self._claimed.close()
+            else:
+                return first
+        raise RuntimeError("no block of ports is free")
+
     def take(self):
-        for _ in range(RANGE):
+        for _ in range(1, BLOCK):
+            self._next = self._next % (BLOCK - 1) + 1
             port = self._first + self._next
-            self._next = (self._next + 1) % RANGE
             if self._is_free(port):
                 return port
         raise RuntimeError("no free port")

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An httpd that belongs to an ordinary user."""
+
+import os
+import pwd
+import shutil
+
+
+def belong_to(httpd, name):
+    """Makes a configured httpd, with everything that it needs, the property of a user, who will run it. Where the tests
+    are not run by root, they are the ordinary user already."""
+    if os.geteuid() != 0:
+        return
+    user = pwd.getpwnam(name)
+    # The build tree may be closed to the user.
+    module = shutil.copy(httpd.installation.module, httpd.root / "mod_tls.so")
+    text = httpd.conf_file.read_text().replace(str(httpd.installation.module), str(module))
+    lines = [line for line in text.splitlines(True) if not line.startswith(("User ", "Group "))]
+    httpd.conf_file.write_text("".join(lines))
+    for path in [httpd.root, *httpd.root.rglob("*")]:
+        os.chown(path, user.pw_uid, user.pw_gid)
+    httpd.as_user = user.pw_uid
