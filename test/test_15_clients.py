@@ -73,11 +73,13 @@ def test_04_testssl(server):
     )
     findings = json.loads(report.read_text())
     assert len(findings) > 30
-    # Of the certificate, of the scanner itself, and what a page rather than its transport decides.
-    certificate = ("cert", "OCSP", "DNS_CAArecord", "intermediate", "engine_problem", "service", "BREACH")
+    # Of the certificate, of the scanner itself, and what a page rather than its transport decides. Whether the scanner
+    # sees resumption is a race: its client hangs up after the handshake, before or after the ticket has arrived.
+    elsewhere = ("cert", "OCSP", "DNS_CAArecord", "intermediate", "engine_problem", "service", "BREACH")
+    elsewhere += ("sessionresumption",)
     bad = [
         finding
         for finding in findings
-        if finding["severity"] not in ("OK", "INFO", "DEBUG") and not finding["id"].startswith(certificate)
+        if finding["severity"] not in ("OK", "INFO", "DEBUG") and not finding["id"].startswith(elsewhere)
     ]
     assert not bad, bad

@@ -27,6 +27,15 @@ MODULES = [
     "http2",
 ]
 TIMEOUT = 30
+# httpd ends children that are just starting from within a signal handler, where they may die of it. Tests that are over
+# in no time would see that, so no child is to start once the first one serves, and stop() lets children settle.
+ONE_CHILD = """StartServers 1
+<IfModule mpm_prefork_module>
+    MinSpareServers 1
+</IfModule>
+<IfModule !mpm_prefork_module>
+    MinSpareThreads 1
+</IfModule>"""
 
 
 def wait_for(condition, what, timeout=TIMEOUT):
@@ -80,11 +89,13 @@ class Httpd:
             path.chmod(0o755)
         self.as_user = None
         self._process = None
+        self._threaded = False
 
     # --- configuration ---
 
     def configure(self, *lines, mpm="event", modules=(), module=None, limits="", log_level="info tls:debug"):
         """Writes the configuration: the frame that every test needs, then `lines`."""
+        self._threaded = mpm != "prefork" and "cgid" not in modules
         load = self.installation.load_module
         text = "".join(load(name) for name in [f"mpm_{mpm}", *MODULES, *modules])
         text += f"LoadModule tls_module {module or self.installation.module}\n"
@@ -103,7 +114,7 @@ LogFormat "%v %{{SSL_PROTOCOL}}x %{{SSL_CIPHER}}x %{{SSL_SESSION_RESUMED}}x \\"%
 CustomLog {self.access_log} tls
 Listen {self.plain_port}
 Listen {self.port}
-{limits or "StartServers 1"}
+{limits or ONE_CHILD}
 <Directory {self.docs}>
     AllowOverride All
     Require all granted
@@ -175,8 +186,24 @@ Listen {self.port}
         self._process.send_signal(signal.SIGUSR1)
         wait_for(lambda: self.log.text().count("resuming normal operations") > before, "a graceful restart")
 
+    def _settled(self):
+        """Whether the main thread of every child waits: it takes signals, and other threads do the work."""
+        for pid in self.children():
+            try:
+                lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            except OSError:
+                continue
+            status = dict(line.split(":\t", 1) for line in lines)
+            takes_signals = not int(status["SigBlk"], 16) >> (signal.SIGTERM - 1) & 1
+            started = not self._threaded or int(status["Threads"]) > 1
+            if not (takes_signals and started and status["State"].startswith("S")):
+                return False
+        return True
+
     def stop(self):
         if self._process and self._process.poll() is None:
+            with contextlib.suppress(AssertionError):
+                wait_for(self._settled, "children to settle", timeout=2)
             self._process.terminate()
             try:
                 self._process.wait(TIMEOUT)
