@@ -5,6 +5,7 @@
  */
 #include "mod_tls.h"
 
+#include "tls_access.h"
 #include "tls_cache.h"
 #include "tls_connection.h"
 #include "tls_filters.h"
@@ -23,6 +24,7 @@ static void register_hooks(apr_pool_t *p)
     tls_timeout_register_hooks(p);
     tls_connection_register_hooks(p);
     tls_request_register_hooks(p);
+    tls_access_register_hooks(p);
     tls_vars_register_hooks(p);
     tls_status_register_hooks(p);
 }

@@ -41,4 +41,12 @@ static inline char *tls_text_take(apr_pool_t *p, tls_text text)
     return copy;
 }
 
+/** The level at which httpd logs a message of this severity. */
+static inline int tls_log_level(tls_severity severity)
+{
+    return severity == TLS_SEVERITY_ERROR     ? APLOG_ERR
+           : severity == TLS_SEVERITY_WARNING ? APLOG_WARNING
+                                              : APLOG_NOTICE;
+}
+
 #endif /* MOD_TLS_H */

@@ -61,7 +61,8 @@ static void add_aliases(compilation *x, const apr_array_header_t *names, size_t 
 static void add_line(compilation *x, const tls_line *line, size_t index)
 {
     tls_slice *args = apr_palloc(x->p, sizeof(*args) * (size_t)line->argc);
-    tls_directive directive = { tls_slice_of(line->name), args, (size_t)line->argc, tls_slice_of(line->file), line->line };
+    tls_directive directive = { tls_slice_of(line->name), args, (size_t)line->argc, tls_slice_of(line->file), line->line,
+                                line->in_section };
     int i;
 
     for (i = 0; i < line->argc; i++) {
@@ -135,7 +136,7 @@ static void add_foreign_line(compilation *x, const ap_directive_t *node, size_t 
 {
     const char *rest = node->args;
     apr_array_header_t *words = apr_array_make(x->p, 4, sizeof(const char *));
-    tls_line line;
+    tls_line line = { 0 };
 
     while (*rest) {
         APR_ARRAY_PUSH(words, const char *) = ap_getword_conf(x->p, &rest);
@@ -253,9 +254,7 @@ static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)
     size_t i;
 
     for (i = 0; tls_diagnostics_get(diagnostics, i, &message) == TLS_STATUS_OK; i++) {
-        int level = message.severity == TLS_SEVERITY_ERROR     ? APLOG_ERR
-                    : message.severity == TLS_SEVERITY_WARNING ? APLOG_WARNING
-                                                               : APLOG_NOTICE;
+        int level = tls_log_level(message.severity);
 
         if (x->mode != TLS_COMPILE_FIRST || level == APLOG_ERR) {
             ap_log_error(APLOG_MARK, level, 0, x->base, "tls: %s", tls_slice_dup(x->p, message.text));

@@ -273,6 +273,7 @@ static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_
         if (status == TLS_STATUS_OK && event == TLS_EVENT_ESTABLISHED) {
             status = tls_conn_facts(tc->backend, &tc->facts);
             tc->phase = TLS_ESTABLISHED;
+            tls_state_log(tc->c->pool, tc->config, tc->server);
         }
         if (status == TLS_STATUS_OK) {
             status = drain(tc, &drained);

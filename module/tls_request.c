@@ -6,11 +6,12 @@
 #include "tls_connection.h"
 #include "tls_settings.h"
 
-/* A request may name another host than the handshake did. That is right only if the handshake would have been the same
+/* Whether a request may use its connection. A request may name another host than the handshake did. That is right only if the handshake would have been the same
  * with that host (RFC 9110 section 15.5.20). */
 static int check_host(request_rec *r)
 {
     tls_connection *tc = tls_connection_of(r->connection);
+    tls_text why = { NULL, 0 };
     size_t index;
 
     if (!tc) {
@@ -22,6 +23,12 @@ static int check_host(request_rec *r)
                       "tls: request for %s on a connection to %s, whose TLS settings differ: 421",
                       r->server->server_hostname, tc->server->server_hostname);
         return HTTP_MISDIRECTED_REQUEST;
+    }
+    if (tls_facts_stand(tc->facts, &why) != TLS_STATUS_OK) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: request on a resumed session refused: %s",
+                      tls_text_take(r->pool, why));
+        r->connection->keepalive = AP_CONN_CLOSE;
+        return HTTP_FORBIDDEN;
     }
     if (tls_config_site(tc->config, index) == TLS_SITE_STATE_UNAVAILABLE) {
         ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "tls: %s has no certificate yet: 503",

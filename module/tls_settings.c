@@ -25,10 +25,12 @@ void *tls_create_dir_settings(apr_pool_t *p, char *dir)
 
 void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
 {
+    const tls_dir_settings *base = outer, *own = inner;
     tls_dir_settings *merged = apr_palloc(p, sizeof(*merged));
 
-    merged->options = tls_options_merge(((tls_dir_settings *)outer)->options,
-                                        ((tls_dir_settings *)inner)->options);
+    merged->options = tls_options_merge(base->options, own->options);
+    merged->client = own->client == TLS_DEMAND_UNSET ? base->client : own->client;
+    merged->user_name = own->user_name ? own->user_name : base->user_name;
     return merged;
 }
 
@@ -54,6 +56,7 @@ static const char *keep_line(cmd_parms *cmd, void *dir, int argc, char *const ar
         return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes at least one argument", NULL);
     }
     line = apr_array_push(settings->lines);
+    line->in_section = cmd->path != NULL;
     line->name = cmd->cmd->name;
     line->file = cmd->directive->filename;
     line->line = (unsigned)cmd->directive->line_num;
@@ -85,6 +88,25 @@ static const char *set_options(cmd_parms *cmd, void *dir, int argc, char *const 
     return NULL;
 }
 
+/* For a server it is about the handshake. For some requests it is about them, and the server's handshake has to ask. */
+static const char *set_client_certificate(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    tls_dir_settings *settings = dir;
+    tls_text error = { NULL, 0 };
+
+    if (!cmd->path) {
+        return keep_line(cmd, dir, argc, argv);
+    }
+    if (argc != 1) {
+        return "TLSClientCertificate takes one argument";
+    }
+    if (tls_demand_parse(tls_slice_of(argv[0]), &settings->client, &error) != TLS_STATUS_OK) {
+        return tls_text_take(cmd->pool, error);
+    }
+    /* A file that is read while a request waits comes too late for the handshake. */
+    return ap_check_cmd_context(cmd, NOT_IN_HTACCESS) ? NULL : keep_line(cmd, dir, argc, argv);
+}
+
 #define SERVER_LINE(name, help) AP_INIT_TAKE_ARGV(name, keep_line, NULL, RSRC_CONF, help)
 
 const command_rec tls_commands[] = {
@@ -98,7 +120,16 @@ const command_rec tls_commands[] = {
     SERVER_LINE("TLSSessionCache", "where sessions are kept (none|default|provider:arguments)"),
     SERVER_LINE("TLSSessionTickets", "whether sessions are resumed by tickets (on|off)"),
     SERVER_LINE("TLSSessionTicketKeyFile", "file of at least 32 random bytes that ticket keys come from"),
+    SERVER_LINE("TLSClientCA", "PEM files of the CAs whose client certificates are believed, or directories of them"),
+    SERVER_LINE("TLSClientCANames", "PEM files of the CAs that clients are told to have certificates of, or none"),
+    SERVER_LINE("TLSClientVerifyDepth", "how many CAs may be above a client's certificate"),
+    SERVER_LINE("TLSClientCRL", "files of revocation lists, PEM or DER, or directories of them"),
+    SERVER_LINE("TLSClientCRLCheck", "which certificates have to be on no list (leaf|chain|none) [no_crl_for_cert_ok]"),
+    AP_INIT_TAKE_ARGV("TLSClientCertificate", set_client_certificate, NULL, RSRC_CONF | OR_AUTHCFG,
+                      "certificate that clients have to present (none|optional|optional_no_ca|required)"),
+    AP_INIT_TAKE1("TLSUserName", ap_set_string_slot, (void *)APR_OFFSETOF(tls_dir_settings, user_name),
+                  RSRC_CONF | OR_AUTHCFG, "variable that users with a client certificate are named by"),
     AP_INIT_TAKE_ARGV("TLSOptions", set_options, NULL, OR_OPTIONS,
-                      "variables for requests: [+|-]StdEnvVars, [+|-]ExportCertData, Defaults"),
+                      "[+|-]StdEnvVars, ExportCertData, FakeBasicAuth, StrictRequire, LegacyDNStringFormat, Defaults"),
     { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
 };

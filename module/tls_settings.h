@@ -15,6 +15,8 @@ typedef struct {
     unsigned line;
     int argc;
     const char **argv;
+    /** Whether it stands in a section for some requests, such as <Location>. */
+    bool in_section;
 } tls_line;
 
 /** What a server says. */
@@ -28,6 +30,10 @@ typedef struct {
 /** What a directory says. */
 typedef struct {
     tls_options options;
+    /** The certificate that clients have to present. */
+    tls_demand client;
+    /** The variable that users are named by; NULL if none was said. */
+    const char *user_name;
 } tls_dir_settings;
 
 extern const command_rec tls_commands[];

@@ -191,6 +191,7 @@ static void prime_stapling(apr_pool_t *ptemp, server_rec *base)
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     int first = ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+    tls_options options = { 0 };
     tls_text version = { NULL, 0 };
     int rv = retain(s);
 
@@ -211,17 +212,26 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         return rv;
     }
     prime_stapling(ptemp, s);
-    if (tls_facts_variable(NULL, tls_slice_of("SSL_VERSION_INTERFACE"), 0, &version) == TLS_STATUS_OK) {
+    if (tls_facts_variable(NULL, tls_slice_of("SSL_VERSION_INTERFACE"), options, 0, &version) == TLS_STATUS_OK) {
         ap_add_version_component(pconf, tls_text_take(pconf, version));
     }
     return OK;
 }
 
+void tls_state_log(apr_pool_t *p, const tls_config *from, server_rec *s)
+{
+    tls_severity severity;
+    tls_text text = { NULL, 0 };
+
+    while (tls_config_next_message(from, &severity, &text) == TLS_STATUS_OK) {
+        ap_log_error(APLOG_MARK, tls_log_level(severity), 0, s, "tls: %s", tls_text_take(p, text));
+    }
+}
+
 static int monitor(apr_pool_t *p, server_rec *s)
 {
-    (void)p;
-    (void)s;
     tls_config_tick(config);
+    tls_state_log(p, config, s);
     return OK;
 }
 

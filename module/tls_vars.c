@@ -2,11 +2,9 @@
 #include "tls_vars.h"
 
 #include "ap_expr.h"
-#include "ap_provider.h"
 #include "http_protocol.h"
 #include "http_request.h"
 #include "http_ssl.h"
-#include "mod_auth.h"
 #include "mod_log_config.h"
 #include "mod_ssl.h"
 
@@ -23,6 +21,7 @@ static int conn_is_ssl(conn_rec *c)
 
 static const char *var_lookup(apr_pool_t *p, server_rec *s, conn_rec *c, request_rec *r, const char *name)
 {
+    tls_options options = { 0 };
     tls_connection *tc;
     tls_text value = { NULL, 0 };
 
@@ -34,7 +33,10 @@ static const char *var_lookup(apr_pool_t *p, server_rec *s, conn_rec *c, request
     if (c && !tc) {
         return NULL;
     }
-    if (tls_facts_variable(tc ? tc->facts : NULL, tls_slice_of(name), apr_time_sec(apr_time_now()), &value)
+    if (r) {
+        options = tls_dir_settings_of(r)->options;
+    }
+    if (tls_facts_variable(tc ? tc->facts : NULL, tls_slice_of(name), options, apr_time_sec(apr_time_now()), &value)
         != TLS_STATUS_OK) {
         return NULL;
     }
@@ -148,23 +150,7 @@ static int expr_lookup(ap_expr_lookup_parms *parms)
     return DECLINED;
 }
 
-static authz_status require_ssl(request_rec *r, const char *line, const void *parsed)
-{
-    (void)line;
-    (void)parsed;
-    return ap_ssl_conn_is_ssl(r->connection) ? AUTHZ_GRANTED : AUTHZ_DENIED;
-}
-
-static const char *parse_require_ssl(cmd_parms *cmd, const char *line, const void **parsed)
-{
-    (void)parsed;
-    (void)cmd;
-    return *line ? "'Require ssl' does not take arguments" : NULL;
-}
-
-static const authz_provider ssl_provider = { require_ssl, parse_require_ssl };
-
-/* Logs and access rules know one provider of a name: ours, which also answers for the connections of others. */
+/* Logs know one handler of a name: ours, which also answers for the connections of others. */
 static int register_with_others(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     APR_OPTIONAL_FN_TYPE(ap_register_log_handler) *register_log = APR_RETRIEVE_OPTIONAL_FN(ap_register_log_handler);
@@ -180,8 +166,6 @@ static int register_with_others(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t 
         other_ext_list = registered;
         apr_dynamic_fn_register("ssl_ext_list", (apr_opt_fn_t *)ext_list);
     }
-    ap_register_auth_provider(pconf, AUTHZ_PROVIDER_GROUP, "ssl", AUTHZ_PROVIDER_VERSION, &ssl_provider,
-                              AP_AUTH_INTERNAL_PER_CONF);
     return OK;
 }
 

@@ -6,9 +6,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::client_auth::revocation::RevocationLists;
+use crate::clock::unix_now;
 use crate::compile::Compiler;
 use crate::counters::Counters;
-use crate::diagnostics::{Diagnostics, Origin};
+use crate::diagnostics::{Diagnostics, Origin, Severity};
 use crate::directive::Directive;
 use crate::facts::CipherNames;
 use crate::handshake_timeout::HandshakeTimeout;
@@ -99,6 +101,7 @@ pub struct Config {
     pub(crate) session_cache: SessionCache,
     pub(crate) session_cache_required: bool,
     pub(crate) ticket_keys: Arc<TicketKeys>,
+    pub(crate) revocation_lists: Vec<Arc<RevocationLists>>,
 }
 
 impl Config {
@@ -151,9 +154,17 @@ impl Config {
         &self.cache
     }
 
-    /// Moves ticket keys on to the period of the clock.
+    /// Moves ticket keys on to the period of the clock, and reads revocation lists that have changed: children to come
+    /// shall begin with what is current.
     pub fn tick(&self) {
         self.ticket_keys.tick();
+        let now = unix_now();
+        self.revocation_lists.iter().for_each(|lists| lists.refresh(now));
+    }
+
+    /// The oldest message for the error log that waits in this process.
+    pub fn next_message(&self) -> Option<(Severity, String)> {
+        self.process.journal.take()
     }
 
     /// The counters.

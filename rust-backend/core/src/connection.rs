@@ -12,6 +12,9 @@ use rustls::server::{Accepted, Acceptor, ServerConnection};
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
 
 use crate::alert::plaintext_record;
+use crate::client_auth::verdict::Verdict;
+use crate::client_auth::verifier::Audit;
+use crate::clock::unix_now;
 use crate::config::Config;
 use crate::counters::Counter;
 use crate::facts::Facts;
@@ -78,6 +81,8 @@ pub struct Connection {
     /// To be sent before anything that rustls has to send.
     alert: Vec<u8>,
     identity: Option<Arc<Identity>>,
+    /// What finds out about the client, where clients are verified.
+    audit: Option<Arc<Audit>>,
     session_id: Box<str>,
     facts: Option<Arc<Facts>>,
     closing: bool,
@@ -102,6 +107,7 @@ impl Connection {
             early: Vec::new(),
             alert: Vec::new(),
             identity: None,
+            audit: None,
             session_id: Box::default(),
             facts: None,
             closing: false,
@@ -227,7 +233,12 @@ impl Connection {
         let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
         let identity = site.identity_for(&hello);
         self.identity = identity;
-        let live = match accepted.into_connection(site.config(protocol)) {
+        let (config, audit) = match site.handshake(protocol) {
+            Ok(made) => made,
+            Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),
+        };
+        self.audit = audit;
+        let live = match accepted.into_connection(config) {
             Ok(live) => live,
             Err((error, mut alert)) => return Err(self.refused(site, error, &mut alert)),
         };
@@ -314,7 +325,7 @@ impl Connection {
                     None => Counter::FailedHandshakes,
                 };
                 self.config.counters().count(counter);
-                return Err(Failure::theirs(describe(&error)));
+                return Err(self.failure(&error));
             }
         };
         self.sendable = state.tls_bytes_to_write();
@@ -324,6 +335,20 @@ impl Connection {
             return Ok(Event::Established);
         }
         Ok(Event::None)
+    }
+
+    /// Why rustls gave up.
+    fn failure(&self, error: &rustls::Error) -> Failure {
+        match (error, self.audit.as_ref().and_then(|audit| audit.refusal())) {
+            (rustls::Error::InvalidCertificate(_), Some(refusal)) => Failure {
+                ours: refusal.reason.is_ours(),
+                text: refusal.text,
+            },
+            (rustls::Error::NoCertificatesPresented, _) => {
+                Failure::theirs("the client presented no certificate, and TLSClientCertificate requires one")
+            }
+            _ => Failure::theirs(describe(error)),
+        }
     }
 
     fn note_facts(&mut self) {
@@ -346,6 +371,11 @@ impl Connection {
         if group.is_some_and(is_post_quantum) {
             counters.count(Counter::PostQuantumHandshakes);
         }
+        let client_chain: Box<[_]> = live.peer_certificates().unwrap_or_default().into();
+        let (client_verdict, client_mode) = match &self.audit {
+            Some(audit) => (audit.verdict(&client_chain, unix_now()), Some(audit.mode())),
+            None => (Verdict::NotAsked, None),
+        };
         self.facts = Some(Arc::new(Facts {
             sni: self.hello.sni.clone(),
             version,
@@ -354,7 +384,9 @@ impl Connection {
             resumed,
             session_id: std::mem::take(&mut self.session_id),
             identity,
-            client_chain: live.peer_certificates().unwrap_or_default().into(),
+            client_chain,
+            client_verdict,
+            client_mode,
             names: self.config.cipher_names(),
         }));
     }

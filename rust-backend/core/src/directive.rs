@@ -12,6 +12,8 @@ pub struct Directive {
     pub args: Vec<String>,
     /// Where it stands.
     pub origin: Origin,
+    /// Whether it stands in a section for some requests, such as `<Location>`, rather than for all of a server.
+    pub in_section: bool,
 }
 
 impl Directive {

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::client_auth::verifier::ClientAuth;
 use crate::config::Config;
 use crate::facts::{INTERFACE, LIBRARY};
 use crate::identity::Identity;
@@ -88,7 +89,38 @@ impl Site {
         );
         line("ALPN", &alpn.join(" "));
         line("Session tickets", if spec.tickets { "on" } else { "off" });
-        line("Client verification", "none");
+        match self.profile.client_auth() {
+            None => line("Client verification", "none"),
+            Some(auth) => describe_clients(auth, now, &mut line),
+        }
+    }
+}
+
+fn describe_clients(auth: &ClientAuth, now: i64, line: &mut impl FnMut(&str, &str)) {
+    line("Client verification", auth.spec.mode.name());
+    line("  Depth", &auth.spec.depth.to_string());
+    for anchor in auth.anchors.list() {
+        let subject = Certificate::parse(&anchor.der).map_or_else(|why| why.to_string(), |ca| ca.subject());
+        let state = match anchor.validity.1 < now {
+            true => " (EXPIRED)",
+            false => "",
+        };
+        line("  CA", &format!("{subject}, {}{state}", anchor.file.display()));
+    }
+    for refused in auth.anchors.refused() {
+        line("  Refused CA", refused);
+    }
+    line("  CA names sent", &auth.hints.len().to_string());
+    let Some(lists) = &auth.lists else {
+        line("  Revocation lists", "none");
+        return;
+    };
+    for (file, entries, next_update) in lists.describe(now) {
+        let state = match next_update < now {
+            true => "EXPIRED",
+            false => "current",
+        };
+        line("  Revocation list", &format!("{}, {entries} entries, {state}", file.display()));
     }
 }
 

@@ -11,6 +11,8 @@ use rustls::{NamedGroup, ProtocolVersion, SupportedCipherSuite};
 use rustls_pki_types::CertificateDer;
 
 use crate::ciphers::{self, Cipher};
+use crate::client_auth::demand::{Demand, Mode};
+use crate::client_auth::verdict::Verdict;
 use crate::identity::Identity;
 use crate::protocol::protocol_name;
 use crate::x509::{Certificate, Context};
@@ -58,6 +60,10 @@ pub struct Facts {
     pub identity: Arc<Identity>,
     /// What the client presented, its own certificate first.
     pub client_chain: Box<[CertificateDer<'static>]>,
+    /// What is thought of the client.
+    pub client_verdict: Verdict,
+    /// How the handshake dealt with client certificates, if it asked for one.
+    pub client_mode: Option<Mode>,
     /// How ciphers are called.
     pub names: CipherNames,
 }
@@ -104,8 +110,8 @@ impl Facts {
         })
     }
 
-    /// The value of the variable `name` at the time `now` (seconds since 1970), if it has one.
-    pub fn variable(&self, name: &str, now: i64) -> Value<'_> {
+    /// The value of the variable `name` in `context`, if it has one.
+    pub fn variable(&self, name: &str, context: &Context) -> Value<'_> {
         match name {
             "HTTPS" => Some("on".into()),
             "SSL_TLS_SNI" => self.sni.as_deref().map(Cow::from),
@@ -118,39 +124,30 @@ impl Facts {
             "SSL_SESSION_RESUMED" => Some(if self.resumed { "Resumed" } else { "Initial" }.into()),
             "SSL_SESSION_ID" => Some(Cow::from(&*self.session_id)),
             "SSL_KEX" => self.group.and_then(|group| group.as_str().map(Cow::from)),
-            "SSL_CLIENT_VERIFY" => Some(self.client_verify().into()),
-            _ => server_variable(name).or_else(|| self.certificate_variable(name, now)),
+            "SSL_CLIENT_VERIFY" => Some(self.client_verdict.variable(self.client_mode).into()),
+            _ => server_variable(name).or_else(|| self.certificate_variable(name, context)),
         }
     }
 
-    fn client_verify(&self) -> &'static str {
-        if self.client_chain.is_empty() {
-            "NONE"
-        } else {
-            "SUCCESS"
-        }
-    }
-
-    fn certificate_variable(&self, name: &str, now: i64) -> Value<'_> {
-        let context = Context::at(now);
+    fn certificate_variable(&self, name: &str, context: &Context) -> Value<'_> {
         if let Some(part) = name.strip_prefix("SSL_SERVER_") {
             let leaf = self.identity.leaf();
-            return Certificate::parse(&leaf).ok()?.variable(part, &context).map(Cow::from);
+            return Certificate::parse(&leaf).ok()?.variable(part, context).map(Cow::from);
         }
         let part = name.strip_prefix("SSL_CLIENT_")?;
         if let Some(number) = part.strip_prefix("CERT_CHAIN_") {
             let der = self.client_chain.get(number.parse::<usize>().ok()?)?;
-            return Certificate::parse(der).ok()?.variable("CERT", &context).map(Cow::from);
+            return Certificate::parse(der).ok()?.variable("CERT", context).map(Cow::from);
         }
         let der = self.client_chain.first()?;
-        Certificate::parse(der).ok()?.variable(part, &context).map(Cow::from)
+        Certificate::parse(der).ok()?.variable(part, context).map(Cow::from)
     }
 
-    /// The variables of a request's environment, as name and value, at the time `now` (seconds since 1970).
-    pub fn environment(&self, options: EnvOptions, now: i64) -> Vec<(Cow<'static, str>, String)> {
+    /// The variables of a request's environment, as name and value, in `context`.
+    pub fn environment(&self, options: EnvOptions, context: &Context) -> Vec<(Cow<'static, str>, String)> {
         let mut env: Vec<(Cow<'static, str>, String)> = Vec::new();
         let mut add = |name: &'static str| {
-            if let Some(value) = self.variable(name, now) {
+            if let Some(value) = self.variable(name, context) {
                 env.push((name.into(), value.into_owned()));
             }
         };
@@ -163,13 +160,12 @@ impl Facts {
             add("SSL_CIPHER");
         }
         if options != EnvOptions::default() {
-            self.add_certificates(&mut env, options, now);
+            self.add_certificates(&mut env, options, context);
         }
         env
     }
 
-    fn add_certificates(&self, env: &mut Vec<(Cow<'static, str>, String)>, options: EnvOptions, now: i64) {
-        let context = Context::at(now);
+    fn add_certificates(&self, env: &mut Vec<(Cow<'static, str>, String)>, options: EnvOptions, context: &Context) {
         for (prefix, der) in [
             ("SSL_SERVER_", Some(self.identity.leaf())),
             ("SSL_CLIENT_", self.client_chain.first().cloned()),
@@ -179,11 +175,11 @@ impl Facts {
                 continue;
             };
             if options.std_env_vars {
-                let variables = certificate.std_env(prefix, &context);
+                let variables = certificate.std_env(prefix, context);
                 env.extend(variables.into_iter().map(|(name, value)| (name.into(), value)));
             }
             if options.export_cert_data
-                && let Some(pem) = certificate.variable("CERT", &context)
+                && let Some(pem) = certificate.variable("CERT", context)
             {
                 env.push((format!("{prefix}CERT").into(), pem));
             }
@@ -191,12 +187,32 @@ impl Facts {
         if options.export_cert_data {
             for number in 0..self.client_chain.len().saturating_sub(1) {
                 let name = format!("SSL_CLIENT_CERT_CHAIN_{number}");
-                if let Some(pem) = self.variable(&name, now) {
+                if let Some(pem) = self.variable(&name, context) {
                     let pem = pem.into_owned();
                     env.push((name.into(), pem));
                 }
             }
         }
+    }
+
+    /// Whether requests may use the connection at all, or why not: of a resumed session, what the handshake once found
+    /// good may be good no longer.
+    pub fn stands(&self) -> Result<(), String> {
+        self.client_verdict.stands(self.client_mode)
+    }
+
+    /// Whether the client is let in where `demand` holds, or why not.
+    pub fn satisfies(&self, demand: Demand) -> Result<(), String> {
+        self.client_verdict.satisfies(demand)
+    }
+
+    /// The user name of a client whose certificate is good, for `FakeBasicAuth`: its subject as mod_ssl has it there.
+    pub fn fake_user(&self) -> Option<String> {
+        let Verdict::Verified = self.client_verdict else {
+            return None;
+        };
+        let leaf = self.client_chain.first()?;
+        Some(Certificate::parse(leaf).ok()?.legacy_subject())
     }
 
     /// The values of extension `name` (an OID or a name that OpenSSL knows) in the client's certificate, or in ours.

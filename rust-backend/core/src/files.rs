@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// No certificate bundle or key is larger; what is, was named by mistake.
-pub const MAX_SIZE: u64 = 16 * 1024 * 1024;
+/// No key, certificate bundle or revocation list is larger; what is, was named by mistake.
+pub const MAX_SIZE: u64 = 256 * 1024 * 1024;
 
 /// Why a file could not be read.
 #[derive(Debug)]
@@ -93,4 +93,28 @@ impl FileStamp {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
+}
+
+/// The file at `path`, or the regular files in the directory at `path` by name. Hidden ones, and those that editors and
+/// package managers leave behind, are passed over.
+pub fn expand(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let read = || -> io::Result<Vec<PathBuf>> {
+        if !std::fs::metadata(path)?.is_dir() {
+            return Ok(vec![path.to_owned()]);
+        }
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            let file = entry?.path();
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            if !name.starts_with('.') && !name.ends_with('~') && file.is_file() {
+                files.push(file);
+            }
+        }
+        files.sort();
+        Ok(files)
+    };
+    read().map_err(|error| FileError {
+        path: path.to_owned(),
+        error,
+    })
 }

@@ -60,6 +60,7 @@ mod tests {
 
     fn parse(args: &[&str]) -> Option<Option<HandshakeTimeout>> {
         HandshakeTimeout::parse(&Directive {
+            in_section: false,
             name: "RequestReadTimeout".to_owned(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             origin: Origin {

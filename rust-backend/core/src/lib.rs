@@ -8,6 +8,8 @@
 
 mod alert;
 pub mod ciphers;
+pub mod client_auth;
+pub mod clock;
 mod compile;
 pub mod config;
 pub mod connection;
@@ -20,6 +22,7 @@ pub mod fault;
 pub mod files;
 pub mod handshake_timeout;
 pub mod identity;
+pub mod journal;
 pub mod options;
 pub mod pem;
 pub mod process;

@@ -11,6 +11,23 @@ pub const STD_ENV_VARS: OptionSet = 1;
 /// `ExportCertData`.
 pub const EXPORT_CERT_DATA: OptionSet = 1 << 1;
 
+/// `FakeBasicAuth`: clients with a certificate are users of Basic authentication.
+pub const FAKE_BASIC_AUTH: OptionSet = 1 << 2;
+/// `StrictRequire`: no `Satisfy any` lets a client in that has not the certificate it needs.
+pub const STRICT_REQUIRE: OptionSet = 1 << 3;
+/// `LegacyDNStringFormat`: names as `/C=DE/CN=name`.
+pub const LEGACY_DN_STRING_FORMAT: OptionSet = 1 << 4;
+
+/// The options by name.
+const NAMES: [(&str, OptionSet); 6] = [
+    ("StdEnvVars", STD_ENV_VARS),
+    ("ExportCertData", EXPORT_CERT_DATA),
+    ("FakeBasicAuth", FAKE_BASIC_AUTH),
+    ("StrictRequire", STRICT_REQUIRE),
+    ("LegacyDNStringFormat", LEGACY_DN_STRING_FORMAT),
+    ("Defaults", 0),
+];
+
 /// What `TLSOptions` says at one place of the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -34,16 +51,12 @@ impl Options {
                 Some(sign @ ('+' | '-')) => (Some(sign), &word[1..]),
                 _ => (None, *word),
             };
-            let bits = match name.to_ascii_lowercase().as_str() {
-                "stdenvvars" => STD_ENV_VARS,
-                "exportcertdata" => EXPORT_CERT_DATA,
-                "defaults" => 0,
-                _ => {
-                    return Err(format!(
-                        "TLSOptions: \"{word}\" is no option: there are StdEnvVars, ExportCertData and Defaults, each with + \
-                         or - before it or neither"
-                    ));
-                }
+            let known = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            let Some(&(_, bits)) = known else {
+                let names = NAMES.map(|(name, _)| name).join(", ");
+                return Err(format!(
+                    "TLSOptions: \"{word}\" is no option: there are {names}, each with + or - before it or neither"
+                ));
             };
             let step = match sign {
                 Some('-') => Self {
@@ -72,6 +85,11 @@ impl Options {
         Ok(options)
     }
 
+    /// Whether one of `options` is on.
+    pub fn has(&self, options: OptionSet) -> bool {
+        self.on & options != 0
+    }
+
     /// These options with those of an inner or later place over them.
     pub fn then(self, inner: Self) -> Self {
         if inner.absolute {
@@ -88,8 +106,8 @@ impl Options {
 impl From<Options> for EnvOptions {
     fn from(options: Options) -> Self {
         Self {
-            std_env_vars: options.on & STD_ENV_VARS != 0,
-            export_cert_data: options.on & EXPORT_CERT_DATA != 0,
+            std_env_vars: options.has(STD_ENV_VARS),
+            export_cert_data: options.has(EXPORT_CERT_DATA),
         }
     }
 }

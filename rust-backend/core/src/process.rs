@@ -9,6 +9,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::counters::Counters;
 use crate::identity::{Identity, IdentityStore};
+use crate::journal::Journal;
 use crate::tickets::TicketKeys;
 
 /// Made once in the parent, inherited by children, kept over reloads.
@@ -18,6 +19,8 @@ pub struct Process {
     pub identities: IdentityStore,
     /// What is counted.
     pub counters: Counters,
+    /// What waits to be logged.
+    pub journal: Arc<Journal>,
     ticket_keys: Mutex<Option<Arc<TicketKeys>>>,
     stopgap: OnceLock<Option<Arc<Identity>>>,
 }

@@ -7,13 +7,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-use rustls::SupportedCipherSuite;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{ConfigBuilder, SupportedCipherSuite, WantsVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 
+use crate::client_auth::verifier::{ClientAuth, ClientAuthSpec};
 use crate::protocol::Protocols;
 use crate::sessions::{CacheSlot, CachedSessions, Scope, Tickets};
 use crate::tickets::TicketKeys;
@@ -33,16 +34,8 @@ pub struct ProfileSpec {
     pub honor_client_order: bool,
     /// Whether sessions are resumed by tickets.
     pub tickets: bool,
-}
-
-impl ProfileSpec {
-    /// The digest of what decides who the client is. Sessions are bound to it.
-    fn scope(&self) -> Scope {
-        let digest = digest::digest(&digest::SHA256, b"mod_tls: no client authentication");
-        let mut scope = Scope::default();
-        scope.copy_from_slice(digest.as_ref());
-        scope
-    }
+    /// How clients are verified, if they are.
+    pub client_auth: Option<ClientAuthSpec>,
 }
 
 /// Where sessions are kept that profiles make resumable.
@@ -58,6 +51,11 @@ pub struct Resumption {
 pub struct Profile {
     spec: ProfileSpec,
     suites: Vec<SupportedCipherSuite>,
+    provider: Arc<CryptoProvider>,
+    client_auth: Option<Arc<ClientAuth>>,
+    sessions: Arc<CachedSessions>,
+    tickets: Option<Arc<Tickets>>,
+    /// What configurations are copied from, where clients are not verified.
     template: ServerConfig,
 }
 
@@ -72,36 +70,42 @@ impl ResolvesServerCert for NoIdentity {
 }
 
 impl Profile {
-    /// A profile that speaks `spec` by the suites `suites`.
+    /// A profile that speaks `spec` by the suites `suites` and verifies clients by `client_auth`.
     pub fn new(
         spec: ProfileSpec,
         suites: Vec<SupportedCipherSuite>,
+        client_auth: Option<Arc<ClientAuth>>,
         resumption: &Resumption,
     ) -> Result<Self, rustls::Error> {
-        let provider = CryptoProvider {
+        let provider = Arc::new(CryptoProvider {
             cipher_suites: suites.clone(),
             ..default_provider()
-        };
-        let mut template = ServerConfig::builder_with_provider(Arc::new(provider))
-            .with_protocol_versions(&spec.protocols.rustls_versions())?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(NoIdentity));
-        template.ignore_client_order = !spec.honor_client_order;
-        template.send_tls13_tickets = TICKETS;
-        let scope = spec.scope();
-        let keys = &resumption.keys;
-        template.session_storage = Arc::new(CachedSessions {
+        });
+        let scope = client_auth.clone().map_or(Scope::Anonymous, Scope::Authenticated);
+        let tickets = spec.tickets.then(|| {
+            Arc::new(Tickets {
+                keys: Arc::clone(&resumption.keys),
+                scope: scope.clone(),
+            })
+        });
+        let sessions = Arc::new(CachedSessions {
             slot: Arc::clone(&resumption.cache),
-            keys: Arc::clone(keys),
+            keys: Arc::clone(&resumption.keys),
             scope,
         });
-        if spec.tickets {
-            template.ticketer = Arc::new(Tickets {
-                keys: Arc::clone(keys),
-                scope,
-            });
-        }
-        Ok(Self { spec, suites, template })
+        let mut profile = Self {
+            template: builder(&provider, &spec)?
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(NoIdentity)),
+            spec,
+            suites,
+            provider,
+            client_auth,
+            sessions,
+            tickets,
+        };
+        profile.template = profile.complete(profile.template.clone());
+        Ok(profile)
     }
 
     /// The settings.
@@ -114,13 +118,56 @@ impl Profile {
         &self.suites
     }
 
-    /// A configuration that presents `resolver`'s certificates and agrees on `protocol` by ALPN, or on nothing.
-    pub(crate) fn config(&self, resolver: Arc<dyn ResolvesServerCert>, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
+    /// How clients are verified, if they are.
+    pub fn client_auth(&self) -> Option<&Arc<ClientAuth>> {
+        self.client_auth.as_ref()
+    }
+
+    /// A configuration that presents `resolver`'s certificates and agrees on `protocol` by ALPN, or on nothing. It asks
+    /// nothing of clients.
+    pub(crate) fn config(&self, resolver: Arc<dyn ResolvesServerCert>, protocol: Option<&[u8]>) -> ServerConfig {
         let mut config = self.template.clone();
         config.cert_resolver = resolver;
-        config.alpn_protocols = protocol.map(<[u8]>::to_vec).into_iter().collect();
-        Arc::new(config)
+        config.alpn_protocols = alpn(protocol);
+        config
     }
+
+    /// The same with clients verified by `verifier`. rustls builds such configurations only from the ground up.
+    pub(crate) fn config_with_verifier(
+        &self,
+        resolver: Arc<dyn ResolvesServerCert>,
+        protocol: Option<&[u8]>,
+        verifier: Arc<dyn ClientCertVerifier>,
+    ) -> Result<ServerConfig, rustls::Error> {
+        let config = builder(&self.provider, &self.spec)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(resolver);
+        let mut config = self.complete(config);
+        config.alpn_protocols = alpn(protocol);
+        Ok(config)
+    }
+
+    /// Sets what a builder does not ask for.
+    fn complete(&self, mut config: ServerConfig) -> ServerConfig {
+        config.ignore_client_order = !self.spec.honor_client_order;
+        config.send_tls13_tickets = TICKETS;
+        config.session_storage = self.sessions.clone();
+        if let Some(tickets) = &self.tickets {
+            config.ticketer = tickets.clone();
+        }
+        config
+    }
+}
+
+fn builder(
+    provider: &Arc<CryptoProvider>,
+    spec: &ProfileSpec,
+) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
+    ServerConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(&spec.protocols.rustls_versions())
+}
+
+fn alpn(protocol: Option<&[u8]>) -> Vec<Vec<u8>> {
+    protocol.map(<[u8]>::to_vec).into_iter().collect()
 }
 
 impl fmt::Debug for Profile {

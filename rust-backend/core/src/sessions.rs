@@ -9,6 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::server::{ProducesTickets, StoresServerSessions};
 
+use crate::client_auth::verifier::ClientAuth;
+use crate::clock::unix_now;
 use crate::tickets::{LIFETIME, TicketKeys};
 
 /// A cache that all children of the server share: httpd's socache.
@@ -21,8 +23,24 @@ pub trait SharedCache: Send + Sync + fmt::Debug {
     fn remove(&self, id: &[u8]);
 }
 
-/// The settings digest that sessions are bound to.
-pub type Scope = [u8; 32];
+/// What sessions are bound to: the settings that decided who the client is.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Clients are nobody in particular.
+    Anonymous,
+    /// Clients are who their certificates say.
+    Authenticated(Arc<ClientAuth>),
+}
+
+impl Scope {
+    /// The digest of the settings as they are now.
+    fn digest(&self) -> [u8; 32] {
+        match self {
+            Self::Anonymous => [0; 32],
+            Self::Authenticated(auth) => auth.scope(unix_now()),
+        }
+    }
+}
 
 /// The place of the cache in a configuration: it is opened only after the configuration was found to be good.
 #[derive(Debug, Default)]
@@ -45,7 +63,7 @@ pub(crate) struct CachedSessions {
 
 impl CachedSessions {
     fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        self.keys.open(&self.scope, sealed)
+        self.keys.open(&self.scope.digest(), sealed)
     }
 }
 
@@ -53,7 +71,7 @@ impl StoresServerSessions for CachedSessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
         let Some(cache) = self.slot.0.get() else { return false };
         self.keys
-            .seal(&self.scope, &value)
+            .seal(&self.scope.digest(), &value)
             .is_some_and(|sealed| cache.store(&key, &sealed, LIFETIME))
     }
 
@@ -90,11 +108,11 @@ impl ProducesTickets for Tickets {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        self.keys.seal(&self.scope, plain)
+        self.keys.seal(&self.scope.digest(), plain)
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
-        self.keys.open(&self.scope, cipher)
+        self.keys.open(&self.scope.digest(), cipher)
     }
 }
 
@@ -103,7 +121,30 @@ mod tests {
     use std::collections::HashMap;
     use std::sync::Mutex;
 
+    use rustls::crypto::aws_lc_rs::default_provider;
+
     use super::*;
+    use crate::client_auth::anchors::{Anchors, Report};
+    use crate::client_auth::demand::Mode;
+    use crate::client_auth::revocation::CrlCheck;
+    use crate::client_auth::verifier::{CaNames, ClientAuthSpec};
+
+    fn authenticated() -> Scope {
+        Scope::Authenticated(Arc::new(ClientAuth {
+            spec: ClientAuthSpec {
+                mode: Mode::Optional,
+                cas: Vec::new(),
+                names: CaNames::None,
+                depth: 1,
+                crls: Vec::new(),
+                crl_check: CrlCheck::default(),
+            },
+            anchors: Arc::new(Anchors::load(&[], &mut Report::default())),
+            lists: None,
+            hints: Vec::new(),
+            algorithms: default_provider().signature_verification_algorithms,
+        }))
+    }
 
     #[derive(Debug, Default, Clone)]
     struct Memory(Arc<Mutex<HashMap<Vec<u8>, Vec<u8>>>>);
@@ -131,7 +172,7 @@ mod tests {
             keys: keys.clone(),
             scope,
         };
-        let (one, two) = (sessions([1; 32]), sessions([2; 32]));
+        let (one, two) = (sessions(Scope::Anonymous), sessions(authenticated()));
         assert!(!one.can_cache());
         assert!(!one.put(b"id".to_vec(), b"secret".to_vec()));
         assert!(slot.attach(Box::new(memory.clone())));

@@ -8,6 +8,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::ciphers::{self, Cipher};
+use crate::client_auth::demand::{self, Demand};
+use crate::client_auth::revocation::CrlCheck;
+use crate::client_auth::verifier::CaNames;
 use crate::diagnostics::{Diagnostics, Origin, Severity};
 use crate::directive::Directive;
 use crate::handshake_timeout::HandshakeTimeout;
@@ -108,6 +111,60 @@ pub struct GlobalSettings {
     pub ticket_key_file: Option<Said<PathBuf>>,
 }
 
+/// Settings about the clients of a virtual host.
+#[derive(Clone, Debug, Default)]
+pub struct ClientSettings {
+    /// What every client has to present.
+    pub demand: Option<Said<Demand>>,
+    /// What clients have to present somewhere.
+    pub somewhere: Option<Said<Demand>>,
+    /// Where the certificates of trusted CAs are.
+    pub cas: Vec<Said<PathBuf>>,
+    /// Which CAs clients are told.
+    pub names: Option<Said<CaNames>>,
+    /// How many CAs may be above a certificate.
+    pub depth: Option<usize>,
+    /// Where revocation lists are.
+    pub crls: Vec<Said<PathBuf>>,
+    /// What is looked up there.
+    pub crl_check: Option<Said<CrlCheck>>,
+}
+
+impl ClientSettings {
+    fn inherit(self, base: &Self) -> Self {
+        let or_base = |own: Vec<Said<PathBuf>>, base: &Vec<Said<PathBuf>>| match own.is_empty() {
+            true => base.clone(),
+            false => own,
+        };
+        Self {
+            demand: self.demand.or_else(|| base.demand.clone()),
+            // What sections of the base server say holds in all virtual hosts.
+            somewhere: combine(self.somewhere, base.somewhere.clone()),
+            cas: or_base(self.cas, &base.cas),
+            names: self.names.or_else(|| base.names.clone()),
+            depth: self.depth.or(base.depth),
+            crls: or_base(self.crls, &base.crls),
+            crl_check: self.crl_check.or_else(|| base.crl_check.clone()),
+        }
+    }
+
+    /// What is demanded of every client, and somewhere.
+    pub fn demands(&self) -> (Demand, Demand) {
+        let value = |said: &Option<Said<Demand>>| said.as_ref().map(|said| said.value).unwrap_or_default();
+        (value(&self.demand), value(&self.somewhere))
+    }
+}
+
+fn combine(one: Option<Said<Demand>>, other: Option<Said<Demand>>) -> Option<Said<Demand>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Said {
+            value: demand::combine(one.value, other.value),
+            origin: one.origin,
+        }),
+        (one, other) => one.or(other),
+    }
+}
+
 /// Settings that each virtual host has.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
@@ -123,6 +180,8 @@ pub struct HostSettings {
     pub honor_client_order: Option<bool>,
     /// Whether sessions are resumed by tickets.
     pub tickets: Option<Said<bool>>,
+    /// What is wanted of clients.
+    pub clients: ClientSettings,
     /// The place of the host's ServerName, if it was given.
     pub named_at: Option<Origin>,
     /// The limit of the handshake's time.
@@ -144,6 +203,7 @@ impl HostSettings {
             suppress: inherit_list(&self.suppress, &base.suppress, &self.prefer),
             honor_client_order: self.honor_client_order.or(base.honor_client_order),
             tickets: self.tickets.or_else(|| base.tickets.clone()),
+            clients: self.clients.inherit(&base.clients),
             named_at: self.named_at,
             handshake_timeout: self.handshake_timeout.or(base.handshake_timeout),
         }
@@ -254,6 +314,42 @@ impl<'a> Interpreter<'a> {
                     origin,
                 })
             }
+            "TLSClientCertificate" => {
+                let value = Demand::parse(directive.single()?)?;
+                let said = Some(Said { value, origin });
+                if directive.in_section {
+                    host.clients.somewhere = combine(host.clients.somewhere.take(), said);
+                } else {
+                    host.clients.demand = said;
+                }
+            }
+            "TLSClientCA" => {
+                let paths = self.paths(directive)?;
+                host.clients.cas.extend(paths);
+            }
+            "TLSClientCANames" => {
+                let paths = self.paths(directive)?;
+                let value = match directive.words().as_slice() {
+                    [word] if word.eq_ignore_ascii_case("none") => CaNames::None,
+                    _ => CaNames::Of(paths.into_iter().map(|said| said.value).collect()),
+                };
+                host.clients.names = Some(Said { value, origin });
+            }
+            "TLSClientVerifyDepth" => {
+                let word = directive.single()?;
+                let depth = word.parse().map_err(|_| {
+                    format!("takes the number of CAs that may be above a client's certificate, not \"{word}\"")
+                })?;
+                host.clients.depth = Some(depth);
+            }
+            "TLSClientCRL" => {
+                let paths = self.paths(directive)?;
+                host.clients.crls.extend(paths);
+            }
+            "TLSClientCRLCheck" => {
+                let value = CrlCheck::parse(&directive.words())?;
+                host.clients.crl_check = Some(Said { value, origin });
+            }
             "ServerName" => host.named_at = Some(origin),
             "RequestReadTimeout" => {
                 if let Some(limit) = HandshakeTimeout::parse(directive) {
@@ -287,6 +383,18 @@ impl<'a> Interpreter<'a> {
                 words.len()
             )),
         }
+    }
+
+    /// The files and directories that a directive names.
+    fn paths(&self, directive: &Directive) -> Result<Vec<Said<PathBuf>>, String> {
+        if directive.args.is_empty() {
+            return Err("takes a file or a directory".to_owned());
+        }
+        let said = |word: &String| Said {
+            value: self.path(word),
+            origin: directive.origin.clone(),
+        };
+        Ok(directive.args.iter().map(said).collect())
     }
 
     fn path(&self, text: &str) -> PathBuf {

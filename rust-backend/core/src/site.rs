@@ -7,6 +7,7 @@ use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SignatureScheme, SupportedCipherSuite};
 
+use crate::client_auth::verifier::Audit;
 use crate::identity::Identity;
 use crate::profile::Profile;
 
@@ -72,9 +73,24 @@ impl Site {
         &self.identities.list
     }
 
-    /// The configuration for a handshake that agrees on `protocol` by ALPN.
-    pub(crate) fn config(&self, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
-        let make = || self.profile.config(self.identities.clone(), protocol);
+    /// What a handshake that agrees on `protocol` by ALPN is made with: its configuration, and what finds out about
+    /// the client if clients are verified.
+    pub(crate) fn handshake(
+        &self,
+        protocol: Option<&[u8]>,
+    ) -> Result<(Arc<ServerConfig>, Option<Arc<Audit>>), rustls::Error> {
+        let Some(auth) = self.profile.client_auth() else {
+            return Ok((self.config(protocol), None));
+        };
+        let audit = Arc::new(Audit::new(auth));
+        let resolver = self.identities.clone();
+        let config = self.profile.config_with_verifier(resolver, protocol, audit.clone())?;
+        Ok((Arc::new(config), Some(audit)))
+    }
+
+    /// The configuration for handshakes that agree on `protocol` by ALPN and ask nothing of clients.
+    fn config(&self, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
+        let make = || Arc::new(self.profile.config(self.identities.clone(), protocol));
         match COMMON_PROTOCOLS.iter().position(|common| *common == protocol) {
             Some(at) => Arc::clone(self.configs[at].get_or_init(make)),
             None => make(),

@@ -8,11 +8,12 @@
 
 use std::fmt;
 use std::sync::RwLock;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{hkdf, rand};
 use zeroize::Zeroizing;
+
+use crate::clock::unix_now;
 
 /// The length of a period in seconds: six hours.
 pub const PERIOD: u64 = 6 * 60 * 60;
@@ -99,14 +100,8 @@ impl Ratchet {
 }
 
 /// The period that `now` (seconds since 1970) falls in.
-fn period_of(now: u64) -> u64 {
-    now.saturating_sub(ORIGIN) / PERIOD
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+fn period_of(now: i64) -> u64 {
+    u64::try_from(now).unwrap_or(0).saturating_sub(ORIGIN) / PERIOD
 }
 
 impl TicketKeys {
@@ -124,7 +119,7 @@ impl TicketKeys {
         Self::from_seed_at(seed, unix_now())
     }
 
-    fn from_seed_at(seed: &[u8], now: u64) -> Self {
+    fn from_seed_at(seed: &[u8], now: i64) -> Self {
         let mut state = Zeroizing::new([0; 32]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"mod_tls ticket seed")
             .extract(seed)
@@ -144,7 +139,7 @@ impl TicketKeys {
         self.tick_at(unix_now());
     }
 
-    fn tick_at(&self, now: u64) {
+    fn tick_at(&self, now: i64) {
         let period = period_of(now);
         if self.read().period < period {
             self.ratchet
@@ -204,7 +199,8 @@ impl fmt::Debug for TicketKeys {
 mod tests {
     use super::*;
 
-    const NOW: u64 = ORIGIN + 1000 * PERIOD + 17;
+    const NOW: i64 = ORIGIN as i64 + 1000 * PERIOD + 17;
+    const PERIOD: i64 = super::PERIOD as i64;
 
     #[test]
     fn opens_what_it_sealed_in_the_same_scope_only() {
@@ -241,9 +237,9 @@ mod tests {
     fn old_keys_are_forgotten() {
         let keys = TicketKeys::from_seed_at(b"a shared secret", NOW);
         let name = keys.read().keys[0].name;
-        keys.tick_at(NOW + PAST_PERIODS as u64 * PERIOD);
+        keys.tick_at(NOW + PAST_PERIODS as i64 * PERIOD);
         assert!(keys.read().keys.iter().any(|k| k.name == name));
-        keys.tick_at(NOW + (PAST_PERIODS as u64 + 1) * PERIOD);
+        keys.tick_at(NOW + (PAST_PERIODS as i64 + 1) * PERIOD);
         assert!(!keys.read().keys.iter().any(|k| k.name == name));
     }
 

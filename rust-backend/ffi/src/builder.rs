@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mod_tls_core::client_auth::demand::Demand;
 use mod_tls_core::config::Server;
 use mod_tls_core::diagnostics::{Diagnostics, Origin, Severity};
 use mod_tls_core::directive::Directive;
@@ -46,6 +47,8 @@ pub struct DirectiveInfo {
     pub file: Slice,
     /// The line that it stands at.
     pub line: u32,
+    /// Whether it stands in a section for some requests, such as `<Location>`.
+    pub in_section: bool,
 }
 
 /// How grave a message about the configuration is.
@@ -58,6 +61,16 @@ pub enum SeverityCode {
     Warning,
     /// The server must not start.
     Error,
+}
+
+impl From<Severity> for SeverityCode {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Notice => Self::Notice,
+            Severity::Warning => Self::Warning,
+            Severity::Error => Self::Error,
+        }
+    }
 }
 
 /// A message about the configuration.
@@ -221,6 +234,7 @@ pub unsafe extern "C" fn tls_builder_add_directive(
             args,
             // SAFETY: as above.
             origin: unsafe { origin(directive.file, directive.line) },
+            in_section: directive.in_section,
         };
         builder.0.server(server)?.directives.push(directive);
         Some(Status::Ok)
@@ -343,11 +357,7 @@ pub unsafe extern "C" fn tls_diagnostics_get(
             return Some(Status::Failed);
         };
         *out = DiagnosticView {
-            severity: match diagnostic.severity {
-                Severity::Notice => SeverityCode::Notice,
-                Severity::Warning => SeverityCode::Warning,
-                Severity::Error => SeverityCode::Error,
-            },
+            severity: diagnostic.severity.into(),
             server: diagnostic.server,
             text: Slice::of(diagnostic.text.as_bytes()),
         };
@@ -402,4 +412,26 @@ pub unsafe extern "C" fn tls_options_parse(
 #[unsafe(no_mangle)]
 pub extern "C" fn tls_options_merge(outer: Options, inner: Options) -> Options {
     outer.then(inner)
+}
+
+/// Reads the argument of a `TLSClientCertificate` directive. `TLS_STATUS_FAILED` sets `error` to what is wrong with it.
+///
+/// # Safety
+/// The pointers and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_demand_parse(word: Slice, out: *mut Demand, error: *mut OwnedText) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid, and a valid slice.
+        let (word, out, error) = unsafe { (word.text(), out.as_mut()?, error.as_mut()?) };
+        match Demand::parse(&word) {
+            Ok(demand) => {
+                *out = demand;
+                Some(Status::Ok)
+            }
+            Err(why) => {
+                *error = OwnedText::give(format!("TLSClientCertificate {why}"));
+                Some(Status::Failed)
+            }
+        }
+    })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mod_tls_core::config::Config;
 use mod_tls_core::settings::SessionCache;
 
-use crate::builder::ip_address;
+use crate::builder::{SeverityCode, ip_address};
 use crate::cache::CacheOperations;
 use crate::guard::{Status, guard};
 use crate::types::{OwnedText, Slice, array};
@@ -185,7 +185,8 @@ pub unsafe extern "C" fn tls_config_attach_cache(
     })
 }
 
-/// Moves ticket keys on to the period of the clock. To be called by the parent now and then.
+/// Moves ticket keys on to the period of the clock, and reads revocation lists that have changed. To be called by the
+/// parent now and then.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -194,6 +195,29 @@ pub unsafe extern "C" fn tls_config_tick(config: *const ConfigHandle) -> Status 
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid.
         unsafe { config.as_ref()? }.0.tick();
+        Some(Status::Ok)
+    })
+}
+
+/// The oldest message for the error log that waits in this process, given away: `tls_text_free` frees it.
+/// `TLS_STATUS_FAILED` if there is none.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_next_message(
+    config: *const ConfigHandle,
+    severity: *mut SeverityCode,
+    text: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, severity, text) = unsafe { (config.as_ref()?, severity.as_mut()?, text.as_mut()?) };
+        let Some((grave, message)) = config.0.next_message() else {
+            return Some(Status::Failed);
+        };
+        *severity = grave.into();
+        *text = OwnedText::give(message);
         Some(Status::Ok)
     })
 }

@@ -4,8 +4,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use mod_tls_core::client_auth::demand::Demand;
 use mod_tls_core::facts::{Facts, server_variable};
-use mod_tls_core::options::Options;
+use mod_tls_core::options::{FAKE_BASIC_AUTH, LEGACY_DN_STRING_FORMAT, Options, STRICT_REQUIRE};
+use mod_tls_core::x509::Context;
 
 use crate::guard::{Status, guard};
 use crate::types::{List, OwnedText, Slice};
@@ -26,9 +28,13 @@ pub unsafe extern "C" fn tls_facts_free(facts: *mut FactsHandle) {
     }
 }
 
+fn context(options: Options, now: i64) -> Context {
+    Context::at(now).with_legacy_dn(options.has(LEGACY_DN_STRING_FORMAT))
+}
+
 /// The value of the variable `name`. `facts` may be null where no connection is meant: then only those variables are
-/// known that every connection has in common. `now` is the time in seconds since 1970. `TLS_STATUS_FAILED` if there is
-/// no such variable, or it has no value.
+/// known that every connection has in common. `options` are those where the question is asked, `now` is the time in seconds
+/// since 1970. `TLS_STATUS_FAILED` if there is no such variable, or it has no value.
 ///
 /// # Safety
 /// The pointers and the slice are valid.
@@ -36,6 +42,7 @@ pub unsafe extern "C" fn tls_facts_free(facts: *mut FactsHandle) {
 pub unsafe extern "C" fn tls_facts_variable(
     facts: *const FactsHandle,
     name: Slice,
+    options: Options,
     now: i64,
     out: *mut OwnedText,
 ) -> Status {
@@ -44,7 +51,7 @@ pub unsafe extern "C" fn tls_facts_variable(
         let (facts, name, out) = unsafe { (facts.as_ref(), name.text(), out.as_mut()?) };
         *out = OwnedText::NONE;
         let value = match facts {
-            Some(facts) => facts.0.variable(&name, now),
+            Some(facts) => facts.0.variable(&name, &context(options, now)),
             None => server_variable(&name),
         };
         match value {
@@ -71,7 +78,7 @@ pub unsafe extern "C" fn tls_facts_environment(
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (facts, out) = unsafe { (facts.as_ref()?, out.as_mut()?) };
-        let items = facts.0.environment(options.into(), now);
+        let items = facts.0.environment(options.into(), &context(options, now));
         *out = Box::into_raw(Box::new(List { items, next: 0 }));
         Some(Status::Ok)
     })
@@ -97,4 +104,77 @@ pub unsafe extern "C" fn tls_facts_extension(
         *out = Box::into_raw(Box::new(List { items, next: 0 }));
         Some(Status::Ok)
     })
+}
+
+/// Whether requests may use the connection at all. `TLS_STATUS_FAILED` sets `why` to the reason why not.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_facts_stand(facts: *const FactsHandle, why: *mut OwnedText) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (facts, why) = unsafe { (facts.as_ref()?, why.as_mut()?) };
+        Some(answer(facts.0.stands(), why))
+    })
+}
+
+/// Whether the client is let in where `demand` holds. `facts` is null for a connection that is not ours: it has no client
+/// certificate. `TLS_STATUS_FAILED` sets `why` to the reason why not.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_facts_satisfy(facts: *const FactsHandle, demand: Demand, why: *mut OwnedText) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (facts, why) = unsafe { (facts.as_ref(), why.as_mut()?) };
+        let satisfied = match facts {
+            Some(facts) => facts.0.satisfies(demand),
+            None if demand == Demand::Required => {
+                Err("a client certificate is required, and the connection is not TLS of this module".to_owned())
+            }
+            None => Ok(()),
+        };
+        Some(answer(satisfied, why))
+    })
+}
+
+fn answer(result: Result<(), String>, why: &mut OwnedText) -> Status {
+    match result {
+        Ok(()) => Status::Ok,
+        Err(text) => {
+            *why = OwnedText::give(text);
+            Status::Failed
+        }
+    }
+}
+
+/// The user name of a client whose certificate is good, for `FakeBasicAuth`. `TLS_STATUS_FAILED` if there is no such client.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_facts_fake_user(facts: *const FactsHandle, out: *mut OwnedText) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (facts, out) = unsafe { (facts.as_ref()?, out.as_mut()?) };
+        let Some(user) = facts.0.fake_user() else {
+            return Some(Status::Failed);
+        };
+        *out = OwnedText::give(user);
+        Some(Status::Ok)
+    })
+}
+
+/// Whether `options` have `FakeBasicAuth` on.
+#[unsafe(no_mangle)]
+pub extern "C" fn tls_options_fake_basic_auth(options: Options) -> bool {
+    options.has(FAKE_BASIC_AUTH)
+}
+
+/// Whether `options` have `StrictRequire` on.
+#[unsafe(no_mangle)]
+pub extern "C" fn tls_options_strict_require(options: Options) -> bool {
+    options.has(STRICT_REQUIRE)
 }

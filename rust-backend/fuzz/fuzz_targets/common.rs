@@ -27,6 +27,7 @@ fn config() -> Arc<Config> {
                 .map(|line| {
                     let (name, argument) = line.split_once(' ').unwrap_or_default();
                     Directive {
+                        in_section: false,
                         name: name.to_owned(),
                         args: vec![argument.to_owned()],
                         origin: origin.clone(),

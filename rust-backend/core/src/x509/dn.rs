@@ -47,6 +47,24 @@ pub(super) fn rfc2253(name: &X509Name<'_>) -> String {
     rdns.into_iter().rev().collect::<Vec<_>>().join(",")
 }
 
+/// The whole name as OpenSSL's X509_NAME_oneline writes it: every attribute behind a slash, its bytes as they are unless
+/// they are not printable ASCII.
+pub(super) fn legacy(name: &X509Name<'_>) -> String {
+    name.iter_attributes().fold(String::new(), |mut text, attribute| {
+        let oid = attribute.attr_type().to_id_string();
+        let short = SHORT_NAMES.iter().find(|(known, _)| *known == oid);
+        // Writing to a string does not fail.
+        let _ = write!(text, "/{}=", short.map_or(oid.as_str(), |(_, short)| short));
+        for &byte in attribute.attr_value().data {
+            let _ = match byte {
+                b' '..=b'~' => write!(text, "{}", char::from(byte)),
+                _ => write!(text, "\\x{byte:02X}"),
+            };
+        }
+        text
+    })
+}
+
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     let oid = attribute.attr_type().to_id_string();
     let value = attribute.attr_value();

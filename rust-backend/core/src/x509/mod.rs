@@ -11,13 +11,14 @@ use std::fmt;
 
 use rustls::NamedGroup;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 use x509_parser::oid_registry::{
     OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
     OID_SIG_ED25519,
 };
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
+use x509_parser::x509::X509Version;
 
 /// Why a certificate cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +44,18 @@ impl std::error::Error for X509Error {}
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
     now: i64,
+    legacy_dn: bool,
 }
 
 impl Context {
     /// Variables as they are at `now`, in seconds since 1970.
     pub fn at(now: i64) -> Self {
-        Self { now }
+        Self { now, legacy_dn: false }
+    }
+
+    /// The same with names written as OpenSSL once wrote them (`LegacyDNStringFormat`), if `legacy_dn`.
+    pub fn with_legacy_dn(self, legacy_dn: bool) -> Self {
+        Self { legacy_dn, ..self }
     }
 }
 
@@ -119,6 +126,58 @@ impl<'a> Certificate<'a> {
         }
     }
 
+    /// The subject, for people.
+    pub fn subject(&self) -> String {
+        dn::rfc2253(self.parsed.subject())
+    }
+
+    /// The subject in the form of `/C=DE/CN=name`.
+    pub fn legacy_subject(&self) -> String {
+        dn::legacy(self.parsed.subject())
+    }
+
+    /// Whether it may issue certificates: it says so, or it is of a version that could not say. RFC 5280 sections
+    /// 4.2.1.3 and 4.2.1.9.
+    pub fn may_issue(&self) -> bool {
+        if self.parsed.version() != X509Version::V3 {
+            return true;
+        }
+        let may_sign = match self.parsed.key_usage() {
+            Ok(Some(usage)) => usage.value.key_cert_sign(),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        may_sign && self.parsed.is_ca()
+    }
+
+    /// Whether it may sign revocation lists: its key usage says so, or there is none (RFC 5280 section 4.2.1.3).
+    pub fn may_sign_crls(&self) -> bool {
+        match self.parsed.key_usage() {
+            Ok(Some(usage)) => usage.value.crl_sign(),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Whether it is of a version that has no extensions.
+    pub fn is_old(&self) -> bool {
+        self.parsed.version() != X509Version::V3
+    }
+
+    /// The names of the distribution points that have its revocation list.
+    pub fn distribution_points(&self) -> Vec<String> {
+        let extensions = self.parsed.extensions().iter();
+        extensions
+            .filter_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::CRLDistributionPoints(points) => Some(points.iter()),
+                _ => None,
+            })
+            .flatten()
+            .filter_map(|point| point.distribution_point.as_ref())
+            .flat_map(distribution_point_names)
+            .collect()
+    }
+
     /// The values of all extensions with the OID `extension`, those that are ASN.1 strings.
     pub fn extension_values(&self, extension: &str) -> Vec<String> {
         let oid = match extension {
@@ -142,5 +201,13 @@ impl<'a> Certificate<'a> {
             Ok(Some(extension)) => &extension.value.general_names,
             _ => &[],
         }
+    }
+}
+
+/// The names of a distribution point, each as text that is equal for equal names.
+pub(crate) fn distribution_point_names(name: &DistributionPointName<'_>) -> Vec<String> {
+    match name {
+        DistributionPointName::FullName(names) => names.iter().map(|name| name.to_string()).collect(),
+        DistributionPointName::NameRelativeToCRLIssuer(_) => Vec::new(),
     }
 }

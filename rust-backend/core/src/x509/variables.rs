@@ -58,6 +58,15 @@ const DNS_SRV: &str = "1.3.6.1.5.5.7.8.7";
 
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
+impl Context {
+    fn name(&self, name: &X509Name<'_>) -> String {
+        match self.legacy_dn {
+            true => dn::legacy(name),
+            false => dn::rfc2253(name),
+        }
+    }
+}
+
 impl Certificate<'_> {
     /// The value of the variable `name`, if the certificate has one.
     pub fn variable(&self, name: &str, context: &Context) -> Option<String> {
@@ -68,8 +77,8 @@ impl Certificate<'_> {
             "V_START" => time_text(&parsed.validity().not_before)?,
             "V_END" => time_text(&parsed.validity().not_after)?,
             "V_REMAIN" => ((self.not_after() - context.now).max(0) / SECONDS_PER_DAY).to_string(),
-            "S_DN" => dn::rfc2253(parsed.subject()),
-            "I_DN" => dn::rfc2253(parsed.issuer()),
+            "S_DN" => context.name(parsed.subject()),
+            "I_DN" => context.name(parsed.issuer()),
             "A_SIG" => algorithm(parsed.signature_algorithm.algorithm.to_id_string()),
             "A_KEY" => algorithm(parsed.public_key().algorithm.algorithm.to_id_string()),
             "CERT" => pem::certificate(self.der),

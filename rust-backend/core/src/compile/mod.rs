@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From what was said to what is served: every check of a configuration.
 
+mod clients;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES;
 use rustls::{SignatureAlgorithm, SupportedCipherSuite};
 
+use self::clients::ClientAuths;
 use crate::ciphers;
+use crate::clock::unix_now;
 use crate::config::{Builder, Config, Server};
 use crate::diagnostics::{Diagnostics, Severity};
 use crate::files;
@@ -32,6 +35,7 @@ pub(crate) struct Compiler {
     hosts: Vec<HostSettings>,
     diagnostics: Diagnostics,
     profiles: HashMap<ProfileSpec, Arc<Profile>>,
+    client_auths: ClientAuths,
     now: i64,
 }
 
@@ -53,9 +57,8 @@ impl Compiler {
             builder,
             hosts,
             profiles: HashMap::new(),
-            now: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs() as i64),
+            client_auths: ClientAuths::default(),
+            now: unix_now(),
         }
     }
 
@@ -91,6 +94,7 @@ impl Compiler {
             session_cache,
             session_cache_required,
             ticket_keys,
+            revocation_lists: self.client_auths.into_lists(),
         };
         (Some(Arc::new(config)), self.diagnostics)
     }
@@ -192,16 +196,18 @@ impl Compiler {
             .as_ref()
             .map_or_else(Protocols::default, |said| said.value);
         let suites = self.suites(index, &mut protocols)?;
+        let client_auth = self.client_auth(index)?;
         let host = &self.hosts[index];
         let spec = ProfileSpec {
             protocols,
             suites: suites.iter().map(|suite| suite.suite().into()).collect(),
             honor_client_order: host.honor_client_order.unwrap_or(true),
             tickets: host.tickets.as_ref().is_none_or(|said| said.value),
+            client_auth: client_auth.as_ref().map(|auth| auth.spec.clone()),
         };
         match self.profiles.entry(spec) {
             Entry::Occupied(known) => Some(Arc::clone(known.get())),
-            Entry::Vacant(place) => match Profile::new(place.key().clone(), suites, resumption) {
+            Entry::Vacant(place) => match Profile::new(place.key().clone(), suites, client_auth, resumption) {
                 Ok(profile) => Some(Arc::clone(place.insert(Arc::new(profile)))),
                 Err(error) => {
                     self.report(

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_access.h"
+
+#include "ap_provider.h"
+#include "http_protocol.h"
+#include "http_request.h"
+#include "http_ssl.h"
+#include "mod_auth.h"
+
+#include "tls_connection.h"
+#include "tls_settings.h"
+
+/* The password of users that FakeBasicAuth makes; it is no secret, see forbids_forgery(). */
+#define FAKE_PASSWORD "password"
+
+/* Whether the client has the certificate that the location wants. */
+static int check_certificate(request_rec *r)
+{
+    const tls_dir_settings *settings = tls_dir_settings_of(r);
+    tls_connection *tc = tls_connection_of(r->connection);
+    tls_text why = { NULL, 0 };
+
+    if (tls_facts_satisfy(tc ? tc->facts : NULL, settings->client, &why) == TLS_STATUS_OK) {
+        return DECLINED;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: access to %s refused: %s", r->uri, tls_text_take(r->pool, why));
+    return HTTP_FORBIDDEN;
+}
+
+/* StrictRequire: nothing that comes later can let the client in. */
+static int check_certificate_strictly(request_rec *r)
+{
+    return tls_options_strict_require(tls_dir_settings_of(r)->options) ? check_certificate(r) : DECLINED;
+}
+
+static int is_verified(request_rec *r)
+{
+    const char *verdict = ap_ssl_var_lookup(r->pool, r->server, r->connection, r, "SSL_CLIENT_VERIFY");
+
+    return verdict && !strcmp(verdict, "SUCCESS");
+}
+
+/* TLSUserName. A certificate that nobody vouches for makes nobody a user. */
+static void set_user(request_rec *r)
+{
+    const char *name = tls_dir_settings_of(r)->user_name;
+    const char *user;
+
+    if (!name || !tls_connection_of(r->connection) || !is_verified(r)) {
+        return;
+    }
+    user = ap_ssl_var_lookup(r->pool, r->server, r->connection, r, name);
+    if (user && *user) {
+        r->user = (char *)user;
+        return;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: TLSUserName: %s is not in the client's certificate", name);
+}
+
+static int check_access(request_rec *r)
+{
+    int rv = check_certificate(r);
+
+    /* Logs are to name the user even if something else refuses the request. */
+    set_user(r);
+    return rv;
+}
+
+/* What other modules have made of the user since is overruled. */
+static int fix_user(request_rec *r)
+{
+    set_user(r);
+    return DECLINED;
+}
+
+/* Nobody gets in as the bearer of a certificate by typing its subject and the password that everybody knows. */
+static int forbids_forgery(request_rec *r)
+{
+    const char *credentials = apr_table_get(r->headers_in, "Authorization");
+    const char *user;
+    char *decoded;
+
+    if (!credentials || ap_cstr_casecmp(ap_getword(r->pool, &credentials, ' '), "Basic")) {
+        return 0;
+    }
+    while (*credentials == ' ' || *credentials == '\t') {
+        credentials++;
+    }
+    decoded = ap_pbase64decode(r->pool, credentials);
+    user = ap_getword_nulls(r->pool, (const char **)&decoded, ':');
+    return *user == '/' && !strcmp(decoded, FAKE_PASSWORD);
+}
+
+/* FakeBasicAuth: the subject of a good certificate logs in as a user of Basic authentication. */
+static int fake_basic_auth(request_rec *r)
+{
+    tls_connection *tc = tls_connection_of(r->connection);
+    tls_text user = { NULL, 0 };
+    const char *credentials;
+
+    if (!ap_is_initial_req(r)) {
+        return DECLINED;
+    }
+    if (forbids_forgery(r)) {
+        ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                      "tls: access to %s refused: the client tries to log in with the subject of a certificate", r->uri);
+        return HTTP_FORBIDDEN;
+    }
+    if (r->user || !tc || !tls_options_fake_basic_auth(tls_dir_settings_of(r)->options)
+        || tls_facts_fake_user(tc->facts, &user) != TLS_STATUS_OK) {
+        return DECLINED;
+    }
+    credentials = apr_pstrcat(r->pool, tls_text_take(r->pool, user), ":" FAKE_PASSWORD, NULL);
+    apr_table_setn(r->headers_in, "Authorization",
+                   apr_pstrcat(r->pool, "Basic ", ap_pbase64encode(r->pool, (char *)credentials), NULL));
+    ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "tls: FakeBasicAuth: \"%s\"", credentials);
+    return DECLINED;
+}
+
+static authz_status require_ssl(request_rec *r, const char *line, const void *parsed)
+{
+    (void)line;
+    (void)parsed;
+    return ap_ssl_conn_is_ssl(r->connection) ? AUTHZ_GRANTED : AUTHZ_DENIED;
+}
+
+static const char *parse_require_ssl(cmd_parms *cmd, const char *line, const void **parsed)
+{
+    (void)parsed;
+    (void)cmd;
+    return *line ? "'Require ssl' does not take arguments" : NULL;
+}
+
+static const authz_provider ssl_provider = { require_ssl, parse_require_ssl };
+
+static authz_status require_verified(request_rec *r, const char *line, const void *parsed)
+{
+    (void)line;
+    (void)parsed;
+    return is_verified(r) ? AUTHZ_GRANTED : AUTHZ_DENIED;
+}
+
+static const char *parse_require_verified(cmd_parms *cmd, const char *line, const void **parsed)
+{
+    (void)parsed;
+    (void)cmd;
+    return *line ? "'Require ssl-verify-client' does not take arguments" : NULL;
+}
+
+static const authz_provider verified_provider = { require_verified, parse_require_verified };
+
+/* httpd knows one provider of a name: ours, which also answers for the connections of others. */
+static int register_providers(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)plog;
+    (void)ptemp;
+    ap_register_auth_provider(pconf, AUTHZ_PROVIDER_GROUP, "ssl", AUTHZ_PROVIDER_VERSION, &ssl_provider,
+                              AP_AUTH_INTERNAL_PER_CONF);
+    ap_register_auth_provider(pconf, AUTHZ_PROVIDER_GROUP, "ssl-verify-client", AUTHZ_PROVIDER_VERSION,
+                              &verified_provider, AP_AUTH_INTERNAL_PER_CONF);
+    return OK;
+}
+
+void tls_access_register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_pre_config(register_providers, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_post_perdir_config(check_certificate_strictly, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_check_access(check_access, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authn(fake_basic_auth, NULL, NULL, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_fixups(fix_user, NULL, NULL, APR_HOOK_FIRST);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_access.h
+ * Who is let in: client certificates that locations want, users made of them, and `Require ssl…`.
+ */
+#ifndef TLS_ACCESS_H
+#define TLS_ACCESS_H
+
+#include "mod_tls.h"
+
+void tls_access_register_hooks(apr_pool_t *p);
+
+#endif /* TLS_ACCESS_H */

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `TLSClientCA`: the CAs whose client certificates are believed.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+use rustls::DistinguishedName;
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+
+use crate::files;
+use crate::pem;
+use crate::x509::Certificate;
+
+/// The certificate of a CA that is trusted.
+#[derive(Debug)]
+pub struct Anchor {
+    /// The file that it is from.
+    pub file: PathBuf,
+    /// The certificate.
+    pub der: CertificateDer<'static>,
+    /// When it begins and ceases to be valid, in seconds since 1970.
+    pub validity: (i64, i64),
+    /// Whether it may issue certificates: a CA as RFC 5280 has it, or a certificate of a version that could not say.
+    pub may_issue: bool,
+}
+
+/// All CAs that a host trusts.
+#[derive(Debug)]
+pub struct Anchors {
+    list: Vec<Anchor>,
+    /// The same, as webpki wants them, in the same order.
+    trust: Vec<TrustAnchor<'static>>,
+    /// Certificates that cannot be trusted, and why.
+    refused: Vec<String>,
+    digest: [u8; 32],
+}
+
+/// What reading CAs has to tell.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// What makes the configuration unusable.
+    pub errors: Vec<String>,
+    /// What the administrator should know.
+    pub warnings: Vec<String>,
+}
+
+impl Anchors {
+    /// Reads the certificates in `paths`: PEM files, or directories of them whatever their names.
+    pub fn load(paths: &[PathBuf], report: &mut Report) -> Self {
+        let mut anchors = Self {
+            list: Vec::new(),
+            trust: Vec::new(),
+            refused: Vec::new(),
+            digest: [0; 32],
+        };
+        let mut seen = HashSet::new();
+        for path in paths {
+            for (file, der) in read_certificates(path, report) {
+                if seen.insert(der.to_vec()) {
+                    anchors.add(file, der, report);
+                }
+            }
+        }
+        let mut context = digest::Context::new(&digest::SHA256);
+        for anchor in &anchors.list {
+            context.update(&(anchor.der.len() as u64).to_be_bytes());
+            context.update(&anchor.der);
+        }
+        anchors.digest.copy_from_slice(context.finish().as_ref());
+        anchors
+    }
+
+    fn add(&mut self, file: PathBuf, der: CertificateDer<'static>, report: &mut Report) {
+        let certificate = match Certificate::parse(&der) {
+            Ok(certificate) => certificate,
+            Err(error) => {
+                report
+                    .errors
+                    .push(format!("{}: a certificate cannot be read: {error}", file.display()));
+                return;
+            }
+        };
+        let validity = (certificate.not_before(), certificate.not_after());
+        let may_issue = certificate.may_issue();
+        let subject = certificate.subject();
+        match webpki::anchor_from_trusted_cert(&der) {
+            Ok(trust) => {
+                self.trust.push(trust.to_owned());
+                self.list.push(Anchor {
+                    file,
+                    validity,
+                    may_issue,
+                    der: der.clone(),
+                });
+            }
+            Err(error) => {
+                let text = format!(
+                    "{}: {subject} cannot be trusted as a CA ({error:?}), and what it has issued will be refused: have \
+                     it reissued with `openssl req -x509 -key ca.key -out ca.pem -days 3650 -addext \
+                     basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign`",
+                    file.display()
+                );
+                report.warnings.push(text.clone());
+                self.refused.push(text);
+            }
+        }
+    }
+
+    /// What webpki builds paths to.
+    pub fn trust(&self) -> &[TrustAnchor<'static>] {
+        &self.trust
+    }
+
+    /// The anchors.
+    pub fn list(&self) -> &[Anchor] {
+        &self.list
+    }
+
+    /// What was not taken, and why.
+    pub fn refused(&self) -> &[String] {
+        &self.refused
+    }
+
+    /// The anchor that webpki's anchor `trust` was made of.
+    pub fn find(&self, trust: &TrustAnchor<'_>) -> Option<&Anchor> {
+        let position = self.trust.iter().position(|own| std::ptr::eq(own, trust))?;
+        self.list.get(position)
+    }
+
+    /// The anchors whose subject is `name`: the content of a DER Name.
+    pub fn named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Anchor> {
+        self.trust
+            .iter()
+            .zip(&self.list)
+            .filter_map(move |(trust, anchor)| (trust.subject.as_ref() == name).then_some(anchor))
+    }
+
+    /// The names that clients are told (RFC 8446 section 4.2.4), each once.
+    pub fn names(&self) -> Vec<DistinguishedName> {
+        let mut seen = HashSet::new();
+        self.trust
+            .iter()
+            .filter(|anchor| seen.insert(anchor.subject.as_ref()))
+            .map(|anchor| DistinguishedName::in_sequence(&anchor.subject))
+            .collect()
+    }
+
+    /// A digest of all the certificates.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+}
+
+fn read_certificates(path: &Path, report: &mut Report) -> Vec<(PathBuf, CertificateDer<'static>)> {
+    let files = match files::expand(path) {
+        Ok(files) => files,
+        Err(error) => {
+            report.errors.push(error.to_string());
+            return Vec::new();
+        }
+    };
+    let is_directory = files.len() != 1 || files[0] != path;
+    let mut found = Vec::new();
+    for file in files {
+        let bundle = match files::read(&file) {
+            Ok(content) => pem::parse(&content).map_err(|error| format!("{}: {error}", file.display())),
+            Err(error) => Err(error.to_string()),
+        };
+        match bundle {
+            Ok(bundle) if bundle.certificates.is_empty() && !is_directory => report.errors.push(format!(
+                "{}: no certificate in this file: expected blocks that begin with \"-----BEGIN CERTIFICATE-----\"",
+                file.display()
+            )),
+            // A directory may hold other things beside certificates.
+            Ok(bundle) => found.extend(bundle.certificates.into_iter().map(|der| (file.clone(), der))),
+            Err(why) => report.errors.push(why),
+        }
+    }
+    if is_directory && found.is_empty() {
+        report.errors.push(format!(
+            "{}: no file in this directory has a certificate in PEM",
+            path.display()
+        ));
+    }
+    found
+}

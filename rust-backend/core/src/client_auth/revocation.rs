@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `TLSClientCRL`: the revocation lists of a host, kept up to date.
+//!
+//! Every process reads changed files by itself, at most once a second and only when somebody wants to know. What is new
+//! is checked before it takes the place of the old.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use aws_lc_rs::digest;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use x509_parser::time::ASN1Time;
+
+use super::anchors::{Anchors, Report};
+use super::crl::{self, Crl, CrlError};
+use super::verdict::Reason;
+use crate::diagnostics::Severity;
+use crate::files::{self, FileStamp};
+use crate::journal::Journal;
+
+/// Which certificates of a path have to be on no list: `TLSClientCRLCheck`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Depth {
+    /// The client's own.
+    Leaf,
+    /// All but the trust anchor's.
+    #[default]
+    Chain,
+}
+
+/// What `TLSClientCRLCheck` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CrlCheck {
+    /// Which certificates are checked; none if none is.
+    pub depth: Option<Depth>,
+    /// Whether certificates about which no list tells are let in: `no_crl_for_cert_ok`.
+    pub missing_ok: bool,
+}
+
+impl CrlCheck {
+    /// Reads the arguments of `TLSClientCRLCheck`.
+    pub fn parse(words: &[&str]) -> Result<Self, String> {
+        let mut check = Self::default();
+        let (first, flags) = words.split_first().ok_or("takes leaf, chain or none")?;
+        check.depth = match first.to_ascii_lowercase().as_str() {
+            "leaf" => Some(Depth::Leaf),
+            "chain" => Some(Depth::Chain),
+            "none" => None,
+            _ => return Err(format!("takes leaf, chain or none, not \"{first}\"")),
+        };
+        for flag in flags {
+            if !flag.eq_ignore_ascii_case("no_crl_for_cert_ok") {
+                return Err(format!("knows the flag no_crl_for_cert_ok, not \"{flag}\""));
+            }
+            check.missing_ok = true;
+        }
+        Ok(check)
+    }
+}
+
+/// A certificate whose revocation is in question.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The certificate.
+    pub der: &'a [u8],
+    /// The content of the DER Name of its issuer.
+    pub issuer: &'a [u8],
+    /// The content of its serial number's DER INTEGER.
+    pub serial: &'a [u8],
+    /// Whether it is the client's own.
+    pub is_leaf: bool,
+    /// The certificate of its issuer.
+    pub issuer_der: &'a [u8],
+}
+
+/// What was in the files at some time.
+#[derive(Debug, Default)]
+struct Lists {
+    stamps: Vec<(PathBuf, FileStamp)>,
+    by_issuer: HashMap<Vec<u8>, Vec<Arc<Crl>>>,
+    digest: [u8; 32],
+}
+
+/// The revocation lists in some files and directories.
+#[derive(Debug)]
+pub struct RevocationLists {
+    paths: Vec<PathBuf>,
+    anchors: Arc<Anchors>,
+    algorithms: WebPkiSupportedAlgorithms,
+    journal: Arc<Journal>,
+    lists: RwLock<Arc<Lists>>,
+    /// When the files were looked at last, in seconds since 1970.
+    looked: AtomicI64,
+    /// Held by whoever reads changed files; what was found wrong, so that it is said once.
+    reading: Mutex<Vec<(PathBuf, FileStamp)>>,
+}
+
+impl RevocationLists {
+    /// Reads the lists in `paths`. Those of CAs among `anchors` must have been signed by them.
+    pub fn load(
+        paths: &[PathBuf],
+        anchors: &Arc<Anchors>,
+        algorithms: WebPkiSupportedAlgorithms,
+        journal: &Arc<Journal>,
+        now: i64,
+        report: &mut Report,
+    ) -> Self {
+        let lists = Self {
+            paths: paths.to_vec(),
+            anchors: Arc::clone(anchors),
+            algorithms,
+            journal: Arc::clone(journal),
+            lists: RwLock::default(),
+            looked: AtomicI64::new(now),
+            reading: Mutex::default(),
+        };
+        match stamps(paths) {
+            Ok(stamps) => {
+                let read = lists.read(stamps, now, report);
+                *lists.lists.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
+            }
+            Err(why) => report.errors.push(why),
+        }
+        lists
+    }
+
+    /// A digest of all lists as they are now. Sessions that were made under other lists are not resumed, so that
+    /// revocation ends them.
+    pub fn digest(&self, now: i64) -> [u8; 32] {
+        self.current(now).digest
+    }
+
+    /// For each list its file, its issuer, the number of its entries and until when it is good (seconds since 1970).
+    pub fn describe(&self, now: i64) -> Vec<(PathBuf, usize, i64)> {
+        let lists = self.current(now);
+        let mut all: Vec<_> = lists
+            .by_issuer
+            .values()
+            .flatten()
+            .map(|crl| (crl.file.clone(), crl.len(), crl.next_update()))
+            .collect();
+        all.sort();
+        all
+    }
+
+    /// Reads the files again if they have changed since somebody looked.
+    pub fn refresh(&self, now: i64) {
+        self.current(now);
+    }
+
+    /// Whether `subject` is revoked, or why nobody can tell. The list that decides is the newest one about it.
+    pub fn check(&self, subject: &Subject<'_>, now: i64) -> Result<(), (Reason, String)> {
+        let lists = self.current(now);
+        let newest = lists
+            .by_issuer
+            .get(subject.issuer)
+            .into_iter()
+            .flatten()
+            .filter(|crl| crl.covers(subject.der, subject.is_leaf))
+            .filter(|crl| crl.is_signed_by(subject.issuer_der, &self.algorithms))
+            .max_by_key(|crl| crl.this_update());
+        let Some(crl) = newest else {
+            let text = "no revocation list in TLSClientCRL is from its issuer: add the issuer's CRL, or say \
+                        TLSClientCRLCheck with no_crl_for_cert_ok";
+            return Err((Reason::NoCrl, text.to_owned()));
+        };
+        let file = crl.file.display();
+        if crl.has(subject.serial) {
+            return Err((Reason::Revoked, format!("it is on the revocation list {file}")));
+        }
+        if crl.next_update() < now {
+            return Err((
+                Reason::CrlExpired,
+                format!("the revocation list {file} has expired: fetch the CA's current CRL"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn loaded(&self) -> Arc<Lists> {
+        Arc::clone(&self.lists.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn current(&self, now: i64) -> Arc<Lists> {
+        if self.looked.swap(now, Ordering::Relaxed) != now
+            && let Ok(mut refused) = self.reading.try_lock()
+        {
+            self.reread(&mut refused, now);
+        }
+        self.loaded()
+    }
+
+    fn reread(&self, refused: &mut Vec<(PathBuf, FileStamp)>, now: i64) {
+        let mut report = Report::default();
+        match stamps(&self.paths) {
+            Ok(stamps) if stamps == self.loaded().stamps || stamps == *refused => return,
+            Ok(stamps) => {
+                let read = self.read(stamps, now, &mut report);
+                if report.errors.is_empty() {
+                    refused.clear();
+                    *self.lists.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
+                    self.journal
+                        .add(Severity::Notice, "the revocation lists have changed and were read again");
+                } else {
+                    *refused = read.stamps;
+                }
+            }
+            // There are no stamps to tell this time from the next.
+            Err(why) => self.journal.add_once(Severity::Error, kept(&why)),
+        }
+        for error in &report.errors {
+            self.journal.add(Severity::Error, kept(error));
+        }
+        for warning in &report.warnings {
+            self.journal.add(Severity::Warning, warning);
+        }
+    }
+
+    fn read(&self, stamps: Vec<(PathBuf, FileStamp)>, now: i64, report: &mut Report) -> Lists {
+        let mut lists = Lists::default();
+        let mut context = digest::Context::new(&digest::SHA256);
+        for (file, _) in &stamps {
+            match read_file(file) {
+                Ok(crls) if crls.is_empty() && self.paths.contains(file) => report.errors.push(format!(
+                    "TLSClientCRL {}: no revocation list in this file: expected blocks that begin with \"-----BEGIN X509 \
+                     CRL-----\", or DER",
+                    file.display()
+                )),
+                Ok(crls) => {
+                    for crl in crls {
+                        context.update(digest::digest(&digest::SHA256, crl.der()).as_ref());
+                        self.examine(&crl, now, report);
+                        lists.by_issuer.entry(crl.issuer().to_vec()).or_default().push(Arc::new(crl));
+                    }
+                }
+                Err(why) => report.errors.push(format!("TLSClientCRL {why}")),
+            }
+        }
+        if lists.by_issuer.is_empty() && report.errors.is_empty() {
+            let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
+            report
+                .errors
+                .push(format!("TLSClientCRL {}: there is no revocation list in it", paths.join(" ")));
+        }
+        lists.stamps = stamps;
+        lists.digest.copy_from_slice(context.finish().as_ref());
+        lists
+    }
+
+    fn examine(&self, crl: &Crl, now: i64, report: &mut Report) {
+        let file = crl.file.display();
+        let mut issuers = self.anchors.named(crl.issuer()).peekable();
+        if issuers.peek().is_some() && !issuers.any(|issuer| crl.is_signed_by(&issuer.der, &self.algorithms)) {
+            report
+                .errors
+                .push(format!("TLSClientCRL {file}: {}", CrlError::NotSignedByIssuer));
+        }
+        if crl.next_update() < now {
+            let since = ASN1Time::from_timestamp(crl.next_update()).map_or_else(|_| String::new(), |at| at.to_string());
+            report.warnings.push(format!(
+                "TLSClientCRL {file}: this revocation list has expired ({since}): certificates of its issuer will be \
+                 refused until there is a current one"
+            ));
+        }
+    }
+}
+
+fn kept(why: &str) -> String {
+    format!(
+        "{why}; the revocation lists that were read before are kept (files have to be readable for the user that httpd's \
+         children run as)"
+    )
+}
+
+fn stamps(paths: &[PathBuf]) -> Result<Vec<(PathBuf, FileStamp)>, String> {
+    let mut stamps = Vec::new();
+    for path in paths {
+        let files = files::expand(path).map_err(|error| format!("TLSClientCRL {error}"))?;
+        for file in files {
+            let stamp = FileStamp::of(&file).map_err(|error| format!("TLSClientCRL {error}"))?;
+            stamps.push((file, stamp));
+        }
+    }
+    Ok(stamps)
+}
+
+fn read_file(file: &PathBuf) -> Result<Vec<Crl>, String> {
+    let content = files::read(file).map_err(|error| error.to_string())?;
+    let named = |error: CrlError| format!("{}: {error}", file.display());
+    crl::split(&content)
+        .map_err(named)?
+        .into_iter()
+        .map(|der| Crl::parse(file, der).map_err(named))
+        .collect()
+}
