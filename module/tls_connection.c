@@ -128,6 +128,7 @@ void tls_connection_fail(tls_connection *tc, tls_status status)
         ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, tc->c,
                       "tls: %s ended by an internal error, please report it: %.*s", phase, (int)len, panic);
     }
+    tls_state_log(tc->c->pool, tc->config, tc->server);
     /* Whoever is refused is to know why, so the alert goes out before the connection is closed. */
     tls_connection_flush(tc);
 }

@@ -185,7 +185,8 @@ void tls_vars_register_hooks(apr_pool_t *p)
     ap_hook_ssl_conn_is_ssl(conn_is_ssl, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_ssl_var_lookup(var_lookup, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_config(register_with_others, NULL, NULL, APR_HOOK_LAST);
-    ap_hook_expr_lookup(expr_lookup, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Before mod_ssl: it knows its own connections only, we know whom to ask about others. */
+    ap_hook_expr_lookup(expr_lookup, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_fixups(set_environment, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_http_scheme(http_scheme, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_default_port(default_port, NULL, NULL, APR_HOOK_MIDDLE);

@@ -154,7 +154,9 @@ class TestDemand:
             assert b"SUCCESS CN=alice" in read_all(tls)
 
     @pytest.mark.parametrize("mpm", ["prefork", "worker"])
-    def test_12_mpms(self, serve, ca, mpm):
+    def test_12_mpms(self, serve, httpd, ca, mpm):
+        if mpm == "prefork":
+            httpd.log.expect("AH10034")
         fetch = serve("TLSClientCertificate required", mpm=mpm)
         assert fetch(ca.client("alice")).code == 200
         assert fetch(self_signed()).exit != 0
@@ -190,7 +192,9 @@ class TestLocations:
         assert response.headers["x-verify"] == "FAILED:certificate has expired CN=late"
         assert fetch(late, "/", version=version).code == 200
         assert fetch(self_signed("eve"), "/secret", version=version).code == 403
-        assert re.search(r'refused: subject "CN=late", serial [0-9A-F]+, issuer "CN=People CA": it, or', httpd.log.text())
+        assert re.search(
+            r'refused: subject "CN=late", serial [0-9A-F]+, issuer "CN=People CA": it, or', httpd.log.text()
+        )
 
     def test_03_optional(self, serve, ca):
         fetch = serve("<Location /index.html>\nTLSClientCertificate optional\n</Location>")
@@ -264,9 +268,9 @@ class TestLocations:
         script.chmod(0o755)
         fetch = serve(
             self.LOCATION,
-            f"ScriptSock {httpd.root}/cgisock",
             f"ScriptAlias /secret {script}",
             f"<Directory {httpd.root}>\nRequire all granted\n</Directory>",
+            base=[f"ScriptSock {httpd.root}/cgisock"],
             modules=["cgid"],
         )
         upload = ["--http1.1", "--data-binary", f"@{big}"]
@@ -420,7 +424,7 @@ class TestRefusals:
 
 class TestConfiguration:
     CASES = {
-        "word": (["TLSClientCertificate maybe"], "takes none, optional, optional_no_ca or required, not \"maybe\""),
+        "word": (["TLSClientCertificate maybe"], 'takes none, optional, optional_no_ca or required, not "maybe"'),
         "no CA": (["TLSClientCertificate required"], "TLSClientCertificate needs TLSClientCA"),
         "no CA for a location": (
             ["<Location />\nTLSClientCertificate required\n</Location>"],

@@ -90,7 +90,9 @@ class PeopleCa:
     def pem(self):
         return self.cert.public_bytes(PEM)
 
-    def client(self, name="alice", *, key=None, usages=CLIENT, start=-1, days=30, serial=None, extensions=(), ca=False):
+    def client(
+        self, name="alice", *, key=None, usages=CLIENT, start=-1, days=30.5, serial=None, extensions=(), ca=False
+    ):
         """A client's certificate; `name` is a common name or a whole name."""
         key = key or new_key()
         subject = common_name(name) if isinstance(name, str) else name

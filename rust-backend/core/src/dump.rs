@@ -120,7 +120,10 @@ fn describe_clients(auth: &ClientAuth, now: i64, line: &mut impl FnMut(&str, &st
             true => "EXPIRED",
             false => "current",
         };
-        line("  Revocation list", &format!("{}, {entries} entries, {state}", file.display()));
+        line(
+            "  Revocation list",
+            &format!("{}, {entries} entries, {state}", file.display()),
+        );
     }
 }
 

@@ -97,6 +97,9 @@ const STD_VARIABLES: [&str; 13] = [
     "SSL_SESSION_RESUMED",
 ];
 
+/// What `StdEnvVars` tells of a client's certificate beyond what it tells of ours.
+const CLIENT_VARIABLES: [&str; 3] = ["CERT_RFC4523_CEA", "CERT_SHA256", "SPKI_SHA256"];
+
 impl Facts {
     fn cipher(&self) -> Option<&'static Cipher> {
         ciphers::by_id(self.suite.suite().into())
@@ -136,7 +139,8 @@ impl Facts {
         }
         let part = name.strip_prefix("SSL_CLIENT_")?;
         if let Some(number) = part.strip_prefix("CERT_CHAIN_") {
-            let der = self.client_chain.get(number.parse::<usize>().ok()?)?;
+            // The client's own certificate is not part of its chain.
+            let der = self.client_chain.get(number.parse::<usize>().ok()?.checked_add(1)?)?;
             return Certificate::parse(der).ok()?.variable("CERT", context).map(Cow::from);
         }
         let der = self.client_chain.first()?;
@@ -177,6 +181,14 @@ impl Facts {
             if options.std_env_vars {
                 let variables = certificate.std_env(prefix, context);
                 env.extend(variables.into_iter().map(|(name, value)| (name.into(), value)));
+            }
+            if options.std_env_vars && prefix == "SSL_CLIENT_" {
+                let about = CLIENT_VARIABLES.map(|name| (name, certificate.variable(name, context)));
+                env.extend(
+                    about
+                        .into_iter()
+                        .filter_map(|(name, value)| Some((format!("{prefix}{name}").into(), value?))),
+                );
             }
             if options.export_cert_data
                 && let Some(pem) = certificate.variable("CERT", context)

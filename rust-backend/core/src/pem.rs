@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use ::pem::{EncodeConfig, LineEnding};
 use rustls_pki_types::pem::{self, PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::{Zeroize, Zeroizing};
@@ -79,7 +80,8 @@ pub fn parse(text: &[u8]) -> Result<PemBundle, PemError> {
 
 /// A certificate in PEM.
 pub fn certificate(der: &[u8]) -> String {
-    ::pem::encode(&::pem::Pem::new("CERTIFICATE", der))
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    ::pem::encode_config(&::pem::Pem::new("CERTIFICATE", der), config)
 }
 
 /// PKCS#8's label for encrypted keys, or OpenSSL's header in its older forms.

@@ -7,12 +7,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::server::danger::ClientCertVerifier;
-use rustls::{ConfigBuilder, SupportedCipherSuite, WantsVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
+use rustls::{ConfigBuilder, SupportedCipherSuite, WantsVerifier};
 
 use crate::client_auth::verifier::{ClientAuth, ClientAuthSpec};
 use crate::protocol::Protocols;

@@ -21,22 +21,31 @@ use crate::files::{self, FileStamp};
 use crate::journal::Journal;
 
 /// Which certificates of a path have to be on no list: `TLSClientCRLCheck`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Depth {
     /// The client's own.
     Leaf,
     /// All but the trust anchor's.
-    #[default]
     Chain,
 }
 
 /// What `TLSClientCRLCheck` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CrlCheck {
     /// Which certificates are checked; none if none is.
     pub depth: Option<Depth>,
     /// Whether certificates about which no list tells are let in: `no_crl_for_cert_ok`.
     pub missing_ok: bool,
+}
+
+impl Default for CrlCheck {
+    /// Whoever names revocation lists wants them to be asked, about every certificate.
+    fn default() -> Self {
+        Self {
+            depth: Some(Depth::Chain),
+            missing_ok: false,
+        }
+    }
 }
 
 impl CrlCheck {
@@ -201,8 +210,10 @@ impl RevocationLists {
                 if report.errors.is_empty() {
                     refused.clear();
                     *self.lists.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
-                    self.journal
-                        .add(Severity::Notice, "the revocation lists have changed and were read again");
+                    self.journal.add(
+                        Severity::Notice,
+                        "the revocation lists have changed and were read again",
+                    );
                 } else {
                     *refused = read.stamps;
                 }
@@ -240,9 +251,10 @@ impl RevocationLists {
         }
         if lists.by_issuer.is_empty() && report.errors.is_empty() {
             let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
-            report
-                .errors
-                .push(format!("TLSClientCRL {}: there is no revocation list in it", paths.join(" ")));
+            report.errors.push(format!(
+                "TLSClientCRL {}: there is no revocation list in it",
+                paths.join(" ")
+            ));
         }
         lists.stamps = stamps;
         lists.digest.copy_from_slice(context.finish().as_ref());

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{
-    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
-};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature_with_raw_key};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
@@ -148,7 +146,10 @@ impl ClientAuth {
             return Err((Reason::NotACa, text));
         }
         if now < anchor.validity.0 {
-            return Err((Reason::NotYetValid, format!("the CA's certificate in {file} is not valid yet")));
+            return Err((
+                Reason::NotYetValid,
+                format!("the CA's certificate in {file} is not valid yet"),
+            ));
         }
         if now > anchor.validity.1 {
             return Err((Reason::Expired, format!("the CA's certificate in {file} has expired")));
@@ -164,7 +165,9 @@ impl ClientAuth {
         if leaf.der().as_ref() == anchor {
             return Ok(());
         }
-        let certificates: Vec<_> = std::iter::once(&**leaf).chain(path.intermediate_certificates()).collect();
+        let certificates: Vec<_> = std::iter::once(&**leaf)
+            .chain(path.intermediate_certificates())
+            .collect();
         let count = match depth {
             Depth::Leaf => 1,
             Depth::Chain => certificates.len(),
@@ -218,7 +221,9 @@ fn explain(error: &webpki::Error, leaf: &[u8]) -> (Reason, String) {
     match error {
         _ if is_old => (
             Reason::OldVersion,
-            format!("it, or a CA between it and a trusted one, is of X.509 version 1, which cannot say what it is for; {REISSUE}"),
+            format!(
+                "it, or a CA between it and a trusted one, is of X.509 version 1, which cannot say what it is for; {REISSUE}"
+            ),
         ),
         E::CertExpired { .. } => (Reason::Expired, "it, or a CA above it, has expired".to_owned()),
         E::CertNotValidYet { .. } => (
@@ -314,7 +319,9 @@ impl Audit {
 
 impl fmt::Debug for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Audit").field("mode", &self.mode()).finish_non_exhaustive()
+        f.debug_struct("Audit")
+            .field("mode", &self.mode())
+            .finish_non_exhaustive()
     }
 }
 
@@ -361,16 +368,12 @@ impl ClientCertVerifier for Audit {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        // webpki reads no certificates without extensions. The key in one is a key all the same, and where a host
-        // takes what comes, that it is the client's has to be proved.
-        match Certificate::parse(cert) {
-            Ok(certificate) if certificate.is_old() => {
-                let key = SubjectPublicKeyInfoDer::from(certificate.spki_der());
-                verify_tls13_signature_with_raw_key(message, &key, dss, &self.auth.algorithms)
-            }
-            Ok(_) => verify_tls13_signature(message, cert, dss, &self.auth.algorithms),
-            Err(_) => Err(Error::InvalidCertificate(CertificateError::BadEncoding)),
-        }
+        // Not as a certificate: where a host takes what comes, webpki may refuse to read it, and that the client has the
+        // key has to be proved all the same.
+        let certificate =
+            Certificate::parse(cert).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        let key = SubjectPublicKeyInfoDer::from(certificate.spki_der());
+        verify_tls13_signature_with_raw_key(message, &key, dss, &self.auth.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -46,7 +46,11 @@ impl Compiler {
             return Some(None);
         };
         if clients.cas.is_empty() && mode != Mode::OptionalNoCa && mode != (Mode::Ask { generous: true }) {
-            let said = if host.asks() { &clients.demand } else { &clients.somewhere };
+            let said = if host.asks() {
+                &clients.demand
+            } else {
+                &clients.somewhere
+            };
             let text = "TLSClientCertificate needs TLSClientCA: whose certificates are to be believed? Name the PEM file \
                         of the CA that issues them";
             self.diagnostics
@@ -92,7 +96,8 @@ impl Compiler {
     fn needs_lists(&mut self, index: usize, clients: &ClientSettings, spec: &ClientAuthSpec) -> Option<bool> {
         match (&clients.crl_check, spec.crls.is_empty()) {
             (Some(said), true) if said.value.depth.is_some() => {
-                let text = "TLSClientCRLCheck needs TLSClientCRL: name the file or the directory of the CA's revocation lists";
+                let text =
+                    "TLSClientCRLCheck needs TLSClientCRL: name the file or the directory of the CA's revocation lists";
                 self.report_at(Severity::Error, index, said, text);
                 None
             }

@@ -38,31 +38,49 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("1.3.6.1.4.1.311.60.2.1.3", "jurisdictionC"),
 ];
 
-/// The whole name, the last RDN first.
+/// The whole name, the last RDN first, and in each the last attribute.
 pub(super) fn rfc2253(name: &X509Name<'_>) -> String {
-    let rdns: Vec<String> = name
+    let mut rdns: Vec<String> = name
         .iter_rdn()
-        .map(|rdn| rdn.iter().map(attribute).collect::<Vec<_>>().join("+"))
+        .map(|rdn| {
+            let mut attributes: Vec<String> = rdn.iter().map(attribute).collect();
+            attributes.reverse();
+            attributes.join("+")
+        })
         .collect();
-    rdns.into_iter().rev().collect::<Vec<_>>().join(",")
+    rdns.reverse();
+    rdns.join(",")
 }
 
-/// The whole name as OpenSSL's X509_NAME_oneline writes it: every attribute behind a slash, its bytes as they are unless
-/// they are not printable ASCII.
+/// The whole name as OpenSSL's X509_NAME_oneline writes it: a slash before every RDN, a plus between the attributes of
+/// one, and the bytes of values as they are unless they are not printable ASCII.
 pub(super) fn legacy(name: &X509Name<'_>) -> String {
-    name.iter_attributes().fold(String::new(), |mut text, attribute| {
-        let oid = attribute.attr_type().to_id_string();
-        let short = SHORT_NAMES.iter().find(|(known, _)| *known == oid);
-        // Writing to a string does not fail.
-        let _ = write!(text, "/{}=", short.map_or(oid.as_str(), |(_, short)| short));
-        for &byte in attribute.attr_value().data {
-            let _ = match byte {
-                b' '..=b'~' => write!(text, "{}", char::from(byte)),
-                _ => write!(text, "\\x{byte:02X}"),
-            };
+    let mut text = String::new();
+    for rdn in name.iter_rdn() {
+        for (at, attribute) in rdn.iter().enumerate() {
+            text.push(if at == 0 { '/' } else { '+' });
+            push_legacy(&mut text, attribute);
         }
-        text
-    })
+    }
+    text
+}
+
+fn push_legacy(text: &mut String, attribute: &AttributeTypeAndValue<'_>) {
+    let oid = attribute.attr_type().to_id_string();
+    let short = SHORT_NAMES.iter().find(|(known, _)| *known == oid);
+    text.push_str(short.map_or(oid.as_str(), |(_, short)| short));
+    text.push('=');
+    for &byte in attribute.attr_value().data {
+        match byte {
+            b'/' | b'+' => {
+                text.push('\\');
+                text.push(char::from(byte));
+            }
+            b' '..=b'~' => text.push(char::from(byte)),
+            // Writing to a string does not fail.
+            _ => drop(write!(text, "\\x{byte:02X}")),
+        }
+    }
 }
 
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
@@ -138,22 +156,25 @@ fn escape_rfc2253(text: &str) -> String {
 /// Control characters as `\XX`: a log line stays a line.
 fn push_printable(text: &mut String, c: char) {
     match c {
-        '\0'..='\x1f' | '\x7f' => {
-            let _ = write!(text, "\\{:02X}", c as u32);
-        }
+        '\0'..='\x1f' | '\x7f' => drop(write!(text, "\\{:02X}", c as u32)),
         c => text.push(c),
     }
 }
 
-/// The value of one attribute, for a variable of its own. `raw` leaves control characters as they are.
+/// The value of one attribute, for a variable of its own. Characters that are not in Latin-1 are written as `\UXXXX` or
+/// `\WXXXXXXXX` if it is to be `raw`, which for OpenSSL means not UTF-8.
 pub(super) fn attribute_text(value: &Any<'_>, raw: bool) -> Option<String> {
-    let text = decode(value)?;
-    if raw {
-        return Some(text);
+    let decoded = decode(value)?;
+    let mut text = String::with_capacity(decoded.len());
+    for c in decoded.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '\u{10000}'.. if raw => drop(write!(text, "\\W{:08X}", c as u32)),
+            '\u{100}'.. if raw => drop(write!(text, "\\U{:04X}", c as u32)),
+            c => push_printable(&mut text, c),
+        }
     }
-    let mut printable = String::with_capacity(text.len());
-    text.chars().for_each(|c| push_printable(&mut printable, c));
-    Some(printable)
+    Some(text)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! The parser is the crate `x509-parser`; nothing here takes DER apart by itself.
 
 mod dn;
+mod extensions;
 mod names;
 mod variables;
 
@@ -175,23 +176,6 @@ impl<'a> Certificate<'a> {
             .flatten()
             .filter_map(|point| point.distribution_point.as_ref())
             .flat_map(distribution_point_names)
-            .collect()
-    }
-
-    /// The values of all extensions with the OID `extension`, those that are ASN.1 strings.
-    pub fn extension_values(&self, extension: &str) -> Vec<String> {
-        let oid = match extension {
-            "nsComment" | "Netscape Comment" => "2.16.840.1.113730.1.13",
-            other => other,
-        };
-        self.parsed
-            .extensions()
-            .iter()
-            .filter(|found| found.oid.to_id_string() == oid)
-            .filter_map(|found| {
-                let (_, any) = x509_parser::der_parser::asn1_rs::Any::from_der(found.value).ok()?;
-                dn::decode(&any)
-            })
             .collect()
     }
 

@@ -27,6 +27,7 @@ const PARTS: &[(&str, &str)] = &[
     ("S", "2.5.4.4"),
     ("D", "2.5.4.13"),
     ("UID", "0.9.2342.19200300.100.1.1"),
+    ("SerialNumber", "2.5.4.5"),
     ("Email", "1.2.840.113549.1.9.1"),
 ];
 
@@ -52,18 +53,20 @@ const ALGORITHMS: &[(&str, &str)] = &[
 ];
 
 /// The user principal name of Microsoft's directories, as an otherName.
-const UPN: &str = "1.3.6.1.4.1.311.20.2.3";
+pub(super) const UPN: &str = "1.3.6.1.4.1.311.20.2.3";
 /// A service's name, as an otherName: RFC 4985.
-const DNS_SRV: &str = "1.3.6.1.5.5.7.8.7";
+pub(super) const DNS_SRV: &str = "1.3.6.1.5.5.7.8.7";
 
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
 impl Context {
-    fn name(&self, name: &X509Name<'_>) -> String {
-        match self.legacy_dn {
+    /// A name without any attribute has no text.
+    fn name(&self, name: &X509Name<'_>) -> Option<String> {
+        let text = match self.legacy_dn {
             true => dn::legacy(name),
             false => dn::rfc2253(name),
-        }
+        };
+        (!text.is_empty()).then_some(text)
     }
 }
 
@@ -77,8 +80,8 @@ impl Certificate<'_> {
             "V_START" => time_text(&parsed.validity().not_before)?,
             "V_END" => time_text(&parsed.validity().not_after)?,
             "V_REMAIN" => ((self.not_after() - context.now).max(0) / SECONDS_PER_DAY).to_string(),
-            "S_DN" => context.name(parsed.subject()),
-            "I_DN" => context.name(parsed.issuer()),
+            "S_DN" => context.name(parsed.subject())?,
+            "I_DN" => context.name(parsed.issuer())?,
             "A_SIG" => algorithm(parsed.signature_algorithm.algorithm.to_id_string()),
             "A_KEY" => algorithm(parsed.public_key().algorithm.algorithm.to_id_string()),
             "CERT" => pem::certificate(self.der),
@@ -147,10 +150,10 @@ impl Certificate<'_> {
         })
     }
 
-    /// RFC 4523's certificateExactAssertion: the issuer and the serial number.
+    /// RFC 4523's certificateExactAssertion: the issuer and the serial number. As in mod_ssl, quotes are not doubled.
     fn exact_assertion(&self) -> String {
         let serial = &self.parsed.tbs_certificate.serial;
-        let issuer = dn::rfc2253(self.parsed.issuer()).replace('"', "\"\"");
+        let issuer = dn::rfc2253(self.parsed.issuer());
         format!("{{ serialNumber {serial}, issuer rdnSequence:\"{issuer}\" }}")
     }
 
@@ -178,7 +181,7 @@ impl Certificate<'_> {
 }
 
 /// The string in an otherName, whose value is tagged `[0] EXPLICIT`.
-fn other_name(value: &[u8]) -> Option<String> {
+pub(super) fn other_name(value: &[u8]) -> Option<String> {
     let (_, tagged) = Any::from_der(value).ok()?;
     let inner = Any::from_der(tagged.data).map(|(_, inner)| inner);
     dn::decode(&inner.unwrap_or(tagged))
