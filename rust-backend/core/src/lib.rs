@@ -36,3 +36,4 @@ pub mod vhosts;
 pub mod x509;
 
 pub use rustls::AlertDescription;
+pub use rustls_pki_types::CertificateDer;

@@ -121,8 +121,6 @@ mod tests {
     use std::collections::HashMap;
     use std::sync::Mutex;
 
-    use rustls::crypto::aws_lc_rs::default_provider;
-
     use super::*;
     use crate::client_auth::anchors::{Anchors, Report};
     use crate::client_auth::demand::Mode;
@@ -130,20 +128,16 @@ mod tests {
     use crate::client_auth::verifier::{CaNames, ClientAuthSpec};
 
     fn authenticated() -> Scope {
-        Scope::Authenticated(Arc::new(ClientAuth {
-            spec: ClientAuthSpec {
-                mode: Mode::Optional,
-                cas: Vec::new(),
-                names: CaNames::None,
-                depth: 1,
-                crls: Vec::new(),
-                crl_check: CrlCheck::default(),
-            },
-            anchors: Arc::new(Anchors::load(&[], &mut Report::default())),
-            lists: None,
-            hints: Vec::new(),
-            algorithms: default_provider().signature_verification_algorithms,
-        }))
+        let spec = ClientAuthSpec {
+            mode: Mode::Optional,
+            cas: Vec::new(),
+            names: CaNames::None,
+            depth: 1,
+            crls: Vec::new(),
+            crl_check: CrlCheck::default(),
+        };
+        let nobody = Arc::new(Anchors::new(Vec::new(), &mut Report::default()));
+        Scope::Authenticated(Arc::new(ClientAuth::new(spec, nobody, None, Vec::new())))
     }
 
     #[derive(Debug, Default, Clone)]

@@ -70,3 +70,13 @@ fn connection() {
 fn pem() {
     replay("pem", common::pem);
 }
+
+#[test]
+fn crl() {
+    replay("crl", common::crl);
+}
+
+#[test]
+fn client() {
+    replay("client", common::client);
+}

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the fuzz targets do with their input. `core/tests/corpus.rs` does the same without a fuzzer.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use mod_tls_core::CertificateDer;
+use mod_tls_core::client_auth::anchors::{Anchors, Report};
+use mod_tls_core::client_auth::crl::{self, Crl};
+use mod_tls_core::client_auth::demand::{Demand, Mode};
+use mod_tls_core::client_auth::revocation::CrlCheck;
+use mod_tls_core::client_auth::verifier::{CaNames, ClientAuth, ClientAuthSpec};
 use mod_tls_core::config::{Builder, Config, Server};
 use mod_tls_core::connection::{Connection, Event};
 use mod_tls_core::diagnostics::Origin;
@@ -97,6 +104,62 @@ pub fn pem(data: &[u8]) {
         for name in ["CERT_RFC4523_CEA", "S_DN_CN_RAW", "SAN_DNS_0", "SAN_OTHER_msUPN_0"] {
             let _ = certificate.variable(name, &context);
         }
-        let _ = certificate.extension_values("2.16.840.1.113730.1.13");
+        let _ = (
+            certificate.may_issue(),
+            certificate.may_sign_crls(),
+            certificate.distribution_points(),
+        );
+        let _ = (certificate.subject(), certificate.legacy_subject());
+        for name in [
+            "nsComment",
+            "basicConstraints",
+            "keyUsage",
+            "extendedKeyUsage",
+            "subjectAltName",
+            "2.5.29.35",
+        ] {
+            let _ = certificate.extension_values(name);
+        }
     }
+}
+
+/// A file that ought to hold revocation lists.
+#[allow(dead_code)]
+pub fn crl(data: &[u8]) {
+    let Ok(lists) = crl::split(data) else { return };
+    for der in lists {
+        match Crl::parse(Path::new("input"), der) {
+            Ok(list) => {
+                let _ = (list.has(&[0]), list.has(&[1, 2, 3]), list.has(data), list.len());
+                let _ = (list.covers(data, true), list.covers(data, false), list.next_update());
+            }
+            Err(error) => drop(error.to_string()),
+        }
+    }
+}
+
+/// Certificates that a client presents, each behind two bytes of length, to a host whose CA is the first of them.
+#[allow(dead_code)]
+pub fn client(data: &[u8]) {
+    let mut chain = Vec::new();
+    let mut rest = data;
+    while let Some((len, behind)) = rest.split_first_chunk::<2>() {
+        let (der, behind) = behind.split_at(usize::from(u16::from_be_bytes(*len)).min(behind.len()));
+        chain.push(CertificateDer::from(der));
+        rest = behind;
+    }
+    let Some((ca, chain)) = chain.split_first() else { return };
+    let mut report = Report::default();
+    let anchors = Anchors::new(vec![("input".into(), ca.clone().into_owned())], &mut report);
+    let spec = ClientAuthSpec {
+        mode: Mode::Required,
+        cas: Vec::new(),
+        names: CaNames::Trusted,
+        depth: 3,
+        crls: Vec::new(),
+        crl_check: CrlCheck::default(),
+    };
+    let verdict = ClientAuth::new(spec, Arc::new(anchors), None, Vec::new()).judge(chain, 1_800_000_000);
+    let _ = verdict.variable(None);
+    let _ = verdict.satisfies(Demand::Required);
 }

@@ -48,6 +48,15 @@ pub struct Report {
 impl Anchors {
     /// Reads the certificates in `paths`: PEM files, or directories of them whatever their names.
     pub fn load(paths: &[PathBuf], report: &mut Report) -> Self {
+        let mut certificates = Vec::new();
+        for path in paths {
+            certificates.extend(read_certificates(path, report));
+        }
+        Self::new(certificates, report)
+    }
+
+    /// Trusts `certificates`, each with the file that it is from. One that is there twice counts once.
+    pub fn new(certificates: Vec<(PathBuf, CertificateDer<'static>)>, report: &mut Report) -> Self {
         let mut anchors = Self {
             list: Vec::new(),
             trust: Vec::new(),
@@ -55,11 +64,9 @@ impl Anchors {
             digest: [0; 32],
         };
         let mut seen = HashSet::new();
-        for path in paths {
-            for (file, der) in read_certificates(path, report) {
-                if seen.insert(der.to_vec()) {
-                    anchors.add(file, der, report);
-                }
+        for (file, der) in certificates {
+            if seen.insert(der.to_vec()) {
+                anchors.add(file, der, report);
             }
         }
         let mut context = digest::Context::new(&digest::SHA256);

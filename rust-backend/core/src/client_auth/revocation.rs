@@ -5,12 +5,13 @@
 //! is checked before it takes the place of the old.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::digest;
 use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::crypto::aws_lc_rs::default_provider;
 use x509_parser::time::ASN1Time;
 
 use super::anchors::{Anchors, Report};
@@ -111,7 +112,6 @@ impl RevocationLists {
     pub fn load(
         paths: &[PathBuf],
         anchors: &Arc<Anchors>,
-        algorithms: WebPkiSupportedAlgorithms,
         journal: &Arc<Journal>,
         now: i64,
         report: &mut Report,
@@ -119,7 +119,7 @@ impl RevocationLists {
         let lists = Self {
             paths: paths.to_vec(),
             anchors: Arc::clone(anchors),
-            algorithms,
+            algorithms: default_provider().signature_verification_algorithms,
             journal: Arc::clone(journal),
             lists: RwLock::default(),
             looked: AtomicI64::new(now),
@@ -298,7 +298,7 @@ fn stamps(paths: &[PathBuf]) -> Result<Vec<(PathBuf, FileStamp)>, String> {
     Ok(stamps)
 }
 
-fn read_file(file: &PathBuf) -> Result<Vec<Crl>, String> {
+fn read_file(file: &Path) -> Result<Vec<Crl>, String> {
     let content = files::read(file).map_err(|error| error.to_string())?;
     let named = |error: CrlError| format!("{}: {error}", file.display());
     crl::split(&content)

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature_with_raw_key};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
@@ -63,11 +64,26 @@ pub struct ClientAuth {
     pub lists: Option<Arc<RevocationLists>>,
     /// What clients are told.
     pub hints: Vec<DistinguishedName>,
-    /// The signatures that are trusted.
-    pub algorithms: WebPkiSupportedAlgorithms,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl ClientAuth {
+    /// A verification by `spec` that trusts `anchors`, asks `lists` and tells clients `hints`.
+    pub fn new(
+        spec: ClientAuthSpec,
+        anchors: Arc<Anchors>,
+        lists: Option<Arc<RevocationLists>>,
+        hints: Vec<DistinguishedName>,
+    ) -> Self {
+        Self {
+            spec,
+            anchors,
+            lists,
+            hints,
+            algorithms: default_provider().signature_verification_algorithms,
+        }
+    }
+
     /// The digest of everything that decides about a client, as it is at `now` (seconds since 1970). A session is
     /// resumed only where it is the same.
     pub fn scope(&self, now: i64) -> [u8; 32] {

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::DistinguishedName;
-use rustls::crypto::aws_lc_rs::default_provider;
 
 use super::Compiler;
 use crate::client_auth::anchors::{Anchors, Report};
@@ -84,13 +83,7 @@ impl Compiler {
             Some(false) => None,
             None => return None,
         };
-        Some(Arc::new(ClientAuth {
-            spec: spec.clone(),
-            anchors,
-            lists,
-            hints,
-            algorithms: default_provider().signature_verification_algorithms,
-        }))
+        Some(Arc::new(ClientAuth::new(spec.clone(), anchors, lists, hints)))
     }
 
     fn needs_lists(&mut self, index: usize, clients: &ClientSettings, spec: &ClientAuthSpec) -> Option<bool> {
@@ -182,9 +175,8 @@ impl Compiler {
             return known.clone();
         }
         let mut report = Report::default();
-        let algorithms = default_provider().signature_verification_algorithms;
         let journal = &self.builder.process.journal;
-        let lists = RevocationLists::load(&spec.crls, anchors, algorithms, journal, self.now, &mut report);
+        let lists = RevocationLists::load(&spec.crls, anchors, journal, self.now, &mut report);
         let usable = report.errors.is_empty();
         for text in report.errors {
             self.report_said(Severity::Error, index, clients.crls.first(), &text);

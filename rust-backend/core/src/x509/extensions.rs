@@ -118,7 +118,10 @@ fn purposes(usage: &ExtendedKeyUsage<'_>) -> String {
         (usage.time_stamping, "1.3.6.1.5.5.7.3.8"),
         (usage.ocsp_signing, "1.3.6.1.5.5.7.3.9"),
     ];
-    let oids = common.into_iter().filter_map(|(set, oid)| set.then(|| oid.to_owned()));
+    let oids = common
+        .into_iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, oid)| oid.to_owned());
     let others = usage.other.iter().map(|oid| oid.to_id_string());
     let names: Vec<String> = oids
         .chain(others)
