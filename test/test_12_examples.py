@@ -3,11 +3,14 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness.clients import curl
+from harness.httpd import wait_for
+from harness.people import PeopleCa
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "conf-examples"
 FILES = sorted(EXAMPLES.rglob("*.conf"))
@@ -34,6 +37,10 @@ def test_01_example(httpd, authority, file):
         assert Path(key).stem == Path(cert).stem
         hosts += [name.replace("*", "any") for name in names]
     (tls / "ticket-seed").write_bytes(os.urandom(48))
+    people = PeopleCa()
+    (tls / "people-ca.pem").write_bytes(people.pem)
+    (tls / "people.crl").write_bytes(people.crl())
+    somebody = people.client("alice").write(tls, "alice")
     # The frame listens already.
     text = re.sub(r"^Listen .*$", "", text, flags=re.M)
     text = re.sub(r"\b443\b", str(httpd.port), text)
@@ -41,10 +48,30 @@ def test_01_example(httpd, authority, file):
     httpd.start(text)
     assert hosts
     for host in hosts:
-        response = curl(httpd, host)
+        response = curl(httpd, host, "/", *somebody)
         assert (response.code, response.text) == (200, "hello"), host
 
 
 def test_02_all_are_listed():
     listed = set(re.findall(r"`([a-z0-9/_-]+\.conf)`", (EXAMPLES / "README.md").read_text()))
     assert listed == {str(path.relative_to(EXAMPLES)) for path in FILES}
+
+
+def test_03_a_private_ca(httpd):
+    """The commands of docs/client-certificates.md, up to the revocation of the certificate that they make."""
+    text = (EXAMPLES.parent / "docs/client-certificates.md").read_text()
+    commands = re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S)
+    *make, revoke = commands
+    directory = httpd.root / "people"
+    directory.mkdir()
+    run = {"shell": True, "check": True, "cwd": directory, "capture_output": True}
+    for command in make:
+        subprocess.run(command, **run)
+    lines = re.search(r"TLSClientCA.*?TLSUserName [^\n]*", text, re.S).group().splitlines()
+    lines = [line.replace("ca.pem", "people/ca.pem").replace("people.crl", "people/people.crl") for line in lines]
+    show = 'Header set X-User "expr=%{REMOTE_USER}"'
+    httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("www.example.org", *lines, show))
+    alice = ["--cert", directory / "alice.pem", "--key", directory / "alice.key"]
+    assert curl(httpd, "www.example.org", "/", *alice).headers["x-user"] == "alice"
+    subprocess.run(revoke, **run)
+    wait_for(lambda: curl(httpd, "www.example.org", "/", *alice).exit, "the revocation")
