@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from harness.clients import connect, curl, s_client
+from harness.clients import connect, curl, request, s_client
+from harness.people import PeopleCa
 
 SOURCE = Path(__file__).parent / "modules/mod_tls_test.c"
 
@@ -70,8 +71,28 @@ def test_04_challenge(httpd, authority, test_module):
     assert subject(httpd, "a.test", "-alpn", "acme-tls/1") == "CN=a.test"
 
 
+def test_05_challenge_where_certificates_are_required(httpd, authority, test_module):
+    """Whoever validates the name has no client certificate. Requests cannot make use of that."""
+    ca = PeopleCa()
+    httpd.root.joinpath("people.pem").write_bytes(ca.pem)
+    cert = authority.server("challenged.test", "answer.test", self_signed=True).write(httpd.root, "challenge")
+    httpd.start(
+        test_module,
+        f"TestChallenge {cert}",
+        f"TLSEngine {httpd.port}",
+        "Protocols acme-tls/1 http/1.1",
+        httpd.vhost("challenged.test", "TLSClientCA people.pem", "TLSClientCertificate required"),
+    )
+    question = request("challenged.test")
+    session = s_client(httpd, "-alpn", "acme-tls/1", name="challenged.test", send=question)
+    assert "self-signed" in session.output and session.alpn == "acme-tls/1"
+    assert "HTTP/1.1 200" not in session.output
+    assert "hello" not in session.output
+
+
+
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-def test_05_ocsp(httpd, authority, test_module, version):
+def test_06_ocsp(httpd, authority, test_module, version):
     issued = authority.server("a.test")
     now = datetime.datetime.now(datetime.timezone.utc)
     response = (

@@ -12,6 +12,7 @@ use rustls::server::{Accepted, Acceptor, ServerConnection};
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
 
 use crate::alert::plaintext_record;
+use crate::client_auth::demand::Mode;
 use crate::client_auth::verdict::Verdict;
 use crate::client_auth::verifier::Audit;
 use crate::clock::unix_now;
@@ -83,6 +84,8 @@ pub struct Connection {
     identity: Option<Arc<Identity>>,
     /// What finds out about the client, where clients are verified.
     audit: Option<Arc<Audit>>,
+    /// How the site wants clients to be dealt with, whether this one was asked or not.
+    client_mode: Option<Mode>,
     session_id: Box<str>,
     facts: Option<Arc<Facts>>,
     closing: bool,
@@ -108,6 +111,7 @@ impl Connection {
             alert: Vec::new(),
             identity: None,
             audit: None,
+            client_mode: None,
             session_id: Box::default(),
             facts: None,
             closing: false,
@@ -238,6 +242,7 @@ impl Connection {
             Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),
         };
         self.audit = audit;
+        self.client_mode = site.profile.client_auth().map(|auth| auth.spec.mode);
         let live = match accepted.into_connection(config) {
             Ok(live) => live,
             Err((error, mut alert)) => return Err(self.refused(site, error, &mut alert)),
@@ -372,9 +377,9 @@ impl Connection {
             counters.count(Counter::PostQuantumHandshakes);
         }
         let client_chain: Box<[_]> = live.peer_certificates().unwrap_or_default().into();
-        let (client_verdict, client_mode) = match &self.audit {
-            Some(audit) => (audit.verdict(&client_chain, unix_now()), Some(audit.mode())),
-            None => (Verdict::NotAsked, None),
+        let client_verdict = match &self.audit {
+            Some(audit) => audit.verdict(&client_chain, unix_now()),
+            None => Verdict::NotAsked,
         };
         self.facts = Some(Arc::new(Facts {
             sni: self.hello.sni.clone(),
@@ -386,7 +391,7 @@ impl Connection {
             identity,
             client_chain,
             client_verdict,
-            client_mode,
+            client_mode: self.client_mode,
             names: self.config.cipher_names(),
         }));
     }

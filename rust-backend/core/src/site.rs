@@ -49,6 +49,8 @@ pub struct Site {
     identities: Arc<Identities>,
     /// No certificate was configured: what is presented is a stopgap, and requests are answered with 503.
     pub unavailable: bool,
+    /// Whether clients are verified if the profile says so.
+    asks_clients: bool,
     configs: [OnceLock<Arc<ServerConfig>>; COMMON_PROTOCOLS.len()],
 }
 
@@ -64,7 +66,18 @@ impl Site {
                 tls13,
             }),
             unavailable,
+            asks_clients: true,
             configs: Default::default(),
+        }
+    }
+
+    /// What answers a challenge (RFC 8737) for this site: another certificate, and nothing asked of the client. Whoever
+    /// validates a name has no certificate; requests on such a connection are refused all the same.
+    pub fn answering(&self, identity: Identity) -> Self {
+        let identities = vec![Arc::new(identity)];
+        Self {
+            asks_clients: false,
+            ..Self::new(&self.name, Arc::clone(&self.profile), identities, false)
         }
     }
 
@@ -79,7 +92,7 @@ impl Site {
         &self,
         protocol: Option<&[u8]>,
     ) -> Result<(Arc<ServerConfig>, Option<Arc<Audit>>), rustls::Error> {
-        let Some(auth) = self.profile.client_auth() else {
+        let Some(auth) = self.profile.client_auth().filter(|_| self.asks_clients) else {
             return Ok((self.config(protocol), None));
         };
         let audit = Arc::new(Audit::new(auth));

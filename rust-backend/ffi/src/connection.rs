@@ -7,7 +7,6 @@ use std::sync::Arc;
 use mod_tls_core::AlertDescription;
 use mod_tls_core::connection::{Connection, Event, Failure};
 use mod_tls_core::identity::Identity;
-use mod_tls_core::site::Site;
 
 use crate::config::ConfigHandle;
 use crate::facts::FactsHandle;
@@ -305,9 +304,7 @@ fn accept_with(
     let identity = Identity::from_pem("answer to a challenge", certificate, key);
     match (config.site(server), identity) {
         (Some(site), Ok(identity)) => {
-            let identities = vec![Arc::new(identity)];
-            let answer = Site::new(&site.name, Arc::clone(&site.profile), identities, false);
-            connection.accept(&answer, protocol)
+            connection.accept(&site.answering(identity), protocol)
         }
         (None, _) => Err(connection.refuse(AlertDescription::InternalError, "the host has no TLS settings")),
         (_, Err(error)) => Err(connection.refuse(AlertDescription::InternalError, error)),

@@ -309,8 +309,7 @@ impl Audit {
         }
     }
 
-    /// The settings that the client was verified by.
-    pub(crate) fn mode(&self) -> Mode {
+    fn mode(&self) -> Mode {
         self.auth.spec.mode
     }
 
