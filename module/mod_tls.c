@@ -9,6 +9,7 @@
 #include "tls_cache.h"
 #include "tls_connection.h"
 #include "tls_filters.h"
+#include "tls_proxy.h"
 #include "tls_request.h"
 #include "tls_settings.h"
 #include "tls_state.h"
@@ -23,6 +24,7 @@ static void register_hooks(apr_pool_t *p)
     tls_cache_register_hooks(p);
     tls_timeout_register_hooks(p);
     tls_connection_register_hooks(p);
+    tls_proxy_register_hooks(p);
     tls_request_register_hooks(p);
     tls_access_register_hooks(p);
     tls_vars_register_hooks(p);

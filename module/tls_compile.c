@@ -6,6 +6,7 @@
 #include "http_ssl.h"
 #include "http_vhost.h"
 
+#include "tls_proxy.h"
 #include "tls_settings.h"
 
 typedef struct {
@@ -58,7 +59,8 @@ static void add_aliases(compilation *x, const apr_array_header_t *names, size_t 
     }
 }
 
-static void add_line(compilation *x, const tls_line *line, size_t index)
+/* A line as Rust wants it, in the pool of the compilation. */
+static tls_directive directive_of(compilation *x, const tls_line *line)
 {
     tls_slice *args = apr_palloc(x->p, sizeof(*args) * (size_t)line->argc);
     tls_directive directive = { tls_slice_of(line->name), args, (size_t)line->argc, tls_slice_of(line->file), line->line,
@@ -68,7 +70,46 @@ static void add_line(compilation *x, const tls_line *line, size_t index)
     for (i = 0; i < line->argc; i++) {
         args[i] = tls_slice_of(line->argv[i]);
     }
+    return directive;
+}
+
+static void add_line(compilation *x, const tls_line *line, size_t index)
+{
+    tls_directive directive = directive_of(x, line);
+
     tls_builder_add_directive(x->builder, index, &directive);
+}
+
+static void add_proxy_block(compilation *x, tls_proxy_block *block, size_t server)
+{
+    int i;
+
+    tls_builder_add_proxy_block(x->builder, server, &block->index);
+    for (i = 0; i < block->lines->nelts; i++) {
+        tls_directive directive = directive_of(x, &APR_ARRAY_IDX(block->lines, i, tls_line));
+
+        tls_builder_add_proxy_directive(x->builder, block->index, &directive);
+    }
+}
+
+/* The chains of blocks that requests of a server will meet: its own, and each of its sections within that. */
+static void add_proxy_chains(compilation *x, server_rec *s)
+{
+    const tls_server_settings *settings = tls_settings_of(s);
+    apr_array_header_t *own = tls_proxy_chain(x->p, s->lookup_defaults, NULL);
+    int i;
+
+    tls_builder_add_proxy_chain(x->builder, settings->index, (const size_t *)own->elts, (size_t)own->nelts);
+    for (i = 0; i < settings->proxy_blocks->nelts; i++) {
+        const tls_proxy_block *block = APR_ARRAY_IDX(settings->proxy_blocks, i, tls_proxy_block *);
+        apr_array_header_t *chain = apr_array_copy(x->p, own);
+
+        if (block->in_section) {
+            APR_ARRAY_PUSH(chain, size_t) = block->index;
+            tls_builder_add_proxy_chain(x->builder, settings->index, (const size_t *)chain->elts,
+                                        (size_t)chain->nelts);
+        }
+    }
 }
 
 /* Other modules may have certificates for the server: mod_md. */
@@ -119,6 +160,9 @@ static void add_server(compilation *x, server_rec *s)
     add_addresses(x, s, settings->index);
     for (i = 0; i < settings->lines->nelts; i++) {
         add_line(x, &APR_ARRAY_IDX(settings->lines, i, tls_line), settings->index);
+    }
+    for (i = 0; i < settings->proxy_blocks->nelts; i++) {
+        add_proxy_block(x, APR_ARRAY_IDX(settings->proxy_blocks, i, tls_proxy_block *), settings->index);
     }
     if (x->mode != TLS_COMPILE_TEST) {
         add_supplied(x, s, settings->index);
@@ -275,6 +319,9 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
     }
     for (s = base; s; s = s->next) {
         add_server(&x, s);
+    }
+    for (s = base; s; s = s->next) {
+        add_proxy_chains(&x, s);
     }
     add_foreign_lines(&x, ap_conftree, base);
     add_foreign_lines_of_hosts(&x);

@@ -10,6 +10,7 @@
 
 #include "tls_compile.h"
 #include "tls_filters.h"
+#include "tls_proxy.h"
 #include "tls_settings.h"
 #include "tls_state.h"
 #include "tls_timeout.h"
@@ -44,32 +45,48 @@ static int is_enabled(const tls_config *config, const conn_rec *c)
     return config && tls_config_is_enabled(config, local->ipaddr_ptr, (size_t)local->ipaddr_len, local->port);
 }
 
+tls_connection *tls_connection_make(conn_rec *c, const tls_config *config)
+{
+    tls_connection *tc = apr_pcalloc(c->pool, sizeof(*tc));
+
+    tc->c = c;
+    tc->config = config;
+    tc->server = c->base_server;
+    tc->server_index = tls_settings_of(c->base_server)->index;
+    tc->started = apr_time_now();
+    apr_pool_cleanup_register(c->pool, tc, free_connection, apr_pool_cleanup_null);
+    ap_set_module_config(c->conn_config, &tls_module, tc);
+    return tc;
+}
+
+void tls_connection_attach(tls_connection *tc)
+{
+    conn_rec *c = tc->c;
+
+    tc->received = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->plaintext = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->held = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->outgoing = apr_brigade_create(c->pool, c->bucket_alloc);
+    tls_filters_add(tc);
+}
+
 static int pre_connection(conn_rec *c, void *csd)
 {
     const tls_config *config = tls_state_config();
+    tls_conn *backend;
     tls_connection *tc;
 
     (void)csd;
     if (c->master || c->outgoing || !is_enabled(config, c)) {
         return DECLINED;
     }
-    tc = apr_pcalloc(c->pool, sizeof(*tc));
-    tc->c = c;
-    tc->config = config;
-    tc->server = c->base_server;
-    tc->server_index = tls_settings_of(c->base_server)->index;
-    tc->started = apr_time_now();
-    if (tls_conn_new(config, &tc->backend) != TLS_STATUS_OK) {
+    if (tls_conn_new(config, &backend) != TLS_STATUS_OK) {
         ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, c, "tls: a connection cannot be made TLS and is closed");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    apr_pool_cleanup_register(c->pool, tc, free_connection, apr_pool_cleanup_null);
-    tc->received = apr_brigade_create(c->pool, c->bucket_alloc);
-    tc->plaintext = apr_brigade_create(c->pool, c->bucket_alloc);
-    tc->held = apr_brigade_create(c->pool, c->bucket_alloc);
-    tc->outgoing = apr_brigade_create(c->pool, c->bucket_alloc);
-    ap_set_module_config(c->conn_config, &tls_module, tc);
-    tls_filters_add(tc);
+    tc = tls_connection_make(c, config);
+    tc->backend = backend;
+    tls_connection_attach(tc);
     return OK;
 }
 
@@ -113,7 +130,12 @@ void tls_connection_fail(tls_connection *tc, tls_status status)
         return;
     }
     tc->phase = TLS_FAILED;
-    if (status == TLS_STATUS_FAILED) {
+    if (status == TLS_STATUS_FAILED && tc->outgoing_to) {
+        tls_slice why = tls_conn_error(tc->backend, NULL);
+
+        tls_proxy_log_failure(tc, phase, apr_pstrmemdup(tc->c->pool, (const char *)why.data, why.len));
+    }
+    else if (status == TLS_STATUS_FAILED) {
         bool ours = false;
         tls_slice why = tls_conn_error(tc->backend, &ours);
 
@@ -297,13 +319,14 @@ static apr_status_t end_of_input(tls_connection *tc)
     if (tc->phase == TLS_ESTABLISHED && tls_conn_peer_closed(tc->backend)) {
         return APR_EOF;
     }
-    ap_log_cerror(APLOG_MARK, APLOG_DEBUG, 0, tc->c, "tls: the client closed the connection without close_notify");
+    ap_log_cerror(APLOG_MARK, APLOG_DEBUG, 0, tc->c, "tls: the %s closed the connection without close_notify",
+                  tc->outgoing_to ? "backend" : "client");
     return APR_ECONNABORTED;
 }
 
-apr_status_t tls_connection_receive(tls_connection *tc, ap_filter_t *next, apr_read_type_e block)
+apr_status_t tls_connection_receive(tls_connection *tc, apr_read_type_e block)
 {
-    apr_status_t rv = ap_get_brigade(next, tc->received, AP_MODE_READBYTES, block, READ_SIZE);
+    apr_status_t rv = ap_get_brigade(tc->input->next, tc->received, AP_MODE_READBYTES, block, READ_SIZE);
     tls_status status = TLS_STATUS_OK;
 
     if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(tc->received)) {
@@ -349,6 +372,25 @@ apr_status_t tls_connection_receive(tls_connection *tc, ap_filter_t *next, apr_r
     tc->input_end = rv;
     apr_brigade_cleanup(tc->received);
     return rv;
+}
+
+apr_status_t tls_connection_shake_hands(tls_connection *tc, apr_read_type_e block)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (tc->outgoing_to && !tc->backend) {
+        rv = tls_proxy_begin(tc);
+    }
+    while (rv == APR_SUCCESS && tc->phase == TLS_HANDSHAKE) {
+        rv = tls_connection_receive(tc, block);
+    }
+    if (tc->phase == TLS_ESTABLISHED) {
+        return APR_SUCCESS;
+    }
+    if (tc->outgoing_to && !APR_STATUS_IS_EAGAIN(rv)) {
+        tls_proxy_give_up(tc, rv);
+    }
+    return rv == APR_SUCCESS ? APR_ECONNABORTED : rv;
 }
 
 /* Whether the MPM can be left to wait for this connection. One that is stopping may have nobody left who waits: it counts

@@ -26,10 +26,13 @@ typedef struct {
     tls_phase phase;
     /** What the handshake has agreed on; NULL before it is complete. */
     tls_facts *facts;
+    /** Whom it goes to; NULL for a connection of a client. */
+    struct tls_backend *outgoing_to;
     /** The server that the handshake was with, and its number. */
     server_rec *server;
     size_t server_index;
-    /** The filter below us on the way out. */
+    /** Our filters. */
+    ap_filter_t *input;
     ap_filter_t *output;
     /** From the network, on its way to be decrypted. */
     apr_bucket_brigade *received;
@@ -53,11 +56,20 @@ typedef struct {
 /** The TLS state of a connection, or of the one that carries it; NULL if it has none. */
 tls_connection *tls_connection_of(conn_rec *c);
 
+/** Makes a connection TLS, on which nothing was said yet. `config` is the configuration that it begins with. */
+tls_connection *tls_connection_make(conn_rec *c, const tls_config *config);
+
+/** Puts the filters of a connection in their places. */
+void tls_connection_attach(tls_connection *tc);
+
+/** Shakes hands, as far as that goes without waiting if `block` says so. */
+apr_status_t tls_connection_shake_hands(tls_connection *tc, apr_read_type_e block);
+
 /**
  * Reads from the network once and works on what comes: decrypts, shakes hands, answers.
  * @return APR_SUCCESS if something came; an error if the connection is over, after the last alert was sent
  */
-apr_status_t tls_connection_receive(tls_connection *tc, ap_filter_t *next, apr_read_type_e block);
+apr_status_t tls_connection_receive(tls_connection *tc, apr_read_type_e block);
 
 /** Moves what is to be sent to the end of `outgoing`. */
 void tls_connection_collect(tls_connection *tc);

@@ -1,17 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_filters.h"
 
-/* Completes the handshake. */
-static apr_status_t shake_hands(tls_connection *tc, ap_filter_t *next, apr_read_type_e block)
-{
-    apr_status_t rv = APR_SUCCESS;
-
-    while (rv == APR_SUCCESS && tc->phase == TLS_HANDSHAKE) {
-        rv = tls_connection_receive(tc, next, block);
-    }
-    return tc->phase == TLS_ESTABLISHED ? APR_SUCCESS : rv == APR_SUCCESS ? APR_ECONNABORTED : rv;
-}
-
 /* Whether there is plaintext to give. Lines that end with their bucket leave an empty one behind. */
 static int has_plaintext(tls_connection *tc)
 {
@@ -22,7 +11,7 @@ static int has_plaintext(tls_connection *tc)
 }
 
 /* Sees to it that there is plaintext to give. */
-static apr_status_t fill(tls_connection *tc, ap_filter_t *next, apr_read_type_e block)
+static apr_status_t fill(tls_connection *tc, apr_read_type_e block)
 {
     while (!has_plaintext(tc)) {
         apr_status_t rv;
@@ -30,7 +19,7 @@ static apr_status_t fill(tls_connection *tc, ap_filter_t *next, apr_read_type_e 
         if (tc->input_end != APR_SUCCESS) {
             return tc->input_end;
         }
-        rv = tls_connection_receive(tc, next, block);
+        rv = tls_connection_receive(tc, block);
         if (rv != APR_SUCCESS && !has_plaintext(tc)) {
             return rv;
         }
@@ -107,11 +96,11 @@ static apr_status_t eat_line_ends(tls_connection *tc)
 }
 
 /* Reads until the client closes. */
-static apr_status_t read_all(tls_connection *tc, ap_filter_t *next, apr_bucket_brigade *bb, apr_read_type_e block)
+static apr_status_t read_all(tls_connection *tc, apr_bucket_brigade *bb, apr_read_type_e block)
 {
     apr_status_t rv;
 
-    while ((rv = fill(tc, next, block)) == APR_SUCCESS) {
+    while ((rv = fill(tc, block)) == APR_SUCCESS) {
         APR_BRIGADE_CONCAT(bb, tc->plaintext);
     }
     if (APR_STATUS_IS_EOF(rv)) {
@@ -128,7 +117,7 @@ apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
     apr_status_t rv;
 
     if (tc->phase == TLS_HANDSHAKE) {
-        rv = shake_hands(tc, f->next, block);
+        rv = tls_connection_shake_hands(tc, block);
         if (rv != APR_SUCCESS) {
             return rv;
         }
@@ -137,16 +126,16 @@ apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
     case AP_MODE_INIT:
         return APR_SUCCESS;
     case AP_MODE_EXHAUSTIVE:
-        return read_all(tc, f->next, bb, block);
+        return read_all(tc, bb, block);
     case AP_MODE_EATCRLF:
-        rv = fill(tc, f->next, APR_NONBLOCK_READ);
+        rv = fill(tc, APR_NONBLOCK_READ);
         return rv == APR_SUCCESS ? eat_line_ends(tc) : rv;
     case AP_MODE_GETLINE:
-        rv = fill(tc, f->next, block);
+        rv = fill(tc, block);
         return rv == APR_SUCCESS ? apr_brigade_split_line(bb, tc->plaintext, block, HUGE_STRING_LEN) : rv;
     case AP_MODE_READBYTES:
     case AP_MODE_SPECULATIVE:
-        rv = fill(tc, f->next, block);
+        rv = fill(tc, block);
         if (rv != APR_SUCCESS) {
             return rv;
         }

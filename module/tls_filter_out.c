@@ -8,6 +8,8 @@
 #include "http_connection.h"
 #include "http_request.h"
 
+#include "tls_proxy.h"
+
 /* The largest plaintext of a record (RFC 8446 section 5.1). */
 #define RECORD_SIZE 16384
 
@@ -234,6 +236,9 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     batch work;
     apr_status_t rv;
 
+    if (tc->outgoing_to && !APR_BRIGADE_EMPTY(bb)) {
+        tls_proxy_prepare(tc, bb);
+    }
     if (tc->phase != TLS_ESTABLISHED) {
         return drop_data(tc, f->next, bb);
     }
@@ -265,7 +270,7 @@ static void expect_header(request_rec *r)
 
 void tls_filters_add(tls_connection *tc)
 {
-    ap_add_input_filter(TLS_FILTER_NAME, tc, NULL, tc->c);
+    tc->input = ap_add_input_filter(TLS_FILTER_NAME, tc, NULL, tc->c);
     tc->output = ap_add_output_filter(TLS_FILTER_NAME, tc, NULL, tc->c);
 }
 

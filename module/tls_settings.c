@@ -7,6 +7,7 @@ void *tls_create_server_settings(apr_pool_t *p, server_rec *s)
 
     (void)s;
     settings->lines = apr_array_make(p, 2, sizeof(tls_line));
+    settings->proxy_blocks = apr_array_make(p, 1, sizeof(tls_proxy_block *));
     return settings;
 }
 
@@ -31,6 +32,9 @@ void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
     merged->options = tls_options_merge(base->options, own->options);
     merged->client = own->client == TLS_DEMAND_UNSET ? base->client : own->client;
     merged->user_name = own->user_name ? own->user_name : base->user_name;
+    merged->proxy_blocks = !own->proxy_blocks    ? base->proxy_blocks
+                           : !base->proxy_blocks ? own->proxy_blocks
+                                                 : apr_array_append(p, base->proxy_blocks, own->proxy_blocks);
     return merged;
 }
 
@@ -44,18 +48,15 @@ const tls_dir_settings *tls_dir_settings_of(const request_rec *r)
     return ap_get_module_config(r->per_dir_config, &tls_module);
 }
 
-/* Keeps a directive for later: all mistakes of a configuration are to be reported, not just the first. */
-static const char *keep_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+static const char *push_line(cmd_parms *cmd, apr_array_header_t *lines, int argc, char *const argv[])
 {
-    tls_server_settings *settings = tls_settings_of(cmd->server);
     tls_line *line;
     int i;
 
-    (void)dir;
     if (argc < 1) {
         return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes at least one argument", NULL);
     }
-    line = apr_array_push(settings->lines);
+    line = apr_array_push(lines);
     line->in_section = cmd->path != NULL;
     line->name = cmd->cmd->name;
     line->file = cmd->directive->filename;
@@ -66,6 +67,31 @@ static const char *keep_line(cmd_parms *cmd, void *dir, int argc, char *const ar
         line->argv[i] = apr_pstrdup(cmd->pool, argv[i]);
     }
     return NULL;
+}
+
+/* Keeps a directive for later: all mistakes of a configuration are to be reported, not just the first. */
+static const char *keep_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    (void)dir;
+    return push_line(cmd, tls_settings_of(cmd->server)->lines, argc, argv);
+}
+
+/* The same for a directive about backends, which holds where it stands. */
+static const char *keep_proxy_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    tls_dir_settings *settings = dir;
+    tls_proxy_block *block;
+
+    if (!settings->proxy_blocks) {
+        block = apr_pcalloc(cmd->pool, sizeof(*block));
+        block->lines = apr_array_make(cmd->pool, 4, sizeof(tls_line));
+        block->in_section = cmd->path != NULL;
+        settings->proxy_blocks = apr_array_make(cmd->pool, 1, sizeof(block));
+        APR_ARRAY_PUSH(settings->proxy_blocks, tls_proxy_block *) = block;
+        APR_ARRAY_PUSH(tls_settings_of(cmd->server)->proxy_blocks, tls_proxy_block *) = block;
+    }
+    block = APR_ARRAY_IDX(settings->proxy_blocks, 0, tls_proxy_block *);
+    return push_line(cmd, block->lines, argc, argv);
 }
 
 /* Options also come from .htaccess files, while a request waits: they are read at once. */
@@ -109,6 +135,8 @@ static const char *set_client_certificate(cmd_parms *cmd, void *dir, int argc, c
 
 #define SERVER_LINE(name, help) AP_INIT_TAKE_ARGV(name, keep_line, NULL, RSRC_CONF, help)
 
+#define PROXY_LINE(name, help) AP_INIT_TAKE_ARGV(name, keep_proxy_line, NULL, RSRC_CONF | PROXY_CONF, help)
+
 const command_rec tls_commands[] = {
     SERVER_LINE("TLSEngine", "[address:]port on which connections are TLS"),
     SERVER_LINE("TLSCertificate", "PEM file of a certificate with its chain, and the file of its key if it has its own"),
@@ -131,5 +159,14 @@ const command_rec tls_commands[] = {
                   RSRC_CONF | OR_AUTHCFG, "variable that users with a client certificate are named by"),
     AP_INIT_TAKE_ARGV("TLSOptions", set_options, NULL, OR_OPTIONS,
                       "[+|-]StdEnvVars, ExportCertData, FakeBasicAuth, StrictRequire, LegacyDNStringFormat, Defaults"),
+    PROXY_LINE("TLSProxyEngine", "whether backends are spoken to in TLS (on|off)"),
+    PROXY_LINE("TLSProxyCA", "PEM files of the CAs whose backends are believed, directories of them, or system"),
+    PROXY_LINE("TLSProxyCRL", "files of revocation lists about backends, PEM or DER, or directories of them"),
+    PROXY_LINE("TLSProxyVerify", "whether backends are verified (required|none)"),
+    PROXY_LINE("TLSProxyCheckPeerName", "whether certificates of backends have to be for their names (on|off)"),
+    PROXY_LINE("TLSProxyProtocol", "protocol versions towards backends, such as TLSv1.2+ or TLSv1.3"),
+    PROXY_LINE("TLSProxyCiphersPrefer", "cipher suites to prefer towards backends, in this order"),
+    PROXY_LINE("TLSProxyCiphersSuppress", "cipher suites not to use towards backends"),
+    PROXY_LINE("TLSProxyMachineCertificate", "PEM file of a certificate for backends that ask, and the file of its key"),
     { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
 };

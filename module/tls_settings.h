@@ -19,10 +19,21 @@ typedef struct {
     bool in_section;
 } tls_line;
 
+/** TLSProxy... directives that stand together: in a server, or in a section. */
+typedef struct {
+    /** The directives (tls_line). */
+    apr_array_header_t *lines;
+    bool in_section;
+    /** The block's number in the configuration that is in force. */
+    size_t index;
+} tls_proxy_block;
+
 /** What a server says. */
 typedef struct {
     /** Its own directives (tls_line), not those of the base server. */
     apr_array_header_t *lines;
+    /** The blocks that stand in it (tls_proxy_block *). */
+    apr_array_header_t *proxy_blocks;
     /** The server's number in the configuration that is in force. */
     size_t index;
 } tls_server_settings;
@@ -34,6 +45,8 @@ typedef struct {
     tls_demand client;
     /** The variable that users are named by; NULL if none was said. */
     const char *user_name;
+    /** The blocks about backends that hold here (tls_proxy_block *), the outermost first; NULL if there is none. */
+    apr_array_header_t *proxy_blocks;
 } tls_dir_settings;
 
 extern const command_rec tls_commands[];

@@ -90,7 +90,6 @@ def test_05_challenge_where_certificates_are_required(httpd, authority, test_mod
     assert "hello" not in session.output
 
 
-
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_06_ocsp(httpd, authority, test_module, version):
     issued = authority.server("a.test")

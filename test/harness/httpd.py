@@ -88,6 +88,7 @@ class Httpd:
         for path in [root, self.docs]:
             path.chmod(0o755)
         self.as_user = None
+        self.environment = dict(os.environ)
         self._process = None
         self._threaded = False
 
@@ -158,6 +159,7 @@ Listen {self.port}
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=self.environment,
             user=self.as_user,
         )
         return self._process

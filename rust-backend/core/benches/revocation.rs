@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use mod_tls_core::client_auth::crl::Crl;
+use mod_tls_core::trust::crl::Crl;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
     KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
@@ -35,7 +35,10 @@ fn list(entries: u64) -> CertificateRevocationListDer<'static> {
         revoked_certs: revoked.collect(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
-    list.signed_by(&issuer).expect("the issuer may sign lists").der().clone()
+    list.signed_by(&issuer)
+        .expect("the issuer may sign lists")
+        .der()
+        .clone()
 }
 
 fn revocation(c: &mut Criterion) {

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::client_auth::revocation::RevocationLists;
 use crate::clock::unix_now;
 use crate::compile::Compiler;
 use crate::counters::Counters;
@@ -16,10 +15,13 @@ use crate::facts::CipherNames;
 use crate::handshake_timeout::HandshakeTimeout;
 use crate::identity::IdentityFiles;
 use crate::process::Process;
+use crate::proxy::profile::ProxyProfile;
+use crate::proxy::store::ProxyStore;
 use crate::sessions::CacheSlot;
 use crate::settings::{EngineAddress, SessionCache};
 use crate::site::Site;
 use crate::tickets::TicketKeys;
+use crate::trust::revocation::RevocationLists;
 use crate::vhosts::NameIndex;
 
 /// A server of httpd's: the base server or a virtual host, as the configuration describes it.
@@ -48,6 +50,17 @@ pub struct Builder {
     pub(crate) server_root: PathBuf,
     pub(crate) servers: Vec<Server>,
     pub(crate) chains: HashMap<usize, Vec<usize>>,
+    pub(crate) proxy_blocks: Vec<ProxyBlock>,
+    pub(crate) proxy_chains: Vec<(usize, Vec<usize>)>,
+}
+
+/// `TLSProxy…` directives that stand together.
+#[derive(Clone, Debug)]
+pub struct ProxyBlock {
+    /// The server that they stand in.
+    pub server: usize,
+    /// What they say.
+    pub directives: Vec<Directive>,
 }
 
 impl Builder {
@@ -58,6 +71,8 @@ impl Builder {
             server_root,
             servers: Vec::new(),
             chains: HashMap::new(),
+            proxy_blocks: Vec::new(),
+            proxy_chains: Vec::new(),
         }
     }
 
@@ -70,6 +85,25 @@ impl Builder {
     /// The server `index`, to say more about it.
     pub fn server(&mut self, index: usize) -> Option<&mut Server> {
         self.servers.get_mut(index)
+    }
+
+    /// Begins a block of `TLSProxy…` directives in `server` and returns its number.
+    pub fn add_proxy_block(&mut self, server: usize) -> usize {
+        self.proxy_blocks.push(ProxyBlock {
+            server,
+            directives: Vec::new(),
+        });
+        self.proxy_blocks.len() - 1
+    }
+
+    /// The block `index`, to say more in it.
+    pub fn proxy_block(&mut self, index: usize) -> Option<&mut ProxyBlock> {
+        self.proxy_blocks.get_mut(index)
+    }
+
+    /// Says that requests in `server` may meet the blocks of `chain`, the outermost first.
+    pub fn add_proxy_chain(&mut self, server: usize, chain: Vec<usize>) {
+        self.proxy_chains.push((server, chain));
     }
 
     /// Says that the next server that connections to the address known as `chain` may mean is `server`.
@@ -102,6 +136,7 @@ pub struct Config {
     pub(crate) session_cache_required: bool,
     pub(crate) ticket_keys: Arc<TicketKeys>,
     pub(crate) revocation_lists: Vec<Arc<RevocationLists>>,
+    pub(crate) proxies: ProxyStore,
 }
 
 impl Config {
@@ -139,6 +174,33 @@ impl Config {
         }
     }
 
+    /// Whether this module speaks TLS to backends where the blocks of `chain`, the outermost first, hold.
+    pub fn is_proxy_enabled(&self, chain: &[usize]) -> bool {
+        self.proxies.settings(chain).is_on()
+    }
+
+    /// Whether a connection to a backend that was made where the blocks of `chain` hold may serve where those of `other` do.
+    pub fn proxies_agree(&self, chain: &[usize], other: &[usize]) -> bool {
+        chain == other
+            || match (self.proxy_profile(chain), self.proxy_profile(other)) {
+                (Ok(one), Ok(two)) => Arc::ptr_eq(&one, &two),
+                _ => false,
+            }
+    }
+
+    /// How backends are spoken to where the blocks of `chain` hold, or why they cannot be.
+    pub fn proxy_profile(&self, chain: &[usize]) -> Result<Arc<ProxyProfile>, String> {
+        let mut diagnostics = Diagnostics::default();
+        let profile = self.proxies.profile(chain, 0, &mut diagnostics);
+        profile.ok_or_else(|| {
+            let texts: Vec<_> = diagnostics.list().iter().map(|one| one.text.as_str()).collect();
+            match texts.is_empty() {
+                true => "the TLSProxy settings of this place cannot be used, see above".to_owned(),
+                false => texts.join("; "),
+            }
+        })
+    }
+
     /// How long a handshake with the server `index` may take.
     pub fn handshake_timeout(&self, index: usize) -> Option<HandshakeTimeout> {
         self.handshake_timeouts.get(index).copied().flatten()
@@ -160,6 +222,7 @@ impl Config {
         self.ticket_keys.tick();
         let now = unix_now();
         self.revocation_lists.iter().for_each(|lists| lists.refresh(now));
+        self.proxies.refresh(now);
     }
 
     /// The oldest message for the error log that waits in this process.

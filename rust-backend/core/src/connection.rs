@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One TLS connection of a client: from its first byte to close_notify, without any I/O.
+//! One TLS connection, of a client or to a backend: from its first byte to close_notify, without any I/O.
 //!
 //! Bytes from the network go in by [`Connection::receive`], bytes for the network come out by [`Connection::take`].
 //! Between ClientHello and ServerHello the caller is asked which site the client gets.
@@ -8,8 +8,9 @@ use std::fmt;
 use std::io::{self, BufRead, IoSlice, Write};
 use std::sync::Arc;
 
-use rustls::server::{Accepted, Acceptor, ServerConnection};
+use rustls::server::{Accepted, Acceptor};
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
+use rustls_pki_types::ServerName;
 
 use crate::alert::plaintext_record;
 use crate::client_auth::demand::Mode;
@@ -21,6 +22,7 @@ use crate::counters::Counter;
 use crate::facts::Facts;
 use crate::fault;
 use crate::identity::Identity;
+use crate::proxy::profile::ProxyProfile;
 use crate::site::Site;
 
 /// What [`Connection::receive`] wants to be done next.
@@ -46,6 +48,13 @@ pub struct Failure {
 }
 
 impl Failure {
+    fn ours(text: impl fmt::Display) -> Self {
+        Self {
+            text: text.to_string(),
+            ours: true,
+        }
+    }
+
     fn theirs(text: impl fmt::Display) -> Self {
         Self {
             text: text.to_string(),
@@ -66,11 +75,18 @@ pub struct Hello {
 enum State {
     Hello(Box<Acceptor>),
     Accepted(Box<Accepted>),
-    Live(Box<ServerConnection>),
+    Live(Box<rustls::Connection>),
     Failed,
 }
 
-/// A connection of a client.
+/// What a connection to a backend was made for.
+#[derive(Debug)]
+struct Backend {
+    profile: Arc<ProxyProfile>,
+    protocol: Box<[u8]>,
+}
+
+/// A connection, of a client unless it was made [to a backend](Connection::to_backend).
 pub struct Connection {
     config: Arc<Config>,
     state: State,
@@ -82,6 +98,8 @@ pub struct Connection {
     /// To be sent before anything that rustls has to send.
     alert: Vec<u8>,
     identity: Option<Arc<Identity>>,
+    /// Whom it goes to, if it is not from a client.
+    backend: Option<Backend>,
     /// What finds out about the client, where clients are verified.
     audit: Option<Arc<Audit>>,
     /// How the site wants clients to be dealt with, whether this one was asked or not.
@@ -100,7 +118,33 @@ const FALLBACK_SCSV: CipherSuite = CipherSuite::Unknown(0x5600);
 const UNKNOWN_SENDABLE: usize = 512;
 
 impl Connection {
-    /// A connection on which nothing was said yet.
+    /// A connection to the backend `host`, a DNS name or an IP address, by `profile`, on which `protocol` is to be spoken
+    /// (RFC 7301). Its ClientHello waits to be taken.
+    pub fn to_backend(
+        config: Arc<Config>,
+        profile: Arc<ProxyProfile>,
+        host: &str,
+        protocol: &[u8],
+    ) -> Result<Self, Failure> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(bare.to_owned())
+            .map_err(|_| Failure::ours(format!("\"{host}\" is neither a DNS name nor an IP address")))?;
+        let mut live = profile.connect(name, protocol).map_err(Failure::ours)?;
+        live.set_buffer_limit(None);
+        let sendable = live.process_new_packets().map_err(Failure::ours)?.tls_bytes_to_write();
+        let backend = Backend {
+            profile,
+            protocol: protocol.into(),
+        };
+        Ok(Self {
+            state: State::Live(Box::new(live.into())),
+            backend: Some(backend),
+            sendable,
+            ..Self::new(config)
+        })
+    }
+
+    /// A connection of a client on which nothing was said yet.
     pub fn new(config: Arc<Config>) -> Self {
         Self {
             config,
@@ -110,6 +154,7 @@ impl Connection {
             early: Vec::new(),
             alert: Vec::new(),
             identity: None,
+            backend: None,
             audit: None,
             client_mode: None,
             session_id: Box::default(),
@@ -254,7 +299,7 @@ impl Connection {
                 "the client fell back to an older protocol version than it and we support",
             ));
         }
-        let mut live = Box::new(live);
+        let mut live = Box::new(rustls::Connection::from(live));
         live.set_buffer_limit(None);
         self.state = State::Live(live);
         self.process()?;
@@ -290,6 +335,10 @@ impl Connection {
         if self.peer_closed {
             // RFC 8446 section 6.1: whatever follows a close_notify is ignored.
             return Ok((data.len(), Event::None));
+        }
+        if self.backend.is_some() && self.facts.is_none() {
+            let missing = HEAD_LEN.saturating_sub(self.head.len()).min(data.len());
+            self.head.extend_from_slice(&data[..missing]);
         }
         let mut rest = data;
         let mut event = Event::None;
@@ -329,6 +378,9 @@ impl Connection {
                     Some(_) => Counter::FailedConnections,
                     None => Counter::FailedHandshakes,
                 };
+                if self.backend.is_some() {
+                    return Err(self.backend_failure(&error));
+                }
                 self.config.counters().count(counter);
                 return Err(self.failure(&error));
             }
@@ -336,6 +388,7 @@ impl Connection {
         self.sendable = state.tls_bytes_to_write();
         self.peer_closed |= state.peer_has_closed();
         if self.facts.is_none() && !live.is_handshaking() {
+            self.check_backend()?;
             self.note_facts();
             return Ok(Event::Established);
         }
@@ -356,25 +409,83 @@ impl Connection {
         }
     }
 
+    /// Whether the handshake with a backend came to what was wanted.
+    fn check_backend(&mut self) -> Result<(), Failure> {
+        let (State::Live(live), Some(backend)) = (&self.state, &self.backend) else {
+            return Ok(());
+        };
+        let failure = if &*backend.protocol == b"h2" && live.alpn_protocol() != Some(b"h2") {
+            Some(Failure::ours(
+                "the backend does not speak HTTP/2 by ALPN: use https:// instead of h2://",
+            ))
+        } else if live.handshake_kind() == Some(HandshakeKind::Resumed) {
+            let chain = live.peer_certificates().unwrap_or_default();
+            backend.profile.verify_again(chain, unix_now()).err().map(Failure::ours)
+        } else {
+            None
+        };
+        match failure {
+            Some(failure) => {
+                self.state = State::Failed;
+                Err(failure)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Why there is no connection to the backend, and what the administrator can do about it.
+    fn backend_failure(&self, error: &rustls::Error) -> Failure {
+        use rustls::{CertificateError, Error as E, OtherError};
+        Failure::ours(match error {
+            E::InvalidCertificate(CertificateError::Other(OtherError(refusal))) => refusal.to_string(),
+            E::InvalidMessage(_) if looks_like_http(&self.head) => {
+                "the backend does not speak TLS on this port (it answered in plain text): use http://, or another port"
+                    .to_owned()
+            }
+            E::AlertReceived(alert @ (AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure)) => {
+                format!(
+                    "the backend ended the connection with alert {alert:?}: it may want a client certificate \
+                     (TLSProxyMachineCertificate), or know none of our protocols and cipher suites (TLSProxyProtocol, \
+                     TLSProxyCiphersSuppress)"
+                )
+            }
+            E::AlertReceived(
+                alert @ (AlertDescription::BadCertificate
+                | AlertDescription::UnknownCA
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnsupportedCertificate),
+            ) => format!(
+                "the backend does not take TLSProxyMachineCertificate: it ended the connection with alert {alert:?}"
+            ),
+            E::AlertReceived(AlertDescription::ProtocolVersion) => {
+                "the backend speaks none of the protocol versions of TLSProxyProtocol (TLS 1.2 and 1.3 unless it says \
+                 otherwise)"
+                    .to_owned()
+            }
+            E::AlertReceived(alert) => format!("the backend ended the connection with alert {alert:?}"),
+            other => other.to_string(),
+        })
+    }
+
     fn note_facts(&mut self) {
         let State::Live(live) = &self.state else { return };
-        let (Some(version), Some(suite), Some(identity)) = (
-            live.protocol_version(),
-            live.negotiated_cipher_suite(),
-            self.identity.take(),
-        ) else {
+        let (Some(version), Some(suite)) = (live.protocol_version(), live.negotiated_cipher_suite()) else {
             return;
         };
+        let identity = self.identity.take();
         let resumed = live.handshake_kind() == Some(HandshakeKind::Resumed);
         let group = live.negotiated_key_exchange_group().map(|group| group.name());
-        let counters = self.config.counters();
-        counters.count(if resumed {
-            Counter::ResumedHandshakes
-        } else {
-            Counter::FullHandshakes
-        });
-        if group.is_some_and(is_post_quantum) {
-            counters.count(Counter::PostQuantumHandshakes);
+        if self.backend.is_none() {
+            let counters = self.config.counters();
+            counters.count(match resumed {
+                true => Counter::ResumedHandshakes,
+                false => Counter::FullHandshakes,
+            });
+            if group.is_some_and(is_post_quantum) {
+                counters.count(Counter::PostQuantumHandshakes);
+            }
         }
         let client_chain: Box<[_]> = live.peer_certificates().unwrap_or_default().into();
         let client_verdict = match &self.audit {

@@ -99,7 +99,7 @@ impl Site {
 fn describe_clients(auth: &ClientAuth, now: i64, line: &mut impl FnMut(&str, &str)) {
     line("Client verification", auth.spec.mode.name());
     line("  Depth", &auth.spec.depth.to_string());
-    for anchor in auth.anchors.list() {
+    for anchor in auth.policy.anchors.list() {
         let subject = Certificate::parse(&anchor.der).map_or_else(|why| why.to_string(), |ca| ca.subject());
         let state = match anchor.validity.1 < now {
             true => " (EXPIRED)",
@@ -107,11 +107,11 @@ fn describe_clients(auth: &ClientAuth, now: i64, line: &mut impl FnMut(&str, &st
         };
         line("  CA", &format!("{subject}, {}{state}", anchor.file.display()));
     }
-    for refused in auth.anchors.refused() {
+    for refused in auth.policy.anchors.refused() {
         line("  Refused CA", refused);
     }
     line("  CA names sent", &auth.hints.len().to_string());
-    let Some(lists) = &auth.lists else {
+    let Some(lists) = &auth.policy.lists else {
         line("  Revocation lists", "none");
         return;
     };

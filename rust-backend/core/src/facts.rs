@@ -56,9 +56,9 @@ pub struct Facts {
     pub resumed: bool,
     /// The session id of TLS 1.2, in upper-case hex; empty where there is none.
     pub session_id: Box<str>,
-    /// What we presented.
-    pub identity: Arc<Identity>,
-    /// What the client presented, its own certificate first.
+    /// What we presented to a client.
+    pub identity: Option<Arc<Identity>>,
+    /// What the client, or the backend, presented, its own certificate first.
     pub client_chain: Box<[CertificateDer<'static>]>,
     /// What is thought of the client.
     pub client_verdict: Verdict,
@@ -134,7 +134,7 @@ impl Facts {
 
     fn certificate_variable(&self, name: &str, context: &Context) -> Value<'_> {
         if let Some(part) = name.strip_prefix("SSL_SERVER_") {
-            let leaf = self.identity.leaf();
+            let leaf = self.identity.as_ref()?.leaf();
             return Certificate::parse(&leaf).ok()?.variable(part, context).map(Cow::from);
         }
         let part = name.strip_prefix("SSL_CLIENT_")?;
@@ -171,7 +171,7 @@ impl Facts {
 
     fn add_certificates(&self, env: &mut Vec<(Cow<'static, str>, String)>, options: EnvOptions, context: &Context) {
         for (prefix, der) in [
-            ("SSL_SERVER_", Some(self.identity.leaf())),
+            ("SSL_SERVER_", self.identity.as_ref().map(|identity| identity.leaf())),
             ("SSL_CLIENT_", self.client_chain.first().cloned()),
         ] {
             let Some(der) = der else { continue };
@@ -232,7 +232,7 @@ impl Facts {
         let der = if of_client {
             self.client_chain.first().cloned()
         } else {
-            Some(self.identity.leaf())
+            self.identity.as_ref().map(|identity| identity.leaf())
         };
         der.and_then(|der| {
             Certificate::parse(&der)

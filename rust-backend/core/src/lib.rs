@@ -28,10 +28,12 @@ pub mod pem;
 pub mod process;
 pub mod profile;
 pub mod protocol;
+pub mod proxy;
 pub mod sessions;
 pub mod settings;
 pub mod site;
 pub mod tickets;
+pub mod trust;
 pub mod vhosts;
 pub mod x509;
 

@@ -122,10 +122,10 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::client_auth::anchors::{Anchors, Report};
     use crate::client_auth::demand::Mode;
-    use crate::client_auth::revocation::CrlCheck;
     use crate::client_auth::verifier::{CaNames, ClientAuthSpec};
+    use crate::trust::anchors::{Anchors, Report};
+    use crate::trust::revocation::CrlCheck;
 
     fn authenticated() -> Scope {
         let spec = ClientAuthSpec {

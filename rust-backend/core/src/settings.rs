@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use crate::ciphers::{self, Cipher};
 use crate::client_auth::demand::{self, Demand};
-use crate::client_auth::revocation::CrlCheck;
 use crate::client_auth::verifier::CaNames;
 use crate::diagnostics::{Diagnostics, Origin, Severity};
 use crate::directive::Directive;
 use crate::handshake_timeout::HandshakeTimeout;
 use crate::identity::IdentityFiles;
 use crate::protocol::Protocols;
+use crate::trust::revocation::CrlCheck;
 
 /// A setting with the place that said it.
 #[derive(Clone, Debug)]
@@ -288,11 +288,7 @@ impl<'a> Interpreter<'a> {
                 host.certificates.push(Said { value, origin });
             }
             "TLSProtocol" => {
-                let (value, notice) = Protocols::parse(&directive.words()).map_err(|e| e.to_string())?;
-                if let Some(notice) = notice {
-                    let text = format!("{}: {notice}", directive.name);
-                    self.diagnostics.report(Severity::Notice, index, Some(&origin), text);
-                }
+                let value = self.protocols(index, directive)?;
                 host.protocols = Some(Said { value, origin });
             }
             "TLSCiphersPrefer" => {
@@ -361,6 +357,16 @@ impl<'a> Interpreter<'a> {
         Ok(())
     }
 
+    pub(crate) fn protocols(&mut self, index: usize, directive: &Directive) -> Result<Protocols, String> {
+        let (value, notice) = Protocols::parse(&directive.words()).map_err(|e| e.to_string())?;
+        if let Some(notice) = notice {
+            let text = format!("{}: {notice}", directive.name);
+            self.diagnostics
+                .report(Severity::Notice, index, Some(&directive.origin), text);
+        }
+        Ok(value)
+    }
+
     fn only_in_base_server(&self, index: usize) -> Result<(), String> {
         match index {
             0 => Ok(()),
@@ -368,7 +374,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    fn certificate(&self, directive: &Directive) -> Result<IdentityFiles, String> {
+    pub(crate) fn certificate(&self, directive: &Directive) -> Result<IdentityFiles, String> {
         match directive.words().as_slice() {
             [certificate] => Ok(IdentityFiles {
                 certificate: self.path(certificate),
@@ -386,7 +392,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// The files and directories that a directive names.
-    fn paths(&self, directive: &Directive) -> Result<Vec<Said<PathBuf>>, String> {
+    pub(crate) fn paths(&self, directive: &Directive) -> Result<Vec<Said<PathBuf>>, String> {
         if directive.args.is_empty() {
             return Err("takes a file or a directory".to_owned());
         }
@@ -402,7 +408,7 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-fn cipher_list(directive: &Directive) -> Result<Vec<&'static Cipher>, String> {
+pub(crate) fn cipher_list(directive: &Directive) -> Result<Vec<&'static Cipher>, String> {
     ciphers::parse_list(&directive.words()).map_err(|error| error.to_string())
 }
 

@@ -225,20 +225,81 @@ pub unsafe extern "C" fn tls_builder_add_directive(
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (builder, directive) = unsafe { (builder.as_mut()?, directive.as_ref()?) };
-        // SAFETY: the caller promises `arg_count` valid slices.
-        let args = unsafe { words(directive.args, directive.arg_count) };
-        let directive = Directive {
-            // SAFETY: the caller promises valid slices.
-            name: unsafe { directive.name.text() }.into_owned(),
-            args,
-            // SAFETY: as above.
-            origin: unsafe { origin(directive.file, directive.line) },
-            in_section: directive.in_section,
-        };
+        let (builder, info) = unsafe { (builder.as_mut()?, directive.as_ref()?) };
+        // SAFETY: the caller promises valid slices.
+        let directive = unsafe { directive_of(info) };
         builder.0.server(server)?.directives.push(directive);
         Some(Status::Ok)
     })
+}
+
+/// Begins a block of `TLSProxy…` directives in `server`. `out` is its number.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_proxy_block(builder: *mut Builder, server: usize, out: *mut usize) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (builder, out) = unsafe { (builder.as_mut()?, out.as_mut()?) };
+        *out = builder.0.add_proxy_block(server);
+        Some(Status::Ok)
+    })
+}
+
+/// Adds a directive to a block.
+///
+/// # Safety
+/// The pointers and the slices in `directive` are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_proxy_directive(
+    builder: *mut Builder,
+    block: usize,
+    directive: *const DirectiveInfo,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (builder, info) = unsafe { (builder.as_mut()?, directive.as_ref()?) };
+        // SAFETY: the caller promises valid slices.
+        let directive = unsafe { directive_of(info) };
+        builder.0.proxy_block(block)?.directives.push(directive);
+        Some(Status::Ok)
+    })
+}
+
+/// Says that requests in `server` may meet the blocks of `chain`, the outermost first.
+///
+/// # Safety
+/// The pointers are valid, and `chain` has `count` elements.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_proxy_chain(
+    builder: *mut Builder,
+    server: usize,
+    chain: *const usize,
+    count: usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid, and `count` elements.
+        let (builder, chain) = unsafe { (builder.as_mut()?, array(chain, count)) };
+        builder.0.add_proxy_chain(server, chain.to_vec());
+        Some(Status::Ok)
+    })
+}
+
+/// A directive, copied.
+///
+/// # Safety
+/// The slices in `info` are valid.
+unsafe fn directive_of(info: &DirectiveInfo) -> Directive {
+    Directive {
+        // SAFETY: the caller's promise is handed on.
+        name: unsafe { info.name.text() }.into_owned(),
+        // SAFETY: as above.
+        args: unsafe { words(info.args, info.arg_count) },
+        // SAFETY: as above.
+        origin: unsafe { origin(info.file, info.line) },
+        in_section: info.in_section,
+    }
 }
 
 /// The texts of an array of slices.

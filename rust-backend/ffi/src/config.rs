@@ -120,6 +120,38 @@ pub unsafe extern "C" fn tls_config_agree(config: *const ConfigHandle, server: u
     unsafe { config.as_ref() }.is_some_and(|config| config.0.agree(server, other))
 }
 
+/// Whether this module speaks TLS to backends where the blocks of `chain`, the outermost first, hold.
+///
+/// # Safety
+/// The pointers are valid, and `chain` has `count` elements.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_proxy_enabled(
+    config: *const ConfigHandle,
+    chain: *const usize,
+    count: usize,
+) -> bool {
+    // SAFETY: the caller promises that pointers that are not null are valid, and `count` elements.
+    let (config, chain) = unsafe { (config.as_ref(), array(chain, count)) };
+    config.is_some_and(|config| config.0.is_proxy_enabled(chain))
+}
+
+/// Whether two chains of blocks lead to the same way of speaking to backends.
+///
+/// # Safety
+/// The pointers are valid, and the chains have as many elements as said.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_proxy_same(
+    config: *const ConfigHandle,
+    chain: *const usize,
+    count: usize,
+    other: *const usize,
+    other_count: usize,
+) -> bool {
+    // SAFETY: the caller promises that pointers that are not null are valid, and as many elements as it says.
+    let (config, chain, other) = unsafe { (config.as_ref(), array(chain, count), array(other, other_count)) };
+    config.is_some_and(|config| config.0.proxies_agree(chain, other))
+}
+
 /// How many milliseconds after its start a handshake with `server` has to be complete, if `received` bytes have
 /// arrived; 0 if there is no limit.
 ///

@@ -11,9 +11,9 @@ use mod_tls_core::identity::Identity;
 use crate::config::ConfigHandle;
 use crate::facts::FactsHandle;
 use crate::guard::{Status, guard};
-use crate::types::{Slice, array};
+use crate::types::{OwnedText, Slice, array};
 
-/// A connection of a client.
+/// A connection, of a client or to a backend.
 #[derive(Debug)]
 pub struct ConnectionHandle {
     connection: Connection,
@@ -95,10 +95,50 @@ pub unsafe extern "C" fn tls_conn_new(config: *const ConfigHandle, out: *mut *mu
     })
 }
 
+/// Makes a connection to the backend `host`, where the blocks of `chain` hold, on which `protocol` is to be spoken.
+/// Its first bytes wait to be taken. `tls_conn_free` frees it. `TLS_STATUS_FAILED` sets `error` to what is wrong.
+///
+/// # Safety
+/// The pointers and the slices are valid, and `chain` has `count` elements.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_to_backend(
+    config: *const ConfigHandle,
+    chain: *const usize,
+    count: usize,
+    host: Slice,
+    protocol: Slice,
+    out: *mut *mut ConnectionHandle,
+    error: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, out, error) = unsafe { (config.as_ref()?, out.as_mut()?, error.as_mut()?) };
+        // SAFETY: the caller promises `count` elements, and valid slices.
+        let (chain, host, protocol) = unsafe { (array(chain, count), host.text(), protocol.bytes()) };
+        let connected = config.0.proxy_profile(chain).and_then(|profile| {
+            Connection::to_backend(Arc::clone(&config.0), profile, &host, protocol).map_err(|failure| failure.text)
+        });
+        match connected {
+            Ok(connection) => {
+                *out = Box::into_raw(Box::new(ConnectionHandle {
+                    connection,
+                    error: String::new(),
+                    ours: false,
+                }));
+                Some(Status::Ok)
+            }
+            Err(why) => {
+                *error = OwnedText::give(why);
+                Some(Status::Failed)
+            }
+        }
+    })
+}
+
 /// Frees a connection. Null is left alone.
 ///
 /// # Safety
-/// `conn` was given out by `tls_conn_new` and is freed once.
+/// `conn` was given out by `tls_conn_new` or `tls_conn_to_backend` and is freed once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_conn_free(conn: *mut ConnectionHandle) {
     if !conn.is_null() {
@@ -303,9 +343,7 @@ fn accept_with(
     let config = Arc::clone(connection.config());
     let identity = Identity::from_pem("answer to a challenge", certificate, key);
     match (config.site(server), identity) {
-        (Some(site), Ok(identity)) => {
-            connection.accept(&site.answering(identity), protocol)
-        }
+        (Some(site), Ok(identity)) => connection.accept(&site.answering(identity), protocol),
         (None, _) => Err(connection.refuse(AlertDescription::InternalError, "the host has no TLS settings")),
         (_, Err(error)) => Err(connection.refuse(AlertDescription::InternalError, error)),
     }
@@ -400,7 +438,7 @@ pub unsafe extern "C" fn tls_conn_close(conn: *mut ConnectionHandle) -> Status {
     }
 }
 
-/// Whether the client has said that it sends no more.
+/// Whether the other side has said that it sends no more.
 ///
 /// # Safety
 /// The pointer is valid.

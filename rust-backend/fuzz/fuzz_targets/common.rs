@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use mod_tls_core::CertificateDer;
-use mod_tls_core::client_auth::anchors::{Anchors, Report};
-use mod_tls_core::client_auth::crl::{self, Crl};
 use mod_tls_core::client_auth::demand::{Demand, Mode};
-use mod_tls_core::client_auth::revocation::CrlCheck;
 use mod_tls_core::client_auth::verifier::{CaNames, ClientAuth, ClientAuthSpec};
 use mod_tls_core::config::{Builder, Config, Server};
 use mod_tls_core::connection::{Connection, Event};
 use mod_tls_core::diagnostics::Origin;
 use mod_tls_core::directive::Directive;
 use mod_tls_core::identity::Identity;
+use mod_tls_core::trust::anchors::{Anchors, Report};
+use mod_tls_core::trust::crl::{self, Crl};
+use mod_tls_core::trust::revocation::CrlCheck;
 use mod_tls_core::x509::{Certificate, Context};
 
 fn config() -> Arc<Config> {

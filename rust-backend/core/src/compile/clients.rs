@@ -8,12 +8,13 @@ use std::sync::Arc;
 use rustls::DistinguishedName;
 
 use super::Compiler;
-use crate::client_auth::anchors::{Anchors, Report};
 use crate::client_auth::demand::Mode;
-use crate::client_auth::revocation::RevocationLists;
 use crate::client_auth::verifier::{CaNames, ClientAuth, ClientAuthSpec, DEFAULT_DEPTH};
 use crate::diagnostics::Severity;
 use crate::settings::{ClientSettings, Said};
+use crate::trust::anchors::{Anchors, Report};
+use crate::trust::path::Role;
+use crate::trust::revocation::RevocationLists;
 
 /// A CertificateRequest has room for 65535 bytes of names (RFC 8446 section 4.2.4); this leaves some for the rest of it.
 const MAX_NAMES: usize = 60_000;
@@ -176,7 +177,7 @@ impl Compiler {
         }
         let mut report = Report::default();
         let journal = &self.builder.process.journal;
-        let lists = RevocationLists::load(&spec.crls, anchors, journal, self.now, &mut report);
+        let lists = RevocationLists::load(&spec.crls, Role::Client, anchors, journal, self.now, &mut report);
         let usable = report.errors.is_empty();
         for text in report.errors {
             self.report_said(Severity::Error, index, clients.crls.first(), &text);

@@ -2,6 +2,7 @@
 //! From what was said to what is served: every check of a configuration.
 
 mod clients;
+pub(crate) mod suites;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,11 +10,10 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES;
-use rustls::{SignatureAlgorithm, SupportedCipherSuite};
+use rustls::SignatureAlgorithm;
 
 use self::clients::ClientAuths;
-use crate::ciphers;
+use self::suites::SuiteSettings;
 use crate::clock::unix_now;
 use crate::config::{Builder, Config, Server};
 use crate::diagnostics::{Diagnostics, Severity};
@@ -21,6 +21,7 @@ use crate::files;
 use crate::identity::{Identity, IdentityFiles};
 use crate::profile::{Profile, ProfileSpec, Resumption};
 use crate::protocol::Protocols;
+use crate::proxy::store::ProxyStore;
 use crate::sessions::CacheSlot;
 use crate::settings::{EngineAddress, GlobalSettings, HostSettings, Interpreter, Said, SessionCache};
 use crate::site::Site;
@@ -36,6 +37,7 @@ pub(crate) struct Compiler {
     diagnostics: Diagnostics,
     profiles: HashMap<ProfileSpec, Arc<Profile>>,
     client_auths: ClientAuths,
+    proxies: ProxyStore,
     now: i64,
 }
 
@@ -43,6 +45,11 @@ impl Compiler {
     pub(crate) fn new(mut builder: Builder) -> Self {
         let root = std::mem::take(&mut builder.server_root);
         let mut interpreter = Interpreter::new(&root);
+        let blocks = builder
+            .proxy_blocks
+            .iter()
+            .map(|block| interpreter.read_proxy(block.server, &block.directives))
+            .collect();
         let mut hosts: Vec<HostSettings> = Vec::with_capacity(builder.servers.len());
         for (index, server) in builder.servers.iter_mut().enumerate() {
             let own = interpreter.read(index, &std::mem::take(&mut server.directives));
@@ -51,6 +58,7 @@ impl Compiler {
                 None => own,
             });
         }
+        let proxies = ProxyStore::new(Arc::clone(&builder.process), blocks);
         Self {
             global: interpreter.global,
             diagnostics: interpreter.diagnostics,
@@ -58,6 +66,7 @@ impl Compiler {
             hosts,
             profiles: HashMap::new(),
             client_auths: ClientAuths::default(),
+            proxies,
             now: unix_now(),
         }
     }
@@ -75,6 +84,7 @@ impl Compiler {
                 .map(|index| self.site(index, &resumption))
                 .collect();
         }
+        self.check_proxies();
         self.builder.process.identities.forget_unused();
         let Some(ticket_keys) = ticket_keys.filter(|_| !self.diagnostics.has_errors()) else {
             return (None, self.diagnostics);
@@ -95,8 +105,18 @@ impl Compiler {
             session_cache_required,
             ticket_keys,
             revocation_lists: self.client_auths.into_lists(),
+            proxies: self.proxies,
         };
         (Some(Arc::new(config)), self.diagnostics)
+    }
+
+    /// Makes what connections to backends will need, as far as that can be foreseen: files are read while that is allowed.
+    fn check_proxies(&mut self) {
+        for (server, chain) in &self.builder.proxy_chains {
+            if self.proxies.settings(chain).is_on() {
+                self.proxies.profile(chain, *server, &mut self.diagnostics);
+            }
+        }
     }
 
     fn engines(&self) -> impl Iterator<Item = EngineAddress> {
@@ -195,7 +215,12 @@ impl Compiler {
             .protocols
             .as_ref()
             .map_or_else(Protocols::default, |said| said.value);
-        let suites = self.suites(index, &mut protocols)?;
+        let words = SuiteSettings {
+            prefix: "TLS",
+            prefer: &host.prefer,
+            suppress: &host.suppress,
+        };
+        let suites = suites::arrange(&mut self.diagnostics, index, &words, &mut protocols)?;
         let client_auth = self.client_auth(index)?;
         let host = &self.hosts[index];
         let spec = ProfileSpec {
@@ -219,63 +244,6 @@ impl Compiler {
                 }
             },
         }
-    }
-
-    /// The suites of a host in its order. A protocol version of which no suite is left is given up.
-    fn suites(&mut self, index: usize, protocols: &mut Protocols) -> Option<Vec<SupportedCipherSuite>> {
-        let supported: Vec<SupportedCipherSuite> = ALL_CIPHER_SUITES
-            .iter()
-            .copied()
-            .filter(|suite| {
-                if suite.tls13().is_some() {
-                    protocols.tls13
-                } else {
-                    protocols.tls12
-                }
-            })
-            .collect();
-        let (prefer, suppress) = (self.hosts[index].prefer.clone(), self.hosts[index].suppress.clone());
-        let names = |said: &Option<Said<Vec<_>>>| said.as_ref().map(|said| said.value.clone()).unwrap_or_default();
-        let arranged = match ciphers::arrange(&supported, &names(&prefer), &names(&suppress)) {
-            Ok(arranged) => arranged,
-            Err(error) => {
-                match suppress.or(prefer) {
-                    Some(said) => self.report_at(Severity::Error, index, &said, error),
-                    None => self.report(Severity::Error, index, error),
-                }
-                return None;
-            }
-        };
-        if let Some(said) = &prefer {
-            for cipher in arranged.unsupported_preferred {
-                if ALL_CIPHER_SUITES
-                    .iter()
-                    .any(|suite| u16::from(suite.suite()) == cipher.id)
-                {
-                    continue;
-                }
-                let text = format!(
-                    "TLSCiphersPrefer: {} is known but not supported, and will not be used",
-                    cipher.name_iana()
-                );
-                self.report_at(Severity::Warning, index, said, text);
-            }
-        }
-        let (has13, has12) = (
-            arranged.suites.iter().any(|suite| suite.tls13().is_some()),
-            arranged.suites.iter().any(|suite| suite.tls13().is_none()),
-        );
-        if let Some(said) = &suppress {
-            for (wanted, has, version) in [(protocols.tls12, has12, "TLSv1.2"), (protocols.tls13, has13, "TLSv1.3")] {
-                if wanted && !has {
-                    let text = format!("TLSCiphersSuppress leaves no cipher suite of {version}: it will not be spoken");
-                    self.report_at(Severity::Warning, index, said, text);
-                }
-            }
-        }
-        protocols.tls12 &= has12;
-        protocols.tls13 &= has13;
-        Some(arranged.suites)
     }
 
     /// The certificates of a host, those that another module supplies before those that are configured. None if one

@@ -160,6 +160,11 @@ impl<'a> Certificate<'a> {
         }
     }
 
+    /// The DER of its issuer's name.
+    pub fn issuer_der(&self) -> &[u8] {
+        self.parsed.issuer().as_raw()
+    }
+
     /// Whether it is of a version that has no extensions.
     pub fn is_old(&self) -> bool {
         self.parsed.version() != X509Version::V3

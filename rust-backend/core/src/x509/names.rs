@@ -11,21 +11,25 @@ impl Certificate<'_> {
     /// The DNS names and IP addresses that it is for. Clients ignore the common name of the subject if there is any
     /// other name, and most do in any case (RFC 9525); so it is listed only if there is nothing else.
     pub fn names(&self) -> Vec<String> {
-        let names: Vec<String> = self
-            .alternative_names()
-            .iter()
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some((*name).to_owned()),
-                GeneralName::IPAddress(bytes) => ip_address(bytes).map(|ip| ip.to_string()),
-                _ => None,
-            })
-            .collect();
+        let names = self.alternative_host_names();
         if !names.is_empty() {
             return names;
         }
         let common_names = self.parsed.subject().iter_common_name();
         common_names
             .filter_map(|attribute| dn::decode(attribute.attr_value()))
+            .collect()
+    }
+
+    /// The DNS names and IP addresses in its subjectAltName.
+    pub fn alternative_host_names(&self) -> Vec<String> {
+        self.alternative_names()
+            .iter()
+            .filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some((*name).to_owned()),
+                GeneralName::IPAddress(bytes) => ip_address(bytes).map(|ip| ip.to_string()),
+                _ => None,
+            })
             .collect()
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `TLSClientCRL`: the revocation lists of a host, kept up to date.
+//! `TLSClientCRL`, `TLSProxyCRL`: revocation lists, kept up to date.
 //!
 //! Every process reads changed files by itself, at most once a second and only when somebody wants to know. What is new
 //! is checked before it takes the place of the old.
@@ -10,13 +10,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::digest;
-use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::crypto::aws_lc_rs::default_provider;
 use x509_parser::time::ASN1Time;
 
 use super::anchors::{Anchors, Report};
 use super::crl::{self, Crl, CrlError};
-use super::verdict::Reason;
+use super::path::{Role, algorithms};
+use super::refusal::Reason;
 use crate::diagnostics::Severity;
 use crate::files::{self, FileStamp};
 use crate::journal::Journal;
@@ -97,8 +96,8 @@ struct Lists {
 #[derive(Debug)]
 pub struct RevocationLists {
     paths: Vec<PathBuf>,
+    role: Role,
     anchors: Arc<Anchors>,
-    algorithms: WebPkiSupportedAlgorithms,
     journal: Arc<Journal>,
     lists: RwLock<Arc<Lists>>,
     /// When the files were looked at last, in seconds since 1970.
@@ -111,6 +110,7 @@ impl RevocationLists {
     /// Reads the lists in `paths`. Those of CAs among `anchors` must have been signed by them.
     pub fn load(
         paths: &[PathBuf],
+        role: Role,
         anchors: &Arc<Anchors>,
         journal: &Arc<Journal>,
         now: i64,
@@ -118,14 +118,14 @@ impl RevocationLists {
     ) -> Self {
         let lists = Self {
             paths: paths.to_vec(),
+            role,
             anchors: Arc::clone(anchors),
-            algorithms: default_provider().signature_verification_algorithms,
             journal: Arc::clone(journal),
             lists: RwLock::default(),
             looked: AtomicI64::new(now),
             reading: Mutex::default(),
         };
-        match stamps(paths) {
+        match lists.stamps() {
             Ok(stamps) => {
                 let read = lists.read(stamps, now, report);
                 *lists.lists.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
@@ -168,12 +168,17 @@ impl RevocationLists {
             .into_iter()
             .flatten()
             .filter(|crl| crl.covers(subject.der, subject.is_leaf))
-            .filter(|crl| crl.is_signed_by(subject.issuer_der, &self.algorithms))
+            .filter(|crl| crl.is_signed_by(subject.issuer_der, &algorithms()))
             .max_by_key(|crl| crl.this_update());
         let Some(crl) = newest else {
-            let text = "no revocation list in TLSClientCRL is from its issuer: add the issuer's CRL, or say \
-                        TLSClientCRLCheck with no_crl_for_cert_ok";
-            return Err((Reason::NoCrl, text.to_owned()));
+            let mut text = format!(
+                "no revocation list in {} is from its issuer: add the issuer's CRL",
+                self.role.crl_directive()
+            );
+            if self.role == Role::Client {
+                text += ", or say TLSClientCRLCheck with no_crl_for_cert_ok";
+            }
+            return Err((Reason::NoCrl, text));
         };
         let file = crl.file.display();
         if crl.has(subject.serial) {
@@ -186,6 +191,18 @@ impl RevocationLists {
             ));
         }
         Ok(())
+    }
+
+    fn stamps(&self) -> Result<Vec<(PathBuf, FileStamp)>, String> {
+        let named = |error| format!("{} {error}", self.role.crl_directive());
+        let mut stamps = Vec::new();
+        for path in &self.paths {
+            for file in files::expand(path).map_err(named)? {
+                let stamp = FileStamp::of(&file).map_err(named)?;
+                stamps.push((file, stamp));
+            }
+        }
+        Ok(stamps)
     }
 
     fn loaded(&self) -> Arc<Lists> {
@@ -203,7 +220,7 @@ impl RevocationLists {
 
     fn reread(&self, refused: &mut Vec<(PathBuf, FileStamp)>, now: i64) {
         let mut report = Report::default();
-        match stamps(&self.paths) {
+        match self.stamps() {
             Ok(stamps) if stamps == self.loaded().stamps || stamps == *refused => return,
             Ok(stamps) => {
                 let read = self.read(stamps, now, &mut report);
@@ -231,11 +248,12 @@ impl RevocationLists {
 
     fn read(&self, stamps: Vec<(PathBuf, FileStamp)>, now: i64, report: &mut Report) -> Lists {
         let mut lists = Lists::default();
+        let directive = self.role.crl_directive();
         let mut context = digest::Context::new(&digest::SHA256);
         for (file, _) in &stamps {
             match read_file(file) {
                 Ok(crls) if crls.is_empty() && self.paths.contains(file) => report.errors.push(format!(
-                    "TLSClientCRL {}: no revocation list in this file: expected blocks that begin with \"-----BEGIN X509 \
+                    "{directive} {}: no revocation list in this file: expected blocks that begin with \"-----BEGIN X509 \
                      CRL-----\", or DER",
                     file.display()
                 )),
@@ -246,13 +264,13 @@ impl RevocationLists {
                         lists.by_issuer.entry(crl.issuer().to_vec()).or_default().push(Arc::new(crl));
                     }
                 }
-                Err(why) => report.errors.push(format!("TLSClientCRL {why}")),
+                Err(why) => report.errors.push(format!("{directive} {why}")),
             }
         }
         if lists.by_issuer.is_empty() && report.errors.is_empty() {
             let paths: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
             report.errors.push(format!(
-                "TLSClientCRL {}: there is no revocation list in it",
+                "{directive} {}: there is no revocation list in it",
                 paths.join(" ")
             ));
         }
@@ -262,17 +280,17 @@ impl RevocationLists {
     }
 
     fn examine(&self, crl: &Crl, now: i64, report: &mut Report) {
-        let file = crl.file.display();
+        let (directive, file) = (self.role.crl_directive(), crl.file.display());
         let mut issuers = self.anchors.named(crl.issuer()).peekable();
-        if issuers.peek().is_some() && !issuers.any(|issuer| crl.is_signed_by(&issuer.der, &self.algorithms)) {
+        if issuers.peek().is_some() && !issuers.any(|issuer| crl.is_signed_by(&issuer.der, &algorithms())) {
             report
                 .errors
-                .push(format!("TLSClientCRL {file}: {}", CrlError::NotSignedByIssuer));
+                .push(format!("{directive} {file}: {}", CrlError::NotSignedByIssuer));
         }
         if crl.next_update() < now {
             let since = ASN1Time::from_timestamp(crl.next_update()).map_or_else(|_| String::new(), |at| at.to_string());
             report.warnings.push(format!(
-                "TLSClientCRL {file}: this revocation list has expired ({since}): certificates of its issuer will be \
+                "{directive} {file}: this revocation list has expired ({since}): certificates of its issuer will be \
                  refused until there is a current one"
             ));
         }
@@ -284,18 +302,6 @@ fn kept(why: &str) -> String {
         "{why}; the revocation lists that were read before are kept (files have to be readable for the user that httpd's \
          children run as)"
     )
-}
-
-fn stamps(paths: &[PathBuf]) -> Result<Vec<(PathBuf, FileStamp)>, String> {
-    let mut stamps = Vec::new();
-    for path in paths {
-        let files = files::expand(path).map_err(|error| format!("TLSClientCRL {error}"))?;
-        for file in files {
-            let stamp = FileStamp::of(&file).map_err(|error| format!("TLSClientCRL {error}"))?;
-            stamps.push((file, stamp));
-        }
-    }
-    Ok(stamps)
 }
 
 fn read_file(file: &Path) -> Result<Vec<Crl>, String> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `TLSClientCA`: the CAs whose client certificates are believed.
+//! `TLSClientCA`, `TLSProxyCA`: the CAs whose certificates are believed.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -48,9 +48,22 @@ pub struct Report {
 impl Anchors {
     /// Reads the certificates in `paths`: PEM files, or directories of them whatever their names.
     pub fn load(paths: &[PathBuf], report: &mut Report) -> Self {
+        Self::load_with_system(paths, false, report)
+    }
+
+    /// The same with the platform's trust store, if `system`. What others have put in there that cannot be used is nobody's
+    /// fault here.
+    pub fn load_with_system(paths: &[PathBuf], system: bool, report: &mut Report) -> Self {
         let mut certificates = Vec::new();
         for path in paths {
             certificates.extend(read_certificates(path, report));
+        }
+        if system {
+            let store = rustls_native_certs::load_native_certs().certs;
+            let usable = store
+                .into_iter()
+                .filter(|der| webpki::anchor_from_trusted_cert(der).is_ok());
+            certificates.extend(usable.map(|der| (PathBuf::from("the platform's trust store"), der)));
         }
         Self::new(certificates, report)
     }

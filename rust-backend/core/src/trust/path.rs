@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whether a certificate is believed: a path from it to a trust anchor, and what is asked of that path.
+
+use std::cell::RefCell;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature_with_raw_key};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+
+use super::anchors::Anchors;
+use super::refusal::{Reason, Refusal};
+use super::revocation::{CrlCheck, Depth, RevocationLists, Subject};
+use crate::x509::{Certificate, Context};
+
+/// Whose certificates are verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Those of clients.
+    Client,
+    /// Those of backends.
+    Backend,
+}
+
+impl Role {
+    /// How its certificates are called, for people.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client certificate",
+            Self::Backend => "certificate of the backend",
+        }
+    }
+
+    /// The directive that says whose certificates are believed.
+    pub fn ca_directive(self) -> &'static str {
+        match self {
+            Self::Client => "TLSClientCA",
+            Self::Backend => "TLSProxyCA",
+        }
+    }
+
+    /// The directive that names revocation lists.
+    pub fn crl_directive(self) -> &'static str {
+        match self {
+            Self::Client => "TLSClientCRL",
+            Self::Backend => "TLSProxyCRL",
+        }
+    }
+
+    fn purpose(self) -> (KeyUsage, &'static str) {
+        match self {
+            Self::Client => (KeyUsage::client_auth(), "clientAuth"),
+            Self::Backend => (KeyUsage::server_auth(), "serverAuth"),
+        }
+    }
+
+    /// How to get a certificate that can be believed.
+    fn reissue(self) -> String {
+        format!(
+            "have it reissued with an extension file that says \"basicConstraints=CA:FALSE\", \
+             \"keyUsage=digitalSignature\" and \"extendedKeyUsage={}\": openssl x509 -req -in request.csr -CA ca.pem \
+             -CAkey ca.key -sha256 -days 365 -extfile extensions -out certificate.pem",
+            self.purpose().1
+        )
+    }
+}
+
+/// What is asked of a path.
+#[derive(Debug)]
+pub struct Policy {
+    /// Whose certificates they are.
+    pub role: Role,
+    /// Where a path has to end.
+    pub anchors: Arc<Anchors>,
+    /// How many CAs may be above a certificate.
+    pub depth: usize,
+    /// The revocation lists, where some are to be asked.
+    pub lists: Option<Arc<RevocationLists>>,
+    /// What is asked of them.
+    pub crl_check: CrlCheck,
+}
+
+/// The signatures that are trusted, in certificates and in handshakes.
+pub fn algorithms() -> WebPkiSupportedAlgorithms {
+    static ALGORITHMS: OnceLock<WebPkiSupportedAlgorithms> = OnceLock::new();
+    *ALGORITHMS.get_or_init(|| default_provider().signature_verification_algorithms)
+}
+
+/// The signature schemes that are offered to peers.
+pub fn schemes() -> Vec<SignatureScheme> {
+    algorithms().supported_schemes()
+}
+
+/// Verifies the signature of a TLS 1.2 handshake by the key in `cert`.
+pub fn verify_signature_tls12(
+    message: &[u8],
+    cert: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, Error> {
+    verify_tls12_signature(message, cert, dss, &algorithms())
+}
+
+/// Verifies the signature of a TLS 1.3 handshake by the key in `cert`. Where a certificate is taken whatever it is, webpki
+/// may refuse to read it; that the peer has the key has to be proved all the same.
+pub fn verify_signature_tls13(
+    message: &[u8],
+    cert: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, Error> {
+    let certificate = Certificate::parse(cert).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    let key = SubjectPublicKeyInfoDer::from(certificate.spki_der());
+    verify_tls13_signature_with_raw_key(message, &key, dss, &algorithms())
+}
+
+impl Policy {
+    /// Verifies `leaf` at `now` (seconds since 1970); `others` are the certificates that came with it.
+    pub fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Result<(), Refusal> {
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or(0)));
+        // A policy speaks only where everything else is right, so what it says last is what is wrong.
+        let objection: RefCell<Option<(Reason, String)>> = RefCell::new(None);
+        let policy = |path: &VerifiedPath<'_>| {
+            self.check_path(path, now).map_err(|refused| {
+                *objection.borrow_mut() = Some(refused);
+                webpki::Error::UnknownIssuer
+            })
+        };
+        let verified = EndEntityCert::try_from(leaf).and_then(|end_entity| {
+            end_entity
+                .verify_for_usage(
+                    algorithms().all,
+                    self.anchors.trust(),
+                    others,
+                    time,
+                    self.role.purpose().0,
+                    None,
+                    Some(&policy),
+                )
+                .map(drop)
+        });
+        let Err(error) = verified else { return Ok(()) };
+        let (reason, why) = objection.into_inner().unwrap_or_else(|| self.explain(&error, leaf));
+        Err(self.refusal(leaf, reason, &why))
+    }
+
+    /// The refusal of `leaf` for `reason`.
+    pub fn refusal(&self, leaf: &[u8], reason: Reason, why: &str) -> Refusal {
+        Refusal {
+            reason,
+            text: format!("{} refused: {}: {why}", self.role.name(), whose(leaf)),
+        }
+    }
+
+    /// What is asked of a path that webpki finds good.
+    fn check_path(&self, path: &VerifiedPath<'_>, now: i64) -> Result<(), (Reason, String)> {
+        let Some(anchor) = self.anchors.find(path.anchor()) else {
+            return Err((Reason::UnknownIssuer, "its trust anchor is not known".to_owned()));
+        };
+        let leaf = path.end_entity();
+        let is_trusted_itself = leaf.der() == anchor.der;
+        let issuers = path.intermediate_certificates().count() + usize::from(!is_trusted_itself);
+        let file = anchor.file.display();
+        if issuers > self.depth {
+            let text = format!(
+                "there are {issuers} CAs above it, and TLSClientVerifyDepth allows {}",
+                self.depth
+            );
+            return Err((Reason::TooDeep, text));
+        }
+        if !is_trusted_itself && !anchor.may_issue {
+            let text = format!("{file} is trusted itself, but it is not the certificate of a CA that may issue others");
+            return Err((Reason::NotACa, text));
+        }
+        if now < anchor.validity.0 {
+            return Err((
+                Reason::NotYetValid,
+                format!("the CA's certificate in {file} is not valid yet"),
+            ));
+        }
+        if now > anchor.validity.1 {
+            return Err((Reason::Expired, format!("the CA's certificate in {file} has expired")));
+        }
+        self.check_revocation(path, anchor.der.as_ref(), now)
+    }
+
+    fn check_revocation(&self, path: &VerifiedPath<'_>, anchor: &[u8], now: i64) -> Result<(), (Reason, String)> {
+        let (Some(lists), Some(depth)) = (&self.lists, self.crl_check.depth) else {
+            return Ok(());
+        };
+        let leaf = path.end_entity();
+        if leaf.der().as_ref() == anchor {
+            return Ok(());
+        }
+        let certificates: Vec<_> = std::iter::once(&**leaf)
+            .chain(path.intermediate_certificates())
+            .collect();
+        let count = match depth {
+            Depth::Leaf => 1,
+            Depth::Chain => certificates.len(),
+        };
+        for (at, certificate) in certificates.iter().enumerate().take(count) {
+            let (der, issuer) = (certificate.der(), certificates.get(at + 1).map(|issuer| issuer.der()));
+            let subject = Subject {
+                der: &der,
+                issuer: certificate.issuer(),
+                serial: certificate.serial(),
+                is_leaf: at == 0,
+                issuer_der: issuer.as_deref().unwrap_or(anchor),
+            };
+            match lists.check(&subject, now) {
+                Err((Reason::NoCrl, _)) if self.crl_check.missing_ok => {}
+                Err((reason, text)) if at > 0 => {
+                    return Err((reason, format!("its issuer {}: {text}", whose(&der))));
+                }
+                Err(refused) => return Err(refused),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What `error` means for the administrator and for the certificate's owner.
+    fn explain(&self, error: &webpki::Error, leaf: &[u8]) -> (Reason, String) {
+        use webpki::Error as E;
+        let reissue = || self.role.reissue();
+        let is_old = Certificate::parse(leaf).is_ok_and(|certificate| certificate.is_old());
+        match error {
+            _ if is_old => (
+                Reason::OldVersion,
+                format!(
+                    "it is of X.509 version 1, which cannot say what it is for; {}",
+                    reissue()
+                ),
+            ),
+            E::CertExpired { .. } => (Reason::Expired, "it, or a CA above it, has expired".to_owned()),
+            E::CertNotValidYet { .. } => (
+                Reason::NotYetValid,
+                "it, or a CA above it, is not valid yet (is the clock right?)".to_owned(),
+            ),
+            E::UnknownIssuer => (
+                Reason::UnknownIssuer,
+                format!(
+                    "its issuer is not among {}, and no path came with it to one that is",
+                    self.role.ca_directive()
+                ),
+            ),
+            E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => (
+                Reason::WrongPurpose,
+                format!(
+                    "its extended key usage does not allow {}; {}",
+                    self.role.purpose().1,
+                    reissue()
+                ),
+            ),
+            E::CaUsedAsEndEntity => (
+                Reason::IsCa,
+                format!(
+                    "it is the certificate of a CA (basicConstraints CA:TRUE), which must do nothing but issue others; {}",
+                    reissue()
+                ),
+            ),
+            E::EndEntityUsedAsCa => (
+                Reason::NotACa,
+                "a certificate above it is not that of a CA (basicConstraints CA:TRUE is missing): have that one \
+                 reissued with `-addext basicConstraints=critical,CA:TRUE`"
+                    .to_owned(),
+            ),
+            E::PathLenConstraintViolated => (
+                Reason::Constraint,
+                "there are more CAs above it than one of them allows (pathLenConstraint)".to_owned(),
+            ),
+            E::NameConstraintViolation => (
+                Reason::Constraint,
+                "a CA above it may not issue certificates for its name (nameConstraints)".to_owned(),
+            ),
+            E::InvalidSignatureForPublicKey | E::SignatureAlgorithmMismatch => (
+                Reason::BadSignature,
+                "it was not signed by the CA whose name it has as issuer".to_owned(),
+            ),
+            E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => (
+                Reason::WeakSignature,
+                format!(
+                    "it, or a CA above it, was signed in a way that is not safe, such as by SHA-1; {}",
+                    reissue()
+                ),
+            ),
+            E::UnsupportedCriticalExtension => (
+                Reason::CriticalExtension,
+                "it, or a CA above it, has a critical extension that is not known".to_owned(),
+            ),
+            E::UnsupportedCertVersion => (
+                Reason::OldVersion,
+                format!("a CA above it is of X.509 version 1; {}", reissue()),
+            ),
+            E::BadDer | E::BadDerTime | E::TrailingData(_) | E::MalformedExtensions | E::ExtensionValueInvalid => {
+                (Reason::Malformed, format!("it is not well-formed ({error:?})"))
+            }
+            other => (Reason::Other, format!("{other:?}")),
+        }
+    }
+}
+
+/// A certificate's subject and serial number, for the log.
+fn whose(der: &[u8]) -> String {
+    match Certificate::parse(der) {
+        Ok(certificate) => {
+            let context = Context::at(0);
+            let value = |name| certificate.variable(name, &context).unwrap_or_default();
+            format!(
+                "subject \"{}\", serial {}, issuer \"{}\"",
+                value("S_DN"),
+                value("M_SERIAL"),
+                value("I_DN")
+            )
+        }
+        Err(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Servers to be proxied to, good and bad."""
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+
+
+class Backend:
+    """A server on a port of its own, a thread for each connection, whose answers tell what it saw."""
+
+    def __init__(self, port, ctx=None):
+        self.port, self._ctx = port, ctx
+        self.handshakes, self.resumed, self.names = 0, 0, []
+        self._open = []
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener.settimeout(0.2)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self):
+        while not self._stopping.is_set():
+            with contextlib.suppress(OSError):
+                sock, _ = self._listener.accept()
+                self._open.append(sock)
+                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        with contextlib.suppress(OSError), sock:
+            if self._ctx:
+                sock = self._ctx.wrap_socket(sock, server_side=True)
+                self.handshakes += 1
+                self.resumed += sock.session_reused
+            self.handle(sock)
+
+    def handle(self, sock):
+        """Answers requests: with the request's head, and what TLS says of the client."""
+        with sock, sock.makefile("rb") as stream:
+            while True:
+                head = []
+                while (line := stream.readline()) not in (b"\r\n", b""):
+                    head.append(line)
+                if not head:
+                    return
+                lengths = [int(h.split(b":")[1]) for h in head if h.lower().startswith(b"content-length:")]
+                body = stream.read(sum(lengths))
+                peer = sock.getpeercert() if isinstance(sock, ssl.SSLSocket) else None
+                subject = dict(pair for rdn in peer["subject"] for pair in rdn) if peer else {}
+                text = f"client={subject.get('commonName')} port={self.port}\n".encode() + b"".join(head) + body
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+
+    def stop(self):
+        self._stopping.set()
+        self._thread.join()
+        self._listener.close()
+        for sock in self._open:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+class Stalling(Backend):
+    """Accepts and says nothing."""
+
+    def _serve(self, sock):
+        self._stopping.wait()
+
+
+class Resetting(Backend):
+    """Resets the connection when it has seen the ClientHello."""
+
+    def _serve(self, sock):
+        sock.recv(10)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+
+
+class PlainText(Backend):
+    """An HTTP server without TLS."""
+
+    def _serve(self, sock):
+        with sock:
+            sock.recv(1000)
+            sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+
+def context(directory, issued, name="backend", client_ca=None, alpn=None):
+    """A server's context with the certificate `issued`; clients need one of `client_ca`."""
+    issued.write(directory, name)
+    ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ctx.load_cert_chain(directory / f"{name}.pem", directory / f"{name}.key")
+    if client_ca:
+        ctx.load_verify_locations(client_ca)
+        ctx.verify_mode = ssl.CERT_REQUIRED
+    if alpn:
+        ctx.set_alpn_protocols(alpn)
+    return ctx
