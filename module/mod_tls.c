@@ -8,6 +8,7 @@
 #include "tls_access.h"
 #include "tls_cache.h"
 #include "tls_connection.h"
+#include "tls_failover.h"
 #include "tls_filters.h"
 #include "tls_proxy.h"
 #include "tls_request.h"
@@ -25,6 +26,7 @@ static void register_hooks(apr_pool_t *p)
     tls_timeout_register_hooks(p);
     tls_connection_register_hooks(p);
     tls_proxy_register_hooks(p);
+    tls_failover_register_hooks(p);
     tls_request_register_hooks(p);
     tls_access_register_hooks(p);
     tls_vars_register_hooks(p);

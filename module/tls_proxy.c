@@ -5,11 +5,12 @@
 #include "http_ssl.h"
 #include "mod_ssl.h"
 
+#include "tls_failover.h"
+#include "tls_proxy_name.h"
 #include "tls_settings.h"
 #include "tls_state.h"
 
-/* What mod_proxy leaves for us in the notes of a connection before it uses it. */
-#define HOSTNAME_NOTE "proxy-request-hostname"
+/* The protocol that mod_proxy wants to speak, in the notes of a connection. */
 #define ALPN_NOTE "proxy-request-alpn-protos"
 
 /* A backend, as far as we know it. */
@@ -137,11 +138,10 @@ static int pre_connection(conn_rec *c, void *csd)
 apr_status_t tls_proxy_begin(tls_connection *tc)
 {
     const apr_array_header_t *chain = tc->outgoing_to->chain;
-    const char *name = apr_table_get(tc->c->notes, HOSTNAME_NOTE);
     const char *protocol = apr_table_get(tc->c->notes, ALPN_NOTE);
     tls_text error = { NULL, 0 };
 
-    tc->outgoing_to->name = name ? name : tc->c->client_ip;
+    tc->outgoing_to->name = tls_proxy_name_of(tc->c);
     if (tls_conn_to_backend(tc->config, (const size_t *)chain->elts, (size_t)chain->nelts,
                             tls_slice_of(tc->outgoing_to->name), tls_slice_of(protocol ? protocol : "http/1.1"),
                             &tc->backend, &error) == TLS_STATUS_OK) {
@@ -160,6 +160,7 @@ void tls_proxy_give_up(tls_connection *tc, apr_status_t rv)
                                                        : "the backend closed the connection: does it speak TLS?");
     }
     tc->phase = TLS_FAILED;
+    tls_failover_note();
     /* So mod_proxy knows that it is the backend's doing. */
     tc->c->aborted = 1;
 }

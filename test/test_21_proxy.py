@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backends that are spoken to in TLS: whom mod_proxy reaches through us, and whom it does not."""
 
+import contextlib
+import http.client
 import re
+import socket
 import ssl
 import subprocess
+import threading
+import time
 
 import pytest
 from cryptography import x509
 
 from harness import backends
-from harness.clients import curl
+from harness.clients import connect, curl, request
+from harness.httpd import Httpd, wait_for
 from harness.people import PeopleCa
 
 PROXY = ["proxy", "proxy_http", "slotmem_shm"]
@@ -286,6 +292,221 @@ class TestRefusals:
         one = backend(issued=authority.server("elsewhere.test"))
         proxy("TLSProxyCheckPeerName off", f"ProxyPass / https://localhost:{one.port}/")
         assert get(httpd)[0] == 200
+
+
+class EchoSocket(backends.Backend):
+    """Upgrades, then sends back what it gets."""
+
+    def handle(self, sock):
+        with sock, sock.makefile("rb") as stream:
+            while stream.readline() not in (b"\r\n", b""):
+                pass
+            sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            while data := stream.read1(1000):
+                sock.sendall(data.upper())
+
+
+class TestProtocols:
+    @pytest.mark.parametrize("how", ["wss", "upgrade"])
+    def test_01_websocket(self, httpd, proxy, backend, how):
+        one = backend(EchoSocket)
+        target = {
+            "wss": f"ProxyPass /ws wss://localhost:{one.port}/",
+            "upgrade": f"ProxyPass /ws https://localhost:{one.port}/ upgrade=websocket",
+        }[how]
+        proxy(f"TLSEngine {httpd.port}", httpd.vhost("a.test", target), modules=["proxy_wstunnel"])
+        with connect(httpd, "a.test") as tls:
+            tls.sendall(
+                request(
+                    "a.test",
+                    "/ws",
+                    close=False,
+                    headers="Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: x\r\n",
+                )
+            )
+            with tls.makefile("rb") as stream:
+                assert b" 101 " in stream.readline()
+                while stream.readline() != b"\r\n":
+                    pass
+                for text in (b"one", b"two" * 10_000, b"three"):
+                    tls.sendall(text)
+                    assert stream.read(len(text)) == text.upper()
+
+    def test_02_http2(self, httpd, proxy, authority, ports):
+        issued = authority.server("localhost")
+        issued.write(httpd.root, "h2")
+        port = ports.take()
+        httpd.docs.joinpath("big").write_bytes(bytes(range(256)) * 8000)
+        command = ["nghttpd", "-d", httpd.docs, str(port), httpd.root / "h2.key", httpd.root / "h2.pem"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+            try:
+                proxy(f"ProxyPass / h2://localhost:{port}/", modules=["proxy_http2"])
+                wait_for(lambda: listens(port), "nghttpd")
+                for _ in range(3):
+                    assert get(httpd, "/index.html") == (200, "hello\n")
+                url = f"http://127.0.0.1:{httpd.plain_port}/big"
+                run = subprocess.run(["curl", "-sS", url], capture_output=True)
+                assert run.stdout == httpd.docs.joinpath("big").read_bytes()
+            finally:
+                server.terminate()
+
+    def test_03_no_http2(self, httpd, proxy, backend):
+        one = backend()
+        proxy(f"ProxyPass / h2://localhost:{one.port}/", modules=["proxy_http2"])
+        httpd.log.expect("failed: the backend does not speak HTTP/2 by ALPN")
+        httpd.log.expect("AH")
+        assert get(httpd)[0] in (502, 503)
+
+    def test_04_alpn(self, httpd, proxy, backend):
+        """Backends that speak several protocols are told which one is meant."""
+        one = backend(alpn=["h2", "http/1.1"])
+        proxy(f"ProxyPass / https://localhost:{one.port}/")
+        assert get(httpd)[0] == 200
+
+    def test_05_connect(self, httpd, proxy, backend, authority):
+        """A tunnel through us is the client's affair, not ours."""
+        one = backend()
+        proxy("ProxyRequests on", f"AllowCONNECT {one.port}", modules=["proxy_connect"])
+        via = ["-x", f"http://127.0.0.1:{httpd.plain_port}", "--cacert", httpd.ca_file]
+        run = subprocess.run(["curl", "-sS", *via, f"https://localhost:{one.port}/"], capture_output=True, text=True)
+        assert "GET / HTTP/1.1" in run.stdout, run
+
+    def test_06_beside_mod_ssl(self, httpd, backend):
+        """Each backend by the module that its section has enabled."""
+        one, two = (backend(alpn=["http/1.1"]) for _ in range(2))
+        httpd.start(
+            f"<Proxy https://localhost:{one.port}/>\nTLSProxyEngine on\nTLSProxyCA {httpd.ca_file}\n</Proxy>",
+            f"<Proxy https://localhost:{two.port}/>\nSSLProxyEngine on\nSSLProxyCACertificateFile {httpd.ca_file}",
+            "SSLProxyVerify require\nSSLProxyVerifyDepth 3\n</Proxy>",
+            f"ProxyPass /one https://localhost:{one.port}/",
+            f"ProxyPass /two https://localhost:{two.port}/",
+            modules=[*PROXY, "ssl"],
+        )
+        assert get(httpd, "/one")[0] == 200
+        assert get(httpd, "/two")[0] == 200
+        assert one.alpn == ["http/1.1"] and two.alpn == [None]
+
+
+def listens(port):
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
+
+
+BALANCER = ["proxy_balancer", "lbmethod_byrequests"]
+
+
+class TestBalancers:
+    def members(self, *running, options=""):
+        lines = [f"BalancerMember https://localhost:{one.port} {options}" for one in running]
+        return ["<Proxy balancer://pool>", *lines, "</Proxy>", "ProxyPass / balancer://pool/"]
+
+    def test_01_members(self, httpd, proxy, backend):
+        running = [backend(), backend()]
+        proxy(*self.members(*running), modules=BALANCER)
+        answered = {get(httpd)[1].splitlines()[0] for _ in range(6)}
+        assert answered == {f"client=None port={one.port}" for one in running}
+
+    @pytest.mark.parametrize("kind", [backends.PlainText, backends.Resetting])
+    def test_02_failover(self, httpd, proxy, backend, kind):
+        """A member that fails in the handshake has seen nothing of the request: the next one gets it."""
+        good, bad = backend(), backend(kind)
+        proxy(*self.members(bad, good, options="retry=600"), modules=BALANCER)
+        httpd.log.expect("handshake with backend localhost .* failed: the backend")
+        httpd.log.expect("AH0")
+        for _ in range(6):
+            code, body = get(httpd)
+            assert code == 200 and f"port={good.port}" in body
+
+    def test_03_bodies_do_not_fail_over(self, httpd, proxy, backend):
+        """What was read of them would be lost."""
+        good, bad = backend(), backend(backends.PlainText)
+        proxy(*self.members(bad, good), modules=BALANCER)
+        httpd.log.expect("handshake with backend localhost .* failed")
+        httpd.log.expect("AH0")
+        codes = [get(httpd, "/", "--data", "x=1")[0] for _ in range(4)]
+        assert 502 in codes and 200 in codes
+
+    def test_04_health_checks(self, httpd, proxy, backend):
+        one = backend()
+        proxy(
+            *self.members(one, options="hcmethod=GET hcinterval=1 hcuri=/health"),
+            modules=[*BALANCER, "proxy_hcheck", "watchdog"],
+        )
+        wait_for(lambda: one.handshakes >= 2, "health checks")
+        assert get(httpd)[0] == 200
+
+
+class TestLoad:
+    def test_01_restarts_of_backends(self, httpd, proxy, ports, authority):
+        """20,000 requests, 32 at a time, while the backend is restarted now and then: each answer is the right one, or
+        a 502 or 503 that says that there was none."""
+        installation = httpd.installation
+        root = httpd.root / "back"
+        root.mkdir()
+        root.chmod(0o755)
+        back = Httpd(installation, root, ports, authority)
+        cert = authority.server("localhost").write(root, "localhost")
+        for number in range(50):
+            back.docs.joinpath(f"{number}.txt").write_text(f"answer {number}\n" * 100)
+        back.start(f"TLSEngine {back.port}", back.vhost("localhost", cert=cert))
+        try:
+            proxy(
+                f"ProxyPass / https://localhost:{back.port}/ retry=0",
+                limits="StartServers 2\nThreadsPerChild 32\nMinSpareThreads 64\nMaxRequestWorkers 256",
+            )
+            httpd.log.expect("AH0|tls:")
+            httpd.log.allow("proxy|tls: ")
+            done, wrong, failed, refused, lock = [0], [], [], [0], threading.Lock()
+
+            def fetch(client, number):
+                client.request("GET", f"/{number}.txt")
+                response = client.getresponse()
+                return response, response.read().decode()
+
+            def ask_all():
+                try:
+                    ask()
+                except OSError as error:
+                    failed.append(error)
+
+            def ask():
+                client = http.client.HTTPConnection("127.0.0.1", httpd.plain_port, timeout=30)
+                while True:
+                    with lock:
+                        number = done[0]
+                        if number >= 20_000:
+                            return
+                        done[0] += 1
+                    try:
+                        response, body = fetch(client, number % 50)
+                    except ConnectionError:
+                        # The server may close a connection that waits for its next request.
+                        client.close()
+                        response, body = fetch(client, number % 50)
+                    if response.status in (502, 503):
+                        refused[0] += 1
+                    elif (response.status, body) != (200, f"answer {number % 50}\n" * 100):
+                        wrong.append((response.status, number, body[:100]))
+
+            threads = [threading.Thread(target=ask_all) for _ in range(32)]
+            for thread in threads:
+                thread.start()
+            restarts = 0
+            while done[0] < 20_000:
+                time.sleep(3)
+                back.graceful()
+                restarts += 1
+            for thread in threads:
+                thread.join()
+            assert not wrong, wrong[:5]
+            assert not failed, failed[:5]
+            assert restarts >= 2
+            # Those that caught the backend between two generations.
+            assert refused[0] < 400
+        finally:
+            back.stop()
 
 
 class TestConfiguration:

@@ -13,7 +13,7 @@ class Backend:
 
     def __init__(self, port, ctx=None):
         self.port, self._ctx = port, ctx
-        self.handshakes, self.resumed, self.names = 0, 0, []
+        self.handshakes, self.resumed, self.alpn = 0, 0, []
         self._open = []
         self._listener = socket.create_server(("127.0.0.1", port))
         self._listener.settimeout(0.2)
@@ -34,6 +34,7 @@ class Backend:
                 sock = self._ctx.wrap_socket(sock, server_side=True)
                 self.handshakes += 1
                 self.resumed += sock.session_reused
+                self.alpn.append(sock.selected_alpn_protocol())
             self.handle(sock)
 
     def handle(self, sock):

@@ -16,7 +16,7 @@ class ErrorLog:
     def __init__(self, path):
         self.path = path
         self._offset = 0
-        self._expected = []
+        self._expected, self._allowed = [], []
 
     def text(self):
         """What was logged since the test began."""
@@ -31,8 +31,12 @@ class ErrorLog:
         """Says that lines with `pattern` are what the test is about. At least one has to appear."""
         self._expected.append(re.compile(pattern))
 
+    def allow(self, pattern):
+        """Says that lines with `pattern` may appear."""
+        self._allowed.append(re.compile(pattern))
+
     def begin(self):
-        self._expected = []
+        self._expected, self._allowed = [], []
         try:
             self._offset = self.path.stat().st_size
         except FileNotFoundError:
@@ -44,5 +48,5 @@ class ErrorLog:
         assert not missing, f"not in the error log: {missing}\n{text}"
         lines = [line for line in text.splitlines() if SERIOUS.search(line) or ALARMING.search(line)]
         lines = [line for line in lines if not HARMLESS.search(line) and not STOPPING.search(line)]
-        lines = [line for line in lines if not any(p.search(line) for p in self._expected)]
+        lines = [line for line in lines if not any(p.search(line) for p in [*self._expected, *self._allowed])]
         assert not lines, "unexpected in the error log:\n" + "\n".join(lines)

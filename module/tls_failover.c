@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mod_proxy connects, and then sends. A member that cannot be connected to gives 503, and the next one is tried; one that
+ * fails while a request is sent gives 502, and that is the end, since it may have seen the request. A handshake begins
+ * with the first byte that is sent, so its failure looks like the second case, but is the first: the member has seen
+ * nothing. So mod_proxy's handlers are called through one that knows the difference.
+ *
+ * mod_proxy need not be there, and its hooks are not optional ones: they are looked up by name.
+ */
+#include "tls_failover.h"
+
+#include <dlfcn.h>
+
+#include "mod_proxy.h"
+
+typedef int scheme_handler(request_rec *r, proxy_worker *worker, proxy_server_conf *conf, char *url, const char *host,
+                           apr_port_t port);
+typedef void hook_scheme_handler(scheme_handler *handler, const char *const *before, const char *const *after, int order);
+
+static scheme_handler *run_handlers;
+
+/* Whether the request at hand has met a failed handshake. mod_proxy's handlers stay in their thread until they have sent
+ * the request. */
+static __thread bool handshake_failed;
+
+/* Whether the handlers are being called from here. */
+static __thread bool inside;
+
+void tls_failover_note(void)
+{
+    handshake_failed = true;
+}
+
+/* What was read of a body is lost with the first member. */
+static int has_body(const request_rec *r)
+{
+    const char *length = apr_table_get(r->headers_in, "Content-Length");
+
+    return (length && strcmp(length, "0")) || apr_table_get(r->headers_in, "Transfer-Encoding");
+}
+
+static int handle(request_rec *r, proxy_worker *worker, proxy_server_conf *conf, char *url, const char *host,
+                  apr_port_t port)
+{
+    int status;
+
+    if (inside) {
+        return DECLINED;
+    }
+    inside = true;
+    handshake_failed = false;
+    status = run_handlers(r, worker, conf, url, host, port);
+    inside = false;
+    if (status == HTTP_BAD_GATEWAY && handshake_failed && !has_body(r)
+        && apr_table_get(r->subprocess_env, "BALANCER_NAME")) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: balancer member %s failed in the handshake, the next one is tried",
+                      apr_table_get(r->subprocess_env, "BALANCER_WORKER_NAME"));
+        return HTTP_SERVICE_UNAVAILABLE;
+    }
+    return status;
+}
+
+static int find_proxy(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    hook_scheme_handler *hook;
+
+    (void)pconf;
+    (void)plog;
+    (void)ptemp;
+    *(void **)&hook = dlsym(RTLD_DEFAULT, "proxy_hook_scheme_handler");
+    *(void **)&run_handlers = dlsym(RTLD_DEFAULT, "proxy_run_scheme_handler");
+    if (hook && run_handlers) {
+        hook(handle, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    }
+    return OK;
+}
+
+void tls_failover_register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_pre_config(find_proxy, NULL, NULL, APR_HOOK_MIDDLE);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_failover.h
+ * Balancers go on to the next member where the TLS handshake with one fails.
+ */
+#ifndef TLS_FAILOVER_H
+#define TLS_FAILOVER_H
+
+#include "mod_tls.h"
+
+/** Notes that the handshake with a backend has failed, in this thread, before anything was sent to it. */
+void tls_failover_note(void);
+
+void tls_failover_register_hooks(apr_pool_t *p);
+
+#endif /* TLS_FAILOVER_H */
