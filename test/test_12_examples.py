@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.backends import Backend, context
 from harness.clients import curl
 from harness.httpd import wait_for
 from harness.people import PeopleCa
@@ -24,8 +25,17 @@ def certificates(text):
             yield files.split(), " ".join(names).split()
 
 
+class Hello(Backend):
+    """An application that says hello."""
+
+    def handle(self, sock):
+        with sock:
+            while sock.recv(10_000):
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n")
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
-def test_01_example(httpd, authority, file):
+def test_01_example(httpd, authority, ports, file):
     text = file.read_text()
     tls = httpd.root / "tls"
     tls.mkdir()
@@ -41,15 +51,28 @@ def test_01_example(httpd, authority, file):
     (tls / "people-ca.pem").write_bytes(people.pem)
     (tls / "people.crl").write_bytes(people.crl())
     somebody = people.client("alice").write(tls, "alice")
+    people.client("machine").write(tls, "machine")
+    (tls / "backend-ca.pem").write_bytes(authority.root_pem)
+    behind = []
+    for port in ("8443", "8444"):
+        if f":{port}" in text:
+            certificate = context(tls, authority.server("localhost"), port)
+            behind.append(Hello(ports.take(), certificate))
+            text = text.replace(port, str(behind[-1].port))
     # The frame listens already.
     text = re.sub(r"^Listen .*$", "", text, flags=re.M)
     text = re.sub(r"\b443\b", str(httpd.port), text)
     text = re.sub(r"\b80\b", str(httpd.plain_port), text)
-    httpd.start(text)
-    assert hosts
-    for host in hosts:
-        response = curl(httpd, host, "/", *somebody)
-        assert (response.code, response.text) == (200, "hello"), host
+    modules = ["proxy", "proxy_http", "proxy_balancer", "lbmethod_byrequests", "slotmem_shm"] if behind else []
+    try:
+        httpd.start(text, modules=modules)
+        assert hosts
+        for host in hosts:
+            response = curl(httpd, host, "/", *somebody)
+            assert (response.code, response.text) == (200, "hello"), host
+    finally:
+        for backend in behind:
+            backend.stop()
 
 
 def test_02_all_are_listed():

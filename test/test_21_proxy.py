@@ -131,6 +131,14 @@ class TestBackends:
         proxy(f"ProxyPass / https://localhost:{one.port}/", ca=False)
         assert get(httpd)[0] == 200
 
+    def test_10_self_signed(self, httpd, proxy, backend, authority):
+        """A backend's own certificate stands for that backend."""
+        issued = authority.server("localhost", self_signed=True)
+        httpd.root.joinpath("app.pem").write_bytes(issued.cert_pem)
+        one = backend(issued=issued)
+        proxy("TLSProxyCA app.pem", f"ProxyPass / https://localhost:{one.port}/", ca=False)
+        assert get(httpd)[0] == 200
+
     def test_09_through_tls(self, httpd, proxy, backend):
         """TLS before and behind, with what the client presented in headers that it cannot forge."""
         ca = PeopleCa()
