@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from harness.clients import connect, context, curl, read_all, request, s_client
-from harness.people import SERVER, PeopleCa, by_openssl, common_name, self_signed
+from harness.people import SERVER, PeopleCa, by_openssl, common_name, new_key, self_signed
 
 VERSIONS = ["1.2", "1.3"]
 VERIFY = 'Header always set X-Verify "%{SSL_CLIENT_VERIFY}s %{SSL_CLIENT_S_DN}s"'
@@ -443,6 +443,10 @@ class TestConfiguration:
             ["TLSClientCertificate required", "TLSClientCA people.pem", "TLSClientCRLCheck leaf"],
             "TLSClientCRLCheck needs TLSClientCRL",
         ),
+        "missing list": (
+            ["TLSClientCertificate required", "TLSClientCA people.pem", "TLSClientCRL none.crl"],
+            "TLSClientCRL .*none.crl: no such file",
+        ),
         "list is none": (
             ["TLSClientCertificate required", "TLSClientCA people.pem", "TLSClientCRL people.pem"],
             "no revocation list in this file",
@@ -458,6 +462,18 @@ class TestConfiguration:
         assert code != 0
         assert re.search(text, output), output
         assert re.search(rf"{httpd.conf_file}:\d+|line \d+ of", output), output
+
+    def test_03_too_many_names(self, httpd):
+        """A handshake has no room for the names of all CAs of the world."""
+        names = [f"CA number {number} " + "x" * 200 for number in range(260)]
+        key = new_key()
+        httpd.root.joinpath("many.pem").write_bytes(b"".join(self_signed(name, True, key).pem for name in names))
+        lines = ["TLSClientCertificate required", "TLSClientCA many.pem"]
+        httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test", *lines))
+        code, output = httpd.configtest()
+        assert code != 0 and "the names of 260 CAs do not fit in a handshake" in output
+        httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test", *lines, "TLSClientCANames none"))
+        assert httpd.configtest()[0] == 0
 
     def test_02_dump(self, httpd, ca_file):
         host = httpd.vhost("a.test", f"TLSClientCA {ca_file}", "TLSClientCertificate required")

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -36,10 +37,10 @@ def backend(httpd, ports, authority):
     """Starts a backend whose certificate is for localhost unless it says otherwise."""
     running = []
 
-    def start(kind=backends.Backend, issued=None, port=None, **options):
-        port = port or ports.take()
+    def start(kind=backends.Backend, issued=None, host="127.0.0.1", **options):
+        port = ports.take()
         issued = issued or authority.server("localhost")
-        running.append(kind(port, backends.context(httpd.root, issued, f"backend{port}", **options)))
+        running.append(kind(port, backends.context(httpd.root, issued, f"backend{port}", **options), host))
         return running[-1]
 
     yield start
@@ -101,6 +102,45 @@ class TestBackends:
         one = backend(issued=authority.server("127.0.0.1"))
         proxy(f"ProxyPass / https://127.0.0.1:{one.port}/")
         assert get(httpd)[0] == 200
+
+    def test_11_ipv6_address(self, httpd, proxy, backend, authority):
+        one = backend(issued=authority.server("::1"), host="::1")
+        proxy(f"ProxyPass / https://[::1]:{one.port}/")
+        assert get(httpd)[0] == 200
+        assert one.names == [None]
+
+    def test_12_preserved_host(self, httpd, proxy, backend, authority):
+        """Then the backend is called as the client has called us, and has to be that."""
+        one = backend(issued=authority.server("localhost", "shop.test"))
+        two = backend(issued=authority.server("localhost"))
+        proxy(
+            "ProxyPreserveHost on",
+            f"ProxyPass /one https://localhost:{one.port}/",
+            f"ProxyPass /two https://localhost:{two.port}/",
+        )
+        assert get(httpd, "/one", "-H", "Host: shop.test")[0] == 200
+        assert one.names == ["shop.test"]
+        httpd.log.expect("it is not for shop.test but is for localhost")
+        httpd.log.expect("AH0")
+        assert get(httpd, "/two", "-H", "Host: shop.test")[0] == 502
+
+    def test_13_restarts_leak_nothing(self, httpd, proxy, backend):
+        one = backend()
+        proxy(
+            f"<Proxy https://localhost:{one.port}/>\nTLSProxyProtocol TLSv1.3\n</Proxy>",
+            f"ProxyPass / https://localhost:{one.port}/",
+        )
+
+        def resident():
+            lines = Path(f"/proc/{httpd.pid}/status").read_text().splitlines()
+            return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+        sizes = []
+        for _ in range(50):
+            assert get(httpd)[0] == 200
+            httpd.graceful()
+            sizes.append(resident())
+        assert sizes[-1] - sizes[10] < 500, sizes
 
     def test_06_big_bodies(self, httpd, proxy, backend):
         big = httpd.root / "big"

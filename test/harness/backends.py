@@ -11,11 +11,15 @@ import threading
 class Backend:
     """A server on a port of its own, a thread for each connection, whose answers tell what it saw."""
 
-    def __init__(self, port, ctx=None):
+    def __init__(self, port, ctx=None, host="127.0.0.1"):
         self.port, self._ctx = port, ctx
+        self.names = []
+        if ctx:
+            ctx.sni_callback = lambda sock, name, ctx: self.names.append(name)
         self.handshakes, self.resumed, self.alpn = 0, 0, []
         self._open = []
-        self._listener = socket.create_server(("127.0.0.1", port))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family)
         self._listener.settimeout(0.2)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._accept, daemon=True)

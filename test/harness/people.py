@@ -6,7 +6,7 @@ import subprocess
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from harness.certs import PEM, key_pem, new_key
@@ -135,8 +135,8 @@ class PeopleCa:
         return builder.sign(key or self.key, hashes.SHA256()).public_bytes(encoding)
 
 
-def self_signed(name="nobody", ca=False):
-    key = ec.generate_private_key(ec.SECP256R1())
+def self_signed(name="nobody", ca=False, key=None):
+    key = key or new_key()
     builder = (
         x509.CertificateBuilder()
         .subject_name(common_name(name))
