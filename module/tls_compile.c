@@ -317,6 +317,9 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
         tls_builder_new(process, tls_slice_of(ap_server_root), &x.builder) != TLS_STATUS_OK) {
         return NULL;
     }
+    if (mode == TLS_COMPILE_TEST) {
+        tls_builder_set_test(x.builder);
+    }
     for (s = base; s; s = s->next) {
         add_server(&x, s);
     }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: a CA for the whole run, an httpd for each test."""
 
+import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -41,6 +43,21 @@ def httpd(installation, ports, authority):
     finally:
         server.stop()
         shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def rustls_client():
+    """The C client on rustls-ffi: fetches / twice, the second time on a resumed session; returns what it saw."""
+    built = Path(__file__).resolve().parent.parent / "build/target/release/rustls-client"
+    program = os.environ.get("TLS_RUSTLS_CLIENT", built)
+
+    def fetch(httpd, host="a.test", port=None):
+        command = [program, str(port or httpd.port), host, httpd.ca_file]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert run.returncode == 0, run
+        return run.stdout
+
+    return fetch
 
 
 @pytest.fixture

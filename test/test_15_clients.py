@@ -2,13 +2,9 @@
 """Clients of other makes, and a scanner."""
 
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -46,16 +42,12 @@ def test_02_gnutls_resumes(server, version):
     assert b"This is a resumed session" in run.stdout, run
 
 
-def test_03_rustls(server):
+def test_03_rustls(server, rustls_client):
     """The C client on rustls-ffi, which speaks post-quantum key exchange."""
-    client = os.environ.get("TLS_RUSTLS_CLIENT", ROOT / "build/target/release/rustls-client")
-    run = subprocess.run(
-        [client, str(server.port), "a.test", server.ca_file], capture_output=True, text=True, timeout=30
-    )
-    assert run.returncode == 0, run
-    first, second = run.stdout.split("version: ")[1:]
+    output = rustls_client(server)
+    first, second = output.split("version: ")[1:]
     for part in (first, second):
-        assert part.startswith("0304\n") and "hello" in part, run.stdout
+        assert part.startswith("0304\n") and "hello" in part, output
         assert "X-Kex: X25519MLKEM768" in part
     assert "handshake: 1\n" in first and "X-Resumed: Initial" in first
     assert "handshake: 3\n" in second and "X-Resumed: Resumed" in second

@@ -48,6 +48,7 @@ pub struct Server {
 pub struct Builder {
     pub(crate) process: Arc<Process>,
     pub(crate) server_root: PathBuf,
+    pub(crate) is_test: bool,
     pub(crate) servers: Vec<Server>,
     pub(crate) chains: HashMap<usize, Vec<usize>>,
     pub(crate) proxy_blocks: Vec<ProxyBlock>,
@@ -69,11 +70,17 @@ impl Builder {
         Self {
             process,
             server_root,
+            is_test: false,
             servers: Vec::new(),
             chains: HashMap::new(),
             proxy_blocks: Vec::new(),
             proxy_chains: Vec::new(),
         }
+    }
+
+    /// Says that the configuration is only to be tested, and must change nothing outside.
+    pub fn set_test(&mut self) {
+        self.is_test = true;
     }
 
     /// Adds the next server and returns its index. The first one is the base server.

@@ -282,7 +282,7 @@ impl Connection {
         let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
         let identity = site.identity_for(&hello);
         self.identity = identity;
-        let (config, audit) = match site.handshake(protocol) {
+        let (config, audit) = match site.handshake(&hello, protocol) {
             Ok(made) => made,
             Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),
         };

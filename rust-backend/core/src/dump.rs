@@ -3,9 +3,12 @@
 
 use std::fmt::Write;
 
+use rustls::NamedGroup;
+
 use crate::client_auth::verifier::ClientAuth;
 use crate::config::Config;
 use crate::facts::{INTERFACE, LIBRARY};
+use crate::groups;
 use crate::identity::Identity;
 use crate::settings::{EngineAddress, SessionCache};
 use crate::site::Site;
@@ -79,6 +82,12 @@ impl Site {
             .filter_map(|suite| suite.suite().as_str().map(|name| name.replace("TLS13_", "TLS_")))
             .collect();
         line("Cipher suites", &suites.join("\n                          "));
+        let groups = spec
+            .groups
+            .iter()
+            .filter_map(|group| groups::name_of(NamedGroup::from(*group)));
+        line("Groups", &groups.collect::<Vec<_>>().join(" "));
+        line("Compressed certs", if spec.compression { "on" } else { "off" });
         line(
             "Order of suites",
             if spec.honor_client_order {

@@ -7,14 +7,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
+use rustls::compress::{BROTLI_COMPRESSOR, CertCompressor, CompressionCache, ZLIB_COMPRESSOR};
 use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
-use rustls::{ConfigBuilder, SupportedCipherSuite, WantsVerifier};
+use rustls::{ConfigBuilder, NamedGroup, SupportedCipherSuite, WantsVerifier};
 
 use crate::client_auth::verifier::{ClientAuth, ClientAuthSpec};
+use crate::groups;
+use crate::key_log::KeyLogFile;
 use crate::protocol::Protocols;
 use crate::sessions::{CacheSlot, CachedSessions, Scope, Tickets};
 use crate::tickets::TicketKeys;
@@ -22,6 +25,12 @@ use crate::tickets::TicketKeys;
 /// How many TLS 1.3 tickets follow a full handshake (RFC 8446 section 4.6.1): two, so that a client may open two
 /// connections at once next time.
 const TICKETS: usize = 2;
+
+/// What rustls counts to a fragment besides its plaintext: the header of the record.
+const RECORD_OVERHEAD: usize = 5;
+
+/// The compressions of certificates, most preferred first (RFC 8879).
+const COMPRESSORS: [&dyn CertCompressor; 2] = [BROTLI_COMPRESSOR, ZLIB_COMPRESSOR];
 
 /// What makes profiles equal or different.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +43,14 @@ pub struct ProfileSpec {
     pub honor_client_order: bool,
     /// Whether sessions are resumed by tickets.
     pub tickets: bool,
+    /// The numbers of the key exchange groups, most preferred first.
+    pub groups: Vec<u16>,
+    /// The numbers of those of them that count before what clients like better.
+    pub preferred_groups: Vec<u16>,
+    /// The largest records that are sent, in bytes of plaintext; none for TLS's own limit.
+    pub max_fragment: Option<usize>,
+    /// Whether certificates are compressed (RFC 8879) for clients that know how.
+    pub compression: bool,
     /// How clients are verified, if they are.
     pub client_auth: Option<ClientAuthSpec>,
 }
@@ -45,6 +62,8 @@ pub struct Resumption {
     pub keys: Arc<TicketKeys>,
     /// The cache that children share.
     pub cache: Arc<CacheSlot>,
+    /// Where the secrets of connections are written to, if they are.
+    pub key_log: Option<Arc<KeyLogFile>>,
 }
 
 /// A profile, ready to make rustls configurations of.
@@ -53,6 +72,7 @@ pub struct Profile {
     suites: Vec<SupportedCipherSuite>,
     provider: Arc<CryptoProvider>,
     client_auth: Option<Arc<ClientAuth>>,
+    key_log: Option<Arc<KeyLogFile>>,
     sessions: Arc<CachedSessions>,
     tickets: Option<Arc<Tickets>>,
     /// What configurations are copied from, where clients are not verified.
@@ -74,11 +94,13 @@ impl Profile {
     pub fn new(
         spec: ProfileSpec,
         suites: Vec<SupportedCipherSuite>,
+        groups: Vec<&'static dyn SupportedKxGroup>,
         client_auth: Option<Arc<ClientAuth>>,
         resumption: &Resumption,
     ) -> Result<Self, rustls::Error> {
         let provider = Arc::new(CryptoProvider {
             cipher_suites: suites.clone(),
+            kx_groups: groups,
             ..default_provider()
         });
         let scope = client_auth.clone().map_or(Scope::Anonymous, Scope::Authenticated);
@@ -101,6 +123,7 @@ impl Profile {
             suites,
             provider,
             client_auth,
+            key_log: resumption.key_log.clone(),
             sessions,
             tickets,
         };
@@ -125,32 +148,78 @@ impl Profile {
 
     /// A configuration that presents `resolver`'s certificates and agrees on `protocol` by ALPN, or on nothing. It asks
     /// nothing of clients.
-    pub(crate) fn config(&self, resolver: Arc<dyn ResolvesServerCert>, protocol: Option<&[u8]>) -> ServerConfig {
+    pub(crate) fn config(
+        &self,
+        resolver: Arc<dyn ResolvesServerCert>,
+        protocol: Option<&[u8]>,
+        compressed: Arc<CompressionCache>,
+    ) -> ServerConfig {
         let mut config = self.template.clone();
         config.cert_resolver = resolver;
+        config.cert_compression_cache = compressed;
         config.alpn_protocols = alpn(protocol);
         config
     }
 
-    /// The same with clients verified by `verifier`. rustls builds such configurations only from the ground up.
-    pub(crate) fn config_with_verifier(
+    /// The same for one client: verified by `verifier`, and by the key exchange group `group`, if there are such. rustls
+    /// builds such configurations only from the ground up.
+    pub(crate) fn config_for_one(
         &self,
         resolver: Arc<dyn ResolvesServerCert>,
         protocol: Option<&[u8]>,
-        verifier: Arc<dyn ClientCertVerifier>,
+        compressed: Arc<CompressionCache>,
+        verifier: Option<Arc<dyn ClientCertVerifier>>,
+        group: Option<NamedGroup>,
     ) -> Result<ServerConfig, rustls::Error> {
-        let config = builder(&self.provider, &self.spec)?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(resolver);
+        let provider = match group {
+            Some(group) => Arc::new(self.provider_with(group)),
+            None => Arc::clone(&self.provider),
+        };
+        let builder = builder(&provider, &self.spec)?;
+        let builder = match verifier {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let config = builder.with_cert_resolver(resolver);
         let mut config = self.complete(config);
+        config.cert_compression_cache = compressed;
         config.alpn_protocols = alpn(protocol);
         Ok(config)
+    }
+
+    fn provider_with(&self, group: NamedGroup) -> CryptoProvider {
+        let mut provider = CryptoProvider::clone(&self.provider);
+        provider.kx_groups.retain(|known| known.name() == group);
+        provider
+    }
+
+    /// The group that this client has to use: the first of those that are preferred which it offers. rustls by itself takes
+    /// what the client likes best.
+    pub(crate) fn preferred_group(&self, hello: &ClientHello<'_>) -> Option<NamedGroup> {
+        let offered = hello.named_groups()?;
+        // Groups other than curves are for TLS 1.3 (RFC 8446 section 4.2.7).
+        let is_tls13 = self.spec.protocols.tls13 && offers_tls13(hello);
+        let usable = |group: &NamedGroup| offered.contains(group) && (is_tls13 || groups::is_curve(*group));
+        self.spec
+            .preferred_groups
+            .iter()
+            .copied()
+            .map(NamedGroup::from)
+            .find(usable)
     }
 
     /// Sets what a builder does not ask for.
     fn complete(&self, mut config: ServerConfig) -> ServerConfig {
         config.ignore_client_order = !self.spec.honor_client_order;
         config.send_tls13_tickets = TICKETS;
+        config.max_fragment_size = self.spec.max_fragment.map(|size| size + RECORD_OVERHEAD);
+        config.cert_compressors = match self.spec.compression {
+            true => COMPRESSORS.to_vec(),
+            false => Vec::new(),
+        };
+        if let Some(key_log) = &self.key_log {
+            config.key_log = key_log.clone();
+        }
         config.session_storage = self.sessions.clone();
         if let Some(tickets) = &self.tickets {
             config.ticketer = tickets.clone();
@@ -164,6 +233,11 @@ fn builder(
     spec: &ProfileSpec,
 ) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, rustls::Error> {
     ServerConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(&spec.protocols.rustls_versions())
+}
+
+/// Whether the client offers a cipher suite of TLS 1.3.
+pub(crate) fn offers_tls13(hello: &ClientHello<'_>) -> bool {
+    hello.cipher_suites().iter().any(|suite| u16::from(*suite) >> 8 == 0x13)
 }
 
 fn alpn(protocol: Option<&[u8]>) -> Vec<Vec<u8>> {

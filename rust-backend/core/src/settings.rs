@@ -12,6 +12,7 @@ use crate::client_auth::demand::{self, Demand};
 use crate::client_auth::verifier::CaNames;
 use crate::diagnostics::{Diagnostics, Origin, Severity};
 use crate::directive::Directive;
+use crate::groups::{self, GroupSettings};
 use crate::handshake_timeout::HandshakeTimeout;
 use crate::identity::IdentityFiles;
 use crate::protocol::Protocols;
@@ -109,6 +110,8 @@ pub struct GlobalSettings {
     pub session_cache: Option<Said<SessionCache>>,
     /// The secret that ticket keys come from.
     pub ticket_key_file: Option<Said<PathBuf>>,
+    /// Where the secrets of connections are written to.
+    pub key_log_file: Option<Said<PathBuf>>,
 }
 
 /// Settings about the clients of a virtual host.
@@ -176,8 +179,14 @@ pub struct HostSettings {
     pub prefer: Option<Said<Vec<&'static Cipher>>>,
     /// Cipher suites not to be used.
     pub suppress: Option<Said<Vec<&'static Cipher>>>,
+    /// Key exchange groups.
+    pub groups: GroupSettings,
     /// Whether the client's order of suites counts.
     pub honor_client_order: Option<bool>,
+    /// The largest records that are sent, in bytes of plaintext.
+    pub max_fragment: Option<usize>,
+    /// Whether certificates are compressed.
+    pub compression: Option<bool>,
     /// Whether sessions are resumed by tickets.
     pub tickets: Option<Said<bool>>,
     /// What is wanted of clients.
@@ -201,7 +210,10 @@ impl HostSettings {
             protocols: self.protocols.or_else(|| base.protocols.clone()),
             prefer: inherit_list(&self.prefer, &base.prefer, &self.suppress),
             suppress: inherit_list(&self.suppress, &base.suppress, &self.prefer),
+            groups: self.groups.inherit(&base.groups),
             honor_client_order: self.honor_client_order.or(base.honor_client_order),
+            max_fragment: self.max_fragment.or(base.max_fragment),
+            compression: self.compression.or(base.compression),
             tickets: self.tickets.or_else(|| base.tickets.clone()),
             clients: self.clients.inherit(&base.clients),
             named_at: self.named_at,
@@ -283,6 +295,22 @@ impl<'a> Interpreter<'a> {
                 let value = self.path(directive.single()?);
                 self.global.ticket_key_file = Some(Said { value, origin });
             }
+            "TLSKeyLogFile" => {
+                self.only_in_base_server(index)?;
+                let value = self.path(directive.single()?);
+                self.global.key_log_file = Some(Said { value, origin });
+            }
+            "TLSPolicy" => self.policy(directive, host)?,
+            "TLSGroupsPrefer" => {
+                let value = groups::parse_list(directive)?;
+                host.groups.prefer = Some(Said { value, origin });
+            }
+            "TLSGroupsSuppress" => {
+                let value = groups::parse_list(directive)?;
+                host.groups.suppress = Some(Said { value, origin });
+            }
+            "TLSMaxFragmentSize" => host.max_fragment = Some(max_fragment(directive.single()?)?),
+            "TLSCertificateCompression" => host.compression = Some(directive.flag()?),
             "TLSCertificate" => {
                 let value = self.certificate(directive)?;
                 host.certificates.push(Said { value, origin });
@@ -357,6 +385,27 @@ impl<'a> Interpreter<'a> {
         Ok(())
     }
 
+    /// `TLSPolicy`: one word for several directives, as if they stood here. Later ones override it.
+    fn policy(&mut self, directive: &Directive, host: &mut HostSettings) -> Result<(), String> {
+        let version = match directive.single()?.to_ascii_lowercase().as_str() {
+            "modern" => "TLSv1.3+",
+            "intermediate" => "TLSv1.2+",
+            word => return Err(format!("takes modern or intermediate, not \"{word}\"")),
+        };
+        let (value, _) = Protocols::parse(&[version]).map_err(|error| error.to_string())?;
+        let origin = directive.origin.clone();
+        host.protocols = Some(Said { value, origin });
+        host.honor_client_order = Some(true);
+        // Nothing that rustls has is below either policy.
+        host.prefer = Some(said_nothing(directive));
+        host.suppress = Some(said_nothing(directive));
+        host.groups = GroupSettings {
+            prefer: Some(said_nothing(directive)),
+            suppress: Some(said_nothing(directive)),
+        };
+        Ok(())
+    }
+
     pub(crate) fn protocols(&mut self, index: usize, directive: &Directive) -> Result<Protocols, String> {
         let (value, notice) = Protocols::parse(&directive.words()).map_err(|e| e.to_string())?;
         if let Some(notice) = notice {
@@ -406,6 +455,22 @@ impl<'a> Interpreter<'a> {
     fn path(&self, text: &str) -> PathBuf {
         self.server_root.join(text)
     }
+}
+
+/// An empty list, which hides the one of the base server.
+fn said_nothing<T>(directive: &Directive) -> Said<Vec<T>> {
+    Said {
+        value: Vec::new(),
+        origin: directive.origin.clone(),
+    }
+}
+
+/// RFC 8449 section 4 has no smaller records than 64 bytes, RFC 8446 section 5.1 no larger ones than 2^14.
+fn max_fragment(word: &str) -> Result<usize, String> {
+    word.parse()
+        .ok()
+        .filter(|size| (64..=16_384).contains(size))
+        .ok_or_else(|| format!("takes a number of bytes from 64 to 16384, not \"{word}\""))
 }
 
 pub(crate) fn cipher_list(directive: &Directive) -> Result<Vec<&'static Cipher>, String> {

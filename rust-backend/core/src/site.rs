@@ -3,13 +3,15 @@
 
 use std::sync::{Arc, OnceLock};
 
+use rustls::compress::CompressionCache;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SignatureScheme, SupportedCipherSuite};
 
 use crate::client_auth::verifier::Audit;
 use crate::identity::Identity;
-use crate::profile::Profile;
+use crate::profile::{Profile, offers_tls13};
 
 /// The certificates of a host, in the order in which they are tried.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl Identities {
     /// The first identity that suits a client: whose signatures it can verify.
     fn first_for(&self, hello: &ClientHello<'_>, schemes: &[SignatureScheme]) -> Option<&Arc<Identity>> {
         // In TLS 1.3 the client's groups are about key exchange alone.
-        let is_tls13 = self.tls13 && hello.cipher_suites().iter().any(|suite| u16::from(*suite) >> 8 == 0x13);
+        let is_tls13 = self.tls13 && offers_tls13(hello);
         let groups = if is_tls13 { None } else { hello.named_groups() };
         self.list.iter().find(|identity| identity.suits(schemes, groups))
     }
@@ -39,6 +41,9 @@ impl ResolvesServerCert for Identities {
 /// ALPN protocols that nearly all connections agree on; their configurations are kept.
 const COMMON_PROTOCOLS: [Option<&[u8]>; 3] = [None, Some(b"http/1.1"), Some(b"h2")];
 
+/// How many compressed certificates a host keeps: two kinds of keys in two formats.
+const COMPRESSED_FORMS: usize = 4;
+
 /// An immutable, compiled virtual host.
 #[derive(Debug)]
 pub struct Site {
@@ -51,6 +56,8 @@ pub struct Site {
     pub unavailable: bool,
     /// Whether clients are verified if the profile says so.
     asks_clients: bool,
+    /// Its certificates, compressed once for all clients.
+    compressed: Arc<CompressionCache>,
     configs: [OnceLock<Arc<ServerConfig>>; COMMON_PROTOCOLS.len()],
 }
 
@@ -67,6 +74,7 @@ impl Site {
             }),
             unavailable,
             asks_clients: true,
+            compressed: Arc::new(CompressionCache::new(COMPRESSED_FORMS)),
             configs: Default::default(),
         }
     }
@@ -90,20 +98,29 @@ impl Site {
     /// the client if clients are verified.
     pub(crate) fn handshake(
         &self,
+        hello: &ClientHello<'_>,
         protocol: Option<&[u8]>,
     ) -> Result<(Arc<ServerConfig>, Option<Arc<Audit>>), rustls::Error> {
-        let Some(auth) = self.profile.client_auth().filter(|_| self.asks_clients) else {
+        let auth = self.profile.client_auth().filter(|_| self.asks_clients);
+        let audit = auth.map(|auth| Arc::new(Audit::new(auth)));
+        let group = self.profile.preferred_group(hello);
+        if audit.is_none() && group.is_none() {
             return Ok((self.config(protocol), None));
-        };
-        let audit = Arc::new(Audit::new(auth));
-        let resolver = self.identities.clone();
-        let config = self.profile.config_with_verifier(resolver, protocol, audit.clone())?;
-        Ok((Arc::new(config), Some(audit)))
+        }
+        let verifier = audit.clone().map(|audit| audit as Arc<dyn ClientCertVerifier>);
+        let (resolver, compressed) = (self.identities.clone(), Arc::clone(&self.compressed));
+        let config = self
+            .profile
+            .config_for_one(resolver, protocol, compressed, verifier, group)?;
+        Ok((Arc::new(config), audit))
     }
 
     /// The configuration for handshakes that agree on `protocol` by ALPN and ask nothing of clients.
     fn config(&self, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
-        let make = || Arc::new(self.profile.config(self.identities.clone(), protocol));
+        let make = || {
+            let compressed = Arc::clone(&self.compressed);
+            Arc::new(self.profile.config(self.identities.clone(), protocol, compressed))
+        };
         match COMMON_PROTOCOLS.iter().position(|common| *common == protocol) {
             Some(at) => Arc::clone(self.configs[at].get_or_init(make)),
             None => make(),

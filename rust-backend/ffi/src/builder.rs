@@ -146,6 +146,19 @@ pub unsafe extern "C" fn tls_builder_new(
     })
 }
 
+/// Says that the configuration is only to be tested, and must change nothing outside.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_set_test(builder: *mut Builder) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { builder.as_mut()? }.0.set_test();
+        Some(Status::Ok)
+    })
+}
+
 /// Adds the next server: the base server first, then its virtual hosts. `out` is its index, counted from 0.
 ///
 /// # Safety

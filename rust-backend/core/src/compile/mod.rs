@@ -19,6 +19,7 @@ use crate::config::{Builder, Config, Server};
 use crate::diagnostics::{Diagnostics, Severity};
 use crate::files;
 use crate::identity::{Identity, IdentityFiles};
+use crate::key_log::KeyLogFile;
 use crate::profile::{Profile, ProfileSpec, Resumption};
 use crate::protocol::Protocols;
 use crate::proxy::store::ProxyStore;
@@ -73,12 +74,14 @@ impl Compiler {
 
     pub(crate) fn run(mut self) -> (Option<Arc<Config>>, Diagnostics) {
         let ticket_keys = self.ticket_keys();
+        let key_log = self.key_log();
         let cache = Arc::new(CacheSlot::default());
         let mut sites = Vec::new();
         if let Some(keys) = &ticket_keys {
             let resumption = Resumption {
                 keys: Arc::clone(keys),
                 cache: Arc::clone(&cache),
+                key_log,
             };
             sites = (0..self.hosts.len())
                 .map(|index| self.site(index, &resumption))
@@ -129,6 +132,27 @@ impl Compiler {
 
     fn report_at<T>(&mut self, severity: Severity, index: usize, said: &Said<T>, text: impl Display) {
         self.diagnostics.report(severity, index, Some(&said.origin), text);
+    }
+
+    /// Where secrets are written to. Not under `-t`: that shall leave nothing behind.
+    fn key_log(&mut self) -> Option<Arc<KeyLogFile>> {
+        let said = self.global.key_log_file.clone()?;
+        let path = said.value.display();
+        let text = format!(
+            "TLSKeyLogFile {path}: the secrets of all connections are written to this file, and whoever has it can read \
+             them all: remove the directive when you are done"
+        );
+        self.report_at(Severity::Warning, 0, &said, text);
+        if self.builder.is_test {
+            return None;
+        }
+        match KeyLogFile::open(&said.value) {
+            Ok(file) => Some(Arc::new(file)),
+            Err(error) => {
+                self.report_at(Severity::Error, 0, &said, format!("TLSKeyLogFile {error}"));
+                None
+            }
+        }
     }
 
     fn ticket_keys(&mut self) -> Option<Arc<TicketKeys>> {
@@ -221,18 +245,23 @@ impl Compiler {
             suppress: &host.suppress,
         };
         let suites = suites::arrange(&mut self.diagnostics, index, &words, &mut protocols)?;
+        let groups = host.groups.arrange(&mut self.diagnostics, index, &mut protocols)?;
         let client_auth = self.client_auth(index)?;
         let host = &self.hosts[index];
         let spec = ProfileSpec {
             protocols,
             suites: suites.iter().map(|suite| suite.suite().into()).collect(),
             honor_client_order: host.honor_client_order.unwrap_or(true),
+            groups: groups.iter().map(|group| group.name().into()).collect(),
+            preferred_groups: host.groups.preferred(&groups),
+            max_fragment: host.max_fragment,
+            compression: host.compression.unwrap_or(true),
             tickets: host.tickets.as_ref().is_none_or(|said| said.value),
             client_auth: client_auth.as_ref().map(|auth| auth.spec.clone()),
         };
         match self.profiles.entry(spec) {
             Entry::Occupied(known) => Some(Arc::clone(known.get())),
-            Entry::Vacant(place) => match Profile::new(place.key().clone(), suites, client_auth, resumption) {
+            Entry::Vacant(place) => match Profile::new(place.key().clone(), suites, groups, client_auth, resumption) {
                 Ok(profile) => Some(Arc::clone(place.insert(Arc::new(profile)))),
                 Err(error) => {
                     self.report(

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `TLSKeyLogFile`: the secrets of connections, for whoever has to look into them with Wireshark.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustls::KeyLog;
+
+use crate::files::FileError;
+
+/// A file in the format that all tools read (RFC 9850), opened by the parent for all its children.
+pub struct KeyLogFile(File);
+
+impl KeyLogFile {
+    /// Opens or makes the file, which only its owner can read from now on.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let open = || -> std::io::Result<File> {
+            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            Ok(file)
+        };
+        open().map(Self).map_err(|error| FileError {
+            path: path.to_owned(),
+            error,
+        })
+    }
+}
+
+impl KeyLog for KeyLogFile {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let line = zeroize::Zeroizing::new(format!("{label} {} {}\n", hex(client_random), hex(secret)));
+        // One write for a line, so that those of other children stay whole. A full disk must not end connections.
+        let _ = (&self.0).write_all(line.as_bytes());
+    }
+}
+
+impl fmt::Debug for KeyLogFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyLogFile").finish_non_exhaustive()
+    }
+}
