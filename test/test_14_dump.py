@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`httpd -t -D DUMP_TLS`."""
 
+import re
+
 
 def test_01_what_would_be_served(httpd, authority):
     two = [authority.server("a.test", "b.test", kind=kind).write(httpd.root, kind) for kind in ("p256", "rsa2048")]
@@ -34,3 +36,18 @@ def test_02_with_errors(httpd):
     httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="nowhere.pem"))
     status, text = httpd.configtest("DUMP_TLS")
     assert status != 0 and "nowhere.pem" in text
+
+
+def test_03_backends(httpd):
+    httpd.configure(
+        "TLSProxyEngine on",
+        "<Proxy https://one.test/>\nTLSProxyVerify none\n</Proxy>",
+        f"<Proxy https://two.test/>\nTLSProxyCA {httpd.ca_file}\nTLSProxyProtocol TLSv1.3\n</Proxy>",
+        modules=["proxy", "proxy_http"],
+    )
+    status, text = httpd.configtest("DUMP_TLS")
+    assert status == 0
+    server, one, two = (re.sub(" +", " ", part) for part in text.split("Backends")[1:])
+    assert "Verification by the platform's trust store, and by name" in server
+    assert "Verification NONE" in one
+    assert f"Verification by {httpd.ca_file}, and by name" in two and "Protocols TLSv1.3\n" in two

@@ -144,6 +144,7 @@ pub struct Config {
     pub(crate) ticket_keys: Arc<TicketKeys>,
     pub(crate) revocation_lists: Vec<Arc<RevocationLists>>,
     pub(crate) proxies: ProxyStore,
+    pub(crate) proxy_chains: Vec<(usize, Vec<usize>)>,
 }
 
 impl Config {

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::facts::{INTERFACE, LIBRARY};
 use crate::groups;
 use crate::identity::Identity;
+use crate::proxy::settings::ProxySettings;
 use crate::settings::{EngineAddress, SessionCache};
 use crate::site::Site;
 use crate::x509::{Certificate, Context};
@@ -34,12 +35,29 @@ impl Config {
         );
         let _ = writeln!(text, "Session cache: {}", cache(&self.session_cache));
         for (index, (place, alpn)) in servers.iter().enumerate() {
-            if let Some(site) = self.site(index) {
+            let site = self.site(index);
+            let backends = self.backends_of(index);
+            if site.is_some() || !backends.is_empty() {
                 let _ = writeln!(text, "\n{place}");
+            }
+            if let Some(site) = site {
                 site.describe(&mut text, alpn, now);
             }
+            backends
+                .iter()
+                .for_each(|settings| describe_backends(settings, &mut text));
         }
         text
+    }
+
+    /// What holds for backends in a server, and in each of its sections that says something.
+    fn backends_of(&self, index: usize) -> Vec<ProxySettings> {
+        self.proxy_chains
+            .iter()
+            .filter(|(server, _)| *server == index)
+            .map(|(_, chain)| self.proxies.settings(chain))
+            .filter(ProxySettings::is_on)
+            .collect()
     }
 }
 
@@ -102,6 +120,33 @@ impl Site {
             None => line("Client verification", "none"),
             Some(auth) => describe_clients(auth, now, &mut line),
         }
+    }
+}
+
+fn describe_backends(settings: &ProxySettings, text: &mut String) {
+    let mut line = |label: &str, value: &str| {
+        let _ = writeln!(text, "    {label:<22}{value}");
+    };
+    let place = settings.place.as_ref().map(|origin| format!("as said at {origin}"));
+    line("Backends", &place.unwrap_or_default());
+    let source = settings.ca_source();
+    let mut cas: Vec<String> = source.paths.iter().map(|path| path.display().to_string()).collect();
+    if source.system {
+        cas.push("the platform's trust store".to_owned());
+    }
+    let verification = match (settings.verifies(), settings.check_name.unwrap_or(true)) {
+        (false, _) => "NONE".to_owned(),
+        (true, true) => format!("by {}, and by name", cas.join(", ")),
+        (true, false) => format!("by {}, whatever the name", cas.join(", ")),
+    };
+    line("  Verification", &verification);
+    for said in &settings.crls {
+        line("  Revocation list", &said.value.display().to_string());
+    }
+    let protocols = settings.protocols.as_ref().map(|said| said.value).unwrap_or_default();
+    line("  Protocols", &protocols.to_string());
+    for said in &settings.identities {
+        line("  Certificate", &said.value.certificate.display().to_string());
     }
 }
 

@@ -109,6 +109,7 @@ impl Compiler {
             ticket_keys,
             revocation_lists: self.client_auths.into_lists(),
             proxies: self.proxies,
+            proxy_chains: self.builder.proxy_chains,
         };
         (Some(Arc::new(config)), self.diagnostics)
     }

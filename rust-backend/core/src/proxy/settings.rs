@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::ciphers::Cipher;
-use crate::diagnostics::Severity;
+use crate::diagnostics::{Origin, Severity};
 use crate::directive::Directive;
 use crate::identity::IdentityFiles;
 use crate::protocol::Protocols;
@@ -31,6 +31,8 @@ impl Default for CaSource {
 /// What a block says, or a chain of blocks together.
 #[derive(Clone, Debug, Default)]
 pub struct ProxySettings {
+    /// Where the innermost block begins that says any of this.
+    pub place: Option<Origin>,
     /// Whether backends are spoken to in TLS by this module.
     pub engine: Option<Said<bool>>,
     /// Whose certificates are believed.
@@ -59,6 +61,7 @@ impl ProxySettings {
             false => own.clone(),
         };
         Self {
+            place: self.place.clone().or_else(|| outer.place.clone()),
             engine: self.engine.clone().or_else(|| outer.engine.clone()),
             ca: self.ca.clone().or_else(|| outer.ca.clone()),
             crls: or_outer(&self.crls, &outer.crls),
@@ -115,7 +118,10 @@ impl ProxySettings {
 impl Interpreter<'_> {
     /// What the directives of a block say, in server `index`.
     pub fn read_proxy(&mut self, index: usize, directives: &[Directive]) -> ProxySettings {
-        let mut settings = ProxySettings::default();
+        let mut settings = ProxySettings {
+            place: directives.first().map(|directive| directive.origin.clone()),
+            ..ProxySettings::default()
+        };
         for directive in directives {
             if let Err(why) = self.interpret_proxy(index, directive, &mut settings) {
                 let text = format!("{} {why}", directive.name);
