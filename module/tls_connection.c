@@ -18,6 +18,9 @@
 /* How much is asked of the network at once. */
 #define READ_SIZE (64 * 1024)
 
+/* What is less is likely to be a request. */
+#define SMALL_READ 4096
+
 /* Whether the MPM can wait for a connection while its handshake needs more from the client. */
 static int can_wait;
 
@@ -90,20 +93,30 @@ static int pre_connection(conn_rec *c, void *csd)
     return OK;
 }
 
+void *tls_buffer_alloc(apr_size_t size)
+{
+    void *buffer = malloc(size);
+
+    if (!buffer) {
+        ap_abort_on_oom();
+    }
+    return buffer;
+}
+
 void tls_connection_collect(tls_connection *tc)
 {
     apr_bucket_alloc_t *alloc = tc->c->bucket_alloc;
     size_t size;
 
     while ((size = tls_conn_sendable(tc->backend)) > 0) {
-        char *buffer = apr_bucket_alloc(size, alloc);
+        char *buffer = tls_buffer_alloc(size);
         size_t used = tls_conn_take(tc->backend, (uint8_t *)buffer, size);
 
         if (!used) {
-            apr_bucket_free(buffer);
+            free(buffer);
             break;
         }
-        APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_heap_create(buffer, used, apr_bucket_free, alloc));
+        APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_heap_create(buffer, used, free, alloc));
     }
 }
 
@@ -263,6 +276,20 @@ static tls_status accept_client(tls_connection *tc, tls_event *event)
                            tls_slice_of(key), event);
 }
 
+/* Requests are small, and many connections wait after one: they get no more memory than they need. Uploads do better in
+ * the buckets that APR reuses. */
+static void keep_plaintext(tls_connection *tc, tls_slice data)
+{
+    char *copy;
+
+    if (data.len >= SMALL_READ) {
+        apr_brigade_write(tc->plaintext, NULL, NULL, (const char *)data.data, data.len);
+        return;
+    }
+    copy = memcpy(tls_buffer_alloc(data.len), data.data, data.len);
+    APR_BRIGADE_INSERT_TAIL(tc->plaintext, apr_bucket_heap_create(copy, data.len, free, tc->c->bucket_alloc));
+}
+
 static tls_status drain(tls_connection *tc, size_t *drained)
 {
     tls_slice data = { NULL, 0 };
@@ -270,7 +297,7 @@ static tls_status drain(tls_connection *tc, size_t *drained)
 
     *drained = 0;
     while ((status = tls_conn_read(tc->backend, &data)) == TLS_STATUS_OK && data.len) {
-        apr_brigade_write(tc->plaintext, NULL, NULL, (const char *)data.data, data.len);
+        keep_plaintext(tc, data);
         status = tls_conn_consume(tc->backend, data.len);
         *drained += data.len;
     }

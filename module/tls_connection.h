@@ -71,6 +71,13 @@ apr_status_t tls_connection_shake_hands(tls_connection *tc, apr_read_type_e bloc
  */
 apr_status_t tls_connection_receive(tls_connection *tc, apr_read_type_e block);
 
+/**
+ * A buffer for data on its way, to be freed by free(). APR would keep it for the connection it was for, which may be idle
+ * for long; so it comes from the C library, whose free memory serves all connections. Without memory httpd ends, as it
+ * does where APR finds none.
+ */
+void *tls_buffer_alloc(apr_size_t size);
+
 /** Moves what is to be sent to the end of `outgoing`. */
 void tls_connection_collect(tls_connection *tc);
 

@@ -64,7 +64,7 @@ static apr_status_t read_file(apr_bucket *b)
 {
     apr_bucket_file *file = b->data;
     apr_size_t len = b->length > BATCH_SIZE ? BATCH_SIZE : b->length;
-    char *buffer = apr_bucket_alloc(len, b->list);
+    char *buffer = tls_buffer_alloc(len);
     apr_size_t done = 0;
     apr_os_file_t fd;
     apr_status_t rv = apr_os_file_get(&fd, file->fd);
@@ -86,11 +86,11 @@ static apr_status_t read_file(apr_bucket *b)
         if (len < b->length) {
             apr_bucket_split(b, len);
         }
-        APR_BUCKET_INSERT_AFTER(b, apr_bucket_heap_create(buffer, len, apr_bucket_free, b->list));
+        APR_BUCKET_INSERT_AFTER(b, apr_bucket_heap_create(buffer, len, free, b->list));
         apr_bucket_delete(b);
         return APR_SUCCESS;
     }
-    apr_bucket_free(buffer);
+    free(buffer);
     return rv;
 }
 

@@ -99,6 +99,11 @@ class Authority:
         cert = self._issue(subject, key, issuer.cert, issuer.key, names=names, start=start, days=days)
         return Issued(cert, key, [issuer.cert])
 
+    def issue_for(self, name, key):
+        """A server certificate for `name` and a key of the caller's."""
+        issuer = self._issuer
+        return Issued(self._issue(name, key, issuer.cert, issuer.key, names=[name], days=30), key, [issuer.cert])
+
     @staticmethod
     def _issue(subject, key, issuer, issuer_key, *, names=(), ca=False, start=-1, days=3650):
         if isinstance(subject, str):

@@ -90,13 +90,13 @@ class Httpd:
         self.as_user = None
         self.environment = dict(os.environ)
         self._process = None
-        self._threaded = False
+        self._threaded = self._has_daemon = False
 
     # --- configuration ---
 
     def configure(self, *lines, mpm="event", modules=(), module=None, limits="", log_level="info tls:debug"):
         """Writes the configuration: the frame that every test needs, then `lines`."""
-        self._threaded = mpm != "prefork" and "cgid" not in modules
+        self._threaded, self._has_daemon = mpm != "prefork", "cgid" in modules
         load = self.installation.load_module
         text = "".join(load(name) for name in [f"mpm_{mpm}", *MODULES, *modules])
         text += f"LoadModule tls_module {module or self.installation.module}\n"
@@ -189,16 +189,19 @@ Listen {self.port}
         wait_for(lambda: self.log.text().count("resuming normal operations") > before, "a graceful restart")
 
     def _settled(self):
-        """Whether the main thread of every child waits: it takes signals, and other threads do the work."""
+        """Whether the main thread of every child waits. Where other threads do the work, it has all signals blocked but
+        the ones it waits for; before it has come so far, none is."""
         for pid in self.children():
             try:
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
             except OSError:
                 continue
             status = dict(line.split(":\t", 1) for line in lines)
-            takes_signals = not int(status["SigBlk"], 16) >> (signal.SIGTERM - 1) & 1
-            started = not self._threaded or int(status["Threads"]) > 1
-            if not (takes_signals and started and status["State"].startswith("S")):
+            if self._has_daemon and status["Threads"] == "1":
+                continue
+            blocked = int(status["SigBlk"], 16)
+            takes_signals = not blocked >> (signal.SIGTERM - 1) & 1
+            if not (takes_signals and (blocked or not self._threaded) and status["State"].startswith("S")):
                 return False
         return True
 

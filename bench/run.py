@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Costs side by side: httpd with mod_tls, with mod_ssl, and without TLS, driven from loopback.
+
+The figure is the server's own CPU time for a unit of work; repetitions are interleaved, so that whatever else the
+machine does falls on all alike. Compare ratios, not figures of different runs.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "test"))
+
+import hosts as many_hosts  # noqa: E402
+import report  # noqa: E402
+from harness.certs import Authority  # noqa: E402
+from harness.httpd import Installation  # noqa: E402
+from harness.ports import Ports  # noqa: E402
+from servers import KINDS, Server  # noqa: E402
+from works import FILES, WORKS  # noqa: E402
+
+
+def version():
+    described = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return described.stdout.strip() or "unknown"
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def prepare(server, authority):
+    for name, size in FILES.items():
+        # Files that take no room on the disk.
+        with open(server.docs / name, "wb") as file:
+            file.truncate(size)
+    return {key: authority.server("localhost", kind=key).write(server.root, key) for key in ("p256", "rsa2048")}
+
+
+def measure(server, work):
+    """The figure of one repetition."""
+    if work.direct:
+        # What an earlier repetition has left behind does not count.
+        server.stop()
+        server.start()
+        return work.do(server)
+    before = server.cpu()
+    amount = work.do(server)
+    return (server.cpu() - before) / amount * work.scale
+
+
+def run_works(names, repetitions, make_server, authority):
+    servers = {kind: make_server(kind) for kind in KINDS}
+    certs = {kind: prepare(server, authority) for kind, server in servers.items()}
+    rows = []
+    try:
+        for name in names:
+            work = WORKS[name]
+            kinds = [kind for kind in KINDS if work.plain or kind != "plain"]
+            figures = {kind: [] for kind in kinds}
+            for kind in kinds:
+                servers[kind].configure([("localhost", certs[kind][work.key])])
+                servers[kind].start()
+            for number in range(repetitions):
+                for kind in kinds:
+                    figures[kind].append(measure(servers[kind], work))
+                    say(f"{name}: {number + 1}/{repetitions} {kind} {report.number(figures[kind][-1])} {work.unit}")
+            for kind in kinds:
+                servers[kind].stop()
+            rows.append(report.row(name, work.title, work.unit, figures, work.target, work.direct))
+    finally:
+        for server in servers.values():
+            server.remove()
+    return rows
+
+
+HOST_FIGURES = {
+    "start": ("start to first answer", "s", 0.7),
+    "reload": ("graceful reload", "s", None),
+    "memory": ("memory", "MiB", 55),
+}
+
+
+def run_hosts(count, repetitions, make_server, authority):
+    figures = {name: {kind: [] for kind in KINDS} for name in HOST_FIGURES}
+    for kind in KINDS:
+        server = make_server(kind)
+        try:
+            say(f"hosts: making {count} certificates for {kind}")
+            hosts = many_hosts.make(server, authority, count)
+            for number in range(repetitions):
+                measured = many_hosts.measure(server, hosts)
+                for name, value in measured.items():
+                    figures[name][kind].append(value)
+                say(f"hosts: {number + 1}/{repetitions} {kind} {measured}")
+        finally:
+            server.remove()
+    # The targets are for 10,000 hosts.
+    return [
+        report.row(
+            f"hosts-{name}", f"{count} hosts, {title}", unit, figures[name], target if count == 10_000 else None, True
+        )
+        for name, (title, unit, target) in HOST_FIGURES.items()
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="bootstrap bench", description=__doc__)
+    parser.add_argument(
+        "works", nargs="*", help=f"what to measure: {', '.join([*WORKS, 'hosts'])}; all if nothing is said"
+    )
+    parser.add_argument("-r", "--repetitions", type=int, default=5)
+    parser.add_argument("--hosts", type=int, default=10_000, help="how many virtual hosts (10000)")
+    options = parser.parse_args()
+    names = options.works or [*WORKS, "hosts"]
+    unknown = set(names) - {*WORKS, "hosts"}
+    if unknown:
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    installation, ports, authority = Installation(), Ports(), Authority()
+    if not installation.has_module("ssl"):
+        sys.exit("bench: mod_ssl is needed to compare with: install it")
+
+    def make_server(kind):
+        return Server(kind, installation, ports, authority)
+
+    rows = run_works([name for name in names if name != "hosts"], options.repetitions, make_server, authority)
+    if "hosts" in names:
+        rows += run_hosts(options.hosts, min(options.repetitions, 3), make_server, authority)
+    print(report.table(rows))
+    for file in report.save(rows, version()):
+        say(f"written: {file.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
