@@ -203,12 +203,25 @@ Listen {self.port}
             takes_signals = not blocked >> (signal.SIGTERM - 1) & 1
             if not (takes_signals and (blocked or not self._threaded) and status["State"].startswith("S")):
                 return False
-        return True
+        return not self._has_connections()
+
+    def _has_connections(self):
+        """Whether a connection is open at this end. The event MPM, told to stop, closes its workers' sockets under
+        their hands, and dies if one of them has just freed its own."""
+        listening, time_wait, orphan = "0A", "06", "0"
+        ports = {f"{port:04X}" for port in (self.port, self.plain_port)}
+        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                local, state, inode = fields[1], fields[3], fields[9]
+                if local.rsplit(":", 1)[1] in ports and state not in (listening, time_wait) and inode != orphan:
+                    return True
+        return False
 
     def stop(self):
         if self._process and self._process.poll() is None:
             with contextlib.suppress(AssertionError):
-                wait_for(self._settled, "children to settle", timeout=2)
+                wait_for(self._settled, "children to settle", timeout=1)
             self._process.terminate()
             try:
                 self._process.wait(TIMEOUT)
