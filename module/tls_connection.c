@@ -69,6 +69,7 @@ void tls_connection_attach(tls_connection *tc)
     tc->received = apr_brigade_create(c->pool, c->bucket_alloc);
     tc->plaintext = apr_brigade_create(c->pool, c->bucket_alloc);
     tc->held = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->encrypting = apr_brigade_create(c->pool, c->bucket_alloc);
     tc->outgoing = apr_brigade_create(c->pool, c->bucket_alloc);
     tls_filters_add(tc);
 }
@@ -433,7 +434,6 @@ static int mpm_waits(const conn_rec *c)
 static int process_connection(conn_rec *c)
 {
     tls_connection *tc = c->master ? NULL : tls_connection_of(c);
-    apr_bucket_brigade *nothing;
     apr_status_t rv;
     int waits;
 
@@ -441,9 +441,8 @@ static int process_connection(conn_rec *c)
         return DECLINED;
     }
     waits = mpm_waits(c);
-    nothing = apr_brigade_create(c->pool, c->bucket_alloc);
-    rv = ap_get_brigade(c->input_filters, nothing, AP_MODE_INIT, waits ? APR_NONBLOCK_READ : APR_BLOCK_READ, 0);
-    apr_brigade_destroy(nothing);
+    /* Nothing is put into the brigade: any that is empty will do, and a client that dribbles costs no new one each time. */
+    rv = ap_get_brigade(c->input_filters, tc->encrypting, AP_MODE_INIT, waits ? APR_NONBLOCK_READ : APR_BLOCK_READ, 0);
     if (rv == APR_SUCCESS) {
         tls_timeout_unwatch(tc);
         return DECLINED;

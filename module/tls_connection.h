@@ -42,6 +42,8 @@ typedef struct {
     apr_bucket_brigade *held;
     /** Whether what is written next begins a response. */
     int header_due;
+    /** What is being encrypted, until it is; kept, because it is needed for every write. */
+    apr_bucket_brigade *encrypting;
     /** On its way to the network. */
     apr_bucket_brigade *outgoing;
     /** How reading ended; APR_SUCCESS while it has not. */

@@ -244,10 +244,10 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     }
     work.count = 0;
     work.len = 0;
-    work.buckets = apr_brigade_create(tc->c->pool, tc->c->bucket_alloc);
+    work.buckets = tc->encrypting;
     APR_BRIGADE_PREPEND(bb, tc->held);
     rv = write_data(tc, f->next, bb, &work);
-    apr_brigade_destroy(work.buckets);
+    apr_brigade_cleanup(work.buckets);
     if (rv == APR_SUCCESS) {
         return pass(tc, f->next);
     }

@@ -97,16 +97,11 @@ void tls_proxy_prepare(tls_connection *tc, const apr_bucket_brigade *bb)
     }
 }
 
-static int bind_outgoing(conn_rec *c, struct ap_conf_vector_t *dir_conf, int enable)
+static int bind_to(conn_rec *c, const apr_array_header_t *chain)
 {
     const tls_config *config = tls_state_config();
     tls_connection *tc = ap_get_module_config(c->conn_config, &tls_module);
-    apr_array_header_t *chain;
 
-    if (!enable) {
-        return DECLINED;
-    }
-    chain = tls_proxy_chain(c->pool, dir_conf, c->base_server);
     if (tc && tc->outgoing_to) {
         return bind_again(tc, chain);
     }
@@ -115,12 +110,26 @@ static int bind_outgoing(conn_rec *c, struct ap_conf_vector_t *dir_conf, int ena
     }
     tc = tls_connection_make(c, config);
     tc->outgoing_to = apr_pcalloc(c->pool, sizeof(*tc->outgoing_to));
-    tc->outgoing_to->chain = chain;
+    tc->outgoing_to->chain = apr_array_copy(c->pool, chain);
     if (other_engine_disable) {
         /* Or mod_ssl would take the connection for one of a client. */
         other_engine_disable(c);
     }
     return OK;
+}
+
+/* A connection that is kept is bound for each request, ours or not: nothing may stay behind in its pool. */
+static int bind_outgoing(conn_rec *c, struct ap_conf_vector_t *dir_conf, int enable)
+{
+    apr_pool_t *scratch;
+    int rv;
+
+    if (!enable || apr_pool_create(&scratch, c->pool) != APR_SUCCESS) {
+        return DECLINED;
+    }
+    rv = bind_to(c, tls_proxy_chain(scratch, dir_conf, c->base_server));
+    apr_pool_destroy(scratch);
+    return rv;
 }
 
 static int pre_connection(conn_rec *c, void *csd)

@@ -189,11 +189,7 @@ impl Config {
 
     /// Whether a connection to a backend that was made where the blocks of `chain` hold may serve where those of `other` do.
     pub fn proxies_agree(&self, chain: &[usize], other: &[usize]) -> bool {
-        chain == other
-            || match (self.proxy_profile(chain), self.proxy_profile(other)) {
-                (Ok(one), Ok(two)) => Arc::ptr_eq(&one, &two),
-                _ => false,
-            }
+        self.proxies.agree(chain, other)
     }
 
     /// How backends are spoken to where the blocks of `chain` hold, or why they cannot be.

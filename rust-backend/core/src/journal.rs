@@ -15,7 +15,7 @@ const CAPACITY: usize = 64;
 pub struct Journal {
     waiting: AtomicBool,
     messages: Mutex<VecDeque<(Severity, String)>>,
-    said_once: Mutex<Vec<String>>,
+    said_once: Mutex<Option<String>>,
 }
 
 impl Journal {
@@ -32,9 +32,8 @@ impl Journal {
     /// Adds a message unless it was the last one to be added in this way.
     pub fn add_once(&self, severity: Severity, text: String) {
         let mut said = self.said_once.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.last() != Some(&text) {
-            said.clear();
-            said.push(text.clone());
+        if said.as_ref() != Some(&text) {
+            *said = Some(text.clone());
             drop(said);
             self.add(severity, text);
         }

@@ -196,6 +196,9 @@ impl Profile {
     /// The group that this client has to use: the first of those that are preferred which it offers. rustls by itself takes
     /// what the client likes best.
     pub(crate) fn preferred_group(&self, hello: &ClientHello<'_>) -> Option<NamedGroup> {
+        if self.spec.preferred_groups.is_empty() {
+            return None;
+        }
         let offered = hello.named_groups()?;
         // Groups other than curves are for TLS 1.3 (RFC 8446 section 4.2.7).
         let is_tls13 = self.spec.protocols.tls13 && offers_tls13(hello);

@@ -97,10 +97,14 @@ impl ClientAuth {
     pub fn judge(&self, chain: &[CertificateDer<'_>], now: i64) -> Verdict {
         match chain.split_first() {
             None => Verdict::Anonymous,
-            Some((leaf, others)) => match self.policy.verify(leaf, others, now) {
-                Ok(()) => Verdict::Verified,
-                Err(refusal) => Verdict::Refused(refusal),
-            },
+            Some((leaf, others)) => self.verify(leaf, others, now),
+        }
+    }
+
+    fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Verdict {
+        match self.policy.verify(leaf, others, now) {
+            Ok(()) => Verdict::Verified,
+            Err(refusal) => Verdict::Refused(refusal),
         }
     }
 }
@@ -166,10 +170,7 @@ impl ClientCertVerifier for Audit {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let verdict = match self.auth.policy.verify(end_entity, intermediates, now) {
-            Ok(()) => Verdict::Verified,
-            Err(refusal) => Verdict::Refused(refusal),
-        };
+        let verdict = self.auth.verify(end_entity, intermediates, now);
         let stands = verdict.stands(Some(self.mode())).is_ok();
         *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict.clone());
         match verdict {

@@ -124,14 +124,8 @@ impl Compiler {
                 ));
             }
         }
-        let prefixed = |text: String| format!("{directive} {text}");
-        let usable = report.errors.is_empty();
-        for text in report.errors {
-            self.report_said(Severity::Error, index, said, &prefixed(text));
-        }
-        for text in report.warnings {
-            self.report_said(Severity::Warning, index, said, &prefixed(text));
-        }
+        let origin = said.map(|said| &said.origin);
+        let usable = report.tell(&mut self.diagnostics, index, origin, &format!("{directive} "));
         let anchors = usable.then(|| Arc::new(anchors));
         self.client_auths.anchors.insert(paths.to_vec(), anchors.clone());
         anchors
@@ -178,13 +172,8 @@ impl Compiler {
         let mut report = Report::default();
         let journal = &self.builder.process.journal;
         let lists = RevocationLists::load(&spec.crls, Role::Client, anchors, journal, self.now, &mut report);
-        let usable = report.errors.is_empty();
-        for text in report.errors {
-            self.report_said(Severity::Error, index, clients.crls.first(), &text);
-        }
-        for text in report.warnings {
-            self.report_said(Severity::Warning, index, clients.crls.first(), &text);
-        }
+        let origin = clients.crls.first().map(|said| &said.origin);
+        let usable = report.tell(&mut self.diagnostics, index, origin, "");
         let lists = usable.then(|| Arc::new(lists));
         self.client_auths.lists.insert(key, lists.clone());
         lists

@@ -58,6 +58,12 @@ impl ProxyStore {
             .fold(ProxySettings::default(), |outer, inner| inner.inherit(&outer))
     }
 
+    /// Whether connections that are made where `chain` holds are such as would be made where `other` does. Nothing is read
+    /// or made for the answer.
+    pub fn agree(&self, chain: &[usize], other: &[usize]) -> bool {
+        chain == other || self.settings(chain).content() == self.settings(other).content()
+    }
+
     /// The profile of `chain`; none if it cannot be made, which was reported when it was tried first.
     pub fn profile(&self, chain: &[usize], index: usize, diagnostics: &mut Diagnostics) -> Option<Arc<ProxyProfile>> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,10 +175,9 @@ impl Maker<'_> {
                     .to_owned(),
             );
         }
-        let usable = report.errors.is_empty();
-        let said = settings.ca.as_ref().map(|said| &said.origin);
-        let said = said.or(settings.engine.as_ref().map(|said| &said.origin));
-        self.tell(report, "TLSProxyCA ", said.cloned());
+        let origin = settings.ca.as_ref().map(|said| &said.origin);
+        let origin = origin.or(settings.engine.as_ref().map(|said| &said.origin));
+        let usable = report.tell(self.diagnostics, self.index, origin, "TLSProxyCA ");
         let anchors = usable.then(|| Arc::new(anchors));
         self.made.anchors.insert(source, anchors.clone());
         anchors
@@ -187,20 +192,11 @@ impl Maker<'_> {
         let mut report = Report::default();
         let journal = &self.store.process.journal;
         let lists = RevocationLists::load(&key.0, Role::Backend, anchors, journal, unix_now(), &mut report);
-        let usable = report.errors.is_empty();
-        self.tell(report, "", settings.crls.first().map(|said| said.origin.clone()));
+        let origin = settings.crls.first().map(|said| &said.origin);
+        let usable = report.tell(self.diagnostics, self.index, origin, "");
         let lists = usable.then(|| Arc::new(lists));
         self.made.lists.insert(key, lists.clone());
         lists
-    }
-
-    fn tell(&mut self, report: Report, prefix: &str, origin: Option<crate::diagnostics::Origin>) {
-        for (severity, texts) in [(Severity::Error, report.errors), (Severity::Warning, report.warnings)] {
-            for text in texts {
-                let text = format!("{prefix}{text}");
-                self.diagnostics.report(severity, self.index, origin.as_ref(), text);
-            }
-        }
     }
 
     fn identity(&mut self, said: &Said<IdentityFiles>) -> Option<Arc<Identity>> {

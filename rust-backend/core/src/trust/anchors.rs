@@ -8,6 +8,7 @@ use aws_lc_rs::digest;
 use rustls::DistinguishedName;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
+use crate::diagnostics::{Diagnostics, Origin, Severity};
 use crate::files;
 use crate::pem;
 use crate::x509::Certificate;
@@ -43,6 +44,25 @@ pub struct Report {
     pub errors: Vec<String>,
     /// What the administrator should know.
     pub warnings: Vec<String>,
+}
+
+impl Report {
+    /// Says it all about server `index`, as said at `origin`, with `prefix` before each text. Whether there was no error.
+    pub(crate) fn tell(
+        self,
+        diagnostics: &mut Diagnostics,
+        index: usize,
+        origin: Option<&Origin>,
+        prefix: &str,
+    ) -> bool {
+        let usable = self.errors.is_empty();
+        for (severity, texts) in [(Severity::Error, self.errors), (Severity::Warning, self.warnings)] {
+            for text in texts {
+                diagnostics.report(severity, index, origin, format!("{prefix}{text}"));
+            }
+        }
+        usable
+    }
 }
 
 impl Anchors {
