@@ -76,9 +76,8 @@ static bool store(void *context, tls_slice id, tls_slice value, uint32_t lifetim
     return rv == APR_SUCCESS;
 }
 
-static bool retrieve(void *context, tls_slice id, uint8_t *buffer, size_t *len)
+static bool read_entry(session_cache *c, tls_slice id, uint8_t *buffer, size_t *len, bool remove)
 {
-    session_cache *c = context;
     apr_pool_t *p = make_pool();
     apr_status_t rv = APR_EGENERAL;
     unsigned size = (unsigned)*len;
@@ -88,6 +87,9 @@ static bool retrieve(void *context, tls_slice id, uint8_t *buffer, size_t *len)
     }
     if (lock(c)) {
         rv = c->provider->retrieve(c->instance, c->server, id.data, (unsigned)id.len, buffer, &size, p);
+        if (rv == APR_SUCCESS && remove) {
+            rv = c->provider->remove(c->instance, c->server, id.data, (unsigned)id.len, p);
+        }
         unlock(c);
     }
     apr_pool_destroy(p);
@@ -95,19 +97,15 @@ static bool retrieve(void *context, tls_slice id, uint8_t *buffer, size_t *len)
     return rv == APR_SUCCESS;
 }
 
-static void forget(void *context, tls_slice id)
+static bool retrieve(void *context, tls_slice id, uint8_t *buffer, size_t *len)
 {
-    session_cache *c = context;
-    apr_pool_t *p = make_pool();
+    return read_entry(context, id, buffer, len, false);
+}
 
-    if (!p) {
-        return;
-    }
-    if (lock(c)) {
-        c->provider->remove(c->instance, c->server, id.data, (unsigned)id.len, p);
-        unlock(c);
-    }
-    apr_pool_destroy(p);
+/* Under the lock nobody else reads in between. Where there is none, servers say who has removed an entry: only one has. */
+static bool take(void *context, tls_slice id, uint8_t *buffer, size_t *len)
+{
+    return read_entry(context, id, buffer, len, true);
 }
 
 /* What went wrong when the cache was opened; NULL if nothing did. */
@@ -141,7 +139,7 @@ static const char *open_cache(session_cache *c, const char *name, const char *ar
 
 int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tls_config *config)
 {
-    tls_cache_operations operations = { NULL, store, retrieve, forget };
+    tls_cache_operations operations = { NULL, store, retrieve, take };
     tls_cache_choice choice;
     const char *name, *args, *error;
 

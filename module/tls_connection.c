@@ -138,7 +138,7 @@ apr_status_t tls_connection_flush(tls_connection *tc)
 void tls_connection_fail(tls_connection *tc, tls_status status)
 {
     tls_slice name = tls_conn_server_name(tc->backend);
-    const char *phase = tc->phase == TLS_HANDSHAKE ? "handshake" : "connection";
+    const char *phase = tc->phase == TLS_ESTABLISHED ? "connection" : "handshake";
 
     if (tc->phase == TLS_FAILED) {
         return;
@@ -321,9 +321,9 @@ static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_
             answer_plain_http(tc);
             return TLS_STATUS_FAILED;
         }
-        if (status == TLS_STATUS_OK && event == TLS_EVENT_ESTABLISHED) {
-            status = tls_conn_facts(tc->backend, &tc->facts);
-            tc->phase = TLS_ESTABLISHED;
+        if (status == TLS_STATUS_OK && (event == TLS_EVENT_EARLY || event == TLS_EVENT_ESTABLISHED)) {
+            status = tc->facts ? TLS_STATUS_OK : tls_conn_facts(tc->backend, &tc->facts);
+            tc->phase = event == TLS_EVENT_EARLY ? TLS_EARLY : TLS_ESTABLISHED;
             tls_state_log(tc->c->pool, tc->config, tc->server);
         }
         if (status == TLS_STATUS_OK) {
@@ -344,7 +344,7 @@ static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_
 /* The network has no more. Without a close_notify before it, somebody may have cut the connection. */
 static apr_status_t end_of_input(tls_connection *tc)
 {
-    if (tc->phase == TLS_ESTABLISHED && tls_conn_peer_closed(tc->backend)) {
+    if (tls_connection_is_open(tc) && tls_conn_peer_closed(tc->backend)) {
         return APR_EOF;
     }
     ap_log_cerror(APLOG_MARK, APLOG_DEBUG, 0, tc->c, "tls: the %s closed the connection without close_notify",
@@ -412,7 +412,7 @@ apr_status_t tls_connection_shake_hands(tls_connection *tc, apr_read_type_e bloc
     while (rv == APR_SUCCESS && tc->phase == TLS_HANDSHAKE) {
         rv = tls_connection_receive(tc, block);
     }
-    if (tc->phase == TLS_ESTABLISHED) {
+    if (tls_connection_is_open(tc)) {
         return APR_SUCCESS;
     }
     if (tc->outgoing_to && !APR_STATUS_IS_EAGAIN(rv)) {
@@ -430,6 +430,29 @@ static int mpm_waits(const conn_rec *c)
     return can_wait && c->cs && ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state != AP_MPMQ_STOPPING;
 }
 
+/*
+ * The rest of a handshake that began with early data, which was answered meanwhile. It wakes up a connection that waits for
+ * its next request, and a worker that reads that would wait on. HTTP/2 does not let workers wait.
+ */
+static int finish_early_handshake(tls_connection *tc)
+{
+    conn_rec *c = tc->c;
+
+    if (!mpm_waits(c) || c->keepalive != AP_CONN_KEEPALIVE || strcmp(ap_get_protocol(c), AP_PROTOCOL_HTTP1)) {
+        return DECLINED;
+    }
+    while (tc->phase == TLS_EARLY && APR_BRIGADE_EMPTY(tc->plaintext)) {
+        if (tls_connection_receive(tc, APR_NONBLOCK_READ) != APR_SUCCESS) {
+            break;
+        }
+    }
+    if (!APR_BRIGADE_EMPTY(tc->plaintext) || tc->input_end != APR_SUCCESS) {
+        return DECLINED;
+    }
+    c->cs->state = CONN_STATE_WRITE_COMPLETION;
+    return OK;
+}
+
 /* Shakes hands before anybody reads or writes. Where the MPM can wait, no worker does. */
 static int process_connection(conn_rec *c)
 {
@@ -437,6 +460,9 @@ static int process_connection(conn_rec *c)
     apr_status_t rv;
     int waits;
 
+    if (tc && tc->phase == TLS_EARLY) {
+        return finish_early_handshake(tc);
+    }
     if (!tc || tc->phase != TLS_HANDSHAKE) {
         return DECLINED;
     }

@@ -13,6 +13,7 @@
 
 typedef enum {
     TLS_HANDSHAKE,   /* no data may pass yet */
+    TLS_EARLY,       /* early data passes, and answers to it; the handshake goes on */
     TLS_ESTABLISHED, /* data passes */
     TLS_FAILED       /* nothing passes any more */
 } tls_phase;
@@ -23,7 +24,8 @@ typedef struct {
     /** The configuration that it began with. */
     const tls_config *config;
     tls_conn *backend;
-    tls_phase phase;
+    /** Requests of HTTP/2 read it while the connection goes on. */
+    _Atomic tls_phase phase;
     /** What the handshake has agreed on; NULL before it is complete. */
     tls_facts *facts;
     /** Whom it goes to; NULL for a connection of a client. */
@@ -57,6 +59,14 @@ typedef struct {
 
 /** The TLS state of a connection, or of the one that carries it; NULL if it has none. */
 tls_connection *tls_connection_of(conn_rec *c);
+
+/** Whether data may pass in both directions. */
+static inline int tls_connection_is_open(const tls_connection *tc)
+{
+    tls_phase phase = tc->phase;
+
+    return phase == TLS_ESTABLISHED || phase == TLS_EARLY;
+}
 
 /** Makes a connection TLS, on which nothing was said yet. `config` is the configuration that it begins with. */
 tls_connection *tls_connection_make(conn_rec *c, const tls_config *config);

@@ -148,7 +148,7 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (AP_BUCKET_IS_EOC(b) && tc->phase == TLS_ESTABLISHED) {
+    if (AP_BUCKET_IS_EOC(b) && tls_connection_is_open(tc)) {
         tls_status status = tls_conn_close(tc->backend);
 
         if (status != TLS_STATUS_OK) {
@@ -239,7 +239,7 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     if (tc->outgoing_to && !APR_BRIGADE_EMPTY(bb)) {
         tls_proxy_prepare(tc, bb);
     }
-    if (tc->phase != TLS_ESTABLISHED) {
+    if (!tls_connection_is_open(tc)) {
         return drop_data(tc, f->next, bb);
     }
     work.count = 0;

@@ -1,13 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_request.h"
 
+#include "http_config.h"
 #include "http_protocol.h"
+#include "http_request.h"
 
 #include "tls_connection.h"
 #include "tls_settings.h"
 
-/* Whether a request may use its connection. A request may name another host than the handshake did. That is right only if the handshake would have been the same
- * with that host (RFC 9110 section 15.5.20). */
+/* RFC 8470 section 5.2; httpd 2.4 has no name for it. */
+#define TOO_EARLY 425
+
+/* The mark of requests that came as early data. */
+static const char early_mark[] = "early";
+
+int tls_request_is_early(const request_rec *r)
+{
+    while (r->main || r->prev) {
+        r = r->main ? r->main : r->prev;
+    }
+    return ap_get_module_config(r->request_config, &tls_module) == early_mark;
+}
+
+/*
+ * Until the handshake is complete, nobody knows whether the client is there or somebody replays what it once sent. Whoever
+ * handles the request is told so (RFC 8470 section 5.1).
+ */
+static void mark_early(request_rec *r, const tls_connection *tc)
+{
+    if (tc->phase == TLS_EARLY) {
+        ap_set_module_config(r->request_config, &tls_module, (void *)early_mark);
+        apr_table_setn(r->headers_in, "Early-Data", "1");
+    }
+}
+
+/* A request that changes something waits for the handshake, unless what it is for takes care of repetitions itself. */
+static int check_early(request_rec *r)
+{
+    if (r->main || !tls_request_is_early(r)
+        || tls_early_methods_allow(tls_dir_settings_of(r)->early_methods, tls_slice_of(r->method))) {
+        return DECLINED;
+    }
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                  "tls: %s %s came as early data, which could be a replay: 425 (TLSEarlyDataMethods)",
+                  r->method, r->uri);
+    r->status_line = "425 Too Early";
+    return TOO_EARLY;
+}
+
+/*
+ * Whether a request may use its connection. It may name another host than the handshake did: that is right only if the
+ * handshake would have been the same with that host (RFC 9110 section 15.5.20).
+ */
 static int check_host(request_rec *r)
 {
     tls_connection *tc = tls_connection_of(r->connection);
@@ -17,6 +61,7 @@ static int check_host(request_rec *r)
     if (!tc) {
         return DECLINED;
     }
+    mark_early(r, tc);
     index = tls_settings_of(r->server)->index;
     if (index != tc->server_index && !tls_config_agree(tc->config, tc->server_index, index)) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
@@ -45,4 +90,5 @@ void tls_request_register_hooks(apr_pool_t *p)
 
     (void)p;
     ap_hook_post_read_request(check_host, before, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_perdir_config(check_early, NULL, NULL, APR_HOOK_FIRST);
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_request.h
- * Requests that their connection does not allow.
+ * What requests have of their connection, and those that it does not allow.
  */
 #ifndef TLS_REQUEST_H
 #define TLS_REQUEST_H
 
 #include "mod_tls.h"
+
+/** Whether a request came as early data (RFC 8470). */
+int tls_request_is_early(const request_rec *r);
 
 void tls_request_register_hooks(apr_pool_t *p);
 

@@ -31,6 +31,7 @@ void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
 
     merged->options = tls_options_merge(base->options, own->options);
     merged->client = own->client == TLS_DEMAND_UNSET ? base->client : own->client;
+    merged->early_methods = own->early_methods == TLS_EARLY_METHODS_UNSET ? base->early_methods : own->early_methods;
     merged->user_name = own->user_name ? own->user_name : base->user_name;
     merged->proxy_blocks = !own->proxy_blocks    ? base->proxy_blocks
                            : !base->proxy_blocks ? own->proxy_blocks
@@ -74,6 +75,12 @@ static const char *keep_line(cmd_parms *cmd, void *dir, int argc, char *const ar
 {
     (void)dir;
     return push_line(cmd, tls_settings_of(cmd->server)->lines, argc, argv);
+}
+
+/* The same for a directive of mod_ssl that means the same here. Where mod_ssl is, it is meant. */
+static const char *keep_ssl_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    return ap_find_linked_module("mod_ssl.c") ? DECLINE_CMD : keep_line(cmd, dir, argc, argv);
 }
 
 /* The same for a directive about backends, which holds where it stands. */
@@ -133,6 +140,17 @@ static const char *set_client_certificate(cmd_parms *cmd, void *dir, int argc, c
     return ap_check_cmd_context(cmd, NOT_IN_HTACCESS) ? NULL : keep_line(cmd, dir, argc, argv);
 }
 
+static const char *set_early_methods(cmd_parms *cmd, void *dir, const char *word)
+{
+    tls_dir_settings *settings = dir;
+    tls_text error = { NULL, 0 };
+
+    if (tls_early_methods_parse(tls_slice_of(word), &settings->early_methods, &error) != TLS_STATUS_OK) {
+        return tls_text_take(cmd->pool, error);
+    }
+    return NULL;
+}
+
 #define SERVER_LINE(name, help) AP_INIT_TAKE_ARGV(name, keep_line, NULL, RSRC_CONF, help)
 
 #define PROXY_LINE(name, help) AP_INIT_TAKE_ARGV(name, keep_proxy_line, NULL, RSRC_CONF | PROXY_CONF, help)
@@ -147,7 +165,15 @@ const command_rec tls_commands[] = {
     SERVER_LINE("TLSStrictSNI", "whether clients that ask for an unknown server name are refused (on|off)"),
     SERVER_LINE("TLSSessionCache", "where sessions are kept (none|default|provider:arguments)"),
     SERVER_LINE("TLSSessionTickets", "whether sessions are resumed by tickets (on|off)"),
+    SERVER_LINE("TLSSessionTicketCount", "how many tickets a client gets after a handshake of TLS 1.3"),
+    SERVER_LINE("TLSSessionLifetime", "for how long sessions can be resumed, in seconds"),
     SERVER_LINE("TLSSessionTicketKeyFile", "file of at least 32 random bytes that ticket keys come from"),
+    SERVER_LINE("TLSEarlyData", "whether requests may arrive as early data (on|off)"),
+    SERVER_LINE("TLSMaxEarlyDataSize", "how much early data is taken at most, in bytes"),
+    AP_INIT_TAKE1("TLSEarlyDataMethods", set_early_methods, NULL, RSRC_CONF | OR_OPTIONS,
+                  "requests of which methods may come as early data (none|safe|any)"),
+    SERVER_LINE("TLSFIPS", "whether everything has to be approved by FIPS 140-3 (on|off)"),
+    AP_INIT_TAKE_ARGV("SSLFIPS", keep_ssl_line, NULL, RSRC_CONF, "the same as TLSFIPS"),
     SERVER_LINE("TLSPolicy", "one word for protocols, suites and groups (modern|intermediate)"),
     SERVER_LINE("TLSGroupsPrefer", "key exchange groups to prefer, in this order"),
     SERVER_LINE("TLSGroupsSuppress", "key exchange groups not to use"),

@@ -45,6 +45,8 @@ typedef struct {
     tls_demand client;
     /** The variable that users are named by; NULL if none was said. */
     const char *user_name;
+    /** The requests that may come as early data. */
+    tls_early_methods early_methods;
     /** The blocks about backends that hold here (tls_proxy_block *), the outermost first; NULL if there is none. */
     apr_array_header_t *proxy_blocks;
 } tls_dir_settings;

@@ -188,11 +188,28 @@ static void prime_stapling(apr_pool_t *ptemp, server_rec *base)
     }
 }
 
+static const char *version_of(apr_pool_t *p, const char *variable)
+{
+    tls_options options = { 0 };
+    tls_text version = { NULL, 0 };
+
+    return tls_facts_variable(NULL, tls_slice_of(variable), options, 0, &version) == TLS_STATUS_OK
+               ? tls_text_take(p, version)
+               : "";
+}
+
+/* Says what runs: to clients what httpd says of its modules, to the log the rest. */
+static void introduce(apr_pool_t *pconf, server_rec *s)
+{
+    const char *interface = version_of(pconf, "SSL_VERSION_INTERFACE");
+
+    ap_add_version_component(pconf, interface);
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "tls: %s, %s", interface, version_of(pconf, "SSL_VERSION_LIBRARY"));
+}
+
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     int first = ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
-    tls_options options = { 0 };
-    tls_text version = { NULL, 0 };
     int rv = retain(s);
 
     (void)plog;
@@ -212,9 +229,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         return rv;
     }
     prime_stapling(ptemp, s);
-    if (tls_facts_variable(NULL, tls_slice_of("SSL_VERSION_INTERFACE"), options, 0, &version) == TLS_STATUS_OK) {
-        ap_add_version_component(pconf, tls_text_take(pconf, version));
-    }
+    introduce(pconf, s);
     return OK;
 }
 

@@ -9,7 +9,11 @@
 #include "mod_ssl.h"
 
 #include "tls_connection.h"
+#include "tls_request.h"
 #include "tls_settings.h"
+
+/* Whether a request came as early data: about requests, not about connections. */
+#define EARLY_DATA "SSL_EARLY_DATA"
 
 /* Whoever answered for connections that are not ours before us: mod_ssl. */
 static APR_OPTIONAL_FN_TYPE(ssl_ext_list) *other_ext_list;
@@ -35,6 +39,9 @@ static const char *var_lookup(apr_pool_t *p, server_rec *s, conn_rec *c, request
     }
     if (r) {
         options = tls_dir_settings_of(r)->options;
+    }
+    if (!strcmp(name, EARLY_DATA)) {
+        return r && tls_request_is_early(r) ? "1" : NULL;
     }
     if (tls_facts_variable(tc ? tc->facts : NULL, tls_slice_of(name), options, apr_time_sec(apr_time_now()), &value)
         != TLS_STATUS_OK) {
@@ -82,6 +89,9 @@ static int set_environment(request_rec *r)
         apr_table_setn(r->subprocess_env, tls_slice_dup(r->pool, name), tls_slice_dup(r->pool, value));
     }
     tls_list_free(list);
+    if (tls_request_is_early(r)) {
+        apr_table_setn(r->subprocess_env, EARLY_DATA, "1");
+    }
     return DECLINED;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: a CA for the whole run, an httpd for each test."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -30,9 +31,8 @@ def ports():
     return Ports()
 
 
-@pytest.fixture
-def httpd(installation, ports, authority):
-    """An httpd that the test configures and starts. What it logs has to be what the test expects."""
+@contextlib.contextmanager
+def new_httpd(installation, ports, authority):
     # Not pytest's directory: the user that httpd runs as could not enter it.
     root = Path(tempfile.mkdtemp(prefix="tls-"))
     server = Httpd(installation, root, ports, authority)
@@ -43,6 +43,20 @@ def httpd(installation, ports, authority):
     finally:
         server.stop()
         shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def httpd(installation, ports, authority):
+    """An httpd that the test configures and starts. What it logs has to be what the test expects."""
+    with new_httpd(installation, ports, authority) as server:
+        yield server
+
+
+@pytest.fixture
+def second_httpd(installation, ports, authority):
+    """Another machine."""
+    with new_httpd(installation, ports, authority) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions are resumed: in any child, over reloads, by ticket and by session id."""
 
+import ctypes
 import os
 import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +158,150 @@ def test_early_data_is_skipped(httpd, ports):
     assert "Early data was rejected" in result.output
     assert "200 OK" in result.output and "hello" in result.output
     assert not any("/never" in line for line in httpd.access_lines())
+
+
+def wish(ctx, new, resumed):
+    """Makes a context ask for tickets (RFC 9149), which Python cannot by itself."""
+    openssl = ctypes.CDLL(ssl._ssl.__file__)
+    # An object of Python begins with its count and its type; the one of a context has OpenSSL's next.
+    pointer = ctypes.c_void_p.from_address(id(ctx) + 2 * ctypes.sizeof(ctypes.c_void_p))
+    add = ctypes.CFUNCTYPE(
+        ctypes.c_int,
+        *[ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint, ctypes.POINTER(ctypes.c_void_p)],
+        *[ctypes.POINTER(ctypes.c_size_t)] + [ctypes.c_void_p] * 4,
+    )
+    content = ctypes.create_string_buffer(bytes([new, resumed]), 2)
+
+    @add
+    def extension(ssl_, kind, where, out, length, *rest):
+        out[0], length[0] = ctypes.addressof(content), 2
+        return 1
+
+    in_client_hello, ticket_request = 0x80, 58
+    arguments = [pointer, ticket_request, in_client_hello, extension, None, None, None, None]
+    openssl.SSL_CTX_add_custom_ext.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint, add] + [
+        ctypes.c_void_p
+    ] * 4
+    assert openssl.SSL_CTX_add_custom_ext(*arguments) == 1
+    ctx.extension = extension, content
+    return ctx
+
+
+class CountingContext(ssl.SSLContext):
+    """A context that can keep what C points to."""
+
+
+class TestTicketCount:
+    @staticmethod
+    def count(httpd, session=None, asks=None):
+        """How many tickets a client gets, and a session for the next one."""
+        ctx = CountingContext(ssl.PROTOCOL_TLS_CLIENT)
+        ctx.load_verify_locations(httpd.ca_file)
+        ctx.minimum_version = TLS13
+        if asks:
+            wish(ctx, *asks)
+        seen = []
+        ctx._msg_callback = lambda conn, direction, version, content, kind, data: seen.append((direction, kind))
+        # A session is of a context; this one is not used with another.
+        first = fetch(httpd, ctx)[1]
+        if session:
+            seen.clear()
+            assert fetch(httpd, ctx, first)[0]
+        return seen.count(("read", ssl._TLSMessageType.NEWSESSION_TICKET))
+
+    @pytest.mark.parametrize("number", [0, 1, 2, 5])
+    def test_01_configured(self, httpd, number):
+        start(httpd, f"TLSSessionTicketCount {number}")
+        assert self.count(httpd) == number
+
+    def test_02_two_by_default(self, httpd):
+        start(httpd)
+        assert self.count(httpd) == 2
+
+    @pytest.mark.parametrize("line", ["", "TLSSessionTickets off", "TLSGroupsPrefer secp256r1"])
+    def test_03_asked_for(self, httpd, line):
+        start(httpd, line)
+        assert self.count(httpd, asks=(3, 1)) == 3
+        assert self.count(httpd, asks=(3, 1), session=True) == 1
+        assert self.count(httpd, asks=(0, 0)) == 0
+        assert self.count(httpd, asks=(255, 1)) == 8
+        assert self.count(httpd) == 2
+
+    def test_04_none_means_none(self, httpd):
+        start(httpd, "TLSSessionTicketCount 0")
+        assert self.count(httpd, asks=(3, 1)) == 0
+
+    @pytest.mark.parametrize("number", ["-1", "9", "two"])
+    def test_05_mistakes(self, httpd, number):
+        httpd.configure(f"TLSEngine {httpd.port}", f"TLSSessionTicketCount {number}", httpd.vhost("a.test"))
+        code, output = httpd.configtest()
+        assert code != 0 and f'takes a number of tickets from 0 to 8, not "{number}"' in output
+
+
+class TestLifetime:
+    @pytest.mark.parametrize("line", ["", "TLSSessionTickets off"])
+    @pytest.mark.parametrize("version", [TLS12, TLS13])
+    def test_01_sessions_end(self, httpd, version, line):
+        start(httpd, "TLSSessionLifetime 2", line)
+        ctx = context(httpd, version)
+        session = fetch(httpd, ctx)[1]
+        assert fetch(httpd, ctx, session)[0] or line, "a ticket of one use is gone"
+        wait_for(lambda: not fetch(httpd, ctx, session)[0], "the end of the session")
+
+    @pytest.mark.parametrize("line,hint", [("TLSSessionLifetime 100000", 100_000), ("", 43_200)])
+    def test_02_clients_are_told(self, httpd, line, hint):
+        start(httpd, line)
+        file = httpd.root / "session"
+        s_client(httpd, "-sess_out", str(file), name="a.test", send=request("a.test"))
+        command = ["openssl", "sess_id", "-in", file, "-noout", "-text"]
+        text = subprocess.run(command, capture_output=True, text=True).stdout
+        assert f"lifetime hint: {hint} (seconds)" in text
+
+    @pytest.mark.parametrize("value", ["0", "604801", "1h"])
+    def test_03_mistakes(self, httpd, value):
+        httpd.configure(f"TLSEngine {httpd.port}", f"TLSSessionLifetime {value}", httpd.vhost("a.test"))
+        code, output = httpd.configtest()
+        assert code != 0 and "takes a number of seconds from 1 to 604800" in output
+
+
+class TestFleet:
+    """Machines that share a seed have the same keys at the same time, whenever they were started."""
+
+    @staticmethod
+    def start(machine, seed, hours=None):
+        machine.root.joinpath("seed").write_bytes(seed)
+        if hours is not None:
+            libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+            machine.environment |= {
+                "LD_PRELOAD": str(libraries[0]),
+                "FAKETIME": f"+{hours}h",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+        start(machine, "TLSSessionTicketKeyFile seed", children=1)
+
+    @pytest.mark.parametrize("version", [TLS12, TLS13])
+    def test_01_accept_each_other(self, httpd, second_httpd, version):
+        seed = os.urandom(48)
+        self.start(httpd, seed)
+        self.start(second_httpd, seed)
+        ctx = context(httpd, version)
+        for one, other in ((httpd, second_httpd), (second_httpd, httpd)):
+            session = fetch(one, ctx)[1]
+            assert fetch(other, ctx, session)[0]
+
+    def test_02_not_others(self, httpd, second_httpd):
+        self.start(httpd, os.urandom(48))
+        self.start(second_httpd, os.urandom(48))
+        ctx = context(httpd, TLS13)
+        assert not fetch(second_httpd, ctx, fetch(httpd, ctx)[1])[0]
+
+    @pytest.mark.parametrize("hours,resumed", [(6.5, True), (13, False)])
+    def test_03_rotate_by_the_clock(self, httpd, second_httpd, hours, resumed):
+        """The keys of the next period, and those of before for as long as tickets live."""
+        seed = os.urandom(48)
+        self.start(httpd, seed)
+        self.start(second_httpd, seed, hours)
+        ctx = context(httpd, TLS13)
+        assert fetch(second_httpd, ctx, fetch(httpd, ctx)[1])[0] is resumed
+        # Nobody knows keys before their time.
+        assert not fetch(httpd, ctx, fetch(second_httpd, ctx)[1])[0]

@@ -10,7 +10,7 @@ import pytest
 
 from harness.backends import Backend, context
 from harness.clients import curl
-from harness.httpd import wait_for
+from harness.httpd import CRYPTO, HAS_POST_QUANTUM, wait_for
 from harness.people import PeopleCa
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "conf-examples"
@@ -37,6 +37,10 @@ class Hello(Backend):
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_01_example(httpd, authority, ports, rustls_client, file):
     text = file.read_text()
+    if "TLSGroupsSuppress" in text and not HAS_POST_QUANTUM:
+        pytest.skip(f"{CRYPTO} has no post-quantum groups")
+    if "TLSFIPS on" in text and CRYPTO != "fips":
+        pytest.skip("for builds with --enable-fips")
     tls = httpd.root / "tls"
     tls.mkdir()
     (httpd.root / "logs").mkdir()

@@ -5,12 +5,14 @@ import contextlib
 import re
 import socket
 import stat
+import struct
+import subprocess
 import threading
 
 import pytest
 
-from harness.clients import connect, context, curl, read_all, request, s_client
-from harness.httpd import wait_for
+from harness.clients import connect, context, curl, read_all, records, request, s_client
+from harness.httpd import CRYPTO, HAS_POST_QUANTUM, wait_for
 
 KEX = 'Header set X-Kex "%{SSL_KEX}s"'
 
@@ -44,6 +46,7 @@ class TestGroups:
         assert fetch("--curves", "X25519:P-256").headers["x-kex"] == "secp256r1"
         assert s_client(httpd, "-groups", "X25519", name="a.test").alert == "40"
 
+    @pytest.mark.skipif(not HAS_POST_QUANTUM, reason=f"{CRYPTO} has no post-quantum groups")
     def test_04_post_quantum_only(self, serve, httpd, rustls_client):
         fetch = serve("TLSGroupsSuppress x25519 secp256r1 secp384r1")
         httpd.log.allow("it will not be spoken")
@@ -55,13 +58,13 @@ class TestGroups:
     @pytest.mark.parametrize(
         "line,text",
         [
-            ("TLSGroupsPrefer nonsense", '"nonsense" is no group that is known; there are X25519MLKEM768'),
+            ("TLSGroupsPrefer nonsense", '"nonsense" is no group that is known; there are '),
             ("TLSGroupsSuppress", "takes at least one argument"),
             (
                 "TLSGroupsSuppress x25519 secp256r1 secp384r1 X25519MLKEM768 SecP256r1MLKEM768 MLKEM768 MLKEM1024",
                 "leaves no group at all",
             ),
-            ("TLSProtocol TLSv1.2\nTLSGroupsSuppress x25519 secp256r1 secp384r1", "leaves no group of TLSv1.2"),
+            ("TLSProtocol TLSv1.2\nTLSGroupsSuppress x25519 secp256r1 secp384r1", "leaves no group"),
         ],
     )
     def test_05_mistakes(self, httpd, line, text):
@@ -128,7 +131,20 @@ class TestKeyLog:
         assert httpd.configtest()[0] == 0
         assert not file.exists()
 
-    def test_04_unwritable(self, httpd):
+    @pytest.mark.parametrize("version", ["-tls1_3", "-tls1_2"])
+    def test_04_wireshark_reads_it(self, httpd, version):
+        keys, capture = httpd.root / "keys", httpd.root / "capture.pcap"
+        httpd.log.expect("TLSKeyLogFile")
+        httpd.start(f"TLSEngine {httpd.port}", f"TLSKeyLogFile {keys}", httpd.vhost("a.test"))
+        relay = Relay(httpd.port)
+        s_client(httpd, version, name="a.test", send=request("a.test", "/?secret"), port=relay.port)
+        write_capture(capture, relay.passed)
+        command = ["tshark", "-r", capture, "-o", f"tls.keylog_file:{keys}", "-d", "tcp.port==443,tls", "-Y", "http"]
+        command += ["-T", "fields", "-e", "http.request.uri", "-e", "http.response.code"]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert run.stdout.split() == ["/?secret", "200"], run
+
+    def test_05_unwritable(self, httpd):
         httpd.configure(f"TLSEngine {httpd.port}", "TLSKeyLogFile none/keys", httpd.vhost("a.test"))
         httpd.log.expect("TLSKeyLogFile .*none/keys: no such file")
         httpd.log.allow("the secrets of all connections are written")
@@ -139,10 +155,10 @@ class TestKeyLog:
 
 
 class Relay:
-    """Passes a connection on, and counts the bytes that come back."""
+    """Passes connections on, and keeps what passes: whether it came from the client, and the bytes."""
 
     def __init__(self, port):
-        self.received = 0
+        self.passed = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._target = port
@@ -153,17 +169,45 @@ class Relay:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._target))
-                threading.Thread(target=self._copy, args=(client, server), daemon=True).start()
-                while data := server.recv(65536):
-                    self.received += len(data)
-                    client.sendall(data)
+                threading.Thread(target=self._copy, args=(client, server, True), daemon=True).start()
+                self._copy(server, client, False)
                 client.close()
 
-    @staticmethod
-    def _copy(source, target):
+    def _copy(self, source, target, from_client):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                self.passed.append((from_client, data))
                 target.sendall(data)
+
+    @property
+    def from_server(self):
+        return b"".join(data for from_client, data in self.passed if not from_client)
+
+
+def write_capture(file, passed):
+    """Writes what a relay has seen as packets, for Wireshark: raw IPv4, as if the server were at port 443."""
+    packets = []
+    sequence = {True: 1, False: 1}
+
+    def packet(from_client, flags, data=b""):
+        ports = (50_000, 443) if from_client else (443, 50_000)
+        tcp = struct.pack(
+            "!HHIIBBHHH", *ports, sequence[from_client], sequence[not from_client], 0x50, flags, 65535, 0, 0
+        )
+        addresses = [b"\x0a\0\0\1", b"\x0a\0\0\2"]
+        source, target = addresses if from_client else addresses[::-1]
+        length = 20 + len(tcp) + len(data)
+        ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, length, 0, 0, 64, 6, 0, source, target)
+        whole = ip + tcp + data
+        packets.append(struct.pack("<IIII", len(packets), 0, len(whole), len(whole)) + whole)
+        sequence[from_client] += len(data)
+
+    ack = 0x10
+    for from_client, data in passed:
+        for start in range(0, len(data), 1400):
+            packet(from_client, ack, data[start : start + 1400])
+    raw_ip = 101
+    file.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, raw_ip) + b"".join(packets))
 
 
 class TestCompression:
@@ -182,7 +226,7 @@ class TestCompression:
             for _ in range(2):
                 relay = Relay(httpd.port)
                 assert "X-Kex" in rustls_client(httpd, host, port=relay.port)
-                sizes[host] = relay.received
+                sizes[host] = len(relay.from_server)
         assert sizes["b.test"] < sizes["a.test"] - 500, sizes
 
 
@@ -204,8 +248,31 @@ class TestRecords:
             tls.sendall(request("a.test", "/big"))
             assert len(read_all(tls)) > 100_000
 
+    def test_03_grow(self, serve, httpd):
+        """The first ones can be read when the first segment has arrived, the later ones cost little."""
+        serve()
+        httpd.docs.joinpath("small").write_bytes(b"x" * 3000)
+        httpd.docs.joinpath("big").write_bytes(b"x" * 300_000)
+        overhead = 1 + 16  # the content type and the tag
+        for path, expected in (("/small", None), ("/big", [1300] * 4 + [4096] * 7)):
+            relay = Relay(httpd.port)
+            with connect(httpd, "a.test", port=relay.port) as tls:
+                before = len(relay.from_server)
+                tls.sendall(request("a.test", path))
+                response = read_all(tls)
+            sizes = [len(payload) - overhead for kind, payload in records(relay.from_server[before:]) if kind == 23]
+            # Perhaps tickets, and in the end close_notify.
+            sizes = [size for size in sizes if size > 400]
+            if expected is None:
+                assert len(sizes) == 1, sizes
+                continue
+            assert sizes[: len(expected)] == expected, sizes
+            # What is read from the file at once is not always a multiple of the largest record.
+            assert max(sizes) == 16_384 and len(sizes) < len(expected) + 25, sizes
+            assert sum(sizes) == len(response)
+
     @pytest.mark.parametrize("size", ["63", "16385", "small"])
-    def test_03_mistakes(self, httpd, size):
+    def test_04_mistakes(self, httpd, size):
         httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test", f"TLSMaxFragmentSize {size}"))
         code, output = httpd.configtest()
         assert code != 0 and "takes a number of bytes from 64 to 16384" in output

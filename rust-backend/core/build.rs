@@ -7,12 +7,16 @@ fn main() {
     let lock_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.lock");
     println!("cargo::rerun-if-changed={}", lock_file.display());
     let lock = std::fs::read_to_string(&lock_file).unwrap_or_default();
-    let library = ["rustls", "aws-lc-rs"]
+    let has = |feature: &str| std::env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
+    let crypto = if has("RING") { "ring" } else { "aws-lc-rs" };
+    let mode = if has("FIPS") { "-fips" } else { "" };
+    let library = ["rustls", crypto]
         .map(|name| match locked_version(&lock, name) {
             Some(version) => format!("{name}/{version}"),
             None => name.to_owned(),
         })
-        .join(" ");
+        .join(" ")
+        + mode;
     println!("cargo::rustc-env=MOD_TLS_LIBRARY={library}");
 }
 

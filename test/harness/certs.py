@@ -18,6 +18,7 @@ def new_key(kind="p256"):
     makers = {
         "p256": lambda: ec.generate_private_key(ec.SECP256R1()),
         "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+        "p521": lambda: ec.generate_private_key(ec.SECP521R1()),
         "ed25519": ed25519.Ed25519PrivateKey.generate,
         "rsa2048": lambda: rsa.generate_private_key(65537, 2048),
         "rsa3072": lambda: rsa.generate_private_key(65537, 3072),
@@ -89,12 +90,13 @@ class Authority:
             self._keys[kind, number] = new_key(kind)
         return self._keys[kind, number]
 
-    def server(self, *names, kind="p256", number=0, start=-1, days=30, subject=None, self_signed=False):
-        """A server certificate for `names` that is valid from `start` days from now for `days` days."""
+    def server(self, *names, kind="p256", number=0, start=-1, days=30, subject=None, self_signed=False, **signature):
+        """A server certificate for `names` that is valid from `start` days from now for `days` days. If it is
+        self-signed, `signature` may say how: `hash` and `padding`."""
         key = self.key(kind, number)
         subject = subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         if self_signed:
-            return Issued(self._issue(subject, key, None, key, names=names, start=start, days=days), key)
+            return Issued(self._issue(subject, key, None, key, names=names, start=start, days=days, **signature), key)
         issuer = self._issuer
         cert = self._issue(subject, key, issuer.cert, issuer.key, names=names, start=start, days=days)
         return Issued(cert, key, [issuer.cert])
@@ -105,7 +107,7 @@ class Authority:
         return Issued(self._issue(name, key, issuer.cert, issuer.key, names=[name], days=30), key, [issuer.cert])
 
     @staticmethod
-    def _issue(subject, key, issuer, issuer_key, *, names=(), ca=False, start=-1, days=3650):
+    def _issue(subject, key, issuer, issuer_key, *, names=(), ca=False, start=-1, days=3650, hash=None, padding=None):
         if isinstance(subject, str):
             subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
         now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
@@ -123,4 +125,4 @@ class Authority:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), False)
         plain = isinstance(issuer_key, ed25519.Ed25519PrivateKey)
-        return builder.sign(issuer_key, None if plain else hashes.SHA256())
+        return builder.sign(issuer_key, None if plain else hash or hashes.SHA256(), rsa_padding=padding)

@@ -49,6 +49,11 @@ def wait_for(condition, what, timeout=TIMEOUT):
         time.sleep(0.02)
 
 
+# What the module that is tested was built with: aws-lc, ring or fips.
+CRYPTO = os.environ.get("TLS_CRYPTO", "aws-lc")
+HAS_POST_QUANTUM = CRYPTO != "ring"
+
+
 class Installation:
     """The httpd that apxs belongs to, and the module that is tested."""
 

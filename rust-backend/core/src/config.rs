@@ -134,6 +134,8 @@ impl Builder {
 pub struct Config {
     pub(crate) process: Arc<Process>,
     pub(crate) engines: Vec<EngineAddress>,
+    /// Whether it was asserted that all of it is approved by FIPS 140-3.
+    pub(crate) fips: bool,
     pub(crate) strict_sni: bool,
     pub(crate) sites: Vec<Option<Site>>,
     pub(crate) handshake_timeouts: Vec<Option<HandshakeTimeout>>,

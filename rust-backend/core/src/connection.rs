@@ -5,8 +5,9 @@
 //! Between ClientHello and ServerHello the caller is asked which site the client gets.
 
 use std::fmt;
-use std::io::{self, BufRead, IoSlice, Write};
-use std::sync::Arc;
+use std::io::{self, BufRead, IoSlice, Read, Write};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use rustls::server::{Accepted, Acceptor};
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
@@ -21,8 +22,10 @@ use crate::config::Config;
 use crate::counters::Counter;
 use crate::facts::Facts;
 use crate::fault;
+use crate::hello::Hello;
 use crate::identity::Identity;
 use crate::proxy::profile::ProxyProfile;
+use crate::record_size::RecordSize;
 use crate::site::Site;
 
 /// What [`Connection::receive`] wants to be done next.
@@ -34,6 +37,9 @@ pub enum Event {
     Hello,
     /// The client speaks plain HTTP. Nothing was consumed, and nothing more can be done here.
     PlainHttp,
+    /// The client has sent early data (RFC 8446 section 2.3), which can be read and answered before the handshake is
+    /// complete; [`Connection::facts`] are there.
+    Early,
     /// The handshake is complete; [`Connection::facts`] are there.
     Established,
 }
@@ -63,15 +69,6 @@ impl Failure {
     }
 }
 
-/// What the client said in its ClientHello that decides about the site.
-#[derive(Debug, Default)]
-pub struct Hello {
-    /// The server name, in lower case.
-    pub sni: Option<Box<str>>,
-    /// The protocols offered by ALPN, most preferred first.
-    pub alpn: Vec<Box<[u8]>>,
-}
-
 enum State {
     Hello(Box<Acceptor>),
     Accepted(Box<Accepted>),
@@ -91,10 +88,12 @@ pub struct Connection {
     config: Arc<Config>,
     state: State,
     hello: Hello,
-    /// The first bytes that arrived, as many as tell the version of an old client.
+    /// The records of a ClientHello as far as it has arrived, or the first byte of a backend.
     head: Vec<u8>,
     /// Received behind the ClientHello, before there was a site to handle it.
-    early: Vec<u8>,
+    behind_hello: Vec<u8>,
+    /// Early data that was not read yet.
+    early_data: Vec<u8>,
     /// To be sent before anything that rustls has to send.
     alert: Vec<u8>,
     identity: Option<Arc<Identity>>,
@@ -106,9 +105,12 @@ pub struct Connection {
     client_mode: Option<Mode>,
     session_id: Box<str>,
     facts: Option<Arc<Facts>>,
+    /// Whether the handshake is complete.
+    established: bool,
     closing: bool,
     peer_closed: bool,
     sendable: usize,
+    record_size: RecordSize,
 }
 
 /// TLS_FALLBACK_SCSV: RFC 7507.
@@ -151,7 +153,8 @@ impl Connection {
             state: State::Hello(Box::default()),
             hello: Hello::default(),
             head: Vec::new(),
-            early: Vec::new(),
+            behind_hello: Vec::new(),
+            early_data: Vec::new(),
             alert: Vec::new(),
             identity: None,
             backend: None,
@@ -159,9 +162,11 @@ impl Connection {
             client_mode: None,
             session_id: Box::default(),
             facts: None,
+            established: false,
             closing: false,
             peer_closed: false,
             sendable: 0,
+            record_size: RecordSize::default(),
         }
     }
 
@@ -190,7 +195,7 @@ impl Connection {
         match &mut self.state {
             State::Hello(_) => self.receive_hello(data),
             State::Accepted(_) => {
-                self.early.extend_from_slice(data);
+                self.behind_hello.extend_from_slice(data);
                 Ok((data.len(), Event::Hello))
             }
             State::Live(_) => self.receive_records(data),
@@ -208,8 +213,7 @@ impl Connection {
             return Ok((0, Event::None));
         };
         let mut rest = data;
-        let missing = HEAD_LEN.saturating_sub(self.head.len()).min(data.len());
-        self.head.extend_from_slice(&data[..missing]);
+        self.head.extend_from_slice(data);
         while !rest.is_empty() {
             if let Err(error) = acceptor.read_tls(&mut rest) {
                 return Err(self.fail(AlertDescription::DecodeError, format!("ClientHello refused: {error}")));
@@ -217,9 +221,9 @@ impl Connection {
             match acceptor.accept() {
                 Ok(None) => {}
                 Ok(Some(accepted)) => {
-                    self.note_hello(&accepted);
+                    self.hello = Hello::new(&accepted.client_hello(), &std::mem::take(&mut self.head));
                     self.state = State::Accepted(Box::new(accepted));
-                    self.early.extend_from_slice(rest);
+                    self.behind_hello.extend_from_slice(rest);
                     fault::point("hello", self.hello.sni.as_deref());
                     return Ok((data.len(), Event::Hello));
                 }
@@ -235,17 +239,6 @@ impl Connection {
             }
         }
         Ok((data.len(), Event::None))
-    }
-
-    fn note_hello(&mut self, accepted: &Accepted) {
-        let hello = accepted.client_hello();
-        self.hello = Hello {
-            sni: hello.server_name().map(|name| name.to_ascii_lowercase().into()),
-            alpn: hello
-                .alpn()
-                .map(|protocols| protocols.map(Box::from).collect())
-                .unwrap_or_default(),
-        };
     }
 
     /// Refuses the client before the handshake has begun.
@@ -282,7 +275,7 @@ impl Connection {
         let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
         let identity = site.identity_for(&hello);
         self.identity = identity;
-        let (config, audit) = match site.handshake(&hello, protocol) {
+        let (config, audit) = match site.handshake(&hello, protocol, self.hello.tickets) {
             Ok(made) => made,
             Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),
         };
@@ -302,10 +295,9 @@ impl Connection {
         let mut live = Box::new(rustls::Connection::from(live));
         live.set_buffer_limit(None);
         self.state = State::Live(live);
-        self.process()?;
-        let early = std::mem::take(&mut self.early);
-        let mut rest = early.as_slice();
-        let mut event = Event::None;
+        let mut event = self.process()?;
+        let behind = std::mem::take(&mut self.behind_hello);
+        let mut rest = behind.as_slice();
         while !rest.is_empty() {
             let (taken, next) = self.receive_records(rest)?;
             rest = &rest[taken..];
@@ -336,9 +328,8 @@ impl Connection {
             // RFC 8446 section 6.1: whatever follows a close_notify is ignored.
             return Ok((data.len(), Event::None));
         }
-        if self.backend.is_some() && self.facts.is_none() {
-            let missing = HEAD_LEN.saturating_sub(self.head.len()).min(data.len());
-            self.head.extend_from_slice(&data[..missing]);
+        if self.backend.is_some() && self.head.is_empty() {
+            self.head.extend(data.first());
         }
         let mut rest = data;
         let mut event = Event::None;
@@ -353,8 +344,9 @@ impl Connection {
                     return Err(Failure::theirs(error));
                 }
             }
-            if self.process()? == Event::Established {
-                event = Event::Established;
+            match self.process()? {
+                Event::None => {}
+                news => event = news,
             }
             if self.peer_closed {
                 rest = &[];
@@ -374,9 +366,9 @@ impl Connection {
             Err(error) => {
                 self.sendable = UNKNOWN_SENDABLE;
                 self.closing = true;
-                let counter = match self.facts {
-                    Some(_) => Counter::FailedConnections,
-                    None => Counter::FailedHandshakes,
+                let counter = match self.established {
+                    true => Counter::FailedConnections,
+                    false => Counter::FailedHandshakes,
                 };
                 if self.backend.is_some() {
                     return Err(self.backend_failure(&error));
@@ -387,12 +379,35 @@ impl Connection {
         };
         self.sendable = state.tls_bytes_to_write();
         self.peer_closed |= state.peer_has_closed();
-        if self.facts.is_none() && !live.is_handshaking() {
+        if self.established {
+            return Ok(Event::None);
+        }
+        let complete = !live.is_handshaking();
+        let has_early = self.receive_early_data();
+        if complete {
             self.check_backend()?;
+            self.established = true;
             self.note_facts();
+            self.bind_channel();
             return Ok(Event::Established);
         }
+        if has_early {
+            self.note_facts();
+            return Ok(Event::Early);
+        }
         Ok(Event::None)
+    }
+
+    /// Takes over the early data that rustls has. Whether there is any that was not read.
+    fn receive_early_data(&mut self) -> bool {
+        if let State::Live(live) = &mut self.state
+            && let rustls::Connection::Server(live) = &mut **live
+            && let Some(mut early) = live.early_data()
+        {
+            // rustls has it in memory: reading does not fail.
+            let _ = early.read_to_end(&mut self.early_data);
+        }
+        !self.early_data.is_empty()
     }
 
     /// Why rustls gave up.
@@ -469,9 +484,11 @@ impl Connection {
         })
     }
 
+    /// Keeps what the handshake has come to. Of one that began with early data all is known before it is complete.
     fn note_facts(&mut self) {
         let State::Live(live) = &self.state else { return };
-        let (Some(version), Some(suite)) = (live.protocol_version(), live.negotiated_cipher_suite()) else {
+        let (Some(version), Some(suite), None) = (live.protocol_version(), live.negotiated_cipher_suite(), &self.facts)
+        else {
             return;
         };
         let identity = self.identity.take();
@@ -485,6 +502,9 @@ impl Connection {
             });
             if group.is_some_and(is_post_quantum) {
                 counters.count(Counter::PostQuantumHandshakes);
+            }
+            if !self.established {
+                counters.count(Counter::EarlyDataHandshakes);
             }
         }
         let client_chain: Box<[_]> = live.peer_certificates().unwrap_or_default().into();
@@ -503,14 +523,30 @@ impl Connection {
             client_chain,
             client_verdict,
             client_mode: self.client_mode,
+            exporter: OnceLock::new(),
             names: self.config.cipher_names(),
         }));
+    }
+
+    /// Derives what binds other authentication to this connection: `tls-exporter` (RFC 9266). In TLS 1.2 it is unique only
+    /// with the extended master secret, which we use with everybody who offers it.
+    fn bind_channel(&self) {
+        let (State::Live(live), Some(facts)) = (&self.state, &self.facts) else {
+            return;
+        };
+        if self.backend.is_some() || facts.version != ProtocolVersion::TLSv1_3 && !self.hello.extended_master_secret {
+            return;
+        }
+        if let Ok(binding) = live.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None) {
+            let _ = facts.exporter.set(binding);
+        }
     }
 
     /// Plaintext that has arrived, as much as lies together; empty if there is none.
     pub fn read(&mut self) -> &[u8] {
         fault::point("read", self.hello.sni.as_deref());
         match &mut self.state {
+            State::Live(_) if !self.early_data.is_empty() => &self.early_data,
             State::Live(live) => live.reader().into_first_chunk().unwrap_or_default(),
             _ => &[],
         }
@@ -518,7 +554,9 @@ impl Connection {
 
     /// Drops the first `len` bytes of what [`Self::read`] returned.
     pub fn consume(&mut self, len: usize) {
-        if let State::Live(live) = &mut self.state {
+        if !self.early_data.is_empty() {
+            self.early_data.drain(..len);
+        } else if let State::Live(live) = &mut self.state {
             live.reader().consume(len);
         }
     }
@@ -534,7 +572,10 @@ impl Connection {
             return false;
         }
         let total: usize = data.iter().map(|piece| piece.len()).sum();
-        let written = live.writer().write_vectored(data).unwrap_or(0);
+        let written = match self.backend {
+            Some(_) => live.writer().write_vectored(data).unwrap_or(0),
+            None => write_records(&mut live.writer(), data, total, &mut self.record_size),
+        };
         self.sendable = match live.process_new_packets() {
             Ok(state) => state.tls_bytes_to_write(),
             Err(_) => UNKNOWN_SENDABLE,
@@ -605,6 +646,46 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// Writes `data`, `total` bytes, as records of the sizes that `record_size` wants. Returns how much was taken.
+fn write_records(
+    writer: &mut rustls::Writer<'_>,
+    data: &[IoSlice<'_>],
+    total: usize,
+    record_size: &mut RecordSize,
+) -> usize {
+    record_size.begin(Instant::now());
+    let mut size = record_size.next(total);
+    if size == total {
+        return writer.write_vectored(data).unwrap_or(0);
+    }
+    let mut written = 0;
+    let mut pieces = data.to_vec();
+    let mut rest = pieces.as_mut_slice();
+    loop {
+        let taken = writer.write_vectored(&first_bytes(rest, size)).unwrap_or(0);
+        written += taken;
+        if taken < size || written == total {
+            return written;
+        }
+        IoSlice::advance_slices(&mut rest, taken);
+        size = record_size.next(total - written);
+    }
+}
+
+/// The first `len` bytes of `pieces`.
+fn first_bytes<'a>(pieces: &'a [IoSlice<'_>], mut len: usize) -> Vec<IoSlice<'a>> {
+    let mut first = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let bytes = &piece[..len.min(piece.len())];
+        first.push(IoSlice::new(bytes));
+        len -= bytes.len();
+        if len == 0 {
+            break;
+        }
+    }
+    first
+}
+
 /// Bytes for the network, gathered in a buffer of fixed size.
 struct Sink<'a> {
     buffer: &'a mut [u8],
@@ -635,16 +716,13 @@ impl Write for Sink<'_> {
     }
 }
 
-/// The record header, the handshake header and the version behind them.
-const HEAD_LEN: usize = 5 + 4 + 2;
-
 /// Whether `head` begins a ClientHello of a version before TLS 1.2. rustls complains first of extensions that such
 /// clients cannot know of.
 fn is_outdated(head: &[u8]) -> bool {
     const HANDSHAKE: u8 = 22;
     const CLIENT_HELLO: u8 = 1;
     match head {
-        [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, major, minor] => (*major, *minor) < (3, 3),
+        [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, major, minor, ..] => (*major, *minor) < (3, 3),
         _ => false,
     }
 }

@@ -22,6 +22,8 @@ counters! {
     ResumedHandshakes = "ResumedHandshakes",
     /// Of all handshakes, those by a hybrid post-quantum group.
     PostQuantumHandshakes = "PostQuantumHandshakes",
+    /// Of all handshakes, those that began with early data.
+    EarlyDataHandshakes = "EarlyDataHandshakes",
     /// Handshakes that failed, for whatever reason.
     FailedHandshakes = "FailedHandshakes",
     /// Established connections that ended with a TLS error.

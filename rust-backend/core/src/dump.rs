@@ -7,10 +7,12 @@ use rustls::NamedGroup;
 
 use crate::client_auth::verifier::ClientAuth;
 use crate::config::Config;
+use crate::crypto::IS_FIPS_BUILD;
 use crate::facts::{INTERFACE, LIBRARY};
 use crate::groups;
 use crate::identity::Identity;
 use crate::proxy::settings::ProxySettings;
+use crate::sessions::SessionSpec;
 use crate::settings::{EngineAddress, SessionCache};
 use crate::site::Site;
 use crate::x509::{Certificate, Context};
@@ -20,13 +22,21 @@ impl Config {
     /// it offers by ALPN; `now` is the time in seconds since 1970.
     pub fn dump(&self, servers: &[(String, Vec<String>)], now: i64) -> String {
         let mut text = format!("{INTERFACE}, {LIBRARY}\n");
+        if IS_FIPS_BUILD {
+            let asserted = if self.fips {
+                "asserted (TLSFIPS on)"
+            } else {
+                "not asserted (TLSFIPS off)"
+            };
+            // Writing to a string does not fail, here and below.
+            let _ = writeln!(text, "FIPS 140-3: {asserted}");
+        }
         let engines: Vec<String> = self.engines.iter().map(engine).collect();
         let engines = if engines.is_empty() {
             "none (TLSEngine)".to_owned()
         } else {
             engines.join(", ")
         };
-        // Writing to a string does not fail, here and below.
         let _ = writeln!(text, "TLS ports: {engines}");
         let _ = writeln!(
             text,
@@ -76,6 +86,14 @@ fn cache(cache: &SessionCache) -> String {
     }
 }
 
+fn tickets(spec: &SessionSpec) -> String {
+    let SessionSpec { count, lifetime, .. } = spec;
+    match spec.tickets {
+        true => format!("on, {count} after a handshake, good for {lifetime} seconds"),
+        false => format!("off, sessions are in the cache for {lifetime} seconds"),
+    }
+}
+
 impl Site {
     fn describe(&self, text: &mut String, alpn: &[String], now: i64) {
         let spec = self.profile.spec();
@@ -115,7 +133,11 @@ impl Site {
             },
         );
         line("ALPN", &alpn.join(" "));
-        line("Session tickets", if spec.tickets { "on" } else { "off" });
+        line("Session tickets", &tickets(&spec.sessions));
+        match spec.sessions.early_data {
+            0 => line("Early data", "off"),
+            size => line("Early data", &format!("up to {size} bytes")),
+        }
         match self.profile.client_auth() {
             None => line("Client verification", "none"),
             Some(auth) => describe_clients(auth, now, &mut line),

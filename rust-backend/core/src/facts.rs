@@ -5,7 +5,7 @@
 //! is computed when somebody asks for it, never before.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::{NamedGroup, ProtocolVersion, SupportedCipherSuite};
 use rustls_pki_types::CertificateDer;
@@ -15,7 +15,7 @@ use crate::client_auth::demand::{Demand, Mode};
 use crate::client_auth::verdict::Verdict;
 use crate::identity::Identity;
 use crate::protocol::protocol_name;
-use crate::x509::{Certificate, Context};
+use crate::x509::{Certificate, Context, hex};
 
 /// The module's name and version, as `SSL_VERSION_INTERFACE` gives it.
 pub const INTERFACE: &str = concat!("mod_tls/", env!("CARGO_PKG_VERSION"));
@@ -64,6 +64,8 @@ pub struct Facts {
     pub client_verdict: Verdict,
     /// How the handshake dealt with client certificates, if it asked for one.
     pub client_mode: Option<Mode>,
+    /// The channel binding `tls-exporter` (RFC 9266), once the handshake is complete.
+    pub exporter: OnceLock<[u8; 32]>,
     /// How ciphers are called.
     pub names: CipherNames,
 }
@@ -127,9 +129,17 @@ impl Facts {
             "SSL_SESSION_RESUMED" => Some(if self.resumed { "Resumed" } else { "Initial" }.into()),
             "SSL_SESSION_ID" => Some(Cow::from(&*self.session_id)),
             "SSL_KEX" => self.group.and_then(|group| group.as_str().map(Cow::from)),
+            "SSL_TLS_EXPORTER" => self.exporter.get().map(|binding| hex(binding).into()),
+            "SSL_TLS_SERVER_END_POINT" => self.end_point_binding().map(|binding| hex(&binding).into()),
             "SSL_CLIENT_VERIFY" => Some(self.client_verdict.variable(self.client_mode).into()),
             _ => server_variable(name).or_else(|| self.certificate_variable(name, context)),
         }
+    }
+
+    /// The channel binding `tls-server-end-point` (RFC 5929 section 4).
+    pub fn end_point_binding(&self) -> Option<Vec<u8>> {
+        let leaf = self.identity.as_ref()?.leaf();
+        Certificate::parse(&leaf).ok()?.end_point_binding()
     }
 
     fn certificate_variable(&self, name: &str, context: &Context) -> Value<'_> {

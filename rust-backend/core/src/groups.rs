@@ -3,8 +3,8 @@
 
 use rustls::NamedGroup;
 use rustls::crypto::SupportedKxGroup;
-use rustls::crypto::aws_lc_rs::{ALL_KX_GROUPS, default_provider};
 
+use crate::crypto::{ALL_KX_GROUPS, default_provider};
 use crate::diagnostics::{Diagnostics, Severity};
 use crate::directive::Directive;
 use crate::protocol::Protocols;

@@ -6,13 +6,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use aws_lc_rs::digest;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{NamedGroup, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use crate::crypto::{self, digest};
 use crate::files::{self, FileError, FileStamp};
 use crate::pem::{self, PemBundle, PemError};
 use crate::x509::Certificate;
@@ -268,7 +267,7 @@ fn key_of(files: &IdentityFiles, pem: &[u8]) -> Result<Option<SecretKey>, Identi
 }
 
 fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {
-    any_supported_type(key).map_err(|error| IdentityError::UnusableKey(files.key_file().clone(), error.to_string()))
+    crypto::signing_key(key).map_err(|error| IdentityError::UnusableKey(files.key_file().clone(), error.to_string()))
 }
 
 /// Keeps what was read, so that a reload reads only what has changed.

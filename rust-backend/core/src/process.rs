@@ -4,10 +4,10 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rcgen::{CertificateParams, DnType, KeyPair};
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::counters::Counters;
+use crate::crypto;
 use crate::identity::{Identity, IdentityStore};
 use crate::journal::Journal;
 use crate::tickets::TicketKeys;
@@ -26,13 +26,14 @@ pub struct Process {
 }
 
 impl Process {
-    /// Ticket keys of this server's own, the same ones over all reloads.
-    pub fn ticket_keys(&self) -> Result<Arc<TicketKeys>, String> {
+    /// Ticket keys of this server's own, the same ones over all reloads, for sessions that live for `lifetime` seconds.
+    pub fn ticket_keys(&self, lifetime: u32) -> Result<Arc<TicketKeys>, String> {
         let mut slot = self.ticket_keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = &*slot {
+            keys.keep_for(lifetime);
             return Ok(Arc::clone(keys));
         }
-        let keys = TicketKeys::random().map_err(|_| "the system gives no random numbers".to_owned())?;
+        let keys = TicketKeys::random(lifetime).ok_or("the system gives no random numbers")?;
         Ok(Arc::clone(slot.insert(Arc::new(keys))))
     }
 
@@ -51,7 +52,7 @@ fn make_stopgap() -> Result<Identity, Box<dyn std::error::Error>> {
         .push(DnType::CommonName, "no certificate configured");
     let certificate = params.self_signed(&key)?;
     let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let signing_key = any_supported_type(&der)?;
+    let signing_key = crypto::signing_key(&der)?;
     Ok(Identity::generated(
         "(no certificate configured)",
         vec![certificate.der().clone()],

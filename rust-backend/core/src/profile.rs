@@ -8,7 +8,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::compress::{BROTLI_COMPRESSOR, CertCompressor, CompressionCache, ZLIB_COMPRESSOR};
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
@@ -16,15 +15,12 @@ use rustls::sign::CertifiedKey;
 use rustls::{ConfigBuilder, NamedGroup, SupportedCipherSuite, WantsVerifier};
 
 use crate::client_auth::verifier::{ClientAuth, ClientAuthSpec};
+use crate::crypto::{self, default_provider};
 use crate::groups;
 use crate::key_log::KeyLogFile;
 use crate::protocol::Protocols;
-use crate::sessions::{CacheSlot, CachedSessions, Scope, Tickets};
+use crate::sessions::{CacheSlot, CachedSessions, Scope, Sealer, SessionSpec, Tickets};
 use crate::tickets::TicketKeys;
-
-/// How many TLS 1.3 tickets follow a full handshake (RFC 8446 section 4.6.1): two, so that a client may open two
-/// connections at once next time.
-const TICKETS: usize = 2;
 
 /// What rustls counts to a fragment besides its plaintext: the header of the record.
 const RECORD_OVERHEAD: usize = 5;
@@ -41,8 +37,8 @@ pub struct ProfileSpec {
     pub suites: Vec<u16>,
     /// Whether the client's order of suites counts before ours.
     pub honor_client_order: bool,
-    /// Whether sessions are resumed by tickets.
-    pub tickets: bool,
+    /// How sessions are resumed.
+    pub sessions: SessionSpec,
     /// The numbers of the key exchange groups, most preferred first.
     pub groups: Vec<u16>,
     /// The numbers of those of them that count before what clients like better.
@@ -104,16 +100,15 @@ impl Profile {
             ..default_provider()
         });
         let scope = client_auth.clone().map_or(Scope::Anonymous, Scope::Authenticated);
-        let tickets = spec.tickets.then(|| {
-            Arc::new(Tickets {
-                keys: Arc::clone(&resumption.keys),
-                scope: scope.clone(),
-            })
-        });
-        let sessions = Arc::new(CachedSessions {
-            slot: Arc::clone(&resumption.cache),
+        let sealer = Arc::new(Sealer {
             keys: Arc::clone(&resumption.keys),
             scope,
+            lifetime: spec.sessions.lifetime,
+        });
+        let tickets = spec.sessions.tickets.then(|| Arc::new(Tickets(Arc::clone(&sealer))));
+        let sessions = Arc::new(CachedSessions {
+            slot: Arc::clone(&resumption.cache),
+            sealer,
         });
         let mut profile = Self {
             template: builder(&provider, &spec)?
@@ -134,6 +129,16 @@ impl Profile {
     /// The settings.
     pub fn spec(&self) -> &ProfileSpec {
         &self.spec
+    }
+
+    /// Whether all of it is approved by FIPS 140-3.
+    pub(crate) fn is_fips(&self) -> bool {
+        self.template.fips()
+    }
+
+    /// What is not.
+    pub(crate) fn unapproved(&self) -> String {
+        crypto::unapproved(&self.provider)
     }
 
     /// The cipher suites, most preferred first.
@@ -214,7 +219,10 @@ impl Profile {
     /// Sets what a builder does not ask for.
     fn complete(&self, mut config: ServerConfig) -> ServerConfig {
         config.ignore_client_order = !self.spec.honor_client_order;
-        config.send_tls13_tickets = TICKETS;
+        config.send_tls13_tickets = self.spec.sessions.count;
+        config.max_early_data_size = self.spec.sessions.early_data;
+        // What is answered to early data does not wait for the handshake either.
+        config.send_half_rtt_data = self.spec.sessions.early_data > 0;
         config.max_fragment_size = self.spec.max_fragment.map(|size| size + RECORD_OVERHEAD);
         config.cert_compressors = match self.spec.compression {
             true => COMPRESSORS.to_vec(),

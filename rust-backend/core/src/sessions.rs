@@ -8,10 +8,11 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use rustls::server::{ProducesTickets, StoresServerSessions};
+use zeroize::Zeroizing;
 
 use crate::client_auth::verifier::ClientAuth;
 use crate::clock::unix_now;
-use crate::tickets::{LIFETIME, TicketKeys};
+use crate::tickets::{DEFAULT_LIFETIME, TicketKeys};
 
 /// A cache that all children of the server share: httpd's socache.
 pub trait SharedCache: Send + Sync + fmt::Debug {
@@ -19,8 +20,43 @@ pub trait SharedCache: Send + Sync + fmt::Debug {
     fn store(&self, id: &[u8], value: &[u8], lifetime: u32) -> bool;
     /// What is stored under `id` and has not expired.
     fn retrieve(&self, id: &[u8]) -> Option<Vec<u8>>;
-    /// Forgets `id`.
-    fn remove(&self, id: &[u8]);
+    /// What is stored under `id` and has not expired, for one caller alone: of all that ask, at any child of any server
+    /// that shares the cache, at most one gets it.
+    fn take(&self, id: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// More tickets than this nobody gets after one handshake, even if it asks for them (RFC 9149 section 5).
+pub(crate) const MAX_TICKETS: usize = 8;
+
+/// How much early data is taken unless somebody says otherwise, in bytes: as much as one record holds.
+pub(crate) const DEFAULT_EARLY_DATA: u32 = 16_384;
+
+/// How much early data can be allowed at most, in bytes: it waits in memory.
+pub(crate) const MAX_EARLY_DATA: u32 = 1024 * 1024;
+
+/// How the sessions of a host are resumed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SessionSpec {
+    /// Whether clients keep their sessions, encrypted in tickets. Otherwise the cache keeps them.
+    pub tickets: bool,
+    /// How many TLS 1.3 tickets follow a handshake (RFC 8446 section 4.6.1).
+    pub count: usize,
+    /// For how long a session can be resumed, in seconds.
+    pub lifetime: u32,
+    /// How much early data is taken at most (RFC 8446 section 4.2.10), in bytes; 0 for none.
+    pub early_data: u32,
+}
+
+impl Default for SessionSpec {
+    /// Two tickets, so that a client may open two connections at once next time.
+    fn default() -> Self {
+        Self {
+            tickets: true,
+            count: 2,
+            lifetime: DEFAULT_LIFETIME,
+            early_data: 0,
+        }
+    }
 }
 
 /// What sessions are bound to: the settings that decided who the client is.
@@ -53,37 +89,56 @@ impl CacheSlot {
     }
 }
 
+/// Encrypts sessions, with the time at which they were made, for where others could read them.
+#[derive(Debug)]
+pub(crate) struct Sealer {
+    pub(crate) keys: Arc<TicketKeys>,
+    pub(crate) scope: Scope,
+    /// For how long sessions can be resumed, in seconds.
+    pub(crate) lifetime: u32,
+}
+
+impl Sealer {
+    fn seal(&self, session: &[u8]) -> Option<Vec<u8>> {
+        self.seal_at(session, unix_now())
+    }
+
+    fn seal_at(&self, session: &[u8], now: i64) -> Option<Vec<u8>> {
+        let dated = Zeroizing::new([&now.to_be_bytes(), session].concat());
+        self.keys.seal(&self.scope.digest(), &dated)
+    }
+
+    fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let mut dated = self.keys.open(&self.scope.digest(), sealed)?;
+        let made = i64::from_be_bytes(*dated.first_chunk()?);
+        if unix_now().saturating_sub(made) > i64::from(self.lifetime) {
+            return None;
+        }
+        Some(dated.split_off(size_of_val(&made)))
+    }
+}
+
 /// Sessions in the shared cache, encrypted: neither shared memory nor a memcached on the network sees a secret.
 #[derive(Debug)]
 pub(crate) struct CachedSessions {
     pub(crate) slot: Arc<CacheSlot>,
-    pub(crate) keys: Arc<TicketKeys>,
-    pub(crate) scope: Scope,
-}
-
-impl CachedSessions {
-    fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        self.keys.open(&self.scope.digest(), sealed)
-    }
+    pub(crate) sealer: Arc<Sealer>,
 }
 
 impl StoresServerSessions for CachedSessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
         let Some(cache) = self.slot.0.get() else { return false };
-        self.keys
-            .seal(&self.scope.digest(), &value)
-            .is_some_and(|sealed| cache.store(&key, &sealed, LIFETIME))
+        self.sealer
+            .seal(&value)
+            .is_some_and(|sealed| cache.store(&key, &sealed, self.sealer.lifetime))
     }
 
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.open(&self.slot.0.get()?.retrieve(key)?)
+        self.sealer.open(&self.slot.0.get()?.retrieve(key)?)
     }
 
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let cache = self.slot.0.get()?;
-        let value = self.open(&cache.retrieve(key)?)?;
-        cache.remove(key);
-        Some(value)
+        self.sealer.open(&self.slot.0.get()?.take(key)?)
     }
 
     fn can_cache(&self) -> bool {
@@ -93,10 +148,7 @@ impl StoresServerSessions for CachedSessions {
 
 /// Tickets (RFC 5077, RFC 8446 section 4.6.1) under the server's ratcheting keys.
 #[derive(Debug)]
-pub(crate) struct Tickets {
-    pub(crate) keys: Arc<TicketKeys>,
-    pub(crate) scope: Scope,
-}
+pub(crate) struct Tickets(pub(crate) Arc<Sealer>);
 
 impl ProducesTickets for Tickets {
     fn enabled(&self) -> bool {
@@ -104,15 +156,15 @@ impl ProducesTickets for Tickets {
     }
 
     fn lifetime(&self) -> u32 {
-        LIFETIME
+        self.0.lifetime
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        self.keys.seal(&self.scope.digest(), plain)
+        self.0.seal(plain)
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
-        self.keys.open(&self.scope.digest(), cipher)
+        self.0.open(cipher)
     }
 }
 
@@ -151,8 +203,8 @@ mod tests {
         fn retrieve(&self, id: &[u8]) -> Option<Vec<u8>> {
             self.0.lock().unwrap().get(id).cloned()
         }
-        fn remove(&self, id: &[u8]) {
-            self.0.lock().unwrap().remove(id);
+        fn take(&self, id: &[u8]) -> Option<Vec<u8>> {
+            self.0.lock().unwrap().remove(id)
         }
     }
 
@@ -160,11 +212,14 @@ mod tests {
     fn the_cache_sees_no_plaintext_and_scopes_do_not_mix() {
         let memory = Memory::default();
         let slot = Arc::new(CacheSlot::default());
-        let keys = Arc::new(TicketKeys::random().unwrap());
+        let keys = Arc::new(TicketKeys::random(DEFAULT_LIFETIME).unwrap());
         let sessions = |scope| CachedSessions {
             slot: slot.clone(),
-            keys: keys.clone(),
-            scope,
+            sealer: Arc::new(Sealer {
+                keys: keys.clone(),
+                scope,
+                lifetime: DEFAULT_LIFETIME,
+            }),
         };
         let (one, two) = (sessions(Scope::Anonymous), sessions(authenticated()));
         assert!(!one.can_cache());
@@ -176,5 +231,19 @@ mod tests {
         assert_eq!(one.get(b"id").unwrap(), b"secret");
         assert_eq!(one.take(b"id").unwrap(), b"secret");
         assert_eq!(one.get(b"id"), None);
+    }
+
+    #[test]
+    fn sessions_end_with_their_lifetime() {
+        let sealer = Sealer {
+            keys: Arc::new(TicketKeys::random(DEFAULT_LIFETIME).unwrap()),
+            scope: Scope::Anonymous,
+            lifetime: 60,
+        };
+        let opened = |age| sealer.open(&sealer.seal_at(b"session", unix_now() - age).unwrap());
+        assert_eq!(opened(0).unwrap(), b"session");
+        assert_eq!(opened(50).unwrap(), b"session");
+        assert_eq!(opened(-50).unwrap(), b"session", "clocks of a fleet differ");
+        assert_eq!(opened(70), None);
     }
 }

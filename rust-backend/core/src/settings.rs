@@ -4,18 +4,24 @@
 //! Here is the one place where each server-level directive is interpreted. A virtual host inherits from the base server
 //! what it does not say itself.
 
+use std::fmt::Display;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use crate::ciphers::{self, Cipher};
 use crate::client_auth::demand::{self, Demand};
 use crate::client_auth::verifier::CaNames;
+use crate::crypto::IS_FIPS_BUILD;
 use crate::diagnostics::{Diagnostics, Origin, Severity};
 use crate::directive::Directive;
 use crate::groups::{self, GroupSettings};
 use crate::handshake_timeout::HandshakeTimeout;
 use crate::identity::IdentityFiles;
 use crate::protocol::Protocols;
+use crate::sessions::{DEFAULT_EARLY_DATA, MAX_EARLY_DATA, MAX_TICKETS, SessionSpec};
+use crate::tickets::MAX_LIFETIME;
 use crate::trust::revocation::CrlCheck;
 
 /// A setting with the place that said it.
@@ -112,6 +118,15 @@ pub struct GlobalSettings {
     pub ticket_key_file: Option<Said<PathBuf>>,
     /// Where the secrets of connections are written to.
     pub key_log_file: Option<Said<PathBuf>>,
+    /// Whether everything that is served has to be approved by FIPS 140-3.
+    pub fips: Option<Said<bool>>,
+}
+
+impl GlobalSettings {
+    /// Whether everything that is served has to be approved by FIPS 140-3.
+    pub fn wants_fips(&self) -> bool {
+        self.fips.as_ref().is_some_and(|said| said.value)
+    }
 }
 
 /// Settings about the clients of a virtual host.
@@ -168,6 +183,52 @@ fn combine(one: Option<Said<Demand>>, other: Option<Said<Demand>>) -> Option<Sai
     }
 }
 
+/// Settings about how the sessions of a virtual host are resumed.
+#[derive(Clone, Debug, Default)]
+pub struct SessionSettings {
+    /// Whether clients keep their sessions, in tickets.
+    pub tickets: Option<Said<bool>>,
+    /// How many tickets a client gets.
+    pub count: Option<usize>,
+    /// For how long a session can be resumed, in seconds.
+    pub lifetime: Option<u32>,
+    /// Whether requests may arrive as early data.
+    pub early_data: Option<Said<bool>>,
+    /// How much of it is taken at most, in bytes.
+    pub max_early_data: Option<u32>,
+}
+
+impl SessionSettings {
+    fn inherit(self, base: &Self) -> Self {
+        Self {
+            tickets: self.tickets.or_else(|| base.tickets.clone()),
+            count: self.count.or(base.count),
+            lifetime: self.lifetime.or(base.lifetime),
+            early_data: self.early_data.or_else(|| base.early_data.clone()),
+            max_early_data: self.max_early_data.or(base.max_early_data),
+        }
+    }
+
+    /// Whether early data is wanted, and where that was said.
+    pub fn early_data(&self) -> Option<&Said<bool>> {
+        self.early_data.as_ref().filter(|said| said.value)
+    }
+
+    /// What holds. Early data may be used once, so the cache has to keep the sessions then (RFC 8446 section 8.1).
+    pub fn spec(&self) -> SessionSpec {
+        let default = SessionSpec::default();
+        let early_data = self
+            .early_data()
+            .map(|_| self.max_early_data.unwrap_or(DEFAULT_EARLY_DATA));
+        SessionSpec {
+            tickets: self.tickets.as_ref().map_or(default.tickets, |said| said.value) && early_data.is_none(),
+            count: self.count.unwrap_or(default.count),
+            lifetime: self.lifetime.unwrap_or(default.lifetime),
+            early_data: early_data.unwrap_or_default(),
+        }
+    }
+}
+
 /// Settings that each virtual host has.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
@@ -187,8 +248,8 @@ pub struct HostSettings {
     pub max_fragment: Option<usize>,
     /// Whether certificates are compressed.
     pub compression: Option<bool>,
-    /// Whether sessions are resumed by tickets.
-    pub tickets: Option<Said<bool>>,
+    /// How sessions are resumed.
+    pub sessions: SessionSettings,
     /// What is wanted of clients.
     pub clients: ClientSettings,
     /// The place of the host's ServerName, if it was given.
@@ -214,7 +275,7 @@ impl HostSettings {
             honor_client_order: self.honor_client_order.or(base.honor_client_order),
             max_fragment: self.max_fragment.or(base.max_fragment),
             compression: self.compression.or(base.compression),
-            tickets: self.tickets.or_else(|| base.tickets.clone()),
+            sessions: self.sessions.inherit(&base.sessions),
             clients: self.clients.inherit(&base.clients),
             named_at: self.named_at,
             handshake_timeout: self.handshake_timeout.or(base.handshake_timeout),
@@ -309,7 +370,7 @@ impl<'a> Interpreter<'a> {
                 let value = groups::parse_list(directive)?;
                 host.groups.suppress = Some(Said { value, origin });
             }
-            "TLSMaxFragmentSize" => host.max_fragment = Some(max_fragment(directive.single()?)?),
+            "TLSMaxFragmentSize" => host.max_fragment = Some(number(directive, FRAGMENT_SIZES, "of bytes")?),
             "TLSCertificateCompression" => host.compression = Some(directive.flag()?),
             "TLSCertificate" => {
                 let value = self.certificate(directive)?;
@@ -333,10 +394,30 @@ impl<'a> Interpreter<'a> {
             }
             "TLSHonorClientOrder" => host.honor_client_order = Some(directive.flag()?),
             "TLSSessionTickets" => {
-                host.tickets = Some(Said {
-                    value: directive.flag()?,
-                    origin,
-                })
+                let value = directive.flag()?;
+                host.sessions.tickets = Some(Said { value, origin });
+            }
+            "TLSSessionTicketCount" => host.sessions.count = Some(number(directive, 0..=MAX_TICKETS, "of tickets")?),
+            "TLSSessionLifetime" => {
+                host.sessions.lifetime = Some(number(directive, 1..=MAX_LIFETIME, "of seconds")?);
+            }
+            "TLSEarlyData" => {
+                let value = directive.flag()?;
+                host.sessions.early_data = Some(Said { value, origin });
+            }
+            "TLSMaxEarlyDataSize" => {
+                host.sessions.max_early_data = Some(number(directive, 1..=MAX_EARLY_DATA, "of bytes")?);
+            }
+            "TLSFIPS" | "SSLFIPS" => {
+                self.only_in_base_server(index)?;
+                let value = directive.flag()?;
+                if value && !IS_FIPS_BUILD {
+                    return Err(
+                        "on: this module was not built with validated cryptography: configure it with --enable-fips"
+                            .to_owned(),
+                    );
+                }
+                self.global.fips = Some(Said { value, origin });
             }
             "TLSClientCertificate" => {
                 let value = Demand::parse(directive.single()?)?;
@@ -466,11 +547,20 @@ fn said_nothing<T>(directive: &Directive) -> Said<Vec<T>> {
 }
 
 /// RFC 8449 section 4 has no smaller records than 64 bytes, RFC 8446 section 5.1 no larger ones than 2^14.
-fn max_fragment(word: &str) -> Result<usize, String> {
-    word.parse()
-        .ok()
-        .filter(|size| (64..=16_384).contains(size))
-        .ok_or_else(|| format!("takes a number of bytes from 64 to 16384, not \"{word}\""))
+const FRAGMENT_SIZES: RangeInclusive<usize> = 64..=16_384;
+
+/// The only argument of a directive, a number that is in `range`; `what` is counted.
+fn number<T: FromStr + PartialOrd + Display>(
+    directive: &Directive,
+    range: RangeInclusive<T>,
+    what: &str,
+) -> Result<T, String> {
+    let word = directive.single()?;
+    let parsed = word.parse().ok().filter(|number| range.contains(number));
+    parsed.ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        format!("takes a number {what} from {least} to {most}, not \"{word}\"")
+    })
 }
 
 pub(crate) fn cipher_list(directive: &Directive) -> Result<Vec<&'static Cipher>, String> {

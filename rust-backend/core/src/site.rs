@@ -12,6 +12,7 @@ use rustls::{CipherSuite, SignatureScheme, SupportedCipherSuite};
 use crate::client_auth::verifier::Audit;
 use crate::identity::Identity;
 use crate::profile::{Profile, offers_tls13};
+use crate::sessions::MAX_TICKETS;
 
 /// The certificates of a host, in the order in which they are tried.
 #[derive(Debug)]
@@ -95,8 +96,24 @@ impl Site {
     }
 
     /// What a handshake that agrees on `protocol` by ALPN is made with: its configuration, and what finds out about
-    /// the client if clients are verified.
+    /// the client if clients are verified. The client gets `tickets` tickets if it has said how many it wants.
     pub(crate) fn handshake(
+        &self,
+        hello: &ClientHello<'_>,
+        protocol: Option<&[u8]>,
+        tickets: Option<usize>,
+    ) -> Result<(Arc<ServerConfig>, Option<Arc<Audit>>), rustls::Error> {
+        let (mut config, audit) = self.config_for(hello, protocol)?;
+        if let Some(wanted) = tickets.map(|wanted| wanted.min(MAX_TICKETS))
+            && wanted != config.send_tls13_tickets
+            && config.send_tls13_tickets > 0
+        {
+            Arc::make_mut(&mut config).send_tls13_tickets = wanted;
+        }
+        Ok((config, audit))
+    }
+
+    fn config_for(
         &self,
         hello: &ClientHello<'_>,
         protocol: Option<&[u8]>,

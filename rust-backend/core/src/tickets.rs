@@ -9,20 +9,20 @@
 use std::fmt;
 use std::sync::RwLock;
 
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::{hkdf, rand};
 use zeroize::Zeroizing;
 
 use crate::clock::unix_now;
+use crate::crypto::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use crate::crypto::{SESSION_AEAD, fill_random, hkdf};
 
 /// The length of a period in seconds: six hours.
 pub const PERIOD: u64 = 6 * 60 * 60;
 
-/// For how many earlier periods tickets are still accepted.
-const PAST_PERIODS: usize = 2;
+/// How long sessions can be resumed unless somebody says otherwise, in seconds: twelve hours.
+pub const DEFAULT_LIFETIME: u32 = 12 * 60 * 60;
 
-/// How long a ticket is good for at least, in seconds; the lifetime that clients are told.
-pub const LIFETIME: u32 = (PERIOD * PAST_PERIODS as u64) as u32;
+/// RFC 8446 section 4.6.1: no ticket is used for longer than seven days.
+pub const MAX_LIFETIME: u32 = 7 * 24 * 60 * 60;
 
 /// 2026-01-01T00:00:00Z. Servers that share a seed file count their periods from here, so that they agree on them
 /// whenever each was started.
@@ -43,8 +43,10 @@ struct Ratchet {
     /// The period of `state`, counted from [`ORIGIN`].
     period: u64,
     state: Zeroizing<[u8; 32]>,
-    /// Newest first: the current period's keys and those of [`PAST_PERIODS`] before it.
+    /// Newest first: the current period's keys and those of `past` before it.
     keys: Vec<PeriodKeys>,
+    /// For how many earlier periods sessions are still accepted.
+    past: u64,
 }
 
 /// The ticket keys of a server, or of a fleet that shares a seed.
@@ -74,15 +76,20 @@ impl PeriodKeys {
         let key = expand::<32>(state, b"mod_tls ticket key");
         Self {
             name: *expand::<KEY_NAME_LEN>(state, b"mod_tls ticket key name"),
-            key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, key.as_ref()).expect("the key has 32 bytes")),
+            key: LessSafeKey::new(UnboundKey::new(SESSION_AEAD, key.as_ref()).expect("the key has 32 bytes")),
         }
     }
 }
 
 impl Ratchet {
-    fn start(period: u64, state: Zeroizing<[u8; 32]>) -> Self {
+    fn start(period: u64, state: Zeroizing<[u8; 32]>, past: u64) -> Self {
         let keys = vec![PeriodKeys::derive(&state)];
-        Self { period, state, keys }
+        Self {
+            period,
+            state,
+            keys,
+            past,
+        }
     }
 
     fn advance_to(&mut self, period: u64) {
@@ -90,12 +97,11 @@ impl Ratchet {
             self.state = expand::<32>(&self.state, b"mod_tls ticket ratchet");
             self.period += 1;
             // Keys that nobody may use any more are not worth deriving.
-            if period - self.period <= PAST_PERIODS as u64 {
+            if period - self.period <= self.past {
                 self.keys.insert(0, PeriodKeys::derive(&self.state));
             }
         }
-        let oldest = PAST_PERIODS + 1;
-        self.keys.truncate(oldest);
+        self.keys.truncate(self.past as usize + 1);
     }
 }
 
@@ -104,33 +110,48 @@ fn period_of(now: i64) -> u64 {
     u64::try_from(now).unwrap_or(0).saturating_sub(ORIGIN) / PERIOD
 }
 
+/// How many earlier periods matter to sessions that live for `lifetime` seconds.
+fn periods(lifetime: u32) -> u64 {
+    u64::from(lifetime).div_ceil(PERIOD)
+}
+
 impl TicketKeys {
-    /// Keys from a random secret that exists nowhere else.
-    pub fn random() -> Result<Self, aws_lc_rs::error::Unspecified> {
+    /// Keys from a random secret that exists nowhere else, for sessions that live for `lifetime` seconds. None if the
+    /// system gives no random numbers.
+    pub fn random(lifetime: u32) -> Option<Self> {
         let mut state = Zeroizing::new([0; 32]);
-        rand::fill(state.as_mut())?;
-        Ok(Self {
-            ratchet: RwLock::new(Ratchet::start(period_of(unix_now()), state)),
+        fill_random(state.as_mut()).then(|| Self {
+            ratchet: RwLock::new(Ratchet::start(period_of(unix_now()), state, periods(lifetime))),
         })
     }
 
-    /// Keys from a secret that several servers share. They arrive at the same keys at the same time.
-    pub fn from_seed(seed: &[u8]) -> Self {
-        Self::from_seed_at(seed, unix_now())
+    /// Keys from a secret that several servers share, for sessions that live for `lifetime` seconds. The servers arrive at
+    /// the same keys at the same time.
+    pub fn from_seed(seed: &[u8], lifetime: u32) -> Self {
+        Self::from_seed_at(seed, lifetime, unix_now())
     }
 
-    fn from_seed_at(seed: &[u8], now: i64) -> Self {
+    fn from_seed_at(seed: &[u8], lifetime: u32, now: i64) -> Self {
         let mut state = Zeroizing::new([0; 32]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"mod_tls ticket seed")
             .extract(seed)
             .expand(&[b"mod_tls ticket state"], OutputLen(32))
             .and_then(|okm| okm.fill(state.as_mut()))
             .expect("HKDF-SHA256 gives up to 8160 bytes");
-        let mut ratchet = Ratchet::start(0, state);
+        let mut ratchet = Ratchet::start(0, state, periods(lifetime));
         ratchet.advance_to(period_of(now));
         Self {
             ratchet: RwLock::new(ratchet),
         }
+    }
+
+    /// Keeps keys for as long as sessions live, `lifetime` seconds, from now on: a reload may have changed it. Keys that are
+    /// gone do not come back.
+    pub fn keep_for(&self, lifetime: u32) {
+        let mut ratchet = self.ratchet.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        ratchet.past = periods(lifetime);
+        let period = ratchet.period;
+        ratchet.advance_to(period);
     }
 
     /// Moves on to the period of the clock and forgets what is too old. Every use of the keys does this by itself; the
@@ -159,9 +180,11 @@ impl TicketKeys {
         let ratchet = self.read();
         let current = ratchet.keys.first()?;
         let mut nonce = [0; NONCE_LEN];
-        rand::fill(&mut nonce).ok()?;
+        if !fill_random(&mut nonce) {
+            return None;
+        }
         let header = KEY_NAME_LEN + NONCE_LEN;
-        let mut sealed = Vec::with_capacity(header + plain.len() + AES_256_GCM_SIV.tag_len());
+        let mut sealed = Vec::with_capacity(header + plain.len() + SESSION_AEAD.tag_len());
         sealed.extend_from_slice(&current.name);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(plain);
@@ -201,10 +224,19 @@ mod tests {
 
     const NOW: i64 = ORIGIN as i64 + 1000 * PERIOD + 17;
     const PERIOD: i64 = super::PERIOD as i64;
+    const PAST_PERIODS: usize = DEFAULT_LIFETIME as usize / PERIOD as usize;
+
+    fn random() -> TicketKeys {
+        TicketKeys::random(DEFAULT_LIFETIME).unwrap()
+    }
+
+    fn shared_at(now: i64) -> TicketKeys {
+        TicketKeys::from_seed_at(b"a shared secret", DEFAULT_LIFETIME, now)
+    }
 
     #[test]
     fn opens_what_it_sealed_in_the_same_scope_only() {
-        let keys = TicketKeys::random().unwrap();
+        let keys = random();
         let sealed = keys.seal(b"scope", b"a session").unwrap();
         assert_eq!(keys.open(b"scope", &sealed).unwrap(), b"a session");
         assert_eq!(keys.open(b"other", &sealed), None);
@@ -212,7 +244,7 @@ mod tests {
 
     #[test]
     fn refuses_what_was_changed_or_cut() {
-        let keys = TicketKeys::random().unwrap();
+        let keys = random();
         let sealed = keys.seal(b"scope", b"a session").unwrap();
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
@@ -224,8 +256,8 @@ mod tests {
 
     #[test]
     fn servers_with_one_seed_agree_whenever_they_started() {
-        let early = TicketKeys::from_seed_at(b"a shared secret", NOW - 40 * PERIOD);
-        let late = TicketKeys::from_seed_at(b"a shared secret", NOW);
+        let early = shared_at(NOW - 40 * PERIOD);
+        let late = shared_at(NOW);
         early.tick_at(NOW);
         assert_eq!(*early.read().state, *late.read().state);
         assert_eq!(early.read().keys[0].name, late.read().keys[0].name);
@@ -235,7 +267,7 @@ mod tests {
 
     #[test]
     fn old_keys_are_forgotten() {
-        let keys = TicketKeys::from_seed_at(b"a shared secret", NOW);
+        let keys = shared_at(NOW);
         let name = keys.read().keys[0].name;
         keys.tick_at(NOW + PAST_PERIODS as i64 * PERIOD);
         assert!(keys.read().keys.iter().any(|k| k.name == name));
@@ -245,9 +277,20 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_changes_nothing() {
-        let keys = TicketKeys::from_seed_at(b"a shared secret", NOW);
+        let keys = shared_at(NOW);
         let name = keys.read().keys[0].name;
         keys.tick_at(NOW - 10 * PERIOD);
         assert_eq!(keys.read().keys[0].name, name);
+    }
+
+    #[test]
+    fn keys_are_kept_for_as_long_as_sessions_live() {
+        let keys = shared_at(NOW);
+        keys.keep_for(MAX_LIFETIME);
+        let name = keys.read().keys[0].name;
+        keys.tick_at(NOW + i64::from(MAX_LIFETIME));
+        assert!(keys.read().keys.iter().any(|k| k.name == name));
+        keys.keep_for(1);
+        assert_eq!(keys.read().keys.len(), 2);
     }
 }

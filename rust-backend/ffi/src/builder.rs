@@ -9,6 +9,7 @@ use mod_tls_core::client_auth::demand::Demand;
 use mod_tls_core::config::Server;
 use mod_tls_core::diagnostics::{Diagnostics, Origin, Severity};
 use mod_tls_core::directive::Directive;
+use mod_tls_core::early_data::EarlyMethods;
 use mod_tls_core::identity::IdentityFiles;
 use mod_tls_core::options::Options;
 
@@ -494,16 +495,51 @@ pub extern "C" fn tls_options_merge(outer: Options, inner: Options) -> Options {
 /// The pointers and the slice are valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_demand_parse(word: Slice, out: *mut Demand, error: *mut OwnedText) -> Status {
+    // SAFETY: the caller promises the same.
+    unsafe { parse_word("TLSClientCertificate", Demand::parse, word, out, error) }
+}
+
+/// Reads the argument of a `TLSEarlyDataMethods` directive. `TLS_STATUS_FAILED` sets `error` to what is wrong with it.
+///
+/// # Safety
+/// The pointers and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_early_methods_parse(word: Slice, out: *mut EarlyMethods, error: *mut OwnedText) -> Status {
+    // SAFETY: the caller promises the same.
+    unsafe { parse_word("TLSEarlyDataMethods", EarlyMethods::parse, word, out, error) }
+}
+
+/// Whether a request with `method` may come as early data where `methods` holds.
+///
+/// # Safety
+/// The slice is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_early_methods_allow(methods: EarlyMethods, method: Slice) -> bool {
+    // SAFETY: the caller promises a valid slice.
+    methods.allow(&unsafe { method.text() })
+}
+
+/// Reads the argument of a directive that stands in sections and in .htaccess files.
+///
+/// # Safety
+/// The pointers that are not null, and the slice, are valid.
+unsafe fn parse_word<T>(
+    directive: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+    word: Slice,
+    out: *mut T,
+    error: *mut OwnedText,
+) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid, and a valid slice.
         let (word, out, error) = unsafe { (word.text(), out.as_mut()?, error.as_mut()?) };
-        match Demand::parse(&word) {
-            Ok(demand) => {
-                *out = demand;
+        match parse(&word) {
+            Ok(value) => {
+                *out = value;
                 Some(Status::Ok)
             }
             Err(why) => {
-                *error = OwnedText::give(format!("TLSClientCertificate {why}"));
+                *error = OwnedText::give(format!("{directive} {why}"));
                 Some(Status::Failed)
             }
         }

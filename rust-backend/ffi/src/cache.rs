@@ -22,14 +22,29 @@ pub struct CacheOperations {
     /// is nothing.
     pub retrieve:
         Option<unsafe extern "C" fn(context: *mut c_void, id: Slice, buffer: *mut u8, len: *mut usize) -> bool>,
-    /// Forgets `id`.
-    pub remove: Option<unsafe extern "C" fn(context: *mut c_void, id: Slice)>,
+    /// The same, and what was stored is gone. Of all that take one thing, at any server that shares the cache, at most one
+    /// gets it.
+    pub take: Option<unsafe extern "C" fn(context: *mut c_void, id: Slice, buffer: *mut u8, len: *mut usize) -> bool>,
 }
+
+/// An operation that reads what is stored under `id`.
+type CacheRead = unsafe extern "C" fn(context: *mut c_void, id: Slice, buffer: *mut u8, len: *mut usize) -> bool;
 
 // SAFETY: whoever attaches the operations promises that they may be called by any thread.
 unsafe impl Send for CacheOperations {}
 // SAFETY: as above.
 unsafe impl Sync for CacheOperations {}
+
+impl CacheOperations {
+    fn read(&self, read: CacheRead, id: &[u8]) -> Option<Vec<u8>> {
+        let mut value = vec![0; MAX_SESSION];
+        let mut len = value.len();
+        // SAFETY: the buffer has `len` writable bytes, and the context is what was attached.
+        let found = unsafe { read(self.context, Slice::of(id), value.as_mut_ptr(), &mut len) };
+        value.truncate(len);
+        found.then_some(value)
+    }
+}
 
 impl SharedCache for CacheOperations {
     fn store(&self, id: &[u8], value: &[u8], lifetime: u32) -> bool {
@@ -39,19 +54,10 @@ impl SharedCache for CacheOperations {
     }
 
     fn retrieve(&self, id: &[u8]) -> Option<Vec<u8>> {
-        let retrieve = self.retrieve?;
-        let mut value = vec![0; MAX_SESSION];
-        let mut len = value.len();
-        // SAFETY: the buffer has `len` writable bytes, and the context is what was attached.
-        let found = unsafe { retrieve(self.context, Slice::of(id), value.as_mut_ptr(), &mut len) };
-        value.truncate(len);
-        found.then_some(value)
+        self.read(self.retrieve?, id)
     }
 
-    fn remove(&self, id: &[u8]) {
-        if let Some(remove) = self.remove {
-            // SAFETY: the slice is valid for the call, and the context is what was attached.
-            unsafe { remove(self.context, Slice::of(id)) }
-        }
+    fn take(&self, id: &[u8]) -> Option<Vec<u8>> {
+        self.read(self.take?, id)
     }
 }

@@ -31,6 +31,8 @@ pub enum EventCode {
     Hello,
     /// The client speaks plain HTTP; the connection is of no more use.
     PlainHttp,
+    /// There is early data, which can be read and answered; the handshake goes on meanwhile.
+    Early,
     /// The handshake is complete.
     Established,
 }
@@ -41,6 +43,7 @@ impl From<Event> for EventCode {
             Event::None => Self::None,
             Event::Hello => Self::Hello,
             Event::PlainHttp => Self::PlainHttp,
+            Event::Early => Self::Early,
             Event::Established => Self::Established,
         }
     }

@@ -275,9 +275,9 @@ pub fn arrange(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES;
 
     use super::*;
+    use crate::crypto::ALL_CIPHER_SUITES;
 
     #[test]
     fn the_table_is_in_order_and_has_what_rustls_has() {

@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::digest;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
@@ -13,6 +12,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::demand::Mode;
 use super::verdict::Verdict;
+use crate::crypto::digest;
 use crate::trust::anchors::Anchors;
 use crate::trust::path::{self, Policy, Role};
 use crate::trust::refusal::Refusal;

@@ -2,6 +2,7 @@
 //! From what was said to what is served: every check of a configuration.
 
 mod clients;
+mod sessions;
 pub(crate) mod suites;
 
 use std::collections::HashMap;
@@ -26,7 +27,7 @@ use crate::proxy::store::ProxyStore;
 use crate::sessions::CacheSlot;
 use crate::settings::{EngineAddress, GlobalSettings, HostSettings, Interpreter, Said, SessionCache};
 use crate::site::Site;
-use crate::tickets::{MIN_SEED, TicketKeys};
+use crate::tickets::{DEFAULT_LIFETIME, MIN_SEED, TicketKeys};
 use crate::vhosts::NameIndex;
 use crate::x509::Certificate;
 
@@ -92,12 +93,14 @@ impl Compiler {
         let Some(ticket_keys) = ticket_keys.filter(|_| !self.diagnostics.has_errors()) else {
             return (None, self.diagnostics);
         };
+        let has_early_data = self.profiles.keys().any(|spec| spec.sessions.early_data > 0);
         let (session_cache, session_cache_required) = match self.global.session_cache.take() {
             Some(said) => (said.value, true),
-            None => (SessionCache::Default, false),
+            None => (SessionCache::Default, has_early_data),
         };
         let config = Config {
             engines: self.engines().collect(),
+            fips: self.global.wants_fips(),
             strict_sni: self.global.strict_sni.unwrap_or(true),
             handshake_timeouts: self.hosts.iter().map(|host| host.handshake_timeout.flatten()).collect(),
             chains: self.chains(),
@@ -117,8 +120,18 @@ impl Compiler {
     /// Makes what connections to backends will need, as far as that can be foreseen: files are read while that is allowed.
     fn check_proxies(&mut self) {
         for (server, chain) in &self.builder.proxy_chains {
-            if self.proxies.settings(chain).is_on() {
-                self.proxies.profile(chain, *server, &mut self.diagnostics);
+            let settings = self.proxies.settings(chain);
+            if !settings.is_on() {
+                continue;
+            }
+            let profile = self.proxies.profile(chain, *server, &mut self.diagnostics);
+            if let Some(profile) = profile.filter(|profile| self.global.wants_fips() && !profile.is_fips()) {
+                let text = format!(
+                    "TLSFIPS: backends are not spoken to in an approved way, but by {}",
+                    profile.unapproved()
+                );
+                self.diagnostics
+                    .report(Severity::Error, *server, settings.place.as_ref(), text);
             }
         }
     }
@@ -157,11 +170,13 @@ impl Compiler {
     }
 
     fn ticket_keys(&mut self) -> Option<Arc<TicketKeys>> {
+        let lifetimes = self.hosts.iter().map(|host| host.sessions.spec().lifetime);
+        let lifetime = lifetimes.max().unwrap_or(DEFAULT_LIFETIME);
         let Some(said) = self.global.ticket_key_file.clone() else {
-            let own = self.builder.process.ticket_keys();
+            let own = self.builder.process.ticket_keys(lifetime);
             return own.map_err(|why| self.report(Severity::Error, 0, why)).ok();
         };
-        if let Some(tickets) = self.hosts.first().and_then(|base| base.tickets.clone())
+        if let Some(tickets) = self.hosts.first().and_then(|base| base.sessions.tickets.clone())
             && !tickets.value
         {
             let text = format!(
@@ -171,7 +186,7 @@ impl Compiler {
             self.report_at(Severity::Error, 0, &tickets, text);
         }
         match files::read(&said.value) {
-            Ok(seed) if seed.len() >= MIN_SEED => Some(Arc::new(TicketKeys::from_seed(&seed))),
+            Ok(seed) if seed.len() >= MIN_SEED => Some(Arc::new(TicketKeys::from_seed(&seed, lifetime))),
             Ok(seed) => {
                 let path = said.value.display();
                 let text = format!(
@@ -248,6 +263,7 @@ impl Compiler {
         let suites = suites::arrange(&mut self.diagnostics, index, &words, &mut protocols)?;
         let groups = host.groups.arrange(&mut self.diagnostics, index, &mut protocols)?;
         let client_auth = self.client_auth(index)?;
+        let sessions = self.sessions(index, client_auth.is_some(), protocols.tls13);
         let host = &self.hosts[index];
         let spec = ProfileSpec {
             protocols,
@@ -257,12 +273,21 @@ impl Compiler {
             preferred_groups: host.groups.preferred(&groups),
             max_fragment: host.max_fragment,
             compression: host.compression.unwrap_or(true),
-            tickets: host.tickets.as_ref().is_none_or(|said| said.value),
+            sessions,
             client_auth: client_auth.as_ref().map(|auth| auth.spec.clone()),
         };
         match self.profiles.entry(spec) {
             Entry::Occupied(known) => Some(Arc::clone(known.get())),
             Entry::Vacant(place) => match Profile::new(place.key().clone(), suites, groups, client_auth, resumption) {
+                Ok(profile) if self.global.wants_fips() && !profile.is_fips() => {
+                    let text = format!(
+                        "TLSFIPS: {} is not approved: it would use {}",
+                        self.describe(index),
+                        profile.unapproved()
+                    );
+                    self.report(Severity::Error, index, text);
+                    None
+                }
                 Ok(profile) => Some(Arc::clone(place.insert(Arc::new(profile)))),
                 Err(error) => {
                     self.report(

@@ -2,9 +2,9 @@
 //! Which cipher suites are spoken, in which order.
 
 use rustls::SupportedCipherSuite;
-use rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES;
 
 use crate::ciphers::{self, Cipher};
+use crate::crypto::{ALL_CIPHER_SUITES, DEFAULT_CIPHER_SUITES};
 use crate::diagnostics::{Diagnostics, Severity};
 use crate::protocol::Protocols;
 use crate::settings::Said;
@@ -39,6 +39,7 @@ pub(crate) fn arrange(
             Some(_) => protocols.tls13,
             None => protocols.tls12,
         })
+        .filter(|suite| DEFAULT_CIPHER_SUITES.contains(suite) || is_named(prefer, suite))
         .collect();
     let names = |said: &Option<Said<Vec<_>>>| said.as_ref().map(|said| said.value.clone()).unwrap_or_default();
     let arranged = match ciphers::arrange(&supported, &names(prefer), &names(suppress)) {
@@ -73,4 +74,10 @@ pub(crate) fn arrange(
     protocols.tls12 &= has12;
     protocols.tls13 &= has13;
     Some(arranged.suites)
+}
+
+/// Whether a directive names the suite.
+fn is_named(said: &Option<Said<Vec<&'static Cipher>>>, suite: &SupportedCipherSuite) -> bool {
+    let id = u16::from(suite.suite());
+    said.iter().flat_map(|said| &said.value).any(|cipher| cipher.id == id)
 }

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::{ClientConfig, ClientConnection, ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::sign::CertifiedKey;
 use rustls::{SignatureScheme, SupportedCipherSuite};
 use rustls_pki_types::{CertificateDer, ServerName};
 
 use super::verifier::BackendVerifier;
+use crate::crypto::{self, default_provider};
 use crate::identity::Identity;
 use crate::protocol::Protocols;
 use crate::trust::path::Policy;
@@ -95,6 +95,16 @@ impl ProxyProfile {
             template,
             configs: Mutex::default(),
         })
+    }
+
+    /// Whether all of it is approved by FIPS 140-3.
+    pub(crate) fn is_fips(&self) -> bool {
+        self.template.fips()
+    }
+
+    /// What is not.
+    pub(crate) fn unapproved(&self) -> String {
+        crypto::unapproved(self.template.crypto_provider())
     }
 
     /// A connection to the backend `name` that offers `protocol` by ALPN.

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest;
 use rustls::DistinguishedName;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
+use crate::crypto::digest;
 use crate::diagnostics::{Diagnostics, Origin, Severity};
 use crate::files;
 use crate::pem;

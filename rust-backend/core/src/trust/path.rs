@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature_with_raw_key};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
@@ -15,6 +14,7 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use super::anchors::Anchors;
 use super::refusal::{Reason, Refusal};
 use super::revocation::{CrlCheck, Depth, RevocationLists, Subject};
+use crate::crypto::default_provider;
 use crate::x509::{Certificate, Context};
 
 /// Whose certificates are verified.

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use aws_lc_rs::digest;
 use x509_parser::time::ASN1Time;
 
 use super::anchors::{Anchors, Report};
 use super::crl::{self, Crl, CrlError};
 use super::path::{Role, algorithms};
 use super::refusal::Reason;
+use crate::crypto::digest;
 use crate::diagnostics::Severity;
 use crate::files::{self, FileStamp};
 use crate::journal::Journal;

@@ -3,6 +3,7 @@
 //!
 //! The parser is the crate `x509-parser`; nothing here takes DER apart by itself.
 
+mod binding;
 mod dn;
 mod extensions;
 mod names;
@@ -20,6 +21,8 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Version;
+
+pub(crate) use self::variables::hex;
 
 /// Why a certificate cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]

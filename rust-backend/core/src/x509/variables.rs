@@ -3,13 +3,13 @@
 
 use std::fmt::Write;
 
-use aws_lc_rs::digest;
 use x509_parser::asn1_rs::{Any, FromDer};
 use x509_parser::extensions::GeneralName;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
 use super::{Certificate, Context, dn};
+use crate::crypto::digest;
 use crate::pem;
 
 /// The parts of a name that have variables of their own, with mod_ssl's names for them.
@@ -254,8 +254,12 @@ fn time_text(time: &ASN1Time) -> Option<String> {
 }
 
 fn hex_sha256(data: &[u8]) -> String {
-    let digest = digest::digest(&digest::SHA256, data);
-    digest.as_ref().iter().fold(String::new(), |mut text, byte| {
+    hex(digest::digest(&digest::SHA256, data).as_ref())
+}
+
+/// Bytes in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The cryptography that was chosen when this was built: aws-lc, its FIPS module, or ring.
+//!
+//! Nothing else in this crate names a library of cryptography. A feature that one of them lacks is simply not in the
+//! lists here: settings that want it are told so.
+
+#[cfg(not(any(feature = "aws-lc", feature = "ring")))]
+compile_error!("one of the features aws-lc and ring is needed");
+#[cfg(all(feature = "aws-lc", feature = "ring"))]
+compile_error!("the features aws-lc and ring exclude each other");
+
+#[cfg(feature = "aws-lc")]
+use aws_lc_rs::rand;
+#[cfg(feature = "aws-lc")]
+pub(crate) use aws_lc_rs::{aead, digest, hkdf};
+#[cfg(feature = "ring")]
+use ring::rand;
+#[cfg(feature = "ring")]
+pub(crate) use ring::{aead, digest, hkdf};
+#[cfg(feature = "aws-lc")]
+use rustls::crypto::aws_lc_rs as provider;
+#[cfg(feature = "ring")]
+use rustls::crypto::ring as provider;
+
+pub(crate) use provider::sign::any_supported_type as signing_key;
+pub(crate) use provider::{ALL_CIPHER_SUITES, ALL_KX_GROUPS, DEFAULT_CIPHER_SUITES, default_provider};
+
+use rand::SecureRandom;
+use rustls::crypto::CryptoProvider;
+
+use crate::groups;
+
+/// Whether this is a build whose cryptography is a validated module (FIPS 140-3).
+pub(crate) const IS_FIPS_BUILD: bool = cfg!(feature = "fips");
+
+/// What encrypts sessions. GCM-SIV (RFC 8452) where it can be had: it does not mind if a random nonce comes twice. It is
+/// no approved algorithm, and ring has none.
+#[cfg(all(feature = "aws-lc", not(feature = "fips")))]
+pub(crate) static SESSION_AEAD: &aead::Algorithm = &aead::AES_256_GCM_SIV;
+#[cfg(any(feature = "ring", feature = "fips"))]
+pub(crate) static SESSION_AEAD: &aead::Algorithm = &aead::AES_256_GCM;
+
+/// Fills `buffer` with random bytes. False if the system gives none.
+pub(crate) fn fill_random(buffer: &mut [u8]) -> bool {
+    rand::SystemRandom::new().fill(buffer).is_ok()
+}
+
+/// What of a provider's choice is not approved by FIPS 140-3, for people.
+pub(crate) fn unapproved(provider: &CryptoProvider) -> String {
+    let suites = provider.cipher_suites.iter().filter(|suite| !suite.fips());
+    let suites = suites.filter_map(|suite| suite.suite().as_str());
+    let groups = provider.kx_groups.iter().filter(|group| !group.fips());
+    let groups = groups.filter_map(|group| groups::name_of(group.name()));
+    let names: Vec<&str> = suites.chain(groups).collect();
+    match names.is_empty() {
+        true => format!("a module that is not in FIPS mode ({})", crate::facts::LIBRARY),
+        false => names.join(", "),
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How large the records of a response are made.
+//!
+//! A record can be read only when all of it has arrived. On a new or an idle connection that takes several round trips if
+//! the record is large, because TCP starts slowly (RFC 6928, RFC 2861); so the first records fit into one segment each and
+//! a browser can start. Then they grow, because large ones cost less.
+
+use std::time::{Duration, Instant};
+
+/// What fits into one TCP segment of 1,500 bytes with every option and the overhead of TLS.
+const ONE_SEGMENT: usize = 1_300;
+
+/// What fits into three. Less than this is not worth more than one record.
+const THREE_SEGMENTS: usize = 4_096;
+
+/// So much is sent in records of one segment each.
+const SMALL_UNTIL: usize = 4 * ONE_SEGMENT;
+
+/// So much is sent before records are as large as can be: twice what TCP sends at once in the beginning.
+const GROWN_AT: usize = 32 * 1024;
+
+/// After such a pause TCP starts slowly again.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The pace of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct RecordSize {
+    /// How much was sent since the last pause.
+    sent: usize,
+    last: Option<Instant>,
+}
+
+impl RecordSize {
+    /// Begins to send something at `now`.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        if self.last.is_none_or(|last| now.duration_since(last) > IDLE) {
+            self.sent = 0;
+        }
+        self.last = Some(now);
+    }
+
+    /// The size of the next record if `left` bytes are to be sent.
+    pub(crate) fn next(&mut self, left: usize) -> usize {
+        let size = match self.sent {
+            sent if sent >= GROWN_AT => return left,
+            _ if left <= THREE_SEGMENTS => left,
+            sent if sent < SMALL_UNTIL => ONE_SEGMENT,
+            _ => THREE_SEGMENTS,
+        };
+        self.sent += size;
+        size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(pace: &mut RecordSize, mut left: usize, now: Instant) -> Vec<usize> {
+        pace.begin(now);
+        let mut sizes = Vec::new();
+        while left > 0 {
+            let size = pace.next(left);
+            assert!(size > 0);
+            sizes.push(size);
+            left -= size;
+        }
+        sizes
+    }
+
+    #[test]
+    fn records_grow_and_start_small_again_after_a_pause() {
+        let start = Instant::now();
+        let mut pace = RecordSize::default();
+        assert_eq!(sizes(&mut pace, 4_000, start), [4_000]);
+        pace = RecordSize::default();
+        let first = sizes(&mut pace, 200_000, start);
+        assert!(first.is_sorted(), "{first:?}");
+        assert_eq!(first[..4], [ONE_SEGMENT; 4]);
+        assert_eq!(first[4], THREE_SEGMENTS);
+        assert!(*first.last().unwrap() > 150_000, "{first:?}");
+        assert_eq!(sizes(&mut pace, 50_000, start + IDLE / 2), [50_000]);
+        assert_eq!(sizes(&mut pace, 50_000, start + IDLE * 2)[0], ONE_SEGMENT);
+    }
+}
