@@ -3,7 +3,9 @@
 
 import pytest
 
-GROUPS = ["X25519", "P-256", "P-384"]
+from harness.httpd import CRYPTO
+
+GROUPS = ["P-256", "P-384"] if CRYPTO == "fips" else ["X25519", "P-256", "P-384"]
 
 HANDSHAKE_FAILURE, PROTOCOL_VERSION, INAPPROPRIATE_FALLBACK = "40", "70", "86"
 

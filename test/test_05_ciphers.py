@@ -4,6 +4,7 @@
 import pytest
 
 from harness.clients import curl, s_client
+from harness.httpd import CRYPTO
 
 TLS12_SUITES = [
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -14,6 +15,9 @@ TLS12_SUITES = [
     "ECDHE-RSA-CHACHA20-POLY1305",
 ]
 TLS13_SUITES = ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"]
+if CRYPTO == "fips":
+    TLS12_SUITES = [name for name in TLS12_SUITES if "AES" in name]
+    TLS13_SUITES = [name for name in TLS13_SUITES if "AES" in name]
 
 HANDSHAKE_FAILURE, PROTOCOL_VERSION = "40", "70"
 

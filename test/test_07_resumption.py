@@ -162,27 +162,32 @@ def test_early_data_is_skipped(httpd, ports):
 
 def wish(ctx, new, resumed):
     """Makes a context ask for tickets (RFC 9149), which Python cannot by itself."""
-    openssl = ctypes.CDLL(ssl._ssl.__file__)
     # An object of Python begins with its count and its type; the one of a context has OpenSSL's next.
     pointer = ctypes.c_void_p.from_address(id(ctx) + 2 * ctypes.sizeof(ctypes.c_void_p))
+    void, unsigned, size = ctypes.c_void_p, ctypes.c_uint, ctypes.POINTER(ctypes.c_size_t)
     add = ctypes.CFUNCTYPE(
         ctypes.c_int,
-        *[ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint, ctypes.POINTER(ctypes.c_void_p)],
-        *[ctypes.POINTER(ctypes.c_size_t)] + [ctypes.c_void_p] * 4,
+        void,
+        unsigned,
+        unsigned,
+        ctypes.POINTER(void),
+        size,
+        void,
+        size,
+        ctypes.POINTER(ctypes.c_int),
+        void,
     )
     content = ctypes.create_string_buffer(bytes([new, resumed]), 2)
 
     @add
-    def extension(ssl_, kind, where, out, length, *rest):
+    def extension(connection, kind, where, out, length, *rest):
         out[0], length[0] = ctypes.addressof(content), 2
         return 1
 
     in_client_hello, ticket_request = 0x80, 58
-    arguments = [pointer, ticket_request, in_client_hello, extension, None, None, None, None]
-    openssl.SSL_CTX_add_custom_ext.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint, add] + [
-        ctypes.c_void_p
-    ] * 4
-    assert openssl.SSL_CTX_add_custom_ext(*arguments) == 1
+    add_extension = ctypes.CDLL(ssl._ssl.__file__).SSL_CTX_add_custom_ext
+    add_extension.argtypes = [void, unsigned, unsigned, add, void, void, void, void]
+    assert add_extension(pointer, ticket_request, in_client_hello, extension, None, None, None, None) == 1
     ctx.extension = extension, content
     return ctx
 

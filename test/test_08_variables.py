@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from harness.clients import connect, context, curl, read_all, request
-from harness.httpd import wait_for
+from harness.httpd import CLASSIC_GROUP, wait_for
 
 CGI = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\nenv\n"
 
@@ -67,7 +67,7 @@ class TestEnvironment:
             "SSL_SECURE_RENEG": "false",
             "SSL_SESSION_RESUMED": "Initial",
             "SSL_CLIENT_VERIFY": "NONE",
-            "SSL_KEX": "X25519",
+            "SSL_KEX": CLASSIC_GROUP,
             "SSL_SERVER_S_DN": "CN=a.test",
             "SSL_SERVER_S_DN_CN": "a.test",
             "SSL_SERVER_I_DN_CN": "Test Intermediate",

@@ -107,7 +107,7 @@ class TestBackends:
         one = backend(issued=authority.server("::1"), host="::1")
         proxy(f"ProxyPass / https://[::1]:{one.port}/")
         assert get(httpd)[0] == 200
-        assert one.names == [None]
+        assert set(one.names) == {None}
 
     def test_12_preserved_host(self, httpd, proxy, backend, authority):
         """Then the backend is called as the client has called us, and has to be that."""
@@ -119,7 +119,7 @@ class TestBackends:
             f"ProxyPass /two https://localhost:{two.port}/",
         )
         assert get(httpd, "/one", "-H", "Host: shop.test")[0] == 200
-        assert one.names == ["shop.test"]
+        assert set(one.names) == {"shop.test"}
         httpd.log.expect("it is not for shop.test but is for localhost")
         httpd.log.expect("AH0")
         assert get(httpd, "/two", "-H", "Host: shop.test")[0] == 502

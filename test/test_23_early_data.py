@@ -18,6 +18,8 @@ EARLY = [
     "TLSEarlyData on",
 ]
 APPLICATION_DATA = 23
+# A group that all builds have: a client that has to be asked for another one cannot send early data.
+CLIENT = ("-groups", "P-256")
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
@@ -44,7 +46,7 @@ class Site:
         """A new session, in a file."""
         self._sessions += 1
         file = self.httpd.root / f"session{self._sessions}"
-        s_client(self.httpd, "-sess_out", str(file), *args, name="a.test", send=send or request("a.test"))
+        s_client(self.httpd, "-sess_out", str(file), *CLIENT, *args, name="a.test", send=send or request("a.test"))
         wait_for(file.exists, "a session")
         return file
 
@@ -53,7 +55,7 @@ class Site:
         file = self.httpd.root / "early"
         file.write_bytes(data)
         session = session or self.session(*args)
-        arguments = ("-sess_in", str(session), "-early_data", str(file), "-ign_eof", *args)
+        arguments = ("-sess_in", str(session), "-early_data", str(file), "-ign_eof", *CLIENT, *args)
         return s_client(self.httpd, *arguments, name="a.test", send=send).output
 
     def first_flight(self, data, *args, session=None):
@@ -64,7 +66,7 @@ class Site:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = str(listener.getsockname()[1])
             command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "a.test"]
-            command += ["-sess_in", str(session), "-early_data", str(file), *args]
+            command += ["-sess_in", str(session), "-early_data", str(file), *CLIENT, *args]
             quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             client = subprocess.Popen(command, **quiet)
             try:
@@ -318,7 +320,7 @@ def test_workers_do_not_wait_for_handshakes(site, httpd):
     try:
         for session in sessions:
             command = ["openssl", "s_client", "-connect", f"127.0.0.1:{httpd.port}", "-servername", "a.test"]
-            command += ["-sess_in", str(session), "-early_data", str(early)]
+            command += ["-sess_in", str(session), "-early_data", str(early), *CLIENT]
             clients.append(subprocess.Popen(command, **pipes))
         wait_for(lambda: len(site.runs("/?early")) == len(clients), "all requests")
         assert curl(httpd, "a.test", "/", "--max-time", "5").code == 200

@@ -52,6 +52,8 @@ def wait_for(condition, what, timeout=TIMEOUT):
 # What the module that is tested was built with: aws-lc, ring or fips.
 CRYPTO = os.environ.get("TLS_CRYPTO", "aws-lc")
 HAS_POST_QUANTUM = CRYPTO != "ring"
+# The group that OpenSSL 3.0's clients come to use with us: their favourite is not approved by FIPS 140-3.
+CLASSIC_GROUP = "secp256r1" if CRYPTO == "fips" else "X25519"
 
 
 class Installation:
