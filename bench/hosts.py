@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Thousands of virtual hosts: start, graceful reload, memory."""
 
+import contextlib
+import threading
+import time
+
+import works
 from harness.certs import key_pem, new_key
 
 
@@ -19,12 +24,38 @@ def make(server, authority, count):
     return hosts
 
 
+class Client:
+    """Requests all the time, on a new connection each, and remembers the longest time between two answers."""
+
+    def __init__(self, server, host):
+        self._server, self._host = server, host
+        self._gap, self._stopping = 0, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        last = time.monotonic()
+        while not self._stopping.is_set():
+            with contextlib.suppress(OSError), works.connect(self._server, self._host) as sock:
+                sock.sendall(f"GET / HTTP/1.1\r\nHost: {self._host}\r\nConnection: close\r\n\r\n".encode())
+                if sock.recv(1):
+                    now = time.monotonic()
+                    self._gap, last = max(self._gap, now - last), now
+
+    def stop(self):
+        self._stopping.set()
+        self._thread.join()
+        return self._gap
+
+
 def measure(server, hosts):
-    """Seconds to the first answer, seconds of a graceful reload, MiB of memory."""
+    """Seconds to the first answer, of a graceful reload, and that a client had to wait during one; MiB of memory."""
     server.configure(hosts)
     try:
         start = server.start()
         memory = server.memory() / 1024
-        return {"start": start, "reload": server.reload(), "memory": memory}
+        client = Client(server, hosts[0][0])
+        reload = server.reload()
+        return {"start": start, "reload": reload, "memory": memory, "gap": client.stop()}
     finally:
         server.stop()

@@ -39,9 +39,10 @@ def spread(values):
 
 
 def table(rows):
-    lines = ["| work | plain | mod_ssl | mod_tls | ratio | target |", "|---|---|---|---|---|---|"]
+    kinds = [kind for kind in ("plain", "nginx", "mod_ssl", "mod_tls") if any(one["figures"].get(kind) for one in rows)]
+    lines = [f"| work | {' | '.join(kinds)} | ratio | target |", "|---" * (len(kinds) + 3) + "|"]
     for one in rows:
-        figures = [spread(one["figures"].get(kind, [])) for kind in ("plain", "mod_ssl", "mod_tls")]
+        figures = [spread(one["figures"].get(kind, [])) for kind in kinds]
         ratio = f"{one['ratio']:.2f}" if one["ratio"] else "–"
         target = "–"
         if one["target"] is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Costs side by side: httpd with mod_tls, with mod_ssl, and without TLS, driven from loopback.
+"""Costs side by side: httpd with mod_tls, with mod_ssl, and without TLS, and nginx if there is one, from loopback.
 
 The figure is the server's own CPU time for a unit of work; repetitions are interleaved, so that whatever else the
 machine does falls on all alike. Compare ratios, not figures of different runs.
@@ -14,11 +14,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test"))
 
 import hosts as many_hosts  # noqa: E402
+import instructions  # noqa: E402
 import report  # noqa: E402
+import servers  # noqa: E402
 from harness.certs import Authority  # noqa: E402
 from harness.httpd import Installation  # noqa: E402
 from harness.ports import Ports  # noqa: E402
-from servers import KINDS, Server  # noqa: E402
+from servers import KINDS  # noqa: E402
 from works import FILES, WORKS  # noqa: E402
 
 
@@ -52,26 +54,31 @@ def measure(server, work):
 
 
 def run_works(names, repetitions, make_server, authority):
-    servers = {kind: make_server(kind) for kind in KINDS}
-    certs = {kind: prepare(server, authority) for kind, server in servers.items()}
+    compared = {kind: make_server(kind) for kind in KINDS}
+    backends = {kind: make_server(kind) for kind in {WORKS[name].backend for name in names} - {None}}
+    certs = {id(server): prepare(server, authority) for server in [*compared.values(), *backends.values()]}
     rows = []
     try:
+        for backend in backends.values():
+            backend.configure([("localhost", certs[id(backend)]["p256"])])
+            backend.start()
         for name in names:
             work = WORKS[name]
-            kinds = [kind for kind in KINDS if work.plain or kind != "plain"]
+            kinds = [kind for kind in KINDS if kind not in work.without]
+            url = backends[work.backend].url() if work.backend else None
             figures = {kind: [] for kind in kinds}
             for kind in kinds:
-                servers[kind].configure([("localhost", certs[kind][work.key])])
-                servers[kind].start()
+                compared[kind].configure([("localhost", certs[id(compared[kind])][work.key])], url)
+                compared[kind].start()
             for number in range(repetitions):
                 for kind in kinds:
-                    figures[kind].append(measure(servers[kind], work))
+                    figures[kind].append(measure(compared[kind], work))
                     say(f"{name}: {number + 1}/{repetitions} {kind} {report.number(figures[kind][-1])} {work.unit}")
             for kind in kinds:
-                servers[kind].stop()
+                compared[kind].stop()
             rows.append(report.row(name, work.title, work.unit, figures, work.target, work.direct))
     finally:
-        for server in servers.values():
+        for server in [*compared.values(), *backends.values()]:
             server.remove()
     return rows
 
@@ -79,6 +86,7 @@ def run_works(names, repetitions, make_server, authority):
 HOST_FIGURES = {
     "start": ("start to first answer", "s", 0.7),
     "reload": ("graceful reload", "s", None),
+    "gap": ("longest wait for an answer during a reload", "s", 0.1),
     "memory": ("memory", "MiB", 55),
 }
 
@@ -106,16 +114,19 @@ def run_hosts(count, repetitions, make_server, authority):
     ]
 
 
+OTHERS = ("hosts", "instructions")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="bootstrap bench", description=__doc__)
     parser.add_argument(
-        "works", nargs="*", help=f"what to measure: {', '.join([*WORKS, 'hosts'])}; all if nothing is said"
+        "works", nargs="*", help=f"what to measure: {', '.join([*WORKS, *OTHERS])}; all if nothing is said"
     )
     parser.add_argument("-r", "--repetitions", type=int, default=5)
     parser.add_argument("--hosts", type=int, default=10_000, help="how many virtual hosts (10000)")
     options = parser.parse_args()
-    names = options.works or [*WORKS, "hosts"]
-    unknown = set(names) - {*WORKS, "hosts"}
+    names = options.works or [*WORKS, *OTHERS]
+    unknown = set(names) - {*WORKS, *OTHERS}
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     installation, ports, authority = Installation(), Ports(), Authority()
@@ -123,11 +134,13 @@ def main():
         sys.exit("bench: mod_ssl is needed to compare with: install it")
 
     def make_server(kind):
-        return Server(kind, installation, ports, authority)
+        return servers.make(kind, installation, ports, authority)
 
-    rows = run_works([name for name in names if name != "hosts"], options.repetitions, make_server, authority)
+    rows = run_works([name for name in names if name in WORKS], options.repetitions, make_server, authority)
     if "hosts" in names:
         rows += run_hosts(options.hosts, min(options.repetitions, 3), make_server, authority)
+    if "instructions" in names:
+        rows += instructions.measure(say)
     print(report.table(rows))
     for file in report.save(rows, version()):
         say(f"written: {file.relative_to(ROOT)}")

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers that are compared: httpd with our module, with mod_ssl, and without TLS, all with equal settings."""
+"""The servers that are compared, all with equal settings: httpd with our module, with mod_ssl, and without TLS, and
+nginx where it is installed."""
 
 import os
 import shutil
+import signal
+import socket
+import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from harness.httpd import Httpd
+from harness.httpd import Httpd, wait_for
 
 # One child, as many threads as the figures of others were measured with.
 LIMITS = (
@@ -15,16 +19,29 @@ LIMITS = (
     "MaxSpareThreads 64\nMaxKeepAliveRequests 0\nKeepAliveTimeout 60\nAsyncRequestWorkerFactor 50"
 )
 TICKS = os.sysconf("SC_CLK_TCK")
-KINDS = ("plain", "mod_ssl", "mod_tls")
+NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+KINDS = ("plain", "mod_ssl", "mod_tls", *(["nginx"] if NGINX else []))
 
 
-def lines_for(kind, port, hosts):
+def proxy_lines(kind, backend, ca_file):
+    """Settings that send everything to the server `backend`, verified if it speaks TLS."""
+    lines = [f"ProxyPass / {backend}/"]
+    if backend.startswith("https"):
+        lines += {
+            "plain": [],
+            "mod_ssl": ["SSLProxyEngine on", "SSLProxyVerify require", f"SSLProxyCACertificateFile {ca_file}"],
+            "mod_tls": ["TLSProxyEngine on", f"TLSProxyCA {ca_file}"],
+        }[kind]
+    return lines
+
+
+def lines_for(kind, port, hosts, proxied):
     """The TLS settings of `hosts`, names with the arguments of TLSCertificate."""
     lines = [f"TLSEngine {port}"] if kind == "mod_tls" else []
     if kind == "mod_ssl":
         lines.append("SSLSessionCache shmcb:ssl_cache(5120000)")
     for name, cert in hosts:
-        body = [f"ServerName {name}", "Protocols h2 http/1.1"]
+        body = [f"ServerName {name}", "Protocols h2 http/1.1", *proxied]
         if kind == "mod_tls":
             body.append(f"TLSCertificate {cert}")
         elif kind == "mod_ssl":
@@ -35,21 +52,60 @@ def lines_for(kind, port, hosts):
 
 
 class Server:
-    """An httpd of one kind."""
+    """A server of one kind. What ends with it: its processes, and its directory."""
 
-    def __init__(self, kind, installation, ports, authority):
+    def __init__(self, kind):
         self.kind = kind
         self.root = Path(tempfile.mkdtemp(prefix=f"bench-{kind}-"))
-        self._httpd = Httpd(installation, self.root, ports, authority)
-        self.port, self.docs, self.ca_file = self._httpd.port, self._httpd.docs, self._httpd.ca_file
         self.scheme = "http" if kind == "plain" else "https"
 
-    def url(self, path):
+    def url(self, path=""):
         return f"{self.scheme}://localhost:{self.port}{path}"
 
-    def configure(self, hosts):
-        lines = lines_for(self.kind, self.port, hosts)
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _processes(self):
+        return [self.pid, *(int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
+
+    def cpu(self):
+        """The CPU seconds, user and system, that the server has used, children that have ended included."""
+        total = 0
+        for pid in self._processes():
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+            mine, of_children = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+            total += mine + of_children
+        return total / TICKS
+
+    def memory(self):
+        """The memory of all processes in KiB, what they share counted once."""
+        total = 0
+        for pid in self._processes():
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+        return total
+
+
+class Apache(Server):
+    """httpd with one of the modules, or without TLS."""
+
+    def __init__(self, kind, installation, ports, authority):
+        super().__init__(kind)
+        self._httpd = Httpd(installation, self.root, ports, authority)
+        self.port, self.docs, self.ca_file = self._httpd.port, self._httpd.docs, self._httpd.ca_file
+
+    @property
+    def pid(self):
+        return self._httpd.pid
+
+    def configure(self, hosts, backend=None):
+        """`hosts` are names with the arguments of TLSCertificate; `backend` is the URL of who has the files."""
+        proxied = proxy_lines(self.kind, backend, self.ca_file) if backend else []
+        lines = lines_for(self.kind, self.port, hosts, proxied)
         modules = ["ssl"] if self.kind == "mod_ssl" else []
+        modules += ["proxy", "proxy_http"] if backend else []
         self._httpd.configure(*lines, limits=LIMITS, modules=modules, log_level="warn")
         text = self._httpd.conf_file.read_text()
         # What nobody compares: logs, and our module where it is not meant.
@@ -73,27 +129,76 @@ class Server:
     def stop(self):
         self._httpd.stop()
 
-    def remove(self):
-        self.stop()
-        shutil.rmtree(self.root, ignore_errors=True)
 
-    def _processes(self):
-        return [self._httpd.pid, *self._httpd.children()]
+class Nginx(Server):
+    """nginx with OpenSSL, one worker process: what it is used with."""
 
-    def cpu(self):
-        """The CPU seconds, user and system, that the server has used, children that have ended included."""
-        total = 0
-        for pid in self._processes():
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-            mine, of_children = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
-            total += mine + of_children
-        return total / TICKS
+    def __init__(self, ports, authority):
+        super().__init__("nginx")
+        self.root.chmod(0o755)
+        self.docs = self.root / "htdocs"
+        self.docs.mkdir()
+        self.port = ports.take()
+        self.ca_file = self.root / "ca.pem"
+        self.ca_file.write_bytes(authority.root_pem)
+        self._process = None
 
-    def memory(self):
-        """The memory of all processes in KiB, what they share counted once."""
-        total = 0
-        for pid in self._processes():
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1])
-        return total
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def configure(self, hosts, backend=None):
+        """As [`Apache.configure`]."""
+        body = [f"root {self.docs};"]
+        if backend:
+            body = [f"location / {{ proxy_pass {backend}; proxy_http_version 1.1; proxy_set_header Connection ''; }}"]
+            if backend.startswith("https"):
+                body += ["proxy_ssl_verify on;", f"proxy_ssl_trusted_certificate {self.ca_file};"]
+                body += ["proxy_ssl_name localhost;", "proxy_ssl_server_name on;"]
+        servers = []
+        for name, cert in hosts:
+            file, key = cert.split()
+            lines = [f"listen {self.port} ssl http2;", f"server_name {name};", f"ssl_certificate {file};"]
+            servers.append("server { " + " ".join([*lines, f"ssl_certificate_key {key};", *body]) + " }")
+        text = f"""daemon off; worker_processes 1; pid {self.root}/pid; error_log {self.root}/error_log warn;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; sendfile on; keepalive_timeout 60; keepalive_requests 1000000;
+    server_names_hash_max_size 200000; server_names_hash_bucket_size 128;
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:all:5m;
+    {chr(10).join(servers)}
+}}
+"""
+        self.root.joinpath("nginx.conf").write_text(text)
+
+    def start(self):
+        began = time.monotonic()
+        command = [NGINX, "-p", self.root, "-c", self.root / "nginx.conf"]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(self._answers, "nginx to answer")
+        return time.monotonic() - began
+
+    def _answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return len(self._processes()) > 1
+
+    def reload(self):
+        before = set(self._processes())
+        began = time.monotonic()
+        self._process.send_signal(signal.SIGHUP)
+        wait_for(lambda: set(self._processes()) - before, "nginx to reload")
+        return time.monotonic() - began
+
+    def stop(self):
+        if self._process:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+
+def make(kind, installation, ports, authority):
+    """A server of a kind."""
+    return Nginx(ports, authority) if kind == "nginx" else Apache(kind, installation, ports, authority)

@@ -2,16 +2,22 @@
 """What is measured. A work does something with a server and returns how much of it it did."""
 
 import concurrent.futures
+import contextlib
+import os
 import re
 import socket
 import ssl
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import Callable
 
 MIB = 1 << 20
 FILES = {"1k": 1 << 10, "10k": 10 << 10, "100k": 100 << 10, "100m": 100 * MIB}
 IDLE = 500
+SLOW = 500
+PATIENCE = 5
+RUSTLS_CLIENT = os.environ.get("TLS_RUSTLS_CLIENT")
 
 
 def run(*command):
@@ -33,17 +39,28 @@ def download(server, clients=1, times=3):
     return clients * times * FILES["100m"] / 1e9
 
 
-def upload(server):
+def upload(server, clients=1):
     """Gigabytes. What is sent is read and thrown away: the answer is 405."""
-    run("curl", "-sS", "--http1.1", "-H", "Expect:", "--cacert", server.ca_file, "-o", "/dev/null", "-T",
-        server.docs / "100m", server.url("/1k"))  # fmt: skip
-    return FILES["100m"] / 1e9
+
+    def one(_):
+        run("curl", "-sS", "--http1.1", "-H", "Expect:", "--cacert", server.ca_file, "-o", "/dev/null", "-T",
+            server.docs / "100m", server.url("/1k"))  # fmt: skip
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        list(pool.map(one, range(clients)))
+    return clients * FILES["100m"] / 1e9
 
 
 def connections(server, version="TLS1.3", count=2000):
     """New connections with a request each."""
     protocol = [] if server.kind == "plain" else ["-f", version]
     run("ab", "-q", "-n", count, "-c", 8, *protocol, server.url("/1k"))
+    return count
+
+
+def post_quantum(server, count=300):
+    """New connections by X25519MLKEM768 with a request each. OpenSSL 3.0 does not know it, so the client is rustls."""
+    run(RUSTLS_CLIENT, server.port, "localhost", server.ca_file, count)
     return count
 
 
@@ -66,16 +83,49 @@ def requests(server, file="10k", count=30_000, http2=False):
     return done
 
 
+def connect(server, host="localhost"):
+    sock = socket.create_connection(("127.0.0.1", server.port))
+    if server.kind == "plain":
+        return sock
+    return ssl.create_default_context(cafile=str(server.ca_file)).wrap_socket(sock, server_hostname=host)
+
+
+def slow(server):
+    """Seconds until a request is answered while many clients have sent half of a ClientHello and stall."""
+    memory = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), memory, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    half = memory.read()[:100]
+    stalled = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(SLOW)]
+    for sock in stalled:
+        sock.sendall(half)
+    began = time.monotonic()
+    arguments = ["-sS", "-o", "/dev/null", "--max-time", PATIENCE, "--cacert", server.ca_file, server.url("/1k")]
+    subprocess.run(["curl", *(str(word) for word in arguments)], capture_output=True)
+    took = time.monotonic() - began
+    for sock in stalled:
+        sock.close()
+    return took
+
+
+def latency(server, part, rate=1500, seconds=4, clients=16):
+    """The time, in ms, in which `part` of all requests are answered under a steady load."""
+    log = server.root / "latency"
+    log.unlink(missing_ok=True)
+    protocol = [] if server.kind == "plain" else ["--npn-list", "http/1.1"]
+    arguments = ["--rps", rate / clients, "-D", seconds, "-c", clients, "--h1", f"--log-file={log}"]
+    run("h2load", *arguments, *protocol, server.url("/10k"))
+    # Each line: when the request began, its status, how long it took in µs.
+    times = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
+    return times[min(int(len(times) * part), len(times) - 1)] / 1000
+
+
 def idle(server):
     """KiB for each connection that waits for its next request."""
-    context = None
-    if server.kind != "plain":
-        context = ssl.create_default_context(cafile=str(server.ca_file))
     before, kept = server.memory(), []
     for _ in range(IDLE):
-        sock = socket.create_connection(("127.0.0.1", server.port))
-        if context:
-            sock = context.wrap_socket(sock, server_hostname="localhost")
+        sock = connect(server)
         sock.sendall(b"GET /10k HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = 0
         while received < FILES["10k"]:
@@ -97,27 +147,49 @@ class Work:
     """Returns the amount of work that it did; with `direct`, the figure itself."""
     scale: float = 1e6
     key: str = "p256"
-    plain: bool = True
+    without: tuple = ()
+    """The servers that cannot do it, or of which it says nothing."""
+    backend: str | None = None
+    """The kind of server that the work is passed on to."""
     direct: bool = False
     target: float | None = None
     """The ratio to mod_ssl that is wanted, or (`direct`) the figure."""
 
 
+def proxied(server):
+    """Requests that are passed on."""
+    return requests(server, count=10_000)
+
+
 WORKS = {
     "download": Work("download, 1 connection", "s/GB", download, 1, target=0.45),
     "download-16": Work("download, 16 connections", "s/GB", lambda s: download(s, 16, 1), 1),
-    "upload": Work("upload", "s/GB", upload, 1),
+    "upload": Work("upload, 1 connection", "s/GB", upload, 1),
+    "upload-16": Work("upload, 16 connections", "s/GB", lambda s: upload(s, 16), 1),
     "new-ecdsa": Work("new connection, TLS 1.3, ECDSA", "µs", connections, target=0.48),
     "new-rsa": Work("new connection, TLS 1.3, RSA 2048", "µs", connections, key="rsa2048", target=0.65),
     "new-ecdsa-12": Work("new connection, TLS 1.2, ECDSA", "µs", lambda s: connections(s, "TLS1.2")),
     "new-rsa-12": Work("new connection, TLS 1.2, RSA 2048", "µs", lambda s: connections(s, "TLS1.2"), key="rsa2048"),
+    "new-mlkem": Work(
+        "new connection, TLS 1.3, ECDSA, X25519MLKEM768", "µs", post_quantum, without=("plain", "mod_ssl", "nginx")
+    ),
     "resumed": Work("resumed connection, TLS 1.3", "µs", resumed, target=0.50),
-    "resumed-12": Work("resumed connection, TLS 1.2", "µs", lambda s: resumed(s, "-tls1_2"), plain=False),
+    "resumed-12": Work("resumed connection, TLS 1.2", "µs", lambda s: resumed(s, "-tls1_2"), without=("plain",)),
     "get-1k": Work("request of 1 KiB, HTTP/1.1", "µs", lambda s: requests(s, "1k")),
     "get-10k": Work("request of 10 KiB, HTTP/1.1", "µs", requests, target=0.33),
     "get-100k": Work("request of 100 KiB, HTTP/1.1", "µs", lambda s: requests(s, "100k", 10_000)),
-    "h2-1k": Work("request of 1 KiB, HTTP/2", "µs", lambda s: requests(s, "1k", http2=True), plain=False),
-    "h2-10k": Work("request of 10 KiB, HTTP/2", "µs", lambda s: requests(s, http2=True), plain=False),
-    "h2-100k": Work("request of 100 KiB, HTTP/2", "µs", lambda s: requests(s, "100k", 10_000, True), plain=False),
+    "h2-1k": Work("request of 1 KiB, HTTP/2", "µs", lambda s: requests(s, "1k", http2=True), without=("plain",)),
+    "h2-10k": Work("request of 10 KiB, HTTP/2", "µs", lambda s: requests(s, http2=True), without=("plain",)),
+    "h2-100k": Work(
+        "request of 100 KiB, HTTP/2", "µs", lambda s: requests(s, "100k", 10_000, True), without=("plain",)
+    ),
+    "proxy-http": Work("proxied request of 10 KiB, http backend", "µs", proxied, backend="plain"),
+    "proxy-https": Work(
+        "proxied request of 10 KiB, https backend", "µs", proxied, without=("plain",), backend="mod_ssl"
+    ),
+    "latency-50": Work("latency, median", "ms", lambda s: latency(s, 0.5), direct=True),
+    "latency-99": Work("latency, 99 of 100", "ms", lambda s: latency(s, 0.99), direct=True),
+    "latency-999": Work("latency, 999 of 1000", "ms", lambda s: latency(s, 0.999), direct=True),
+    "slow": Work("500 stalled handshakes, then a request", "s", slow, without=("plain",), direct=True, target=0.1),
     "idle": Work("idle connection", "KiB", idle, direct=True, target=40),
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A TLS client in C on rustls-ffi: requests / twice, over two connections that share a configuration, and prints what was
- * agreed on and the responses. Usage: PORT SERVER_NAME CA_FILE
+ * agreed on and the responses. With a number, that many times over connections that share nothing, and prints nothing.
+ * Usage: PORT SERVER_NAME CA_FILE [NUMBER]
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -89,17 +90,17 @@ static void send_all(struct rustls_connection *conn, int s)
     }
 }
 
-static void print_plaintext(struct rustls_connection *conn)
+static void print_plaintext(struct rustls_connection *conn, int quiet)
 {
     uint8_t data[4096];
     size_t n;
 
     while (rustls_connection_read(conn, data, sizeof(data), &n) == RUSTLS_RESULT_OK && n) {
-        fwrite(data, 1, n, stdout);
+        fwrite(data, 1, quiet ? 0 : n, stdout);
     }
 }
 
-static void fetch(const struct rustls_client_config *config, const char *port, const char *name)
+static void fetch(const struct rustls_client_config *config, const char *port, const char *name, int quiet)
 {
     struct rustls_connection *conn = NULL;
     int s = open_socket(port), told = 0;
@@ -116,12 +117,12 @@ static void fetch(const struct rustls_client_config *config, const char *port, c
             exit(1);
         }
         check(rustls_connection_process_new_packets(conn), "received data");
-        if (!told && !rustls_connection_is_handshaking(conn)) {
+        if (!quiet && !told && !rustls_connection_is_handshaking(conn)) {
             printf("version: %04x\nhandshake: %d\n", rustls_connection_get_protocol_version(conn),
                    (int)rustls_connection_handshake_kind(conn));
             told = 1;
         }
-        print_plaintext(conn);
+        print_plaintext(conn, quiet);
     } while (n);
     rustls_connection_free(conn);
     close(s);
@@ -131,13 +132,23 @@ int run_client(int argc, char **argv)
 {
     const struct rustls_client_config *config;
 
-    if (argc != 4) {
-        printf("usage: PORT SERVER_NAME CA_FILE\n");
+    if (argc < 4) {
+        printf("usage: PORT SERVER_NAME CA_FILE [NUMBER]\n");
         return 2;
     }
+    if (argc > 4) {
+        int left;
+
+        for (left = atoi(argv[4]); left > 0; left--) {
+            config = make_config(argv[3]);
+            fetch(config, argv[1], argv[2], 1);
+            rustls_client_config_free(config);
+        }
+        return 0;
+    }
     config = make_config(argv[3]);
-    fetch(config, argv[1], argv[2]);
-    fetch(config, argv[1], argv[2]);
+    fetch(config, argv[1], argv[2], 0);
+    fetch(config, argv[1], argv[2], 0);
     rustls_client_config_free(config);
     return 0;
 }

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Pieces of a server's work without httpd, to be timed and counted.
+
+use std::io::IoSlice;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mod_tls_core::config::{Builder, Config, Server};
+use mod_tls_core::connection::{Connection, Event};
+use mod_tls_core::diagnostics::Origin;
+use mod_tls_core::directive::Directive;
+use mod_tls_core::process::Process;
+use mod_tls_core::vhosts::NameIndex;
+use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rustls::client::Resumption;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+
+/// A directory with certificates that goes when it is dropped.
+struct Files(PathBuf);
+
+impl Files {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("mod-tls-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("there is room");
+        Self(path)
+    }
+
+    fn write(&self, name: &str, content: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).expect("there is room");
+        path.display().to_string()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn directive(line: &str) -> Directive {
+    let mut words = line.split(' ').map(str::to_owned);
+    Directive {
+        in_section: false,
+        name: words.next().unwrap_or_default(),
+        args: words.collect(),
+        origin: origin(),
+    }
+}
+
+fn origin() -> Origin {
+    Origin {
+        file: "bench.conf".into(),
+        line: 1,
+    }
+}
+
+fn server(name: &str, lines: &[String]) -> Server {
+    Server {
+        name: name.to_owned(),
+        aliases: Vec::new(),
+        origin: origin(),
+        addresses: vec![(None::<IpAddr>, 443)],
+        directives: lines.iter().map(|line| directive(line)).collect(),
+        supplied: Vec::new(),
+        stopgaps: Vec::new(),
+    }
+}
+
+/// A site at localhost, and a client that trusts it.
+pub struct Pair {
+    config: Arc<Config>,
+    client: ClientConfig,
+    _files: Files,
+}
+
+/// How long the server's part of something took.
+#[derive(Default)]
+pub struct Spent(pub Duration);
+
+impl Spent {
+    /// Counts what `work` takes.
+    pub fn on<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.0 += start.elapsed();
+        result
+    }
+}
+
+impl Pair {
+    /// A site with an ECDSA certificate. The client resumes sessions if `resumes`, and speaks `version`.
+    pub fn new(version: &'static SupportedProtocolVersion, resumes: bool) -> Self {
+        let files = Files::new();
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_owned()]).expect("there are random numbers");
+        let lines = [
+            "TLSEngine 443".to_owned(),
+            format!(
+                "TLSCertificate {} {}",
+                files.write("cert.pem", &cert.pem()),
+                files.write("key.pem", &signing_key.serialize_pem())
+            ),
+        ];
+        let mut builder = Builder::new(Arc::default(), "/".into());
+        builder.add_server(server("localhost", &lines));
+        let (config, diagnostics) = builder.compile();
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).expect("it is a certificate");
+        let mut client = ClientConfig::builder_with_protocol_versions(&[version])
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        if !resumes {
+            client.resumption = Resumption::disabled();
+        }
+        Self {
+            config: config.unwrap_or_else(|| panic!("{diagnostics:?}")),
+            client,
+            _files: files,
+        }
+    }
+
+    /// A handshake; what the server does is counted as `spent`.
+    pub fn shake_hands(&self, spent: &mut Spent) -> (Connection, ClientConnection) {
+        let name = "localhost".try_into().expect("it is a name");
+        let mut client = ClientConnection::new(Arc::new(self.client.clone()), name).expect("the configuration is good");
+        let mut server = spent.on(|| Connection::new(Arc::clone(&self.config)));
+        let mut buffer = vec![0; 65536];
+        while client.is_handshaking() || client.wants_write() || server.facts().is_none() {
+            let mut sent = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut sent).expect("memory takes it");
+            }
+            let received = spent.on(|| {
+                self.receive(&mut server, &sent);
+                server.take(&mut buffer)
+            });
+            let mut rest = &buffer[..received];
+            while !rest.is_empty() {
+                client.read_tls(&mut rest).expect("it is read");
+                client.process_new_packets().expect("it is good");
+            }
+        }
+        (server, client)
+    }
+
+    fn receive(&self, server: &mut Connection, data: &[u8]) {
+        let (_, event) = server.receive(data).expect("the client is good");
+        if event == Event::Hello {
+            let site = self.config.site(0).expect("there is a base server");
+            server.accept(site, Some(b"http/1.1")).expect("the client is good");
+        }
+    }
+}
+
+/// Sends `len` bytes as the server does, into `buffer`. Returns how much that makes on the network.
+pub fn send(server: &mut Connection, data: &[u8], buffer: &mut [u8]) -> usize {
+    assert!(server.write(&[IoSlice::new(data)]));
+    server.take(buffer)
+}
+
+/// Reads what the client has sent as `records`. Returns the number of bytes.
+pub fn receive(server: &mut Connection, records: &[u8]) -> usize {
+    let mut total = 0;
+    let mut rest = records;
+    while !rest.is_empty() {
+        let (taken, _) = server.receive(rest).expect("the records are good");
+        rest = &rest[taken..];
+        loop {
+            let len = server.read().len();
+            if len == 0 {
+                break;
+            }
+            server.consume(len);
+            total += len;
+        }
+    }
+    total
+}
+
+/// What a client sends for `data`.
+pub fn encrypt(client: &mut ClientConnection, data: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    client.writer().write_all(data).expect("memory takes it");
+    let mut records = Vec::new();
+    while client.wants_write() {
+        client.write_tls(&mut records).expect("memory takes it");
+    }
+    records
+}
+
+/// An index of `count` names of hosts, and one of them.
+pub fn names(count: u32) -> (NameIndex, String) {
+    let mut index = NameIndex::default();
+    for number in 0..count {
+        let name = format!("host{number}.example.test");
+        index.add_host(number, [name.as_str()]);
+    }
+    (index, format!("host{}.example.test", count / 2))
+}
+
+/// A configuration of hosts with a certificate each, to be compiled again and again.
+pub struct Hosts {
+    servers: Vec<Server>,
+    _files: Files,
+}
+
+impl Hosts {
+    /// `count` hosts.
+    pub fn new(count: usize) -> Self {
+        let files = Files::new();
+        let mut servers = vec![server("base.example.test", &["TLSEngine 443".to_owned()])];
+        for number in 0..count {
+            let name = format!("host{number}.example.test");
+            let made: CertifiedKey<KeyPair> =
+                generate_simple_self_signed([name.clone()]).expect("there are random numbers");
+            let line = format!(
+                "TLSCertificate {} {}",
+                files.write(&format!("{number}.pem"), &made.cert.pem()),
+                files.write(&format!("{number}.key"), &made.signing_key.serialize_pem())
+            );
+            servers.push(server(&name, &[line]));
+        }
+        Self { servers, _files: files }
+    }
+
+    /// Compiles them. What `process` has read before is not read again.
+    pub fn compile(&self, process: &Arc<Process>) -> Arc<Config> {
+        let mut builder = Builder::new(Arc::clone(process), Path::new("/").to_owned());
+        for server in self.servers.iter().cloned() {
+            let index = builder.add_server(server);
+            builder.add_to_chain(1, index);
+        }
+        builder.compile().0.expect("the configuration is good")
+    }
+}
