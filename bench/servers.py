@@ -108,7 +108,8 @@ class Apache(Server):
         modules += ["proxy", "proxy_http"] if backend else []
         self._httpd.configure(*lines, limits=LIMITS, modules=modules, log_level="warn")
         text = self._httpd.conf_file.read_text()
-        # What nobody compares: logs, and our module where it is not meant.
+        # What nobody compares: logs, statistics, .htaccess files, and our module where it is not meant.
+        text = text.replace("AllowOverride All", "AllowOverride None") + "\nExtendedStatus off\n"
         text = "\n".join(line for line in text.splitlines() if not line.startswith(("CustomLog", "LogFormat")))
         if self.kind != "mod_tls":
             text = "\n".join(line for line in text.splitlines() if not line.startswith("LoadModule tls_module"))

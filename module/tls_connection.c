@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+
+#include "apr_portable.h"
+
 #include "ap_mpm.h"
 #include "http_connection.h"
 #include "http_main.h"
@@ -15,8 +21,9 @@
 #include "tls_state.h"
 #include "tls_timeout.h"
 
-/* How much is asked of the network at once. */
-#define READ_SIZE (64 * 1024)
+/* A client is near if packets need no longer to it and back, in microseconds; its answer is waited for so long, in ms. */
+#define NEAR_RTT 1000
+#define NEAR_WAIT 2
 
 /* What is less is likely to be a request. */
 #define SMALL_READ 4096
@@ -273,6 +280,7 @@ static tls_status accept_client(tls_connection *tc, tls_event *event)
     if (!certificate) {
         staple_response(tc);
     }
+    tc->accepted = 1;
     return tls_conn_accept(tc->backend, tc->server_index, tls_slice_of(protocol), tls_slice_of(certificate),
                            tls_slice_of(key), event);
 }
@@ -352,15 +360,46 @@ static apr_status_t end_of_input(tls_connection *tc)
     return APR_ECONNABORTED;
 }
 
-apr_status_t tls_connection_receive(tls_connection *tc, apr_read_type_e block)
+/*
+ * Asks the network for the rest of a record, or for the header of the next one. The core has read what was there, and keeps
+ * what is not asked for; asked for more, it would look once more whether there is any.
+ */
+static apr_status_t read_network(tls_connection *tc, apr_read_type_e block)
 {
-    apr_status_t rv = ap_get_brigade(tc->input->next, tc->received, AP_MODE_READBYTES, block, READ_SIZE);
-    tls_status status = TLS_STATUS_OK;
+    apr_off_t wanted = (apr_off_t)tls_conn_wanted(tc->backend);
+    apr_status_t rv = ap_get_brigade(tc->input->next, tc->received, AP_MODE_READBYTES, block, wanted);
 
     if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(tc->received)) {
         /* The core's way to say that there is nothing without blocking. */
         return block == APR_NONBLOCK_READ ? APR_EAGAIN : APR_EOF;
     }
+    return rv;
+}
+
+/* What there is to say is said before anybody waits: tickets and the like share a packet with the response if they can. */
+static apr_status_t read_or_wait(tls_connection *tc, apr_read_type_e block)
+{
+    apr_status_t rv;
+
+    tls_connection_collect(tc);
+    if (APR_BRIGADE_EMPTY(tc->outgoing)) {
+        return read_network(tc, block);
+    }
+    rv = read_network(tc, APR_NONBLOCK_READ);
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        rv = tls_connection_flush(tc);
+        if (rv == APR_SUCCESS) {
+            rv = block == APR_BLOCK_READ ? read_network(tc, block) : APR_EAGAIN;
+        }
+    }
+    return rv;
+}
+
+apr_status_t tls_connection_receive(tls_connection *tc, apr_read_type_e block)
+{
+    apr_status_t rv = read_or_wait(tc, block);
+    tls_status status = TLS_STATUS_OK;
+
     while (rv == APR_SUCCESS && status == TLS_STATUS_OK && !APR_BRIGADE_EMPTY(tc->received)) {
         apr_bucket *b = APR_BRIGADE_FIRST(tc->received);
 
@@ -390,9 +429,7 @@ apr_status_t tls_connection_receive(tls_connection *tc, apr_read_type_e block)
         rv = end_of_input(tc);
     }
     else if (rv == APR_SUCCESS) {
-        /* Tickets, KeyUpdates and the like do not wait for the next response. */
-        rv = tls_connection_flush(tc);
-        if (rv == APR_SUCCESS && tls_conn_peer_closed(tc->backend)) {
+        if (tls_conn_peer_closed(tc->backend)) {
             tc->input_end = APR_EOF;
         }
         return rv;
@@ -437,20 +474,50 @@ static int mpm_waits(const conn_rec *c)
 static int finish_early_handshake(tls_connection *tc)
 {
     conn_rec *c = tc->c;
+    apr_status_t rv = APR_SUCCESS;
 
     if (!mpm_waits(c) || c->keepalive != AP_CONN_KEEPALIVE || strcmp(ap_get_protocol(c), AP_PROTOCOL_HTTP1)) {
         return DECLINED;
     }
-    while (tc->phase == TLS_EARLY && APR_BRIGADE_EMPTY(tc->plaintext)) {
-        if (tls_connection_receive(tc, APR_NONBLOCK_READ) != APR_SUCCESS) {
-            break;
-        }
+    while (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(tc->plaintext)) {
+        rv = tls_connection_receive(tc, APR_NONBLOCK_READ);
     }
-    if (!APR_BRIGADE_EMPTY(tc->plaintext) || tc->input_end != APR_SUCCESS) {
+    /* Only who was told that there is no more may wait for more. */
+    if (!APR_STATUS_IS_EAGAIN(rv)) {
         return DECLINED;
     }
     c->cs->state = CONN_STATE_WRITE_COMPLETION;
     return OK;
+}
+
+/* Nothing is put into the brigade: any that is empty will do, and a client that dribbles costs no new one each time. */
+static apr_status_t begin_reading(tls_connection *tc, apr_read_type_e block)
+{
+    return ap_get_brigade(tc->c->input_filters, tc->encrypting, AP_MODE_INIT, block, 0);
+}
+
+/*
+ * Waits a moment for the answer to our part of the handshake, if the client is near enough: that costs less than to give
+ * the connection to the MPM, and to have another worker begin with it. Once only, so that nobody keeps workers waiting.
+ */
+static int answers_soon(tls_connection *tc)
+{
+#ifdef TCP_INFO
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    struct pollfd poll_fd = { 0, POLLIN, 0 };
+    apr_socket_t *sock = ap_get_conn_socket(tc->c);
+
+    if (!tc->accepted || tc->waited || !sock || apr_os_sock_get(&poll_fd.fd, sock) != APR_SUCCESS
+        || getsockopt(poll_fd.fd, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_rtt > NEAR_RTT) {
+        return 0;
+    }
+    tc->waited = 1;
+    return poll(&poll_fd, 1, NEAR_WAIT) > 0;
+#else
+    (void)tc;
+    return 0;
+#endif
 }
 
 /* Shakes hands before anybody reads or writes. Where the MPM can wait, no worker does. */
@@ -467,8 +534,10 @@ static int process_connection(conn_rec *c)
         return DECLINED;
     }
     waits = mpm_waits(c);
-    /* Nothing is put into the brigade: any that is empty will do, and a client that dribbles costs no new one each time. */
-    rv = ap_get_brigade(c->input_filters, tc->encrypting, AP_MODE_INIT, waits ? APR_NONBLOCK_READ : APR_BLOCK_READ, 0);
+    rv = begin_reading(tc, waits ? APR_NONBLOCK_READ : APR_BLOCK_READ);
+    if (APR_STATUS_IS_EAGAIN(rv) && answers_soon(tc)) {
+        rv = begin_reading(tc, APR_NONBLOCK_READ);
+    }
     if (rv == APR_SUCCESS) {
         tls_timeout_unwatch(tc);
         return DECLINED;

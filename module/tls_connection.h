@@ -28,6 +28,9 @@ typedef struct {
     _Atomic tls_phase phase;
     /** What the handshake has agreed on; NULL before it is complete. */
     tls_facts *facts;
+    /** Whether the ClientHello was answered, and the next answer of a near client was waited for. */
+    unsigned accepted : 1;
+    unsigned waited : 1;
     /** Whom it goes to; NULL for a connection of a client. */
     struct tls_backend *outgoing_to;
     /** The server that the handshake was with, and its number. */

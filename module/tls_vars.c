@@ -40,6 +40,9 @@ static const char *var_lookup(apr_pool_t *p, server_rec *s, conn_rec *c, request
     if (r) {
         options = tls_dir_settings_of(r)->options;
     }
+    if (tc && !c->master && !strcmp(name, "SSL_TLS_EXPORTER")) {
+        tls_conn_bind_channel(tc->backend);
+    }
     if (!strcmp(name, EARLY_DATA)) {
         return r && tls_request_is_early(r) ? "1" : NULL;
     }

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::counters::Counter;
 use crate::facts::Facts;
 use crate::fault;
+use crate::framing::Framing;
 use crate::hello::Hello;
 use crate::identity::Identity;
 use crate::proxy::profile::ProxyProfile;
@@ -90,6 +91,7 @@ pub struct Connection {
     hello: Hello,
     /// The records of a ClientHello as far as it has arrived, or the first byte of a backend.
     head: Vec<u8>,
+    framing: Framing,
     /// Received behind the ClientHello, before there was a site to handle it.
     behind_hello: Vec<u8>,
     /// Early data that was not read yet.
@@ -153,6 +155,7 @@ impl Connection {
             state: State::Hello(Box::default()),
             hello: Hello::default(),
             head: Vec::new(),
+            framing: Framing::default(),
             behind_hello: Vec::new(),
             early_data: Vec::new(),
             alert: Vec::new(),
@@ -192,15 +195,22 @@ impl Connection {
 
     /// Takes bytes from the network. Returns how many it took; the rest wants [`Self::read`] to be called first.
     pub fn receive(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
-        match &mut self.state {
-            State::Hello(_) => self.receive_hello(data),
+        let (taken, event) = match &mut self.state {
+            State::Hello(_) => self.receive_hello(data)?,
             State::Accepted(_) => {
                 self.behind_hello.extend_from_slice(data);
-                Ok((data.len(), Event::Hello))
+                (data.len(), Event::Hello)
             }
-            State::Live(_) => self.receive_records(data),
-            State::Failed => Err(Failure::theirs("the connection has failed before")),
-        }
+            State::Live(_) => self.receive_records(data)?,
+            State::Failed => return Err(Failure::theirs("the connection has failed before")),
+        };
+        self.framing.advance(&data[..taken]);
+        Ok((taken, event))
+    }
+
+    /// How many bytes from the network complete what has begun: a record, or the header of one. Never 0.
+    pub fn wanted(&self) -> usize {
+        self.framing.wanted()
     }
 
     fn receive_hello(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
@@ -388,7 +398,9 @@ impl Connection {
             self.check_backend()?;
             self.established = true;
             self.note_facts();
-            self.bind_channel();
+            if self.is_http2() {
+                self.bind_channel();
+            }
             return Ok(Event::Established);
         }
         if has_early {
@@ -528,13 +540,22 @@ impl Connection {
         }));
     }
 
-    /// Derives what binds other authentication to this connection: `tls-exporter` (RFC 9266). In TLS 1.2 it is unique only
-    /// with the extended master secret, which we use with everybody who offers it.
-    fn bind_channel(&self) {
+    /// Whether requests run in other threads than the connection.
+    fn is_http2(&self) -> bool {
+        matches!(&self.state, State::Live(live) if live.alpn_protocol() == Some(b"h2"))
+    }
+
+    /// Derives what binds other authentication to this connection: `tls-exporter` (RFC 9266), to be had from
+    /// [`Self::facts`]. That takes time, and few want it; with HTTP/2 nobody can ask for it later. In TLS 1.2 it is unique
+    /// only with the extended master secret, which we use with everybody who offers it.
+    pub fn bind_channel(&self) {
         let (State::Live(live), Some(facts)) = (&self.state, &self.facts) else {
             return;
         };
-        if self.backend.is_some() || facts.version != ProtocolVersion::TLSv1_3 && !self.hello.extended_master_secret {
+        if facts.exporter.get().is_some() || self.backend.is_some() {
+            return;
+        }
+        if facts.version != ProtocolVersion::TLSv1_3 && !self.hello.extended_master_secret {
             return;
         }
         if let Ok(binding) = live.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None) {

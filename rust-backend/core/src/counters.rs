@@ -37,6 +37,11 @@ counters! {
 /// The number of 64-bit cells in one slot.
 pub const SLOT_CELLS: usize = COUNTERS.len();
 
+thread_local! {
+    /// Where a thread counts. Asking for the process each time would be a system call.
+    static SLOT: usize = std::process::id() as usize;
+}
+
 /// Counters in memory that all children share, cut into slots so that children seldom write to the same cache line.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -55,11 +60,12 @@ impl Counters {
         self.cells.get().is_some()
     }
 
-    /// Counts one event, in the slot of this process.
+    /// Counts one event, in the slot of this process. A process that was forked by a thread that had counted would share
+    /// its slot, which is no more than slow.
     pub fn count(&self, counter: Counter) {
         let Some(cells) = self.cells.get() else { return };
         let slots = cells.len() / SLOT_CELLS;
-        let slot = std::process::id() as usize % slots.max(1);
+        let slot = SLOT.with(|slot| *slot) % slots.max(1);
         if let Some(cell) = cells.get(slot * SLOT_CELLS + counter as usize) {
             cell.fetch_add(1, Ordering::Relaxed);
         }

@@ -22,6 +22,7 @@ pub mod early_data;
 pub mod facts;
 pub mod fault;
 pub mod files;
+mod framing;
 pub mod groups;
 pub mod handshake_timeout;
 mod hello;

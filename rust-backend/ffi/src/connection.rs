@@ -184,6 +184,32 @@ pub unsafe extern "C" fn tls_conn_receive(
     }
 }
 
+/// How many bytes from the network complete what has begun: a record, or the header of one. Never 0.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_wanted(conn: *const ConnectionHandle) -> usize {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { conn.as_ref() }.map_or(1, |conn| conn.connection.wanted())
+}
+
+/// Derives the channel binding of the connection, for `tls_facts_variable`. Only the thread that the connection belongs to
+/// may call this; connections of HTTP/2, whose requests run in others, have theirs already.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_bind_channel(conn: *mut ConnectionHandle) -> Status {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            conn.connection.bind_channel();
+            Some(Status::Ok)
+        })
+    }
+}
+
 /// The server name that the client asked for, in lower case; empty if it asked for none.
 ///
 /// # Safety

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where records begin and end (RFC 8446 section 5.1), so that nobody asks the network for more than is sure to come.
+
+const HEADER: usize = 5;
+
+/// The place in a stream of records.
+#[derive(Debug, Default)]
+pub(crate) struct Framing {
+    /// The header of the current record, as far as it has arrived.
+    header: [u8; HEADER],
+    arrived: usize,
+    /// How much of the record's payload is still to come.
+    left: usize,
+}
+
+impl Framing {
+    /// Moves on over `data`.
+    pub(crate) fn advance(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            if self.arrived < HEADER {
+                let taken = data.len().min(HEADER - self.arrived);
+                self.header[self.arrived..][..taken].copy_from_slice(&data[..taken]);
+                self.arrived += taken;
+                data = &data[taken..];
+                if self.arrived == HEADER {
+                    self.left = usize::from(u16::from_be_bytes([self.header[3], self.header[4]]));
+                }
+            }
+            let taken = data.len().min(self.left);
+            self.left -= taken;
+            data = &data[taken..];
+            if self.arrived == HEADER && self.left == 0 {
+                self.arrived = 0;
+            }
+        }
+    }
+
+    /// How many bytes complete what has begun: the rest of a record, or of the header of the next one.
+    pub(crate) fn wanted(&self) -> usize {
+        match self.arrived {
+            HEADER => self.left,
+            arrived => HEADER - arrived,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn follows_records() {
+        let mut framing = Framing::default();
+        assert_eq!(framing.wanted(), 5);
+        framing.advance(&[22, 3, 1]);
+        assert_eq!(framing.wanted(), 2);
+        framing.advance(&[1, 0]);
+        assert_eq!(framing.wanted(), 256);
+        framing.advance(&[0; 250]);
+        assert_eq!(framing.wanted(), 6);
+        // The end of one, an empty one, and the beginning of the next.
+        framing.advance(&[&[0; 6][..], &[23, 3, 3, 0, 0], &[23, 3]].concat());
+        assert_eq!(framing.wanted(), 3);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_make_no_difference(data in proptest::collection::vec(any::<u8>(), 0..400), size in 1_usize..50) {
+            let (mut whole, mut pieces) = (Framing::default(), Framing::default());
+            whole.advance(&data);
+            data.chunks(size).for_each(|piece| pieces.advance(piece));
+            prop_assert_eq!(whole.wanted(), pieces.wanted());
+            prop_assert!(whole.wanted() > 0);
+        }
+    }
+}
