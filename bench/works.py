@@ -123,6 +123,8 @@ def latency(server, part, rate=1500, seconds=4, clients=16):
 
 def idle(server):
     """KiB for each connection that waits for its next request."""
+    # What threads need once is no connection's.
+    connections(server)
     before, kept = server.memory(), []
     for _ in range(IDLE):
         sock = connect(server)
