@@ -106,7 +106,7 @@ class Apache(Server):
         lines = lines_for(self.kind, self.port, hosts, proxied)
         modules = ["ssl"] if self.kind == "mod_ssl" else []
         modules += ["proxy", "proxy_http"] if backend else []
-        self._httpd.configure(*lines, limits=LIMITS, modules=modules, log_level="warn")
+        self._httpd.configure(*lines, limits=LIMITS, modules=modules, log_level="notice")
         text = self._httpd.conf_file.read_text()
         # What nobody compares: logs, statistics, .htaccess files, and our module where it is not meant.
         text = text.replace("AllowOverride All", "AllowOverride None") + "\nExtendedStatus off\n"
