@@ -25,13 +25,16 @@ def make(server, authority, count):
 
 
 class Client:
-    """Requests all the time, on a new connection each, and remembers the longest time between two answers."""
+    """Requests all the time, on a new connection each, and remembers the longest time between two answers: `gap`."""
 
     def __init__(self, server, host):
         self._server, self._host = server, host
-        self._gap, self._stopping = 0, threading.Event()
+        self.gap, self._stopping = 0, threading.Event()
         self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
         self._thread.start()
+        return self
 
     def _run(self):
         last = time.monotonic()
@@ -40,12 +43,11 @@ class Client:
                 sock.sendall(f"GET / HTTP/1.1\r\nHost: {self._host}\r\nConnection: close\r\n\r\n".encode())
                 if sock.recv(1):
                     now = time.monotonic()
-                    self._gap, last = max(self._gap, now - last), now
+                    self.gap, last = max(self.gap, now - last), now
 
-    def stop(self):
+    def __exit__(self, *error):
         self._stopping.set()
         self._thread.join()
-        return self._gap
 
 
 def measure(server, hosts):
@@ -54,8 +56,8 @@ def measure(server, hosts):
     try:
         start = server.start()
         memory = server.memory() / 1024
-        client = Client(server, hosts[0][0])
-        reload = server.reload()
-        return {"start": start, "reload": reload, "memory": memory, "gap": client.stop()}
+        with Client(server, hosts[0][0]) as client:
+            reload = server.reload()
+        return {"start": start, "reload": reload, "memory": memory, "gap": client.gap}
     finally:
         server.stop()

@@ -11,7 +11,7 @@ from pathlib import Path
 import report
 
 ROOT = Path(__file__).resolve().parent.parent
-# Each with how often it is done, and a target in instructions if there is one.
+# Each with how often it is done.
 PIECES = {
     "handshake": ("full handshake of TLS 1.3, both ends", 20),
     "resumed": ("resumed handshake of TLS 1.3, both ends", 20),
@@ -25,11 +25,9 @@ PIECES = {
 def build():
     """The program that does the pieces."""
     command = [os.environ.get("CARGO", "cargo"), "bench", "--quiet", "--no-run", "-p", "mod-tls-core"]
-    environment = os.environ | {"CARGO_TARGET_DIR": str(ROOT / "build/target")}
     run = subprocess.run(
         [*command, "--bench", "count_pieces", "--message-format=json"],
         cwd=ROOT,
-        env=environment,
         check=True,
         capture_output=True,
         text=True,

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from harness.clients import curl, raw_connection, records, request, s_client
+from harness.clients import curl, raw_connection, records, request, s_client, session_text
 from harness.httpd import wait_for
 
 EARLY = [
@@ -58,17 +58,20 @@ class Site:
         arguments = ("-sess_in", str(session), "-early_data", str(file), "-ign_eof", *CLIENT, *args)
         return s_client(self.httpd, *arguments, name="a.test", send=send).output
 
+    def spawn(self, port, session, early, *args):
+        """Starts a client that resumes a session with the file `early` as early data, and then waits."""
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "a.test"]
+        command += ["-sess_in", str(session), "-early_data", str(early), *CLIENT, *args]
+        quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(command, **quiet)
+
     def first_flight(self, data, *args, session=None):
         """What a client sends before anybody has answered: its ClientHello and `data` as early data."""
         file = self.httpd.root / "early"
         file.write_bytes(data)
         session = session or self.session()
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = str(listener.getsockname()[1])
-            command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "a.test"]
-            command += ["-sess_in", str(session), "-early_data", str(file), *CLIENT, *args]
-            quiet = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            client = subprocess.Popen(command, **quiet)
+            client = self.spawn(listener.getsockname()[1], session, file, *args)
             try:
                 sock, _ = listener.accept()
                 with sock:
@@ -224,6 +227,13 @@ class TestReplays:
             thread.join()
         return socks
 
+    def _replay(self, site, path, flight, count):
+        """Does the same with a request for `path`, and waits until it is run."""
+        socks = self._send_at_once(site.httpd, flight, count)
+        wait_for(lambda: site.runs(path), "the request to be run")
+        for sock in socks:
+            sock.close()
+
     @pytest.mark.parametrize("mpm", ["event", "prefork"])
     def test_01_at_several_children_at_once(self, site, httpd, mpm):
         limits = {
@@ -233,10 +243,7 @@ class TestReplays:
         site.start(mpm=mpm, limits=limits[mpm])
         for number in range(5):
             path = f"/?once{number}"
-            socks = self._send_at_once(httpd, site.first_flight(request("a.test", path)), 12)
-            wait_for(lambda path=path: site.runs(path), "the request to be run")
-            for sock in socks:
-                sock.close()
+            self._replay(site, path, site.first_flight(request("a.test", path)), 12)
         httpd.stop()
         assert sorted(line.split()[2] for line in site.log() if "once" in line) == [f"/?once{n}" for n in range(5)]
 
@@ -245,8 +252,7 @@ class TestReplays:
         httpd.root.joinpath("seed").write_bytes(b"a secret of the whole fleet, and long enough")
         site.start(base=["TLSSessionTicketKeyFile seed"])
         flights = {path: site.first_flight(request("a.test", path)) for path in ("/?before", "/?never")}
-        self._send_at_once(httpd, flights["/?before"], 1)[0].close()
-        wait_for(lambda: site.runs("/?before"), "the request to be run")
+        self._replay(site, "/?before", flights["/?before"], 1)
         if how == "graceful":
             httpd.graceful()
         else:
@@ -280,13 +286,9 @@ class TestReplays:
             site.start(base=[*base, *engine], modules=[f"socache_{cache}"], limits="StartServers 2")
             for number in range(5):
                 path = f"/?fleet{number}"
-                socks = self._send_at_once(httpd, site.first_flight(request("a.test", path)), 12)
-                wait_for(lambda path=path: site.runs(path), "the request to be run")
-                for sock in socks:
-                    sock.close()
+                self._replay(site, path, site.first_flight(request("a.test", path)), 12)
             used = site.first_flight(request("a.test", "/?restart"))
-            self._send_at_once(httpd, used, 1)[0].close()
-            wait_for(lambda: site.runs("/?restart"), "the request to be run")
+            self._replay(site, "/?restart", used, 1)
             httpd.stop()
             httpd.start()
             self._send_at_once(httpd, used, 1)[0].close()
@@ -315,13 +317,9 @@ def test_workers_do_not_wait_for_handshakes(site, httpd):
     early = httpd.root / "early"
     early.write_bytes(request("a.test", "/?early", close=False))
     sessions = [site.session() for _ in range(8)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     clients = []
     try:
-        for session in sessions:
-            command = ["openssl", "s_client", "-connect", f"127.0.0.1:{httpd.port}", "-servername", "a.test"]
-            command += ["-sess_in", str(session), "-early_data", str(early), *CLIENT]
-            clients.append(subprocess.Popen(command, **pipes))
+        clients += [site.spawn(httpd.port, session, early) for session in sessions]
         wait_for(lambda: len(site.runs("/?early")) == len(clients), "all requests")
         assert curl(httpd, "a.test", "/", "--max-time", "5").code == 200
     finally:
@@ -334,20 +332,11 @@ class TestConfiguration:
     def test_01_off_by_default(self, httpd):
         site = Site(httpd)
         httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
-        session = site.session()
-        assert (
-            "Max Early Data: 0"
-            in subprocess.run(
-                ["openssl", "sess_id", "-in", session, "-noout", "-text"], capture_output=True, text=True
-            ).stdout
-        )
+        assert "Max Early Data: 0" in session_text(site.session())
 
     def test_02_ticket_tells_the_limit(self, site):
         site.start("TLSMaxEarlyDataSize 4000")
-        text = subprocess.run(
-            ["openssl", "sess_id", "-in", site.session(), "-noout", "-text"], capture_output=True, text=True
-        ).stdout
-        assert "Max Early Data: 4000" in text
+        assert "Max Early Data: 4000" in session_text(site.session())
 
     @pytest.mark.parametrize(
         "lines,text",

@@ -97,6 +97,12 @@ def s_client(httpd, *args, name=None, send=b"", port=None):
     return Session((run.stdout + run.stderr).decode(errors="replace"))
 
 
+def session_text(file):
+    """What a session in a file of openssl's says of itself."""
+    command = ["openssl", "sess_id", "-in", file, "-noout", "-text"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT).stdout
+
+
 def request(host, path="/", close=True, method="GET", headers=""):
     end = "Connection: close\r\n" if close else ""
     return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}{end}\r\n".encode()

@@ -7,7 +7,6 @@
 use std::fmt;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use rustls::server::{Accepted, Acceptor};
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
@@ -595,7 +594,7 @@ impl Connection {
         let total: usize = data.iter().map(|piece| piece.len()).sum();
         let written = match self.backend {
             Some(_) => live.writer().write_vectored(data).unwrap_or(0),
-            None => write_records(&mut live.writer(), data, total, &mut self.record_size),
+            None => self.record_size.write(&mut live.writer(), data, total),
         };
         self.sendable = match live.process_new_packets() {
             Ok(state) => state.tls_bytes_to_write(),
@@ -665,46 +664,6 @@ impl fmt::Debug for Connection {
             .field("hello", &self.hello)
             .finish_non_exhaustive()
     }
-}
-
-/// Writes `data`, `total` bytes, as records of the sizes that `record_size` wants. Returns how much was taken.
-fn write_records(
-    writer: &mut rustls::Writer<'_>,
-    data: &[IoSlice<'_>],
-    total: usize,
-    record_size: &mut RecordSize,
-) -> usize {
-    record_size.begin(Instant::now());
-    let mut size = record_size.next(total);
-    if size == total {
-        return writer.write_vectored(data).unwrap_or(0);
-    }
-    let mut written = 0;
-    let mut pieces = data.to_vec();
-    let mut rest = pieces.as_mut_slice();
-    loop {
-        let taken = writer.write_vectored(&first_bytes(rest, size)).unwrap_or(0);
-        written += taken;
-        if taken < size || written == total {
-            return written;
-        }
-        IoSlice::advance_slices(&mut rest, taken);
-        size = record_size.next(total - written);
-    }
-}
-
-/// The first `len` bytes of `pieces`.
-fn first_bytes<'a>(pieces: &'a [IoSlice<'_>], mut len: usize) -> Vec<IoSlice<'a>> {
-    let mut first = Vec::with_capacity(pieces.len());
-    for piece in pieces {
-        let bytes = &piece[..len.min(piece.len())];
-        first.push(IoSlice::new(bytes));
-        len -= bytes.len();
-        if len == 0 {
-            break;
-        }
-    }
-    first
 }
 
 /// Bytes for the network, gathered in a buffer of fixed size.

@@ -8,8 +8,10 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustls::KeyLog;
+use zeroize::Zeroizing;
 
 use crate::files::FileError;
+use crate::x509::hex;
 
 /// A file in the format that all tools read (RFC 9850), opened by the parent for all its children.
 pub struct KeyLogFile(File);
@@ -31,8 +33,8 @@ impl KeyLogFile {
 
 impl KeyLog for KeyLogFile {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let line = zeroize::Zeroizing::new(format!("{label} {} {}\n", hex(client_random), hex(secret)));
+        let secret = Zeroizing::new(hex(secret));
+        let line = Zeroizing::new(format!("{label} {} {}\n", hex(client_random), *secret));
         // One write for a line, so that those of other children stay whole. A full disk must not end connections.
         let _ = (&self.0).write_all(line.as_bytes());
     }

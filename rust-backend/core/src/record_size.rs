@@ -5,6 +5,7 @@
 //! the record is large, because TCP starts slowly (RFC 6928, RFC 2861); so the first records fit into one segment each and
 //! a browser can start. Then they grow, because large ones cost less.
 
+use std::io::{IoSlice, Write};
 use std::time::{Duration, Instant};
 
 /// What fits into one TCP segment of 1,500 bytes with every option and the overhead of TLS.
@@ -31,8 +32,30 @@ pub(crate) struct RecordSize {
 }
 
 impl RecordSize {
+    /// Writes `data`, `total` bytes, as records of these sizes. Returns how much `writer`, which makes a record of what it is
+    /// given at once, has taken.
+    pub(crate) fn write(&mut self, writer: &mut impl Write, data: &[IoSlice<'_>], total: usize) -> usize {
+        self.begin(Instant::now());
+        let mut size = self.next(total);
+        if size == total {
+            return writer.write_vectored(data).unwrap_or(0);
+        }
+        let mut written = 0;
+        let mut pieces = data.to_vec();
+        let mut rest = pieces.as_mut_slice();
+        loop {
+            let taken = writer.write_vectored(&first_bytes(rest, size)).unwrap_or(0);
+            written += taken;
+            if taken < size || written == total {
+                return written;
+            }
+            IoSlice::advance_slices(&mut rest, taken);
+            size = self.next(total - written);
+        }
+    }
+
     /// Begins to send something at `now`.
-    pub(crate) fn begin(&mut self, now: Instant) {
+    fn begin(&mut self, now: Instant) {
         if self.last.is_none_or(|last| now.duration_since(last) > IDLE) {
             self.sent = 0;
         }
@@ -40,7 +63,7 @@ impl RecordSize {
     }
 
     /// The size of the next record if `left` bytes are to be sent.
-    pub(crate) fn next(&mut self, left: usize) -> usize {
+    fn next(&mut self, left: usize) -> usize {
         let size = match self.sent {
             sent if sent >= GROWN_AT => return left,
             _ if left <= THREE_SEGMENTS => left,
@@ -50,6 +73,20 @@ impl RecordSize {
         self.sent += size;
         size
     }
+}
+
+/// The first `len` bytes of `pieces`.
+fn first_bytes<'a>(pieces: &'a [IoSlice<'_>], mut len: usize) -> Vec<IoSlice<'a>> {
+    let mut first = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        let bytes = &piece[..len.min(piece.len())];
+        first.push(IoSlice::new(bytes));
+        len -= bytes.len();
+        if len == 0 {
+            break;
+        }
+    }
+    first
 }
 
 #[cfg(test)]

@@ -38,9 +38,9 @@ impl Compiler {
     fn check_early_data_cache(&mut self, index: usize, said: &Said<bool>) {
         let text = match self.global.session_cache.as_ref().map(|said| &said.value) {
             Some(SessionCache::None) => {
-                "TLSEarlyData needs a session cache, which knows what was used already: remove \
-                                         TLSSessionCache none"
-                    .to_owned()
+                let text = "TLSEarlyData needs a session cache, which knows what was used already: remove \
+                            TLSSessionCache none";
+                text.to_owned()
             }
             Some(SessionCache::Provider(name, _)) if !SINGLE_USE_CACHES.contains(&name.as_str()) => format!(
                 "TLSEarlyData needs a session cache that gives each entry once only, which {name} does not promise: use \
