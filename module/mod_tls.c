@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file mod_tls.c
- * The module's record: what httpd finds when it loads us.
+ * The module's record, what httpd finds when it loads us; and what both records have in common.
  */
 #include "mod_tls.h"
 
 #include "tls_access.h"
 #include "tls_cache.h"
 #include "tls_connection.h"
+#include "tls_directives.h"
 #include "tls_failover.h"
 #include "tls_filters.h"
 #include "tls_proxy.h"
@@ -18,8 +19,38 @@
 #include "tls_timeout.h"
 #include "tls_vars.h"
 
-static void register_hooks(apr_pool_t *p)
+module *tls_record = &tls_module;
+
+/* The records that were loaded for this configuration. */
+static bool is_tls_loaded, is_ssl_loaded;
+
+bool tls_has_ssl_directives(void)
 {
+    return is_ssl_loaded;
+}
+
+bool tls_has_only_ssl_directives(void)
+{
+    return is_ssl_loaded && !is_tls_loaded;
+}
+
+static apr_status_t forget_records(void *unused)
+{
+    (void)unused;
+    is_tls_loaded = is_ssl_loaded = false;
+    return APR_SUCCESS;
+}
+
+void tls_register_hooks(apr_pool_t *p, module *record)
+{
+    bool is_first = !is_tls_loaded && !is_ssl_loaded;
+
+    *(record == &ssl_module ? &is_ssl_loaded : &is_tls_loaded) = true;
+    if (!is_first) {
+        return;
+    }
+    tls_record = record;
+    apr_pool_cleanup_register(p, NULL, forget_records, apr_pool_cleanup_null);
     tls_filters_register();
     tls_state_register_hooks(p);
     tls_cache_register_hooks(p);
@@ -31,6 +62,11 @@ static void register_hooks(apr_pool_t *p)
     tls_access_register_hooks(p);
     tls_vars_register_hooks(p);
     tls_status_register_hooks(p);
+}
+
+static void register_hooks(apr_pool_t *p)
+{
+    tls_register_hooks(p, &tls_module);
 }
 
 module AP_MODULE_DECLARE_DATA tls_module = {

@@ -14,8 +14,23 @@
 
 #include "tls_backend.h"
 
+/** The records that httpd may load from this file: ours, and the one that stands for mod_ssl. */
 extern module AP_MODULE_DECLARE_DATA tls_module __attribute__((visibility("default")));
-APLOG_USE_MODULE(tls);
+extern module AP_MODULE_DECLARE_DATA ssl_module __attribute__((visibility("default")));
+
+/** The record that was loaded first. All settings are kept under it, whichever record's directives they come from. */
+extern module *tls_record;
+
+/** Messages are of the module that was loaded: `LogLevel ssl:debug` works where that is mod_ssl. */
+#undef APLOG_MODULE_INDEX
+#define APLOG_MODULE_INDEX (tls_record->module_index)
+
+/** Whether mod_ssl's directives are there, and whether they are the only ones. */
+bool tls_has_ssl_directives(void);
+bool tls_has_only_ssl_directives(void);
+
+/** Registers the hooks, unless the other record has done so. */
+void tls_register_hooks(apr_pool_t *p, module *record);
 
 /** The name that other modules order their hooks by, and that our filters have. */
 #define TLS_FILTER_NAME "tls"

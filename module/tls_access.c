@@ -13,24 +13,69 @@
 /* The password of users that FakeBasicAuth makes; it is no secret, see forbids_forgery(). */
 #define FAKE_PASSWORD "password"
 
-/* Whether the client has the certificate that the location wants. */
-static int check_certificate(request_rec *r)
+static int forbid(request_rec *r, const char *why)
 {
-    const tls_dir_settings *settings = tls_dir_settings_of(r);
-    tls_connection *tc = tls_connection_of(r->connection);
-    tls_text why = { NULL, 0 };
-
-    if (tls_facts_satisfy(tc ? tc->facts : NULL, settings->client, &why) == TLS_STATUS_OK) {
-        return DECLINED;
-    }
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: access to %s refused: %s", r->uri, tls_text_take(r->pool, why));
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: access to %s refused: %s", r->uri, why);
     return HTTP_FORBIDDEN;
 }
 
-/* StrictRequire: nothing that comes later can let the client in. */
-static int check_certificate_strictly(request_rec *r)
+/* SSLRequire: expressions that have to be true. */
+static int check_requirements(request_rec *r, const apr_array_header_t *requirements)
 {
-    return tls_options_strict_require(tls_dir_settings_of(r)->options) ? check_certificate(r) : DECLINED;
+    int i;
+
+    for (i = 0; requirements && i < requirements->nelts; i++) {
+        const tls_requirement *requirement = &APR_ARRAY_IDX(requirements, i, tls_requirement);
+        const char *error = NULL;
+        int holds = ap_expr_exec(r, requirement->expr, &error);
+
+        if (holds < 0 || error) {
+            return forbid(r, apr_psprintf(r->pool, "SSLRequire %s cannot be evaluated: %s", requirement->text,
+                                          error ? error : "unknown error"));
+        }
+        if (!holds) {
+            return forbid(r, apr_psprintf(r->pool, "SSLRequire %s is not true", requirement->text));
+        }
+    }
+    return DECLINED;
+}
+
+/* Whether the location takes a connection with this suite and this client's certificate. */
+static int check_rules(request_rec *r)
+{
+    const tls_dir_settings *settings = tls_dir_settings_of(r);
+    tls_connection *tc = tls_connection_of(r->connection);
+    tls_access_rules rules = { settings->client, settings->depth, tls_slice_of(settings->tls12),
+                               tls_slice_of(settings->tls13) };
+    tls_text why = { NULL, 0 };
+
+    return tls_facts_admit(tc ? tc->facts : NULL, &rules, &why) == TLS_STATUS_OK
+               ? DECLINED
+               : forbid(r, tls_text_take(r->pool, why));
+}
+
+/* Whether the location lets the request in: by its having come by TLS, by the rules above, and by what is known of it. */
+static int check_connection(request_rec *r)
+{
+    const tls_dir_settings *settings = tls_dir_settings_of(r);
+    int is_tls = ap_ssl_conn_is_ssl(r->connection);
+    int rv;
+
+    if (settings->require_ssl && !is_tls) {
+        return forbid(r, "it takes a TLS connection (SSLRequireSSL)");
+    }
+    rv = check_rules(r);
+    return rv == DECLINED && is_tls ? check_requirements(r, settings->requirements) : rv;
+}
+
+/* StrictRequire: nothing that comes later can let the client in. */
+static int check_connection_strictly(request_rec *r)
+{
+    const tls_dir_settings *settings = tls_dir_settings_of(r);
+
+    return tls_options_strict_require(settings->options) ? check_connection(r)
+           : settings->strict_rules                      ? check_rules(r)
+                                                         : DECLINED;
 }
 
 static int is_verified(request_rec *r)
@@ -54,12 +99,12 @@ static void set_user(request_rec *r)
         r->user = (char *)user;
         return;
     }
-    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: TLSUserName: %s is not in the client's certificate", name);
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: no user: %s is not in the client's certificate", name);
 }
 
 static int check_access(request_rec *r)
 {
-    int rv = check_certificate(r);
+    int rv = check_connection(r);
 
     /* Logs are to name the user even if something else refuses the request. */
     set_user(r);
@@ -165,7 +210,7 @@ void tls_access_register_hooks(apr_pool_t *p)
 {
     (void)p;
     ap_hook_pre_config(register_providers, NULL, NULL, APR_HOOK_LAST);
-    ap_hook_post_perdir_config(check_certificate_strictly, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_post_perdir_config(check_connection_strictly, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_check_access(check_access, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(fake_basic_auth, NULL, NULL, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_fixups(fix_user, NULL, NULL, APR_HOOK_FIRST);

@@ -7,7 +7,10 @@
 #include "ap_socache.h"
 #include "util_mutex.h"
 
+/* What `Mutex` calls our lock, and what it calls those of mod_ssl. */
 #define LOCK_TYPE "tls-cache"
+#define SSL_LOCK_TYPE "ssl-cache"
+#define SSL_STAPLING_LOCK_TYPE "ssl-stapling"
 
 /* Sessions of rustls without client certificates take about 150 bytes. */
 static struct ap_socache_hints hints = { 32, 256, 0 };
@@ -125,7 +128,8 @@ static const char *open_cache(session_cache *c, const char *name, const char *ar
         return error;
     }
     if (c->provider->flags & AP_SOCACHE_FLAG_NOTMPSAFE) {
-        rv = ap_global_mutex_create(&c->lock, NULL, LOCK_TYPE, NULL, c->server, pconf, 0);
+        rv = ap_global_mutex_create(&c->lock, NULL, tls_has_only_ssl_directives() ? SSL_LOCK_TYPE : LOCK_TYPE, NULL,
+                                    c->server, pconf, 0);
         if (rv != APR_SUCCESS) {
             return apr_psprintf(ptemp, "its lock cannot be made: %s", apr_strerror(rv, why, sizeof(why)));
         }
@@ -160,12 +164,13 @@ int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tl
     }
     cache = NULL;
     if (choice.required) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "tls: TLSSessionCache %s: %s", name, error);
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "tls: %sSessionCache %s: %s",
+                     tls_has_only_ssl_directives() ? "SSL" : "TLS", name, error);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                  "tls: no session cache: %s; clients of TLS 1.2 without tickets will not resume sessions "
-                 "(TLSSessionCache none silences this)", error);
+                 "(%sSessionCache none silences this)", error, tls_has_only_ssl_directives() ? "SSL" : "TLS");
     return OK;
 }
 
@@ -174,6 +179,10 @@ static int register_lock(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     (void)plog;
     (void)ptemp;
     ap_mutex_register(pconf, LOCK_TYPE, NULL, APR_LOCK_DEFAULT, 0);
+    if (tls_has_ssl_directives()) {
+        ap_mutex_register(pconf, SSL_LOCK_TYPE, NULL, APR_LOCK_DEFAULT, 0);
+        ap_mutex_register(pconf, SSL_STAPLING_LOCK_TYPE, NULL, APR_LOCK_DEFAULT, 0);
+    }
     return OK;
 }
 

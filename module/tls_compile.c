@@ -141,15 +141,34 @@ static tls_server_settings *own_settings(compilation *x, server_rec *s)
 
     if (s != x->base && settings == tls_settings_of(x->base)) {
         settings = tls_create_server_settings(s->process->pconf, s);
-        ap_set_module_config(s->module_config, &tls_module, settings);
+        ap_set_module_config(s->module_config, tls_record, settings);
     }
     return settings;
+}
+
+/* Whether `Listen` says that the server's port is for https; it is the default of port 443. While httpd only tests its
+ * configuration, it has not told the servers yet. */
+static bool is_at_https_port(const server_rec *s)
+{
+    const char *protocol = ap_get_server_protocol((server_rec *)s);
+    const ap_listen_rec *listener;
+    const server_addr_rec *sar;
+
+    for (sar = s->is_virtual && !protocol ? s->addrs : NULL; sar && !protocol; sar = sar->next) {
+        for (listener = ap_listeners; listener && !protocol; listener = listener->next) {
+            if (sar->host_port == listener->bind_addr->port) {
+                protocol = listener->protocol;
+            }
+        }
+    }
+    return protocol && !strcmp(protocol, "https");
 }
 
 static void add_server(compilation *x, server_rec *s)
 {
     tls_server_settings *settings = own_settings(x, s);
-    tls_server_info info = { tls_slice_of(s->server_hostname), tls_slice_of(s->defn_name), s->defn_line_number };
+    tls_server_info info = { tls_slice_of(s->server_hostname), s->port, is_at_https_port(s), tls_slice_of(s->defn_name),
+                             s->defn_line_number };
     int i;
 
     if (tls_builder_add_server(x->builder, &info, &settings->index) != TLS_STATUS_OK) {
@@ -292,6 +311,23 @@ static void add_chains(compilation *x)
     }
 }
 
+/* What of the rest of httpd matters to the meaning of directives. */
+static void tell_about_others(compilation *x)
+{
+    apr_array_header_t *providers = ap_hook_get_ssl_ocsp_prime_hook();
+
+    if (providers && providers->nelts) {
+        tls_builder_set_stapler(x->builder);
+    }
+    if (tls_has_ssl_directives()) {
+        ap_version_t version;
+
+        ap_get_server_revision(&version);
+        tls_builder_set_mod_ssl(x->builder, tls_has_only_ssl_directives(),
+                                tls_slice_of(apr_psprintf(x->p, "%d.%d.%d", version.major, version.minor, version.patch)));
+    }
+}
+
 static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)
 {
     tls_diagnostic message;
@@ -303,6 +339,34 @@ static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)
         if (x->mode != TLS_COMPILE_FIRST || level == APLOG_ERR) {
             ap_log_error(APLOG_MARK, level, 0, x->base, "tls: %s", tls_slice_dup(x->p, message.text));
         }
+    }
+}
+
+/* For people who move from mod_ssl: what does not do here what it does there. */
+static void dump_deviations(compilation *x, const tls_diagnostics *diagnostics)
+{
+    tls_diagnostic message;
+    tls_slice file, text;
+    apr_file_t *out;
+    uint32_t line;
+    size_t i, refused = 0;
+
+    if (x->mode != TLS_COMPILE_TEST || !ap_exists_config_define("DUMP_SSL_COMPAT")
+        || apr_file_open_stdout(&out, x->p) != APR_SUCCESS) {
+        return;
+    }
+    apr_file_printf(out, "Directives that do not do here what they do with mod_ssl:\n");
+    for (i = 0; tls_diagnostics_get(diagnostics, i, &message) == TLS_STATUS_OK; i++) {
+        if (message.severity == TLS_SEVERITY_ERROR) {
+            apr_file_printf(out, "  refused: %s\n", tls_slice_dup(x->p, message.text));
+            refused++;
+        }
+    }
+    for (i = 0; tls_diagnostics_deviation(diagnostics, i, &file, &line, &text) == TLS_STATUS_OK; i++) {
+        apr_file_printf(out, "  %s:%u: %s\n", tls_slice_dup(x->p, file), line, tls_slice_dup(x->p, text));
+    }
+    if (i + refused == 0) {
+        apr_file_printf(out, "  none\n");
     }
 }
 
@@ -320,6 +384,7 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
     if (mode == TLS_COMPILE_TEST) {
         tls_builder_set_test(x.builder);
     }
+    tell_about_others(&x);
     for (s = base; s; s = s->next) {
         add_server(&x, s);
     }
@@ -336,6 +401,7 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, base, "tls: internal error: %.*s", (int)len, panic);
     }
     log_diagnostics(&x, diagnostics);
+    dump_deviations(&x, diagnostics);
     tls_diagnostics_free(diagnostics);
     apr_pool_destroy(x.p);
     return config;

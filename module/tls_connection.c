@@ -33,7 +33,7 @@ static int can_wait;
 
 tls_connection *tls_connection_of(conn_rec *c)
 {
-    return ap_get_module_config((c->master ? c->master : c)->conn_config, &tls_module);
+    return ap_get_module_config((c->master ? c->master : c)->conn_config, tls_record);
 }
 
 static apr_status_t free_connection(void *data)
@@ -52,7 +52,9 @@ static int is_enabled(const tls_config *config, const conn_rec *c)
 {
     const apr_sockaddr_t *local = c->local_addr;
 
-    return config && tls_config_is_enabled(config, local->ipaddr_ptr, (size_t)local->ipaddr_len, local->port);
+    return config
+           && tls_config_is_enabled(config, local->ipaddr_ptr, (size_t)local->ipaddr_len, local->port,
+                                    tls_settings_of(c->base_server)->index);
 }
 
 tls_connection *tls_connection_make(conn_rec *c, const tls_config *config)
@@ -62,10 +64,10 @@ tls_connection *tls_connection_make(conn_rec *c, const tls_config *config)
     tc->c = c;
     tc->config = config;
     tc->server = c->base_server;
-    tc->server_index = tls_settings_of(c->base_server)->index;
+    tc->server_index = tc->named_index = tls_settings_of(c->base_server)->index;
     tc->started = apr_time_now();
     apr_pool_cleanup_register(c->pool, tc, free_connection, apr_pool_cleanup_null);
-    ap_set_module_config(c->conn_config, &tls_module, tc);
+    ap_set_module_config(c->conn_config, tls_record, tc);
     return tc;
 }
 
@@ -201,7 +203,7 @@ static tls_status choose_server(tls_connection *tc)
     conn_rec *c = tc->c;
     server_rec *s;
     size_t index = tc->server_index;
-    tls_status status = tls_conn_find_server(tc->backend, tls_chain_of(c), index, &index);
+    tls_status status = tls_conn_find_server(tc->backend, tls_chain_of(c), index, &tc->named_index, &index);
 
     if (status != TLS_STATUS_OK || index == tc->server_index) {
         return status;

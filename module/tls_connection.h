@@ -36,6 +36,8 @@ typedef struct {
     /** The server that the handshake was with, and its number. */
     server_rec *server;
     size_t server_index;
+    /** The number of the server that the client has named: another one only where that one is not TLS itself. */
+    size_t named_index;
     /** Our filters. */
     ap_filter_t *input;
     ap_filter_t *output;

@@ -39,7 +39,7 @@ static void push_blocks(apr_array_header_t *chain, const apr_array_header_t *blo
 
 static const apr_array_header_t *blocks_of(const struct ap_conf_vector_t *dir_conf)
 {
-    const tls_dir_settings *settings = dir_conf ? ap_get_module_config(dir_conf, &tls_module) : NULL;
+    const tls_dir_settings *settings = dir_conf ? ap_get_module_config(dir_conf, tls_record) : NULL;
 
     return settings ? settings->proxy_blocks : NULL;
 }
@@ -90,7 +90,7 @@ void tls_proxy_prepare(tls_connection *tc, const apr_bucket_brigade *bb)
     }
     if (tc->phase == TLS_ESTABLISHED && tc->outgoing_to->misbound && !APR_BUCKET_IS_METADATA(APR_BRIGADE_FIRST(bb))) {
         ap_log_cerror(APLOG_MARK, APLOG_WARNING, 0, tc->c,
-                      "tls: a connection to backend %s was made under other TLSProxy settings and is not used here: give "
+                      "tls: a connection to backend %s was made under other settings and is not used here: give "
                       "the backends of each place a worker of its own, or say enablereuse=off", tc->outgoing_to->name);
         tc->phase = TLS_FAILED;
         tc->c->aborted = 1;
@@ -100,7 +100,7 @@ void tls_proxy_prepare(tls_connection *tc, const apr_bucket_brigade *bb)
 static int bind_to(conn_rec *c, const apr_array_header_t *chain)
 {
     const tls_config *config = tls_state_config();
-    tls_connection *tc = ap_get_module_config(c->conn_config, &tls_module);
+    tls_connection *tc = ap_get_module_config(c->conn_config, tls_record);
 
     if (tc && tc->outgoing_to) {
         return bind_again(tc, chain);
@@ -134,7 +134,7 @@ static int bind_outgoing(conn_rec *c, struct ap_conf_vector_t *dir_conf, int ena
 
 static int pre_connection(conn_rec *c, void *csd)
 {
-    tls_connection *tc = c->outgoing ? ap_get_module_config(c->conn_config, &tls_module) : NULL;
+    tls_connection *tc = c->outgoing ? ap_get_module_config(c->conn_config, tls_record) : NULL;
 
     (void)csd;
     if (!tc || !tc->outgoing_to || tc->output) {

@@ -19,7 +19,7 @@ int tls_request_is_early(const request_rec *r)
     while (r->main || r->prev) {
         r = r->main ? r->main : r->prev;
     }
-    return ap_get_module_config(r->request_config, &tls_module) == early_mark;
+    return ap_get_module_config(r->request_config, tls_record) == early_mark;
 }
 
 /*
@@ -29,7 +29,7 @@ int tls_request_is_early(const request_rec *r)
 static void mark_early(request_rec *r, const tls_connection *tc)
 {
     if (tc->phase == TLS_EARLY) {
-        ap_set_module_config(r->request_config, &tls_module, (void *)early_mark);
+        ap_set_module_config(r->request_config, tls_record, (void *)early_mark);
         apr_table_setn(r->headers_in, "Early-Data", "1");
     }
 }
@@ -63,7 +63,13 @@ static int check_host(request_rec *r)
     }
     mark_early(r, tc);
     index = tls_settings_of(r->server)->index;
-    if (index != tc->server_index && !tls_config_agree(tc->config, tc->server_index, index)) {
+    if (!tls_conn_server_name(tc->backend).len && tls_config_requires_sni(tc->config, index, tc->server_index)) {
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "tls: request for %s refused: the client did not say in the handshake whom it wants "
+                      "(SSLStrictSNIVHostCheck)", r->server->server_hostname);
+        return HTTP_FORBIDDEN;
+    }
+    if (index != tc->server_index && index != tc->named_index && !tls_config_agree(tc->config, tc->server_index, index)) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
                       "tls: request for %s on a connection to %s, whose TLS settings differ: 421",
                       r->server->server_hostname, tc->server->server_hostname);

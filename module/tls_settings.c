@@ -20,8 +20,17 @@ void *tls_merge_server_settings(apr_pool_t *p, void *base, void *own)
 
 void *tls_create_dir_settings(apr_pool_t *p, char *dir)
 {
+    tls_dir_settings *settings = apr_pcalloc(p, sizeof(*settings));
+
     (void)dir;
-    return apr_pcalloc(p, sizeof(tls_dir_settings));
+    settings->depth = -1;
+    return settings;
+}
+
+/* What holds outside and inside of a section, the outer ones first. */
+static apr_array_header_t *append(apr_pool_t *p, apr_array_header_t *outer, apr_array_header_t *inner)
+{
+    return !inner ? outer : !outer ? inner : apr_array_append(p, outer, inner);
 }
 
 void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
@@ -33,172 +42,44 @@ void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
     merged->client = own->client == TLS_DEMAND_UNSET ? base->client : own->client;
     merged->early_methods = own->early_methods == TLS_EARLY_METHODS_UNSET ? base->early_methods : own->early_methods;
     merged->user_name = own->user_name ? own->user_name : base->user_name;
-    merged->proxy_blocks = !own->proxy_blocks    ? base->proxy_blocks
-                           : !base->proxy_blocks ? own->proxy_blocks
-                                                 : apr_array_append(p, base->proxy_blocks, own->proxy_blocks);
+    merged->depth = own->depth < 0 ? base->depth : own->depth;
+    merged->tls12 = own->tls12 ? own->tls12 : base->tls12;
+    merged->tls13 = own->tls13 ? own->tls13 : base->tls13;
+    merged->strict_rules = own->strict_rules || base->strict_rules;
+    merged->require_ssl = own->require_ssl || base->require_ssl;
+    merged->requirements = append(p, base->requirements, own->requirements);
+    merged->proxy_blocks = append(p, base->proxy_blocks, own->proxy_blocks);
     return merged;
 }
 
 tls_server_settings *tls_settings_of(const server_rec *s)
 {
-    return ap_get_module_config(s->module_config, &tls_module);
+    return ap_get_module_config(s->module_config, tls_record);
 }
 
 const tls_dir_settings *tls_dir_settings_of(const request_rec *r)
 {
-    return ap_get_module_config(r->per_dir_config, &tls_module);
+    return ap_get_module_config(r->per_dir_config, tls_record);
 }
 
-static const char *push_line(cmd_parms *cmd, apr_array_header_t *lines, int argc, char *const argv[])
+tls_server_settings *tls_own_settings(cmd_parms *cmd)
 {
-    tls_line *line;
-    int i;
+    tls_server_settings *settings = tls_settings_of(cmd->server);
 
-    if (argc < 1) {
-        return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes at least one argument", NULL);
+    if (!settings) {
+        settings = tls_create_server_settings(cmd->pool, cmd->server);
+        ap_set_module_config(cmd->server->module_config, tls_record, settings);
     }
-    line = apr_array_push(lines);
-    line->in_section = cmd->path != NULL;
-    line->name = cmd->cmd->name;
-    line->file = cmd->directive->filename;
-    line->line = (unsigned)cmd->directive->line_num;
-    line->argc = argc;
-    line->argv = apr_palloc(cmd->pool, sizeof(char *) * (size_t)argc);
-    for (i = 0; i < argc; i++) {
-        line->argv[i] = apr_pstrdup(cmd->pool, argv[i]);
-    }
-    return NULL;
+    return settings;
 }
 
-/* Keeps a directive for later: all mistakes of a configuration are to be reported, not just the first. */
-static const char *keep_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+tls_dir_settings *tls_own_dir_settings(cmd_parms *cmd)
 {
-    (void)dir;
-    return push_line(cmd, tls_settings_of(cmd->server)->lines, argc, argv);
+    tls_dir_settings *settings = ap_get_module_config(cmd->context, tls_record);
+
+    if (!settings) {
+        settings = tls_create_dir_settings(cmd->pool, cmd->path);
+        ap_set_module_config(cmd->context, tls_record, settings);
+    }
+    return settings;
 }
-
-/* The same for a directive of mod_ssl that means the same here. Where mod_ssl is, it is meant. */
-static const char *keep_ssl_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
-{
-    return ap_find_linked_module("mod_ssl.c") ? DECLINE_CMD : keep_line(cmd, dir, argc, argv);
-}
-
-/* The same for a directive about backends, which holds where it stands. */
-static const char *keep_proxy_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
-{
-    tls_dir_settings *settings = dir;
-    tls_proxy_block *block;
-
-    if (!settings->proxy_blocks) {
-        block = apr_pcalloc(cmd->pool, sizeof(*block));
-        block->lines = apr_array_make(cmd->pool, 4, sizeof(tls_line));
-        block->in_section = cmd->path != NULL;
-        settings->proxy_blocks = apr_array_make(cmd->pool, 1, sizeof(block));
-        APR_ARRAY_PUSH(settings->proxy_blocks, tls_proxy_block *) = block;
-        APR_ARRAY_PUSH(tls_settings_of(cmd->server)->proxy_blocks, tls_proxy_block *) = block;
-    }
-    block = APR_ARRAY_IDX(settings->proxy_blocks, 0, tls_proxy_block *);
-    return push_line(cmd, block->lines, argc, argv);
-}
-
-/* Options also come from .htaccess files, while a request waits: they are read at once. */
-static const char *set_options(cmd_parms *cmd, void *dir, int argc, char *const argv[])
-{
-    tls_dir_settings *settings = dir;
-    tls_slice *args = apr_palloc(cmd->temp_pool, sizeof(*args) * (size_t)(argc + 1));
-    tls_text error = { NULL, 0 };
-    int i;
-
-    if (argc < 1) {
-        return "TLSOptions takes at least one argument";
-    }
-    for (i = 0; i < argc; i++) {
-        args[i] = tls_slice_of(argv[i]);
-    }
-    if (tls_options_parse(&settings->options, args, (size_t)argc, &error) != TLS_STATUS_OK) {
-        return tls_text_take(cmd->pool, error);
-    }
-    return NULL;
-}
-
-/* For a server it is about the handshake. For some requests it is about them, and the server's handshake has to ask. */
-static const char *set_client_certificate(cmd_parms *cmd, void *dir, int argc, char *const argv[])
-{
-    tls_dir_settings *settings = dir;
-    tls_text error = { NULL, 0 };
-
-    if (!cmd->path) {
-        return keep_line(cmd, dir, argc, argv);
-    }
-    if (argc != 1) {
-        return "TLSClientCertificate takes one argument";
-    }
-    if (tls_demand_parse(tls_slice_of(argv[0]), &settings->client, &error) != TLS_STATUS_OK) {
-        return tls_text_take(cmd->pool, error);
-    }
-    /* A file that is read while a request waits comes too late for the handshake. */
-    return ap_check_cmd_context(cmd, NOT_IN_HTACCESS) ? NULL : keep_line(cmd, dir, argc, argv);
-}
-
-static const char *set_early_methods(cmd_parms *cmd, void *dir, const char *word)
-{
-    tls_dir_settings *settings = dir;
-    tls_text error = { NULL, 0 };
-
-    if (tls_early_methods_parse(tls_slice_of(word), &settings->early_methods, &error) != TLS_STATUS_OK) {
-        return tls_text_take(cmd->pool, error);
-    }
-    return NULL;
-}
-
-#define SERVER_LINE(name, help) AP_INIT_TAKE_ARGV(name, keep_line, NULL, RSRC_CONF, help)
-
-#define PROXY_LINE(name, help) AP_INIT_TAKE_ARGV(name, keep_proxy_line, NULL, RSRC_CONF | PROXY_CONF, help)
-
-const command_rec tls_commands[] = {
-    SERVER_LINE("TLSEngine", "[address:]port on which connections are TLS"),
-    SERVER_LINE("TLSCertificate", "PEM file of a certificate with its chain, and the file of its key if it has its own"),
-    SERVER_LINE("TLSProtocol", "protocol versions, such as TLSv1.2+ or TLSv1.3"),
-    SERVER_LINE("TLSCiphersPrefer", "cipher suites to prefer, in this order"),
-    SERVER_LINE("TLSCiphersSuppress", "cipher suites not to use"),
-    SERVER_LINE("TLSHonorClientOrder", "whether the client's order of cipher suites counts (on|off)"),
-    SERVER_LINE("TLSStrictSNI", "whether clients that ask for an unknown server name are refused (on|off)"),
-    SERVER_LINE("TLSSessionCache", "where sessions are kept (none|default|provider:arguments)"),
-    SERVER_LINE("TLSSessionTickets", "whether sessions are resumed by tickets (on|off)"),
-    SERVER_LINE("TLSSessionTicketCount", "how many tickets a client gets after a handshake of TLS 1.3"),
-    SERVER_LINE("TLSSessionLifetime", "for how long sessions can be resumed, in seconds"),
-    SERVER_LINE("TLSSessionTicketKeyFile", "file of at least 32 random bytes that ticket keys come from"),
-    SERVER_LINE("TLSEarlyData", "whether requests may arrive as early data (on|off)"),
-    SERVER_LINE("TLSMaxEarlyDataSize", "how much early data is taken at most, in bytes"),
-    AP_INIT_TAKE1("TLSEarlyDataMethods", set_early_methods, NULL, RSRC_CONF | OR_OPTIONS,
-                  "requests of which methods may come as early data (none|safe|any)"),
-    SERVER_LINE("TLSFIPS", "whether everything has to be approved by FIPS 140-3 (on|off)"),
-    AP_INIT_TAKE_ARGV("SSLFIPS", keep_ssl_line, NULL, RSRC_CONF, "the same as TLSFIPS"),
-    SERVER_LINE("TLSPolicy", "one word for protocols, suites and groups (modern|intermediate)"),
-    SERVER_LINE("TLSGroupsPrefer", "key exchange groups to prefer, in this order"),
-    SERVER_LINE("TLSGroupsSuppress", "key exchange groups not to use"),
-    SERVER_LINE("TLSCertificateCompression", "whether certificates are compressed for clients that know how (on|off)"),
-    SERVER_LINE("TLSMaxFragmentSize", "the largest records that are sent, in bytes"),
-    SERVER_LINE("TLSKeyLogFile", "file that the secrets of all connections are written to"),
-    SERVER_LINE("TLSClientCA", "PEM files of the CAs whose client certificates are believed, or directories of them"),
-    SERVER_LINE("TLSClientCANames", "PEM files of the CAs that clients are told to have certificates of, or none"),
-    SERVER_LINE("TLSClientVerifyDepth", "how many CAs may be above a client's certificate"),
-    SERVER_LINE("TLSClientCRL", "files of revocation lists, PEM or DER, or directories of them"),
-    SERVER_LINE("TLSClientCRLCheck", "which certificates have to be on no list (leaf|chain|none) [no_crl_for_cert_ok]"),
-    AP_INIT_TAKE_ARGV("TLSClientCertificate", set_client_certificate, NULL, RSRC_CONF | OR_AUTHCFG,
-                      "certificate that clients have to present (none|optional|optional_no_ca|required)"),
-    AP_INIT_TAKE1("TLSUserName", ap_set_string_slot, (void *)APR_OFFSETOF(tls_dir_settings, user_name),
-                  RSRC_CONF | OR_AUTHCFG, "variable that users with a client certificate are named by"),
-    AP_INIT_TAKE_ARGV("TLSOptions", set_options, NULL, OR_OPTIONS,
-                      "[+|-]StdEnvVars, ExportCertData, FakeBasicAuth, StrictRequire, LegacyDNStringFormat, Defaults"),
-    PROXY_LINE("TLSProxyEngine", "whether backends are spoken to in TLS (on|off)"),
-    PROXY_LINE("TLSProxyCA", "PEM files of the CAs whose backends are believed, directories of them, or system"),
-    PROXY_LINE("TLSProxyCRL", "files of revocation lists about backends, PEM or DER, or directories of them"),
-    PROXY_LINE("TLSProxyVerify", "whether backends are verified (required|none)"),
-    PROXY_LINE("TLSProxyCheckPeerName", "whether certificates of backends have to be for their names (on|off)"),
-    PROXY_LINE("TLSProxyProtocol", "protocol versions towards backends, such as TLSv1.2+ or TLSv1.3"),
-    PROXY_LINE("TLSProxyCiphersPrefer", "cipher suites to prefer towards backends, in this order"),
-    PROXY_LINE("TLSProxyCiphersSuppress", "cipher suites not to use towards backends"),
-    PROXY_LINE("TLSProxyMachineCertificate", "PEM file of a certificate for backends that ask, and the file of its key"),
-    { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
-};

@@ -8,6 +8,8 @@
 
 #include "mod_tls.h"
 
+#include "ap_expr.h"
+
 /** A directive of a server. */
 typedef struct {
     const char *name;
@@ -38,6 +40,12 @@ typedef struct {
     size_t index;
 } tls_server_settings;
 
+/** An expression that has to be true, with its text. */
+typedef struct {
+    ap_expr_info_t *expr;
+    const char *text;
+} tls_requirement;
+
 /** What a directory says. */
 typedef struct {
     tls_options options;
@@ -45,13 +53,23 @@ typedef struct {
     tls_demand client;
     /** The variable that users are named by; NULL if none was said. */
     const char *user_name;
+    /** Whether nothing else can let in who does not satisfy the rules about suites and certificates: mod_ssl, which
+     * renegotiates, ends such connections. */
+    bool strict_rules;
     /** The requests that may come as early data. */
     tls_early_methods early_methods;
+    /** How many CAs may be above a client's certificate; negative if nothing was said. */
+    int depth;
+    /** The cipher suites that connections have to use, as SSLCipherSuite lists them; NULL if nothing was said. */
+    const char *tls12;
+    const char *tls13;
+    /** Whether requests have to come by TLS: SSLRequireSSL. */
+    bool require_ssl;
+    /** What has to be true of requests (tls_requirement): SSLRequire; NULL if there is nothing. */
+    apr_array_header_t *requirements;
     /** The blocks about backends that hold here (tls_proxy_block *), the outermost first; NULL if there is none. */
     apr_array_header_t *proxy_blocks;
 } tls_dir_settings;
-
-extern const command_rec tls_commands[];
 
 void *tls_create_server_settings(apr_pool_t *p, server_rec *s);
 void *tls_merge_server_settings(apr_pool_t *p, void *base, void *own);
@@ -60,5 +78,9 @@ void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner);
 
 tls_server_settings *tls_settings_of(const server_rec *s);
 const tls_dir_settings *tls_dir_settings_of(const request_rec *r);
+
+/** The settings of the server, or of the section, that a directive stands in. They are made if there are none. */
+tls_server_settings *tls_own_settings(cmd_parms *cmd);
+tls_dir_settings *tls_own_dir_settings(cmd_parms *cmd);
 
 #endif /* TLS_SETTINGS_H */

@@ -115,13 +115,20 @@ static int retain(server_rec *s)
     return OK;
 }
 
+/* Whether httpd was asked, by -D, to tell something that we know. */
+static int wants_dump(void)
+{
+    return ap_exists_config_define("DUMP_TLS") || ap_exists_config_define("DUMP_CERTS")
+           || ap_exists_config_define("DUMP_SSL_COMPAT");
+}
+
 /* httpd -t gets no further than this; a start checks when other modules are ready to be asked. */
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     int mode = ap_state_query(AP_SQ_RUN_MODE);
 
     (void)plog;
-    if (mode != AP_SQ_RM_CONFIG_TEST && !(mode == AP_SQ_RM_CONFIG_DUMP && ap_exists_config_define("DUMP_TLS"))) {
+    if (mode != AP_SQ_RM_CONFIG_TEST && !(mode == AP_SQ_RM_CONFIG_DUMP && wants_dump())) {
         return OK;
     }
     if (retain(s) != OK) {
@@ -141,6 +148,18 @@ static const char *protocols_of(apr_pool_t *p, server_rec *s)
     return apr_array_pstrcat(p, core->protocols, ' ');
 }
 
+/* As mod_ssl does it. */
+static void dump_certificates(apr_pool_t *p, apr_file_t *out)
+{
+    tls_text file = { NULL, 0 };
+    size_t i;
+
+    apr_file_printf(out, "Server certificates:\n");
+    for (i = 0; tls_config_certificate_file(config, i, &file) == TLS_STATUS_OK; i++) {
+        apr_file_printf(out, "  %s\n", tls_text_take(p, file));
+    }
+}
+
 static void dump_config(apr_pool_t *pconf, server_rec *base)
 {
     apr_array_header_t *places, *protocols;
@@ -148,7 +167,13 @@ static void dump_config(apr_pool_t *pconf, server_rec *base)
     server_rec *s;
     apr_file_t *out;
 
-    if (!ap_exists_config_define("DUMP_TLS") || !config || apr_file_open_stdout(&out, pconf) != APR_SUCCESS) {
+    if (!config || apr_file_open_stdout(&out, pconf) != APR_SUCCESS) {
+        return;
+    }
+    if (ap_exists_config_define("DUMP_CERTS")) {
+        dump_certificates(pconf, out);
+    }
+    if (!ap_exists_config_define("DUMP_TLS")) {
         return;
     }
     places = apr_array_make(pconf, 8, sizeof(tls_slice));
@@ -188,12 +213,12 @@ static void prime_stapling(apr_pool_t *ptemp, server_rec *base)
     }
 }
 
-static const char *version_of(apr_pool_t *p, const char *variable)
+static const char *library_version(apr_pool_t *p)
 {
     tls_options options = { 0 };
     tls_text version = { NULL, 0 };
 
-    return tls_facts_variable(NULL, tls_slice_of(variable), options, 0, &version) == TLS_STATUS_OK
+    return tls_facts_variable(NULL, tls_slice_of("SSL_VERSION_LIBRARY"), options, 0, &version) == TLS_STATUS_OK
                ? tls_text_take(p, version)
                : "";
 }
@@ -201,10 +226,10 @@ static const char *version_of(apr_pool_t *p, const char *variable)
 /* Says what runs: to clients what httpd says of its modules, to the log the rest. */
 static void introduce(apr_pool_t *pconf, server_rec *s)
 {
-    const char *interface = version_of(pconf, "SSL_VERSION_INTERFACE");
+    const char *version = tls_slice_dup(pconf, tls_version());
 
-    ap_add_version_component(pconf, interface);
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "tls: %s, %s", interface, version_of(pconf, "SSL_VERSION_LIBRARY"));
+    ap_add_version_component(pconf, version);
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "tls: %s, %s", version, library_version(pconf));
 }
 
 static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
@@ -250,9 +275,17 @@ static int monitor(apr_pool_t *p, server_rec *s)
     return OK;
 }
 
+static void init_child(apr_pool_t *p, server_rec *s)
+{
+    (void)p;
+    (void)s;
+    tls_process_in_child(tls_state_process());
+}
+
 void tls_state_register_hooks(apr_pool_t *p)
 {
     (void)p;
+    ap_hook_child_init(init_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(dump_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_MIDDLE);

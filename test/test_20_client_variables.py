@@ -318,7 +318,7 @@ class TestUsers:
         mail = x509.SubjectAlternativeName([x509.RFC822Name("alice@people.test")])
         assert fetch(ca.client("alice", extensions=[mail])).headers["x-user"] == "alice@people.test"
         assert fetch(ca.client("bob")).headers["x-user"] == ""
-        assert "TLSUserName: SSL_CLIENT_SAN_Email_0 is not in the client's certificate" in httpd.log.text()
+        assert "no user: SSL_CLIENT_SAN_Email_0 is not in the client's certificate" in httpd.log.text()
 
     def test_03_nobody_vouches(self, serve):
         """A name that anybody can give himself is nobody's."""

@@ -56,16 +56,17 @@ class TestFips:
     @pytest.mark.skipif(CRYPTO == "fips", reason="this build is validated")
     @pytest.mark.parametrize("name", ["TLSFIPS", "SSLFIPS"])
     def test_01_not_in_this_build(self, httpd, name):
-        httpd.configure(f"TLSEngine {httpd.port}", f"{name} on", httpd.vhost("a.test"))
+        both = ("tls", "ssl")
+        httpd.configure(f"TLSEngine {httpd.port}", f"{name} on", httpd.vhost("a.test"), records=both)
         code, output = httpd.configtest()
         assert code != 0 and f"{name} on: this module was not built with validated cryptography" in output
-        httpd.configure(f"TLSEngine {httpd.port}", f"{name} off", httpd.vhost("a.test"))
+        httpd.configure(f"TLSEngine {httpd.port}", f"{name} off", httpd.vhost("a.test"), records=both)
         assert httpd.configtest()[0] == 0
 
     @pytest.mark.skipif(CRYPTO != "fips", reason="for builds with --enable-fips")
     @pytest.mark.parametrize("name", ["TLSFIPS", "SSLFIPS"])
     def test_02_asserted(self, httpd, name):
-        httpd.start(f"TLSEngine {httpd.port}", f"{name} on", httpd.vhost("a.test"))
+        httpd.start(f"TLSEngine {httpd.port}", f"{name} on", httpd.vhost("a.test"), records=("tls", "ssl"))
         assert curl(httpd, "a.test").code == 200
         assert "FIPS 140-3: asserted" in httpd.configtest("DUMP_TLS")[1]
         assert s_client(httpd, "-groups", "X25519", name="a.test").alert == "40"

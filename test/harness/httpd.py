@@ -101,12 +101,19 @@ class Httpd:
 
     # --- configuration ---
 
-    def configure(self, *lines, mpm="event", modules=(), module=None, limits="", log_level="info tls:debug"):
-        """Writes the configuration: the frame that every test needs, then `lines`."""
+    def configure(
+        self, *lines, mpm="event", modules=(), module=None, limits="", log_level="info tls:debug", records=("tls",)
+    ):
+        """Writes the configuration: the frame that every test needs, then `lines`. `records` are loaded from the module
+        that is tested, but for "mod_ssl", which is httpd's own."""
         self._threaded, self._has_daemon = mpm != "prefork", "cgid" in modules
         load = self.installation.load_module
         text = "".join(load(name) for name in [f"mpm_{mpm}", *MODULES, *modules])
-        text += f"LoadModule tls_module {module or self.installation.module}\n"
+        for record in records:
+            path = self.installation.libexec / "mod_ssl.so" if record == "mod_ssl" else self.installation.module
+            text += f"LoadModule {'ssl' if record == 'mod_ssl' else record}_module {module or path}\n"
+        if "tls" not in records:
+            log_level = log_level.replace("tls:", "ssl:")
         if os.geteuid() == 0:
             user = pwd.getpwnam("www-data") if self._exists("www-data") else pwd.getpwnam("nobody")
             text += f"User {user.pw_name}\nGroup #{user.pw_gid}\n"

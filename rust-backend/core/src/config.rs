@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::clock::unix_now;
@@ -11,7 +11,6 @@ use crate::compile::Compiler;
 use crate::counters::Counters;
 use crate::diagnostics::{Diagnostics, Origin, Severity};
 use crate::directive::Directive;
-use crate::facts::CipherNames;
 use crate::handshake_timeout::HandshakeTimeout;
 use crate::identity::IdentityFiles;
 use crate::process::Process;
@@ -20,6 +19,8 @@ use crate::proxy::store::ProxyStore;
 use crate::sessions::CacheSlot;
 use crate::settings::{EngineAddress, SessionCache};
 use crate::site::Site;
+use crate::ssl::sni_policy::SniPolicy;
+use crate::ssl::vocabulary;
 use crate::tickets::TicketKeys;
 use crate::trust::revocation::RevocationLists;
 use crate::vhosts::NameIndex;
@@ -29,6 +30,10 @@ use crate::vhosts::NameIndex;
 pub struct Server {
     /// Its ServerName.
     pub name: String,
+    /// The port of its ServerName; 0 if that has none.
+    pub port: u16,
+    /// Whether it is at a port that httpd was told to be for https.
+    pub https: bool,
     /// Its ServerAliases, those with wildcards included.
     pub aliases: Vec<String>,
     /// Where it begins in the configuration.
@@ -49,6 +54,8 @@ pub struct Builder {
     pub(crate) process: Arc<Process>,
     pub(crate) server_root: PathBuf,
     pub(crate) is_test: bool,
+    pub(crate) has_stapler: bool,
+    pub(crate) is_mod_ssl: bool,
     pub(crate) servers: Vec<Server>,
     pub(crate) chains: HashMap<usize, Vec<usize>>,
     pub(crate) proxy_blocks: Vec<ProxyBlock>,
@@ -71,6 +78,8 @@ impl Builder {
             process,
             server_root,
             is_test: false,
+            has_stapler: false,
+            is_mod_ssl: false,
             servers: Vec::new(),
             chains: HashMap::new(),
             proxy_blocks: Vec::new(),
@@ -81,6 +90,17 @@ impl Builder {
     /// Says that the configuration is only to be tested, and must change nothing outside.
     pub fn set_test(&mut self) {
         self.is_test = true;
+    }
+
+    /// Says that another module provides OCSP responses.
+    pub fn set_stapler(&mut self) {
+        self.has_stapler = true;
+    }
+
+    /// Says that mod_ssl's directives are there, and whether they are the only ones; `version` is that of httpd.
+    pub fn set_mod_ssl(&mut self, only: bool, version: &str) {
+        self.is_mod_ssl = true;
+        vocabulary::choose(only, version);
     }
 
     /// Adds the next server and returns its index. The first one is the base server.
@@ -134,40 +154,57 @@ impl Builder {
 pub struct Config {
     pub(crate) process: Arc<Process>,
     pub(crate) engines: Vec<EngineAddress>,
+    /// Of each server, whether it is TLS by mod_ssl's rules.
+    pub(crate) ssl_servers: Vec<bool>,
+    /// The files of certificates, host by host.
+    pub(crate) certificate_files: Vec<PathBuf>,
     /// Whether it was asserted that all of it is approved by FIPS 140-3.
     pub(crate) fips: bool,
-    pub(crate) strict_sni: bool,
+    /// Whether server names that no host has are refused, if that was said.
+    pub(crate) strict_sni: Option<bool>,
+    /// Of each server, whether clients have to say whom they want.
+    pub(crate) require_sni: Vec<bool>,
+    pub(crate) sni_policy: Option<SniPolicy>,
     pub(crate) sites: Vec<Option<Site>>,
     pub(crate) handshake_timeouts: Vec<Option<HandshakeTimeout>>,
     pub(crate) chains: HashMap<usize, NameIndex>,
     pub(crate) cache: Arc<CacheSlot>,
     pub(crate) session_cache: SessionCache,
     pub(crate) session_cache_required: bool,
-    pub(crate) ticket_keys: Arc<TicketKeys>,
+    pub(crate) ticket_keys: Vec<Arc<TicketKeys>>,
     pub(crate) revocation_lists: Vec<Arc<RevocationLists>>,
     pub(crate) proxies: ProxyStore,
     pub(crate) proxy_chains: Vec<(usize, Vec<usize>)>,
 }
 
 impl Config {
-    /// Whether connections to the local address are TLS.
-    pub fn is_enabled(&self, ip: IpAddr, port: u16) -> bool {
-        self.engines.iter().any(|engine| engine.matches(ip, port))
+    /// Whether connections to the local address, whose first server is `server`, are TLS.
+    pub fn is_enabled(&self, ip: IpAddr, port: u16, server: usize) -> bool {
+        self.is_ssl(server) || self.engines.iter().any(|engine| engine.matches(ip, port))
     }
 
     /// Whether any connection can be TLS.
     pub fn is_active(&self) -> bool {
-        !self.engines.is_empty()
+        !self.engines.is_empty() || self.ssl_servers.contains(&true)
     }
 
-    /// The server that `sni` means among those of `chain`, or `default` if it means none. An error if names that no
-    /// host has are refused.
-    pub fn find_server(&self, chain: usize, default: usize, sni: Option<&str>) -> Result<usize, UnknownName> {
-        let Some(sni) = sni else { return Ok(default) };
+    /// Whether the server is TLS by mod_ssl's rules.
+    fn is_ssl(&self, server: usize) -> bool {
+        self.ssl_servers.get(server) == Some(&true)
+    }
+
+    /// The server that `sni` means among those of `chain`, or `default` if it means none, and the one whose site is used:
+    /// mod_ssl lets hosts that are not TLS use the default's. An error if names that no host has are refused.
+    pub fn find_server(&self, chain: usize, default: usize, sni: Option<&str>) -> Result<(usize, usize), UnknownName> {
+        let Some(sni) = sni else { return Ok((default, default)) };
         match self.chains.get(&chain).and_then(|index| index.find(sni)) {
-            Some(server) => Ok(server as usize),
-            None if self.strict_sni => Err(UnknownName),
-            None => Ok(default),
+            Some(server) if self.is_ssl(default) && self.site(server as usize).is_none() => {
+                Ok((server as usize, default))
+            }
+            Some(server) => Ok((server as usize, server as usize)),
+            // mod_ssl lets them in.
+            None if self.strict_sni.unwrap_or(!self.is_ssl(default)) => Err(UnknownName),
+            None => Ok((default, default)),
         }
     }
 
@@ -179,9 +216,25 @@ impl Config {
     /// Whether a request for the server `other` may use a connection that was made to `server`.
     pub fn agree(&self, server: usize, other: usize) -> bool {
         match (self.site(server), self.site(other)) {
-            (Some(one), Some(two)) => Arc::ptr_eq(&one.profile, &two.profile),
+            (Some(one), Some(two)) => match self.sni_policy.or(self.is_ssl(server).then(SniPolicy::default)) {
+                Some(policy) => policy.allows(one, two),
+                None => Arc::ptr_eq(&one.profile, &two.profile),
+            },
+            (Some(_), None) => self.is_ssl(server) && self.sni_policy == Some(SniPolicy::Insecure),
             _ => false,
         }
+    }
+
+    /// Whether a request for `server`, on a connection to `connected`, needs a client that has said whom it wants.
+    pub fn requires_sni(&self, server: usize, connected: usize) -> bool {
+        [server, connected]
+            .iter()
+            .any(|index| self.require_sni.get(*index) == Some(&true))
+    }
+
+    /// The file of certificate `index`.
+    pub fn certificate_file(&self, index: usize) -> Option<&Path> {
+        self.certificate_files.get(index).map(PathBuf::as_path)
     }
 
     /// Whether this module speaks TLS to backends where the blocks of `chain`, the outermost first, hold.
@@ -225,7 +278,7 @@ impl Config {
     /// Moves ticket keys on to the period of the clock, and reads revocation lists that have changed: children to come
     /// shall begin with what is current.
     pub fn tick(&self) {
-        self.ticket_keys.tick();
+        self.ticket_keys.iter().for_each(|keys| keys.tick());
         let now = unix_now();
         self.revocation_lists.iter().for_each(|lists| lists.refresh(now));
         self.proxies.refresh(now);
@@ -239,11 +292,6 @@ impl Config {
     /// The counters.
     pub fn counters(&self) -> &Counters {
         &self.process.counters
-    }
-
-    /// How ciphers are called in variables.
-    pub fn cipher_names(&self) -> CipherNames {
-        CipherNames::Iana
     }
 }
 

@@ -19,7 +19,7 @@ use crate::client_auth::verifier::Audit;
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::counters::Counter;
-use crate::facts::Facts;
+use crate::facts::{CipherNames, Facts};
 use crate::fault;
 use crate::framing::Framing;
 use crate::hello::Hello;
@@ -104,6 +104,10 @@ pub struct Connection {
     audit: Option<Arc<Audit>>,
     /// How the site wants clients to be dealt with, whether this one was asked or not.
     client_mode: Option<Mode>,
+    /// How many CAs may be above its certificate where no location says otherwise, if the handshake allows more.
+    usual_depth: Option<usize>,
+    /// How ciphers are called.
+    names: CipherNames,
     session_id: Box<str>,
     facts: Option<Arc<Facts>>,
     /// Whether the handshake is complete.
@@ -162,6 +166,8 @@ impl Connection {
             backend: None,
             audit: None,
             client_mode: None,
+            usual_depth: None,
+            names: CipherNames::Iana,
             session_id: Box::default(),
             facts: None,
             established: false,
@@ -289,7 +295,11 @@ impl Connection {
             Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),
         };
         self.audit = audit;
-        self.client_mode = site.profile.client_auth().map(|auth| auth.spec.mode);
+        if let Some(auth) = site.profile.client_auth() {
+            self.client_mode = Some(auth.spec.mode);
+            self.usual_depth = Some(auth.spec.usual_depth).filter(|usual| *usual < auth.spec.depth);
+        }
+        self.names = site.names;
         let live = match accepted.into_connection(config) {
             Ok(live) => live,
             Err((error, mut alert)) => return Err(self.refused(site, error, &mut alert)),
@@ -535,7 +545,8 @@ impl Connection {
             client_verdict,
             client_mode: self.client_mode,
             exporter: OnceLock::new(),
-            names: self.config.cipher_names(),
+            usual_depth: self.usual_depth,
+            names: self.names,
         }));
     }
 

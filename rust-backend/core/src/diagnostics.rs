@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::ssl::vocabulary::worded;
+
 /// Where in the configuration files something was said.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
@@ -40,10 +42,22 @@ pub struct Diagnostic {
     pub text: String,
 }
 
+/// A directive of mod_ssl's that does not do what it does there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deviation {
+    /// Where it was said.
+    pub origin: Origin,
+    /// The directive.
+    pub directive: String,
+    /// What it does instead, and what to do about it.
+    pub text: String,
+}
+
 /// Collects every message of a configuration, not just the first.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
+    deviations: Vec<Deviation>,
 }
 
 impl Diagnostics {
@@ -51,12 +65,26 @@ impl Diagnostics {
     /// virtual hosts share what they inherit.
     pub fn report(&mut self, severity: Severity, server: usize, origin: Option<&Origin>, text: impl fmt::Display) {
         let text = match origin {
-            Some(origin) => format!("{origin}: {text}"),
-            None => text.to_string(),
+            Some(origin) => format!("{origin}: {}", worded(&text.to_string())),
+            None => worded(&text.to_string()).into_owned(),
         };
         if !self.list.iter().rev().take(64).any(|known| known.text == text) {
             self.list.push(Diagnostic { severity, server, text });
         }
+    }
+
+    /// Adds a directive that does not do what mod_ssl would.
+    pub fn deviate(&mut self, origin: &Origin, directive: &str, text: impl Into<String>) {
+        self.deviations.push(Deviation {
+            origin: origin.clone(),
+            directive: directive.to_owned(),
+            text: text.into(),
+        });
+    }
+
+    /// The directives that do not do what mod_ssl would.
+    pub fn deviations(&self) -> &[Deviation] {
+        &self.deviations
     }
 
     /// Whether an error was reported.

@@ -11,7 +11,7 @@ use crate::crypto::IS_FIPS_BUILD;
 use crate::facts::{INTERFACE, LIBRARY};
 use crate::groups;
 use crate::identity::Identity;
-use crate::proxy::settings::ProxySettings;
+use crate::proxy::settings::{BackendCheck, NameCheck, ProxySettings};
 use crate::sessions::SessionSpec;
 use crate::settings::{EngineAddress, SessionCache};
 use crate::site::Site;
@@ -41,7 +41,12 @@ impl Config {
         let _ = writeln!(
             text,
             "Unknown server names: {}",
-            if self.strict_sni { "refused" } else { "default host" }
+            match self.strict_sni {
+                Some(true) => "refused",
+                Some(false) => "default host",
+                None if self.engines.is_empty() => "default host",
+                None => "refused",
+            }
         );
         let _ = writeln!(text, "Session cache: {}", cache(&self.session_cache));
         for (index, (place, alpn)) in servers.iter().enumerate() {
@@ -156,13 +161,19 @@ fn describe_backends(settings: &ProxySettings, text: &mut String) {
     if source.system {
         cas.push("the platform's trust store".to_owned());
     }
-    let verification = match (settings.verifies(), settings.check_name.unwrap_or(true)) {
-        (false, _) => "NONE".to_owned(),
-        (true, true) => format!("by {}, and by name", cas.join(", ")),
-        (true, false) => format!("by {}, whatever the name", cas.join(", ")),
+    let name = match settings.name_check() {
+        NameCheck::None => "whatever the name",
+        NameCheck::AlternativeNames | NameCheck::AnyName => "and by name",
+        NameCheck::CommonName => "and by common name",
+    };
+    let verification = match settings.check() {
+        BackendCheck::None if settings.name_check() == NameCheck::None => "NONE".to_owned(),
+        BackendCheck::None => format!("NONE by any CA, {name}"),
+        BackendCheck::AnyCa => format!("by any CA, {name}"),
+        BackendCheck::Required => format!("by {}, {name}", cas.join(", ")),
     };
     line("  Verification", &verification);
-    for said in &settings.crls {
+    for said in settings.crl_files() {
         line("  Revocation list", &said.value.display().to_string());
     }
     let protocols = settings.protocols.as_ref().map(|said| said.value).unwrap_or_default();

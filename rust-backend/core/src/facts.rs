@@ -11,10 +11,11 @@ use rustls::{NamedGroup, ProtocolVersion, SupportedCipherSuite};
 use rustls_pki_types::CertificateDer;
 
 use crate::ciphers::{self, Cipher};
-use crate::client_auth::demand::{Demand, Mode};
+use crate::client_auth::demand::Mode;
 use crate::client_auth::verdict::Verdict;
 use crate::identity::Identity;
 use crate::protocol::protocol_name;
+use crate::ssl::vocabulary;
 use crate::x509::{Certificate, Context, hex};
 
 /// The module's name and version, as `SSL_VERSION_INTERFACE` gives it.
@@ -64,6 +65,8 @@ pub struct Facts {
     pub client_verdict: Verdict,
     /// How the handshake dealt with client certificates, if it asked for one.
     pub client_mode: Option<Mode>,
+    /// How many CAs may be above the client's certificate where no location says otherwise, if the handshake allowed more.
+    pub usual_depth: Option<usize>,
     /// The channel binding `tls-exporter` (RFC 9266), once the handshake is complete.
     pub exporter: OnceLock<[u8; 32]>,
     /// How ciphers are called.
@@ -76,7 +79,7 @@ pub type Value<'a> = Option<Cow<'a, str>>;
 /// The variables that depend on no connection.
 pub fn server_variable(name: &str) -> Value<'static> {
     match name {
-        "SSL_VERSION_INTERFACE" => Some(INTERFACE.into()),
+        "SSL_VERSION_INTERFACE" => Some(vocabulary::mod_ssls_name().map_or(INTERFACE.into(), Cow::from)),
         "SSL_VERSION_LIBRARY" => Some(LIBRARY.into()),
         _ => None,
     }
@@ -103,7 +106,8 @@ const STD_VARIABLES: [&str; 13] = [
 const CLIENT_VARIABLES: [&str; 3] = ["CERT_RFC4523_CEA", "CERT_SHA256", "SPKI_SHA256"];
 
 impl Facts {
-    fn cipher(&self) -> Option<&'static Cipher> {
+    /// The cipher suite.
+    pub(crate) fn cipher(&self) -> Option<&'static Cipher> {
         ciphers::by_id(self.suite.suite().into())
     }
 
@@ -124,7 +128,9 @@ impl Facts {
             "SSL_CIPHER" => self.cipher_name(),
             "SSL_CIPHER_USEKEYSIZE" => self.cipher().map(|cipher| cipher.key_bits().0.to_string().into()),
             "SSL_CIPHER_ALGKEYSIZE" => self.cipher().map(|cipher| cipher.key_bits().1.to_string().into()),
-            "SSL_CIPHER_EXPORT" | "SSL_SECURE_RENEG" => Some("false".into()),
+            "SSL_CIPHER_EXPORT" => Some("false".into()),
+            // rustls says in each handshake that it does not renegotiate insecurely (RFC 5746), which is what OpenSSL means.
+            "SSL_SECURE_RENEG" => Some((self.names == CipherNames::OpenSsl).to_string().into()),
             "SSL_COMPRESS_METHOD" => Some("NULL".into()),
             "SSL_SESSION_RESUMED" => Some(if self.resumed { "Resumed" } else { "Initial" }.into()),
             "SSL_SESSION_ID" => Some(Cow::from(&*self.session_id)),
@@ -169,7 +175,7 @@ impl Facts {
         add("SSL_TLS_SNI");
         if options.std_env_vars {
             STD_VARIABLES.into_iter().for_each(&mut add);
-        } else {
+        } else if self.names == CipherNames::Iana {
             add("SSL_PROTOCOL");
             add("SSL_CIPHER");
         }
@@ -206,6 +212,10 @@ impl Facts {
                 env.push((format!("{prefix}CERT").into(), pem));
             }
         }
+        if options.export_cert_data && self.names == CipherNames::OpenSsl && self.client_chain.is_empty() {
+            // mod_ssl's way to say that there is none.
+            env.push(("SSL_CLIENT_CERT".into(), String::new()));
+        }
         if options.export_cert_data {
             for number in 0..self.client_chain.len().saturating_sub(1) {
                 let name = format!("SSL_CLIENT_CERT_CHAIN_{number}");
@@ -223,14 +233,9 @@ impl Facts {
         self.client_verdict.stands(self.client_mode)
     }
 
-    /// Whether the client is let in where `demand` holds, or why not.
-    pub fn satisfies(&self, demand: Demand) -> Result<(), String> {
-        self.client_verdict.satisfies(demand)
-    }
-
     /// The user name of a client whose certificate is good, for `FakeBasicAuth`: its subject as mod_ssl has it there.
     pub fn fake_user(&self) -> Option<String> {
-        let Verdict::Verified = self.client_verdict else {
+        let Verdict::Verified { .. } = self.client_verdict else {
             return None;
         };
         let leaf = self.client_chain.first()?;

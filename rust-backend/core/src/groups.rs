@@ -62,7 +62,7 @@ pub fn parse_list(directive: &Directive) -> Result<Vec<Group>, String> {
     }
 }
 
-fn parse(name: &str) -> Result<Group, String> {
+pub(crate) fn parse(name: &str) -> Result<Group, String> {
     let is = |known: &str| known.eq_ignore_ascii_case(name);
     let found = TABLE
         .iter()
@@ -93,6 +93,8 @@ pub struct GroupSettings {
     pub prefer: Option<Said<Vec<Group>>>,
     /// Groups not to be used: `TLSGroupsSuppress`.
     pub suppress: Option<Said<Vec<Group>>>,
+    /// The only groups to be used: `SSLOpenSSLConfCmd Groups`.
+    pub only: Option<Said<Vec<Group>>>,
 }
 
 impl GroupSettings {
@@ -101,12 +103,15 @@ impl GroupSettings {
         Self {
             prefer: self.prefer.or_else(|| base.prefer.clone()),
             suppress: self.suppress.or_else(|| base.suppress.clone()),
+            only: self.only.or_else(|| base.only.clone()),
         }
     }
 
-    /// The numbers of the groups that are preferred, as far as they are among `groups`.
-    pub(crate) fn preferred(&self, groups: &[&'static dyn SupportedKxGroup]) -> Vec<u16> {
-        let wanted = self.prefer.iter().flat_map(|said| &said.value);
+    /// The numbers of the groups that count before what the client likes better, as far as they are among `groups`. With
+    /// mod_ssl the order of suites is also that of groups.
+    pub(crate) fn preferred(&self, groups: &[&'static dyn SupportedKxGroup], honor_client_order: bool) -> Vec<u16> {
+        let ordered = self.only.iter().filter(|_| !honor_client_order);
+        let wanted = self.prefer.iter().chain(ordered).flat_map(|said| &said.value);
         wanted
             .filter(|wanted| groups.iter().any(|group| is(*group, **wanted)))
             .map(|wanted| wanted.id)
@@ -123,10 +128,14 @@ impl GroupSettings {
         protocols: &mut Protocols,
     ) -> Option<Vec<&'static dyn SupportedKxGroup>> {
         let mut groups: Vec<&'static dyn SupportedKxGroup> = Vec::new();
+        if let Some(said) = &self.only {
+            let named = said.value.iter().filter_map(|wanted| find(*wanted));
+            return self.check(diagnostics, index, protocols, said, named.collect());
+        }
         if let Some(said) = &self.prefer {
             for wanted in &said.value {
-                match ALL_KX_GROUPS.iter().find(|group| is(**group, *wanted)) {
-                    Some(group) => groups.push(*group),
+                match find(*wanted) {
+                    Some(group) => groups.push(group),
                     None => {
                         let text = format!(
                             "TLSGroupsPrefer: {} is known but not supported, and will not be used",
@@ -146,6 +155,18 @@ impl GroupSettings {
             return Some(groups);
         };
         groups.retain(|group| !said.value.iter().any(|unwanted| is(*group, *unwanted)));
+        self.check(diagnostics, index, protocols, said, groups)
+    }
+
+    /// What is left of the groups after `said` has taken some away, if that is enough.
+    fn check(
+        &self,
+        diagnostics: &mut Diagnostics,
+        index: usize,
+        protocols: &mut Protocols,
+        said: &Said<Vec<Group>>,
+        groups: Vec<&'static dyn SupportedKxGroup>,
+    ) -> Option<Vec<&'static dyn SupportedKxGroup>> {
         let mut report = |severity, text: &str| diagnostics.report(severity, index, Some(&said.origin), text);
         if groups.is_empty() {
             report(Severity::Error, "TLSGroupsSuppress leaves no group at all");
@@ -165,6 +186,15 @@ impl GroupSettings {
         }
         Some(groups)
     }
+}
+
+/// Whether a group can be used.
+pub(crate) fn is_supported(group: Group) -> bool {
+    find(group).is_some()
+}
+
+fn find(wanted: Group) -> Option<&'static dyn SupportedKxGroup> {
+    ALL_KX_GROUPS.iter().copied().find(|group| is(*group, wanted))
 }
 
 fn is(group: &dyn SupportedKxGroup, wanted: Group) -> bool {

@@ -6,12 +6,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use rustls::sign::{CertifiedKey, SigningKey};
-use rustls::{NamedGroup, SignatureScheme};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use zeroize::Zeroizing;
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
 use crate::crypto::{self, digest};
+use crate::encrypted_key::SecretKey;
 use crate::files::{self, FileError, FileStamp};
 use crate::pem::{self, PemBundle, PemError};
 use crate::x509::Certificate;
@@ -23,6 +23,8 @@ pub struct IdentityFiles {
     pub certificate: PathBuf,
     /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1.
     pub key: Option<PathBuf>,
+    /// PEM: the certificates of the issuers, for a certificate whose own file has none.
+    pub chain: Option<PathBuf>,
 }
 
 impl IdentityFiles {
@@ -42,8 +44,10 @@ pub enum IdentityError {
     NoCertificate(PathBuf),
     /// There is no private key in the file; whether one was to be expected in a file of its own.
     NoKey(PathBuf, bool),
-    /// The private key is encrypted.
+    /// The private key is encrypted, and there is nobody to ask for its pass phrase.
     EncryptedKey(PathBuf),
+    /// The private key is encrypted, and stays so.
+    Locked(PathBuf, String),
     /// The private key is of a kind that cannot be used.
     UnusableKey(PathBuf, String),
     /// A certificate (number in the file, from 1) cannot be parsed.
@@ -79,6 +83,7 @@ impl fmt::Display for IdentityError {
                  `openssl pkey -in {0} -out <new file>`, keep the new file readable by root alone, and name it here",
                 path.display()
             ),
+            Self::Locked(path, why) => write!(f, "{}: the private key is encrypted: {why}", path.display()),
             Self::UnusableKey(path, why) => write!(
                 f,
                 "{}: the private key cannot be used: {why}; RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) and \
@@ -141,13 +146,10 @@ impl Identity {
         let files = IdentityFiles {
             certificate: name.into(),
             key: None,
+            chain: None,
         };
-        let (chain, own_key) = certificate_bundle(&files, certificate)?;
-        let key = match key {
-            Some(pem) => key_of(&files, pem)?,
-            None => own_key,
-        };
-        let key = key.ok_or_else(|| IdentityError::NoKey(name.into(), false))?;
+        let chain = certificates(&files.certificate, certificate)?;
+        let key = key_of(&files, key.unwrap_or(certificate), &mut nobody)?;
         Self::new(&files, chain, signing_key(&files, &key)?)
     }
 
@@ -169,6 +171,16 @@ impl Identity {
     /// What rustls serves.
     pub fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Its certificates, the issuers after the certificate itself, and the key that signs by none but `schemes`.
+    pub fn limited_to(&self, schemes: &Arc<[SignatureScheme]>) -> Arc<CertifiedKey> {
+        let mut certified = CertifiedKey::clone(&self.certified());
+        certified.key = Arc::new(LimitedKey {
+            key: certified.key,
+            schemes: Arc::clone(schemes),
+        });
+        Arc::new(certified)
     }
 
     /// The certificate itself, as DER.
@@ -215,6 +227,32 @@ impl Identity {
     }
 }
 
+/// A key that not all algorithms it could sign by are wanted of.
+#[derive(Debug)]
+struct LimitedKey {
+    key: Arc<dyn SigningKey>,
+    schemes: Arc<[SignatureScheme]>,
+}
+
+impl SigningKey for LimitedKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let wanted: Vec<_> = offered
+            .iter()
+            .copied()
+            .filter(|scheme| self.schemes.contains(scheme))
+            .collect();
+        self.key.choose_scheme(&wanted)
+    }
+
+    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        self.key.public_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+}
+
 /// Which certificate of the chain `key` belongs to. All of them must be well-formed: clients refuse others.
 fn position_of(
     key: &Arc<dyn SigningKey>,
@@ -240,30 +278,96 @@ fn bundle(path: &Path, pem: &[u8]) -> Result<PemBundle, IdentityError> {
     pem::parse(pem).map_err(|error| IdentityError::Pem(path.to_owned(), error))
 }
 
-type SecretKey = Zeroizing<PrivateKeyDer<'static>>;
+/// Decrypts the key in a file with this content; not called where the key is in the clear.
+pub type Unlock<'a> = dyn FnMut(&Path, &[u8]) -> Result<SecretKey, IdentityError> + 'a;
 
-type ChainAndKey = (Vec<CertificateDer<'static>>, Option<SecretKey>);
+/// For keys of which nobody knows the pass phrase.
+pub fn nobody(path: &Path, _: &[u8]) -> Result<SecretKey, IdentityError> {
+    Err(IdentityError::EncryptedKey(path.to_owned()))
+}
 
-/// The certificates in `pem`, and the private key if it is there too.
-fn certificate_bundle(files: &IdentityFiles, pem: &[u8]) -> Result<ChainAndKey, IdentityError> {
-    let mut bundle = bundle(&files.certificate, pem)?;
-    if bundle.certificates.is_empty() {
-        return Err(IdentityError::NoCertificate(files.certificate.clone()));
+/// The certificates in `pem`, the content of `path`.
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    let mut bundle = bundle(path, pem)?;
+    match bundle.certificates.is_empty() {
+        true => Err(IdentityError::NoCertificate(path.to_owned())),
+        false => Ok(std::mem::take(&mut bundle.certificates)),
     }
-    if bundle.key.is_none() && bundle.encrypted_key && files.key.is_none() {
-        return Err(IdentityError::EncryptedKey(files.certificate.clone()));
-    }
-    Ok((std::mem::take(&mut bundle.certificates), bundle.key.take()))
 }
 
 /// The private key in `pem`, the content of the key's file.
-fn key_of(files: &IdentityFiles, pem: &[u8]) -> Result<Option<SecretKey>, IdentityError> {
+fn key_of(files: &IdentityFiles, pem: &[u8], unlock: &mut Unlock<'_>) -> Result<SecretKey, IdentityError> {
     let path = files.key_file();
-    let mut bundle = bundle(path, pem)?;
-    match bundle.key.take() {
-        None if bundle.encrypted_key => Err(IdentityError::EncryptedKey(path.clone())),
-        key => Ok(key),
+    let bundle = bundle(path, pem)?;
+    match bundle.keys.into_iter().next() {
+        Some(key) => Ok(key),
+        None if bundle.encrypted_key => unlock(path, pem),
+        None => Err(IdentityError::NoKey(path.clone(), files.key.is_some())),
     }
+}
+
+/// All certificates with their keys in `path`, a PEM file or a directory of them, in any order; certificates without a key
+/// are issuers. `chain` names a file of further issuers.
+pub fn machine_identities(path: &Path, chain: Option<&Path>) -> Result<Vec<Identity>, IdentityError> {
+    let further = match chain {
+        Some(chain) => certificates(chain, &files::read(chain).map_err(IdentityError::File)?)?,
+        None => Vec::new(),
+    };
+    let mut identities = Vec::new();
+    for file in files::expand(path).map_err(IdentityError::File)? {
+        identities.extend(identities_in(&file, &further)?);
+    }
+    match identities.is_empty() {
+        true => Err(IdentityError::NoKey(path.to_owned(), false)),
+        false => Ok(identities),
+    }
+}
+
+fn identities_in(path: &Path, further: &[CertificateDer<'static>]) -> Result<Vec<Identity>, IdentityError> {
+    let files = IdentityFiles {
+        certificate: path.to_owned(),
+        key: None,
+        chain: None,
+    };
+    let bundle = bundle(path, &files::read(path).map_err(IdentityError::File)?)?;
+    if bundle.encrypted_key {
+        return Err(IdentityError::EncryptedKey(path.to_owned()));
+    }
+    let mut identities = Vec::new();
+    for key in &bundle.keys {
+        let key = signing_key(&files, key)?;
+        let at = position_of(&key, &files, &bundle.certificates)?
+            .ok_or_else(|| IdentityError::Mismatch(files.clone(), None))?;
+        let leaf = bundle.certificates[at].clone();
+        let known: Vec<_> = bundle.certificates.iter().chain(further).collect();
+        let chain = chain_of(leaf, &known);
+        identities.push(Identity::generated(&path.display().to_string(), chain, key));
+    }
+    Ok(identities)
+}
+
+/// `leaf` and those of `known` that have issued it, one after the other, without a root, which whoever trusts it has.
+fn chain_of(leaf: CertificateDer<'static>, known: &[&CertificateDer<'static>]) -> Vec<CertificateDer<'static>> {
+    let mut chain = vec![leaf];
+    while let Some(issuer) = chain.last().and_then(|last| issuer_of(last, known)) {
+        if chain.contains(issuer) {
+            break;
+        }
+        chain.push(issuer.clone());
+    }
+    chain
+}
+
+fn issuer_of<'a>(
+    certificate: &CertificateDer<'_>,
+    known: &[&'a CertificateDer<'static>],
+) -> Option<&'a CertificateDer<'static>> {
+    let certificate = Certificate::parse(certificate).ok()?;
+    known.iter().copied().find(|candidate| {
+        Certificate::parse(candidate).is_ok_and(|candidate| {
+            candidate.subject_der() == certificate.issuer_der() && candidate.subject_der() != candidate.issuer_der()
+        })
+    })
 }
 
 fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {
@@ -283,15 +387,16 @@ pub struct IdentityStore {
 
 #[derive(Debug)]
 struct Entry {
-    stamps: (FileStamp, FileStamp),
+    stamps: (FileStamp, FileStamp, Option<FileStamp>),
     identity: Arc<Identity>,
     used: bool,
 }
 
 impl IdentityStore {
-    /// The identity in `files`, read if it is not known or has changed.
-    pub fn load(&self, files: &IdentityFiles) -> Result<Arc<Identity>, IdentityError> {
-        let stamps = (stamp(&files.certificate)?, stamp(files.key_file())?);
+    /// The identity in `files`, read if it is not known or has changed. `unlock` is asked for a key that is encrypted.
+    pub fn load(&self, files: &IdentityFiles, unlock: &mut Unlock<'_>) -> Result<Arc<Identity>, IdentityError> {
+        let chain = files.chain.as_deref().map(stamp).transpose()?;
+        let stamps = (stamp(&files.certificate)?, stamp(files.key_file())?, chain);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get_mut(files)
             && entry.stamps == stamps
@@ -299,7 +404,7 @@ impl IdentityStore {
             entry.used = true;
             return Ok(Arc::clone(&entry.identity));
         }
-        let identity = Arc::new(self.read(files)?);
+        let identity = Arc::new(self.read(files, unlock)?);
         let entry = Entry {
             stamps,
             identity: Arc::clone(&identity),
@@ -317,14 +422,19 @@ impl IdentityStore {
             .retain(|_, entry| std::mem::take(&mut entry.used));
     }
 
-    fn read(&self, files: &IdentityFiles) -> Result<Identity, IdentityError> {
+    fn read(&self, files: &IdentityFiles, unlock: &mut Unlock<'_>) -> Result<Identity, IdentityError> {
         let pem = files::read(&files.certificate).map_err(IdentityError::File)?;
-        let (mut chain, own_key) = certificate_bundle(files, &pem)?;
+        let mut chain = certificates(&files.certificate, &pem)?;
         let key = match &files.key {
-            Some(path) => key_of(files, &files::read(path).map_err(IdentityError::File)?)?,
-            None => own_key,
+            Some(path) => key_of(files, &files::read(path).map_err(IdentityError::File)?, unlock)?,
+            None => key_of(files, &pem, unlock)?,
         };
-        let key = key.ok_or_else(|| IdentityError::NoKey(files.key_file().clone(), files.key.is_some()))?;
+        if let (Some(path), [leaf]) = (&files.chain, chain.as_slice()) {
+            let mut issuers = certificates(path, &files::read(path).map_err(IdentityError::File)?)?;
+            // The file may begin with the certificate itself.
+            issuers.retain(|issuer| issuer != leaf);
+            chain.extend(issuers);
+        }
         for issuer in chain.iter_mut().skip(1) {
             *issuer = self.shared(issuer);
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::diagnostics::Severity;
+use crate::ssl::vocabulary::worded;
 
 /// How many messages wait at most. The oldest go first.
 const CAPACITY: usize = 64;
@@ -25,7 +26,7 @@ impl Journal {
         if messages.len() == CAPACITY {
             messages.pop_front();
         }
-        messages.push_back((severity, text.into()));
+        messages.push_back((severity, worded(&text.into()).into_owned()));
         self.waiting.store(true, Ordering::Release);
     }
 

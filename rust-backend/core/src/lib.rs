@@ -6,6 +6,7 @@
 //! decrypts. [`facts::Facts`] tell what was agreed on.
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod alert;
 pub mod ciphers;
 pub mod client_auth;
@@ -19,6 +20,7 @@ pub mod diagnostics;
 pub mod directive;
 mod dump;
 pub mod early_data;
+pub mod encrypted_key;
 pub mod facts;
 pub mod fault;
 pub mod files;
@@ -30,6 +32,7 @@ pub mod identity;
 pub mod journal;
 pub mod key_log;
 pub mod options;
+pub mod pass_phrase;
 pub mod pem;
 pub mod process;
 pub mod profile;
@@ -39,6 +42,7 @@ mod record_size;
 pub mod sessions;
 pub mod settings;
 pub mod site;
+pub mod ssl;
 pub mod tickets;
 pub mod trust;
 pub mod vhosts;

@@ -18,13 +18,17 @@ pub const STRICT_REQUIRE: OptionSet = 1 << 3;
 /// `LegacyDNStringFormat`: names as `/C=DE/CN=name`.
 pub const LEGACY_DN_STRING_FORMAT: OptionSet = 1 << 4;
 
+/// `OptRenegotiate`: mod_ssl's, about renegotiations, which do not happen. Nobody asks for it.
+const OPT_RENEGOTIATE: OptionSet = 1 << 5;
+
 /// The options by name.
-const NAMES: [(&str, OptionSet); 6] = [
+const NAMES: [(&str, OptionSet); 7] = [
     ("StdEnvVars", STD_ENV_VARS),
     ("ExportCertData", EXPORT_CERT_DATA),
     ("FakeBasicAuth", FAKE_BASIC_AUTH),
     ("StrictRequire", STRICT_REQUIRE),
     ("LegacyDNStringFormat", LEGACY_DN_STRING_FORMAT),
+    ("OptRenegotiate", OPT_RENEGOTIATE),
     ("Defaults", 0),
 ];
 
@@ -42,9 +46,9 @@ pub struct Options {
 
 impl Options {
     /// Reads the arguments of one directive: options that are added with `+` and removed with `-`. One without a sign
-    /// replaces everything that was set, as httpd's `Options` does. `Defaults` stands for what holds where nothing is
-    /// said: no option.
-    pub fn parse(words: &[&str]) -> Result<Self, String> {
+    /// replaces everything that was set, as httpd's `Options` does; further ones are added to it, but not with mod_ssl
+    /// (`is_mod_ssls`), where the last one alone is left. `Defaults` stands for what holds where nothing is said: no option.
+    pub fn parse(words: &[&str], is_mod_ssls: bool) -> Result<Self, String> {
         let mut options = Self::default();
         for word in words {
             let (sign, name) = match word.chars().next() {
@@ -69,7 +73,7 @@ impl Options {
                     on: bits,
                     off: 0,
                 },
-                _ if options.absolute && bits != 0 => Self {
+                _ if options.absolute && bits != 0 && !is_mod_ssls => Self {
                     absolute: false,
                     on: bits,
                     off: 0,
@@ -119,7 +123,7 @@ mod tests {
     fn effective(places: &[&[&str]]) -> OptionSet {
         places
             .iter()
-            .map(|words| Options::parse(words).unwrap())
+            .map(|words| Options::parse(words, false).unwrap())
             .fold(Options::default(), Options::then)
             .on
     }
@@ -133,7 +137,9 @@ mod tests {
         assert_eq!(effective(&[&["StdEnvVars", "+ExportCertData"], &["Defaults"]]), 0);
         assert_eq!(effective(&[&["Defaults", "+StdEnvVars"]]), STD_ENV_VARS);
         assert_eq!(effective(&[&["-StdEnvVars"], &["+StdEnvVars"]]), STD_ENV_VARS);
-        assert!(Options::parse(&["+Nonsense"]).is_err());
-        assert!(Options::parse(&[""]).is_err());
+        assert!(Options::parse(&["+Nonsense"], false).is_err());
+        assert!(Options::parse(&[""], true).is_err());
+        let last = Options::parse(&["StdEnvVars", "ExportCertData"], true).unwrap();
+        assert_eq!(last.on, EXPORT_CERT_DATA);
     }
 }

@@ -13,8 +13,8 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct PemBundle {
     /// All certificates, in the order of the file.
     pub certificates: Vec<CertificateDer<'static>>,
-    /// The first private key that is not encrypted.
-    pub key: Option<Zeroizing<PrivateKeyDer<'static>>>,
+    /// The private keys that are not encrypted, in the order of the file.
+    pub keys: Vec<Zeroizing<PrivateKeyDer<'static>>>,
     /// Whether there is an encrypted private key.
     pub encrypted_key: bool,
 }
@@ -63,16 +63,16 @@ pub fn parse(text: &[u8]) -> Result<PemBundle, PemError> {
         };
         match kind {
             SectionKind::Certificate => bundle.certificates.push(der.into()),
-            SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey
-                if bundle.key.is_none() =>
-            {
-                bundle.key = PrivateKeyDer::from_pem(kind, der).map(Zeroizing::new);
+            SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey => {
+                bundle
+                    .keys
+                    .extend(PrivateKeyDer::from_pem(kind, der).map(Zeroizing::new));
             }
             _ => der.zeroize(),
         }
     }
     bundle.encrypted_key |= is_encrypted(text);
-    if bundle.certificates.is_empty() && bundle.key.is_none() && looks_like_der(text) {
+    if bundle.certificates.is_empty() && bundle.keys.is_empty() && looks_like_der(text) {
         return Err(PemError::Der);
     }
     Ok(bundle)
@@ -114,7 +114,7 @@ mod tests {
         ));
         assert!(matches!(parse(&[0x30, 0x82, 1, 2, 3]), Err(PemError::Der)));
         let nothing = parse(b"just text\n").unwrap();
-        assert!(nothing.certificates.is_empty() && nothing.key.is_none());
+        assert!(nothing.certificates.is_empty() && nothing.keys.is_empty());
     }
 
     #[test]
@@ -125,6 +125,6 @@ mod tests {
             b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
             -----END RSA PRIVATE KEY-----\n";
         let bundle = parse(traditional).unwrap();
-        assert!(bundle.encrypted_key && bundle.key.is_none());
+        assert!(bundle.encrypted_key && bundle.keys.is_empty());
     }
 }

@@ -10,6 +10,7 @@ use crate::counters::Counters;
 use crate::crypto;
 use crate::identity::{Identity, IdentityStore};
 use crate::journal::Journal;
+use crate::pass_phrase::PassPhrases;
 use crate::tickets::TicketKeys;
 
 /// Made once in the parent, inherited by children, kept over reloads.
@@ -21,6 +22,8 @@ pub struct Process {
     pub counters: Counters,
     /// What waits to be logged.
     pub journal: Arc<Journal>,
+    /// Pass phrases of keys.
+    pub pass_phrases: PassPhrases,
     ticket_keys: Mutex<Option<Arc<TicketKeys>>>,
     stopgap: OnceLock<Option<Arc<Identity>>>,
 }

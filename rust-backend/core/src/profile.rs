@@ -5,6 +5,7 @@
 //! if both have the same profile.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::compress::{BROTLI_COMPRESSOR, CertCompressor, CompressionCache, ZLIB_COMPRESSOR};
@@ -12,7 +13,7 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
-use rustls::{ConfigBuilder, NamedGroup, SupportedCipherSuite, WantsVerifier};
+use rustls::{ConfigBuilder, NamedGroup, SignatureScheme, SupportedCipherSuite, WantsVerifier};
 
 use crate::client_auth::verifier::{ClientAuth, ClientAuthSpec};
 use crate::crypto::{self, default_provider};
@@ -47,8 +48,27 @@ pub struct ProfileSpec {
     pub max_fragment: Option<usize>,
     /// Whether certificates are compressed (RFC 8879) for clients that know how.
     pub compression: bool,
+    /// The numbers of the only signature schemes to sign by; empty for all.
+    pub signatures: Vec<u16>,
+    /// The file that the keys of tickets come from, if they do not come from a seed of the process's own.
+    pub ticket_key_file: Option<PathBuf>,
     /// How clients are verified, if they are.
     pub client_auth: Option<ClientAuthSpec>,
+}
+
+impl ProfileSpec {
+    /// Whether handshakes by these settings are as good as those by `other`: what differs is how sessions are resumed, and
+    /// the sizes of things.
+    pub(crate) fn is_as_secure_as(&self, other: &Self) -> bool {
+        self.protocols == other.protocols
+            && self.suites == other.suites
+            && self.honor_client_order == other.honor_client_order
+            && self.groups == other.groups
+            && self.preferred_groups == other.preferred_groups
+            && self.signatures == other.signatures
+            && self.client_auth == other.client_auth
+            && (self.sessions.early_data > 0) == (other.sessions.early_data > 0)
+    }
 }
 
 /// Where sessions are kept that profiles make resumable.
@@ -144,6 +164,16 @@ impl Profile {
     /// The cipher suites, most preferred first.
     pub fn suites(&self) -> &[SupportedCipherSuite] {
         &self.suites
+    }
+
+    /// The only signature schemes to sign by; empty for all.
+    pub(crate) fn signatures(&self) -> Arc<[SignatureScheme]> {
+        self.spec
+            .signatures
+            .iter()
+            .copied()
+            .map(SignatureScheme::from)
+            .collect()
     }
 
     /// How clients are verified, if they are.

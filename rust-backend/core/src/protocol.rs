@@ -113,6 +113,16 @@ impl Protocols {
         number(word).map(|only| (only, only)).ok_or_else(unknown)
     }
 
+    /// The versions from `min` to `max`, their numbers in TLS, or as far as these versions go where one of them is not said.
+    pub(crate) fn between(self, min: Option<u16>, max: Option<u16>) -> Self {
+        let first = min.unwrap_or(if self.tls12 { TLS12 } else { TLS13 });
+        let last = max.unwrap_or(if self.tls13 { TLS13 } else { TLS12 });
+        Self {
+            tls12: (first..=last).contains(&TLS12),
+            tls13: (first..=last).contains(&TLS13),
+        }
+    }
+
     /// The versions for rustls, newest first.
     pub fn rustls_versions(&self) -> Vec<&'static SupportedProtocolVersion> {
         [(self.tls13, &version::TLS13), (self.tls12, &version::TLS12)]

@@ -184,6 +184,7 @@ mod tests {
             mode: Mode::Optional,
             cas: Vec::new(),
             names: CaNames::None,
+            usual_depth: 1,
             depth: 1,
             crls: Vec::new(),
             crl_check: CrlCheck::default(),

@@ -10,18 +10,24 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use rustls::SignatureScheme;
+
 use crate::ciphers::{self, Cipher};
 use crate::client_auth::demand::{self, Demand};
 use crate::client_auth::verifier::CaNames;
-use crate::crypto::IS_FIPS_BUILD;
 use crate::diagnostics::{Diagnostics, Origin, Severity};
 use crate::directive::Directive;
 use crate::groups::{self, GroupSettings};
 use crate::handshake_timeout::HandshakeTimeout;
 use crate::identity::IdentityFiles;
+use crate::pass_phrase::Dialog;
 use crate::protocol::Protocols;
 use crate::sessions::{DEFAULT_EARLY_DATA, MAX_EARLY_DATA, MAX_TICKETS, SessionSpec};
-use crate::tickets::MAX_LIFETIME;
+use crate::ssl;
+use crate::ssl::sni_policy::SniPolicy;
+use crate::ssl::sources::Sources;
+use crate::ssl::suites::OnlySuites;
+use crate::tickets::{self, MAX_LIFETIME};
 use crate::trust::revocation::CrlCheck;
 
 /// A setting with the place that said it.
@@ -114,12 +120,14 @@ pub struct GlobalSettings {
     pub strict_sni: Option<bool>,
     /// Where sessions are kept.
     pub session_cache: Option<Said<SessionCache>>,
-    /// The secret that ticket keys come from.
-    pub ticket_key_file: Option<Said<PathBuf>>,
     /// Where the secrets of connections are written to.
     pub key_log_file: Option<Said<PathBuf>>,
     /// Whether everything that is served has to be approved by FIPS 140-3.
     pub fips: Option<Said<bool>>,
+    /// Who is asked for the pass phrases of keys.
+    pub pass_phrases: Option<Said<Dialog>>,
+    /// When a request may name another virtual host than the handshake did.
+    pub sni_policy: Option<SniPolicy>,
 }
 
 impl GlobalSettings {
@@ -142,10 +150,18 @@ pub struct ClientSettings {
     pub names: Option<Said<CaNames>>,
     /// How many CAs may be above a certificate.
     pub depth: Option<usize>,
+    /// How many may be somewhere.
+    pub depth_somewhere: Option<usize>,
     /// Where revocation lists are.
     pub crls: Vec<Said<PathBuf>>,
     /// What is looked up there.
     pub crl_check: Option<Said<CrlCheck>>,
+    /// Trusted CAs by mod_ssl's directives.
+    pub ca_sources: Sources,
+    /// CAs that clients are told, by mod_ssl's directives.
+    pub name_sources: Sources,
+    /// Revocation lists by mod_ssl's directives.
+    pub crl_sources: Sources,
 }
 
 impl ClientSettings {
@@ -161,8 +177,12 @@ impl ClientSettings {
             cas: or_base(self.cas, &base.cas),
             names: self.names.or_else(|| base.names.clone()),
             depth: self.depth.or(base.depth),
+            depth_somewhere: self.depth_somewhere.max(base.depth_somewhere),
             crls: or_base(self.crls, &base.crls),
             crl_check: self.crl_check.or_else(|| base.crl_check.clone()),
+            ca_sources: self.ca_sources.inherit(&base.ca_sources),
+            name_sources: self.name_sources.inherit(&base.name_sources),
+            crl_sources: self.crl_sources.inherit(&base.crl_sources),
         }
     }
 
@@ -173,7 +193,7 @@ impl ClientSettings {
     }
 }
 
-fn combine(one: Option<Said<Demand>>, other: Option<Said<Demand>>) -> Option<Said<Demand>> {
+pub(crate) fn combine(one: Option<Said<Demand>>, other: Option<Said<Demand>>) -> Option<Said<Demand>> {
     match (one, other) {
         (Some(one), Some(other)) => Some(Said {
             value: demand::combine(one.value, other.value),
@@ -192,6 +212,8 @@ pub struct SessionSettings {
     pub count: Option<usize>,
     /// For how long a session can be resumed, in seconds.
     pub lifetime: Option<u32>,
+    /// The secret that the keys of tickets come from.
+    pub ticket_key_file: Option<Said<PathBuf>>,
     /// Whether requests may arrive as early data.
     pub early_data: Option<Said<bool>>,
     /// How much of it is taken at most, in bytes.
@@ -204,6 +226,7 @@ impl SessionSettings {
             tickets: self.tickets.or_else(|| base.tickets.clone()),
             count: self.count.or(base.count),
             lifetime: self.lifetime.or(base.lifetime),
+            ticket_key_file: self.ticket_key_file.or_else(|| base.ticket_key_file.clone()),
             early_data: self.early_data.or_else(|| base.early_data.clone()),
             max_early_data: self.max_early_data.or(base.max_early_data),
         }
@@ -215,7 +238,7 @@ impl SessionSettings {
     }
 
     /// What holds. Early data may be used once, so the cache has to keep the sessions then (RFC 8446 section 8.1).
-    pub fn spec(&self) -> SessionSpec {
+    pub fn spec(&self, default_lifetime: u32) -> SessionSpec {
         let default = SessionSpec::default();
         let early_data = self
             .early_data()
@@ -223,17 +246,79 @@ impl SessionSettings {
         SessionSpec {
             tickets: self.tickets.as_ref().map_or(default.tickets, |said| said.value) && early_data.is_none(),
             count: self.count.unwrap_or(default.count),
-            lifetime: self.lifetime.unwrap_or(default.lifetime),
+            lifetime: self.lifetime.unwrap_or(default_lifetime),
             early_data: early_data.unwrap_or_default(),
         }
+    }
+}
+
+/// Certificates, keys and issuers that are named one by one: the first key belongs to the first certificate.
+#[derive(Clone, Debug, Default)]
+pub struct CertificateFiles {
+    /// The certificates.
+    pub certificates: Vec<Said<PathBuf>>,
+    /// Their keys; a certificate without has its key in its own file.
+    pub keys: Vec<Said<PathBuf>>,
+    /// The certificates of issuers.
+    pub chain: Option<Said<PathBuf>>,
+}
+
+impl CertificateFiles {
+    /// How many of a host's files take the places of the base server's, as in mod_ssl: one of each kind of key.
+    const REPLACED: usize = 3;
+
+    fn inherit(self, base: &Self) -> Self {
+        let overlay = |own: Vec<Said<PathBuf>>, base: &[Said<PathBuf>]| {
+            let further = own.len().min(Self::REPLACED);
+            let mut list = own[..further].to_vec();
+            list.extend_from_slice(base.get(further..).unwrap_or_default());
+            list.extend_from_slice(&own[further..]);
+            list
+        };
+        Self {
+            certificates: overlay(self.certificates, &base.certificates),
+            keys: overlay(self.keys, &base.keys),
+            chain: self.chain.or_else(|| base.chain.clone()),
+        }
+    }
+
+    /// The certificates with their keys.
+    pub fn pairs(&self) -> Vec<Said<IdentityFiles>> {
+        let pair = |(at, certificate): (usize, &Said<PathBuf>)| Said {
+            value: IdentityFiles {
+                certificate: certificate.value.clone(),
+                key: self.keys.get(at).map(|said| said.value.clone()),
+                chain: self.chain.as_ref().map(|said| said.value.clone()),
+            },
+            origin: certificate.origin.clone(),
+        };
+        self.certificates.iter().enumerate().map(pair).collect()
     }
 }
 
 /// Settings that each virtual host has.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
+    /// Whether mod_ssl's directives say anything, so that its defaults hold.
+    pub is_mod_ssls: bool,
+    /// Whether connections are TLS: `SSLEngine`.
+    pub engine: Option<Said<bool>>,
     /// The certificates, in the order of preference.
     pub certificates: Vec<Said<IdentityFiles>>,
+    /// Certificates by mod_ssl's directives.
+    pub files: CertificateFiles,
+    /// The only cipher suites, by mod_ssl's directives.
+    pub only_suites: OnlySuites,
+    /// The oldest version and the newest, by their numbers in TLS, whatever `protocols` says.
+    pub min_protocol: Option<u16>,
+    /// See `min_protocol`.
+    pub max_protocol: Option<u16>,
+    /// The only algorithms to sign by.
+    pub signatures: Option<Said<Vec<SignatureScheme>>>,
+    /// Whether clients have to say whom they want.
+    pub requires_sni: Option<bool>,
+    /// Whether somebody expects OCSP responses to be stapled.
+    pub stapling: Option<Said<bool>>,
     /// The protocol versions.
     pub protocols: Option<Said<Protocols>>,
     /// Cipher suites to be preferred, in this order.
@@ -259,6 +344,14 @@ pub struct HostSettings {
 }
 
 impl HostSettings {
+    /// How sessions are resumed, by what was said and by the defaults of whose directives said it.
+    pub fn session_spec(&self) -> SessionSpec {
+        self.sessions.spec(match self.is_mod_ssls {
+            true => ssl::DEFAULT_LIFETIME,
+            false => tickets::DEFAULT_LIFETIME,
+        })
+    }
+
     /// These settings, with those of `base` where nothing was said. The ServerName is nobody's to inherit.
     pub fn inherit(self, base: &Self) -> Self {
         let certificates = if self.certificates.is_empty() {
@@ -267,7 +360,16 @@ impl HostSettings {
             self.certificates
         };
         Self {
+            is_mod_ssls: self.is_mod_ssls || base.is_mod_ssls,
+            engine: self.engine.or_else(|| base.engine.clone()),
             certificates,
+            files: self.files.inherit(&base.files),
+            only_suites: self.only_suites.inherit(&base.only_suites),
+            min_protocol: self.min_protocol.or(base.min_protocol),
+            max_protocol: self.max_protocol.or(base.max_protocol),
+            signatures: self.signatures.or_else(|| base.signatures.clone()),
+            requires_sni: self.requires_sni.or(base.requires_sni),
+            stapling: self.stapling.or_else(|| base.stapling.clone()),
             protocols: self.protocols.or_else(|| base.protocols.clone()),
             prefer: inherit_list(&self.prefer, &base.prefer, &self.suppress),
             suppress: inherit_list(&self.suppress, &base.suppress, &self.prefer),
@@ -354,7 +456,7 @@ impl<'a> Interpreter<'a> {
             "TLSSessionTicketKeyFile" => {
                 self.only_in_base_server(index)?;
                 let value = self.path(directive.single()?);
-                self.global.ticket_key_file = Some(Said { value, origin });
+                host.sessions.ticket_key_file = Some(Said { value, origin });
             }
             "TLSKeyLogFile" => {
                 self.only_in_base_server(index)?;
@@ -408,16 +510,9 @@ impl<'a> Interpreter<'a> {
             "TLSMaxEarlyDataSize" => {
                 host.sessions.max_early_data = Some(number(directive, 1..=MAX_EARLY_DATA, "of bytes")?);
             }
-            "TLSFIPS" | "SSLFIPS" => {
+            "TLSFIPS" => {
                 self.only_in_base_server(index)?;
-                let value = directive.flag()?;
-                if value && !IS_FIPS_BUILD {
-                    return Err(
-                        "on: this module was not built with validated cryptography: configure it with --enable-fips"
-                            .to_owned(),
-                    );
-                }
-                self.global.fips = Some(Said { value, origin });
+                self.fips(directive)?;
             }
             "TLSClientCertificate" => {
                 let value = Demand::parse(directive.single()?)?;
@@ -461,6 +556,7 @@ impl<'a> Interpreter<'a> {
                     host.handshake_timeout = Some(limit);
                 }
             }
+            name if name.starts_with("SSL") => self.interpret_ssl(index, directive, host)?,
             other => return Err(format!("is not a directive of this module ({other})")),
         }
         Ok(())
@@ -483,6 +579,7 @@ impl<'a> Interpreter<'a> {
         host.groups = GroupSettings {
             prefer: Some(said_nothing(directive)),
             suppress: Some(said_nothing(directive)),
+            only: None,
         };
         Ok(())
     }
@@ -497,7 +594,7 @@ impl<'a> Interpreter<'a> {
         Ok(value)
     }
 
-    fn only_in_base_server(&self, index: usize) -> Result<(), String> {
+    pub(crate) fn only_in_base_server(&self, index: usize) -> Result<(), String> {
         match index {
             0 => Ok(()),
             _ => Err("belongs outside of <VirtualHost>: it holds for the whole server".to_owned()),
@@ -509,10 +606,12 @@ impl<'a> Interpreter<'a> {
             [certificate] => Ok(IdentityFiles {
                 certificate: self.path(certificate),
                 key: None,
+                chain: None,
             }),
             [certificate, key] => Ok(IdentityFiles {
                 certificate: self.path(certificate),
                 key: Some(self.path(key)),
+                chain: None,
             }),
             words => Err(format!(
                 "takes a certificate file and, unless it is in there too, a key file, not {} files",
@@ -533,7 +632,7 @@ impl<'a> Interpreter<'a> {
         Ok(directive.args.iter().map(said).collect())
     }
 
-    fn path(&self, text: &str) -> PathBuf {
+    pub(crate) fn path(&self, text: &str) -> PathBuf {
         self.server_root.join(text)
     }
 }

@@ -10,6 +10,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SignatureScheme, SupportedCipherSuite};
 
 use crate::client_auth::verifier::Audit;
+use crate::facts::CipherNames;
 use crate::identity::Identity;
 use crate::profile::{Profile, offers_tls13};
 use crate::sessions::MAX_TICKETS;
@@ -20,6 +21,8 @@ struct Identities {
     list: Vec<Arc<Identity>>,
     /// Whether the host speaks TLS 1.3.
     tls13: bool,
+    /// The only schemes to sign by; empty for all.
+    schemes: Arc<[SignatureScheme]>,
 }
 
 impl Identities {
@@ -28,6 +31,11 @@ impl Identities {
         // In TLS 1.3 the client's groups are about key exchange alone.
         let is_tls13 = self.tls13 && offers_tls13(hello);
         let groups = if is_tls13 { None } else { hello.named_groups() };
+        if !self.schemes.is_empty() {
+            let wanted = schemes.iter().copied().filter(|scheme| self.schemes.contains(scheme));
+            let wanted: Vec<_> = wanted.collect();
+            return self.list.iter().find(|identity| identity.suits(&wanted, groups));
+        }
         self.list.iter().find(|identity| identity.suits(schemes, groups))
     }
 }
@@ -35,7 +43,10 @@ impl Identities {
 impl ResolvesServerCert for Identities {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.first_for(&hello, hello.signature_schemes())
-            .map(|identity| identity.certified())
+            .map(|identity| match self.schemes.is_empty() {
+                true => identity.certified(),
+                false => identity.limited_to(&self.schemes),
+            })
     }
 }
 
@@ -55,6 +66,8 @@ pub struct Site {
     identities: Arc<Identities>,
     /// No certificate was configured: what is presented is a stopgap, and requests are answered with 503.
     pub unavailable: bool,
+    /// How ciphers are called in variables.
+    pub names: CipherNames,
     /// Whether clients are verified if the profile says so.
     asks_clients: bool,
     /// Its certificates, compressed once for all clients.
@@ -64,16 +77,25 @@ pub struct Site {
 
 impl Site {
     /// A site that presents the first of `identities` that suits a client.
-    pub fn new(name: &str, profile: Arc<Profile>, identities: Vec<Arc<Identity>>, unavailable: bool) -> Self {
+    pub fn new(
+        name: &str,
+        profile: Arc<Profile>,
+        identities: Vec<Arc<Identity>>,
+        unavailable: bool,
+        names: CipherNames,
+    ) -> Self {
         let tls13 = profile.spec().protocols.tls13;
+        let schemes = profile.signatures();
         Self {
             name: name.into(),
             profile,
             identities: Arc::new(Identities {
                 list: identities,
                 tls13,
+                schemes,
             }),
             unavailable,
+            names,
             asks_clients: true,
             compressed: Arc::new(CompressionCache::new(COMPRESSED_FORMS)),
             configs: Default::default(),
@@ -86,13 +108,21 @@ impl Site {
         let identities = vec![Arc::new(identity)];
         Self {
             asks_clients: false,
-            ..Self::new(&self.name, Arc::clone(&self.profile), identities, false)
+            ..Self::new(&self.name, Arc::clone(&self.profile), identities, false, self.names)
         }
     }
 
     /// The certificates, in the order in which they are tried.
     pub fn identities(&self) -> &[Arc<Identity>] {
         &self.identities.list
+    }
+
+    /// Whether another site presents the same certificates.
+    pub(crate) fn has_identities_of(&self, other: &Self) -> bool {
+        let is_in =
+            |identity: &Arc<Identity>, list: &[Arc<Identity>]| list.iter().any(|one| Arc::ptr_eq(one, identity));
+        let (own, others) = (self.identities(), other.identities());
+        own.len() == others.len() && own.iter().all(|identity| is_in(identity, others))
     }
 
     /// What a handshake that agrees on `protocol` by ALPN is made with: its configuration, and what finds out about

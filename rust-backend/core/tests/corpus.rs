@@ -80,3 +80,8 @@ fn crl() {
 fn client() {
     replay("client", common::client);
 }
+
+#[test]
+fn ssl() {
+    replay("ssl", common::ssl);
+}

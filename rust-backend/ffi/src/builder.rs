@@ -12,6 +12,8 @@ use mod_tls_core::directive::Directive;
 use mod_tls_core::early_data::EarlyMethods;
 use mod_tls_core::identity::IdentityFiles;
 use mod_tls_core::options::Options;
+use mod_tls_core::ssl::vocabulary::worded;
+use mod_tls_core::ssl::{self, suites};
 
 use crate::config::ConfigHandle;
 use crate::guard::{Status, guard};
@@ -28,6 +30,10 @@ pub struct Builder(mod_tls_core::config::Builder);
 pub struct ServerInfo {
     /// Its ServerName.
     pub name: Slice,
+    /// The port of its ServerName; 0 if that has none.
+    pub port: u16,
+    /// Whether it is at a port that httpd was told to be for https.
+    pub https: bool,
     /// The configuration file that it begins in.
     pub file: Slice,
     /// The line that it begins at.
@@ -160,6 +166,33 @@ pub unsafe extern "C" fn tls_builder_set_test(builder: *mut Builder) -> Status {
     })
 }
 
+/// Says that another module provides OCSP responses.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_set_stapler(builder: *mut Builder) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { builder.as_mut()? }.0.set_stapler();
+        Some(Status::Ok)
+    })
+}
+
+/// Says that mod_ssl's directives are there, and whether they are the only ones; `version` is that of httpd: `2.4.71`.
+///
+/// # Safety
+/// The pointer and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_set_mod_ssl(builder: *mut Builder, only: bool, version: Slice) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid, and a valid slice.
+        let (builder, version) = unsafe { (builder.as_mut()?, version.text()) };
+        builder.0.set_mod_ssl(only, &version);
+        Some(Status::Ok)
+    })
+}
+
 /// Adds the next server: the base server first, then its virtual hosts. `out` is its index, counted from 0.
 ///
 /// # Safety
@@ -176,6 +209,8 @@ pub unsafe extern "C" fn tls_builder_add_server(
         *out = builder.0.add_server(Server {
             // SAFETY: the caller promises valid slices.
             name: unsafe { info.name.text() }.into_owned(),
+            port: info.port,
+            https: info.https,
             aliases: Vec::new(),
             // SAFETY: as above.
             origin: unsafe { origin(info.file, info.line) },
@@ -346,6 +381,7 @@ pub unsafe extern "C" fn tls_builder_add_certificate(
         let files = IdentityFiles {
             // SAFETY: the caller promises valid slices.
             certificate: unsafe { path(certificate) },
+            chain: None,
             // SAFETY: as above.
             key: (key.len > 0).then(|| unsafe { path(key) }),
         };
@@ -440,6 +476,33 @@ pub unsafe extern "C" fn tls_diagnostics_get(
     })
 }
 
+/// Directive `index` of mod_ssl's that does something else here, counted from 0: where it stands, and what it does, borrowed
+/// until the messages are freed. `TLS_STATUS_FAILED` after the last one.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_diagnostics_deviation(
+    diagnostics: *const DiagnosticsHandle,
+    index: usize,
+    file: *mut Slice,
+    line: *mut u32,
+    text: *mut Slice,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (diagnostics, file, line, text) =
+            unsafe { (diagnostics.as_ref()?, file.as_mut()?, line.as_mut()?, text.as_mut()?) };
+        let Some(deviation) = diagnostics.0.deviations().get(index) else {
+            return Some(Status::Failed);
+        };
+        *file = Slice::of(deviation.origin.file.as_bytes());
+        *line = deviation.origin.line;
+        *text = Slice::of(deviation.text.as_bytes());
+        Some(Status::Ok)
+    })
+}
+
 /// Frees messages. Null is left alone.
 ///
 /// # Safety
@@ -452,8 +515,8 @@ pub unsafe extern "C" fn tls_diagnostics_free(diagnostics: *mut DiagnosticsHandl
     }
 }
 
-/// Reads the arguments of a `TLSOptions` directive over what `options` says already. `TLS_STATUS_FAILED` sets `error` to
-/// what is wrong with them.
+/// Reads the arguments of a `TLSOptions` directive, or (`is_mod_ssls`) of `SSLOptions`, over what `options` says already.
+/// `TLS_STATUS_FAILED` sets `error` to what is wrong with them.
 ///
 /// # Safety
 /// The pointers are valid, and `args` has `arg_count` valid slices.
@@ -462,6 +525,7 @@ pub unsafe extern "C" fn tls_options_parse(
     options: *mut Options,
     args: *const Slice,
     arg_count: usize,
+    is_mod_ssls: bool,
     error: *mut OwnedText,
 ) -> Status {
     guard(|| {
@@ -470,13 +534,13 @@ pub unsafe extern "C" fn tls_options_parse(
         // SAFETY: the caller promises `arg_count` valid slices.
         let words = unsafe { words(args, arg_count) };
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match Options::parse(&words) {
+        match Options::parse(&words, is_mod_ssls) {
             Ok(parsed) => {
                 *options = options.then(parsed);
                 Some(Status::Ok)
             }
             Err(why) => {
-                *error = OwnedText::give(why);
+                *error = OwnedText::give(worded(&why));
                 Some(Status::Failed)
             }
         }
@@ -497,6 +561,47 @@ pub extern "C" fn tls_options_merge(outer: Options, inner: Options) -> Options {
 pub unsafe extern "C" fn tls_demand_parse(word: Slice, out: *mut Demand, error: *mut OwnedText) -> Status {
     // SAFETY: the caller promises the same.
     unsafe { parse_word("TLSClientCertificate", Demand::parse, word, out, error) }
+}
+
+/// Reads the argument of an `SSLVerifyClient` directive. `TLS_STATUS_FAILED` sets `error` to what is wrong with it.
+///
+/// # Safety
+/// The pointers and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_ssl_demand_parse(word: Slice, out: *mut Demand, error: *mut OwnedText) -> Status {
+    // SAFETY: the caller promises the same.
+    unsafe { parse_word("SSLVerifyClient", ssl::demand, word, out, error) }
+}
+
+/// Checks the arguments of an `SSLCipherSuite` directive in a section. `is_tls13` is set to whether they are about TLS 1.3.
+/// `TLS_STATUS_FAILED` sets `error` to what is wrong with them.
+///
+/// # Safety
+/// The pointers are valid, and `args` has `arg_count` valid slices.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_ssl_suites_check(
+    args: *const Slice,
+    arg_count: usize,
+    is_tls13: *mut bool,
+    error: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (is_tls13, error) = unsafe { (is_tls13.as_mut()?, error.as_mut()?) };
+        // SAFETY: the caller promises `arg_count` valid slices.
+        let words = unsafe { words(args, arg_count) };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match suites::parse(&words) {
+            Ok((about_tls13, _)) => {
+                *is_tls13 = about_tls13;
+                Some(Status::Ok)
+            }
+            Err(why) => {
+                *error = OwnedText::give(format!("SSLCipherSuite {why}"));
+                Some(Status::Failed)
+            }
+        }
+    })
 }
 
 /// Reads the argument of a `TLSEarlyDataMethods` directive. `TLS_STATUS_FAILED` sets `error` to what is wrong with it.

@@ -80,7 +80,8 @@ pub unsafe extern "C" fn tls_config_is_active(config: *const ConfigHandle) -> bo
     unsafe { config.as_ref() }.is_some_and(|config| config.0.is_active())
 }
 
-/// Whether connections to the local address are TLS: `ip` has `ip_len` bytes in network order, 4 or 16.
+/// Whether connections to the local address are TLS: `ip` has `ip_len` bytes in network order, 4 or 16. `server` is the
+/// first server of that address.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -90,10 +91,13 @@ pub unsafe extern "C" fn tls_config_is_enabled(
     ip: *const u8,
     ip_len: usize,
     port: u16,
+    server: usize,
 ) -> bool {
     // SAFETY: the caller promises that pointers that are not null are valid, and `ip_len` bytes.
     let (config, ip) = unsafe { (config.as_ref(), ip_address(ip, ip_len)) };
-    config.zip(ip).is_some_and(|(config, ip)| config.0.is_enabled(ip, port))
+    config
+        .zip(ip)
+        .is_some_and(|(config, ip)| config.0.is_enabled(ip, port, server))
 }
 
 /// What the server with index `server` is for TLS connections.
@@ -118,6 +122,16 @@ pub unsafe extern "C" fn tls_config_site(config: *const ConfigHandle, server: us
 pub unsafe extern "C" fn tls_config_agree(config: *const ConfigHandle, server: usize, other: usize) -> bool {
     // SAFETY: the caller promises that a pointer that is not null is valid.
     unsafe { config.as_ref() }.is_some_and(|config| config.0.agree(server, other))
+}
+
+/// Whether a request for `server`, on a connection to `connected`, needs a client that has said whom it wants.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_requires_sni(config: *const ConfigHandle, server: usize, connected: usize) -> bool {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { config.as_ref() }.is_some_and(|config| config.0.requires_sni(server, connected))
 }
 
 /// Whether this module speaks TLS to backends where the blocks of `chain`, the outermost first, hold.
@@ -278,6 +292,27 @@ pub unsafe extern "C" fn tls_config_certificate(
         };
         *id = identity.id();
         *pem = OwnedText::give(with_issuer);
+        Some(Status::Ok)
+    })
+}
+
+/// The file of certificate `index` of the configuration, counted from 0. `TLS_STATUS_FAILED` after the last one.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_certificate_file(
+    config: *const ConfigHandle,
+    index: usize,
+    out: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
+        let Some(file) = config.0.certificate_file(index) else {
+            return Some(Status::Failed);
+        };
+        *out = OwnedText::give(file.display().to_string());
         Some(Status::Ok)
     })
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mod_tls_core::AlertDescription;
 use mod_tls_core::connection::{Connection, Event, Failure};
 use mod_tls_core::identity::Identity;
+use mod_tls_core::ssl::vocabulary::worded;
 
 use crate::config::ConfigHandle;
 use crate::facts::FactsHandle;
@@ -54,7 +55,7 @@ pub type IoVec = IoSlice<'static>;
 
 impl ConnectionHandle {
     fn failed(&mut self, failure: Failure) -> Status {
-        self.error = failure.text;
+        self.error = worded(&failure.text).into_owned();
         self.ours = failure.ours;
         Status::Failed
     }
@@ -131,7 +132,7 @@ pub unsafe extern "C" fn tls_conn_to_backend(
                 Some(Status::Ok)
             }
             Err(why) => {
-                *error = OwnedText::give(why);
+                *error = OwnedText::give(worded(&why));
                 Some(Status::Failed)
             }
         }
@@ -239,7 +240,8 @@ pub unsafe extern "C" fn tls_conn_alpn(conn: *const ConnectionHandle, index: usi
     })
 }
 
-/// The server that the client's server name means among those of `chain`; `default_server` if it asked for none.
+/// The server that the client's server name means among those of `chain`, `named`; `default_server` if it asked for none.
+/// `out` is the one whose certificate is presented, which may be another one.
 /// `TLS_STATUS_FAILED`: no server has the name, and such clients are refused.
 ///
 /// # Safety
@@ -249,17 +251,18 @@ pub unsafe extern "C" fn tls_conn_find_server(
     conn: *mut ConnectionHandle,
     chain: usize,
     default_server: usize,
+    named: *mut usize,
     out: *mut usize,
 ) -> Status {
     // SAFETY: the caller promises that pointers that are not null are valid.
     unsafe {
         on_connection(conn, |conn| {
-            let out = out.as_mut()?;
+            let (named, out) = (named.as_mut()?, out.as_mut()?);
             let config = Arc::clone(conn.connection.config());
             let sni = conn.connection.hello().sni.clone();
             match config.find_server(chain, default_server, sni.as_deref()) {
-                Ok(server) => {
-                    *out = server;
+                Ok(found) => {
+                    (*named, *out) = found;
                     Some(Status::Ok)
                 }
                 Err(_) => {

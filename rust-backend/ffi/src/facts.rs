@@ -4,9 +4,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use mod_tls_core::access;
 use mod_tls_core::client_auth::demand::Demand;
 use mod_tls_core::facts::{Facts, server_variable};
 use mod_tls_core::options::{FAKE_BASIC_AUTH, LEGACY_DN_STRING_FORMAT, Options, STRICT_REQUIRE};
+use mod_tls_core::ssl::vocabulary::worded;
 use mod_tls_core::x509::Context;
 
 use crate::guard::{Status, guard};
@@ -119,24 +121,43 @@ pub unsafe extern "C" fn tls_facts_stand(facts: *const FactsHandle, why: *mut Ow
     })
 }
 
-/// Whether the client is let in where `demand` holds. `facts` is null for a connection that is not ours: it has no client
+/// What a location wants of the connections that its requests come on.
+#[derive(Debug)]
+#[repr(C)]
+pub struct AccessRules {
+    /// The certificate that clients have to present.
+    pub demand: Demand,
+    /// How many CAs may be above it; negative if the location does not say.
+    pub depth: i32,
+    /// The cipher suites of TLS 1.2, as SSLCipherSuite lists them; empty for all.
+    pub tls12: Slice,
+    /// Those of TLS 1.3.
+    pub tls13: Slice,
+}
+
+/// Whether the client is let in where `rules` hold. `facts` is null for a connection that is not ours: it has no client
 /// certificate. `TLS_STATUS_FAILED` sets `why` to the reason why not.
 ///
 /// # Safety
-/// The pointers are valid.
+/// The pointers, and the slices in `rules`, are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_facts_satisfy(facts: *const FactsHandle, demand: Demand, why: *mut OwnedText) -> Status {
+pub unsafe extern "C" fn tls_facts_admit(
+    facts: *const FactsHandle,
+    rules: *const AccessRules,
+    why: *mut OwnedText,
+) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (facts, why) = unsafe { (facts.as_ref(), why.as_mut()?) };
-        let satisfied = match facts {
-            Some(facts) => facts.0.satisfies(demand),
-            None if demand == Demand::Required => {
-                Err("a client certificate is required, and the connection is not TLS of this module".to_owned())
-            }
-            None => Ok(()),
+        let (facts, rules, why) = unsafe { (facts.as_ref(), rules.as_ref()?, why.as_mut()?) };
+        // SAFETY: the caller promises valid slices.
+        let (tls12, tls13) = unsafe { (rules.tls12.text(), rules.tls13.text()) };
+        let rules = access::AccessRules {
+            demand: rules.demand,
+            depth: usize::try_from(rules.depth).ok(),
+            tls12: &tls12,
+            tls13: &tls13,
         };
-        Some(answer(satisfied, why))
+        Some(answer(rules.admit(facts.map(|facts| &*facts.0)), why))
     })
 }
 
@@ -144,7 +165,7 @@ fn answer(result: Result<(), String>, why: &mut OwnedText) -> Status {
     match result {
         Ok(()) => Status::Ok,
         Err(text) => {
-            *why = OwnedText::give(text);
+            *why = OwnedText::give(worded(&text));
             Status::Failed
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use mod_tls_core::counters::{COUNTERS, SLOT_CELLS};
+use mod_tls_core::facts::INTERFACE;
 
 use crate::guard::{Status, guard, install_panic_hook};
 use crate::types::Slice;
@@ -26,6 +27,25 @@ pub unsafe extern "C" fn tls_process_new(out: *mut *mut Process) -> Status {
         *out = Box::into_raw(Box::new(Process(Arc::default())));
         Some(Status::Ok)
     })
+}
+
+/// Forgets what only the parent needs: pass phrases. To be called in each child when it begins.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_process_in_child(process: *const Process) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { process.as_ref()? }.0.pass_phrases.forget();
+        Some(Status::Ok)
+    })
+}
+
+/// The module's name and version: `mod_tls/1.2.3`. It lives as long as the process.
+#[unsafe(no_mangle)]
+pub extern "C" fn tls_version() -> Slice {
+    Slice::of(INTERFACE.as_bytes())
 }
 
 /// The number of 64-bit cells that one slot of counters has.

@@ -11,7 +11,9 @@ use mod_tls_core::config::{Builder, Config, Server};
 use mod_tls_core::connection::{Connection, Event};
 use mod_tls_core::diagnostics::Origin;
 use mod_tls_core::directive::Directive;
+use mod_tls_core::encrypted_key::EncryptedKey;
 use mod_tls_core::identity::Identity;
+use mod_tls_core::ssl::{protocol, suites};
 use mod_tls_core::trust::anchors::{Anchors, Report};
 use mod_tls_core::trust::crl::{self, Crl};
 use mod_tls_core::trust::revocation::CrlCheck;
@@ -27,6 +29,8 @@ fn config() -> Arc<Config> {
         let mut builder = Builder::new(Arc::default(), "/".into());
         builder.add_server(Server {
             name: "localhost".to_owned(),
+            port: 0,
+            https: false,
             aliases: Vec::new(),
             origin: origin.clone(),
             addresses: Vec::new(),
@@ -81,11 +85,28 @@ pub fn connection(data: &[u8]) {
     while connection.take(&mut buffer) > 0 {}
 }
 
+/// Arguments of mod_ssl's directives that have a language of their own, a line each.
+#[allow(dead_code)]
+pub fn ssl(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let Ok((is_tls13, evaluated)) = suites::parse(&words) {
+            assert!(evaluated.suites.iter().all(|suite| suite.is_tls13() == is_tls13));
+        }
+        let _ = protocol::parse(&words);
+    }
+}
+
 /// A file that ought to be PEM, and the certificates in it.
 #[allow(dead_code)]
 pub fn pem(data: &[u8]) {
     if let Err(error) = Identity::from_pem("input", data, None) {
         let _ = error.to_string();
+    }
+    // PKCS#8 says by itself how long decryption takes: that is for those who wrote the file.
+    if let Some(Ok(key @ EncryptedKey::Traditional { .. })) = EncryptedKey::find(data) {
+        let _ = key.decrypt(b"secret");
     }
     let Ok(bundle) = mod_tls_core::pem::parse(data) else {
         return;
@@ -156,6 +177,7 @@ pub fn client(data: &[u8]) {
         cas: Vec::new(),
         names: CaNames::Trusted,
         depth: 3,
+        usual_depth: 3,
         crls: Vec::new(),
         crl_check: CrlCheck::default(),
     };

@@ -59,6 +59,8 @@ fn origin() -> Origin {
 
 fn server(name: &str, lines: &[String]) -> Server {
     Server {
+        port: 0,
+        https: false,
         name: name.to_owned(),
         aliases: Vec::new(),
         origin: origin(),

@@ -2,6 +2,7 @@
 //! What became of a client's certificate.
 
 use super::demand::{Demand, Mode};
+use crate::trust::path::Role;
 use crate::trust::refusal::{Reason, Refusal};
 
 /// What is thought of a client.
@@ -13,7 +14,10 @@ pub enum Verdict {
     /// It was asked but has presented none.
     Anonymous,
     /// Its certificate is good.
-    Verified,
+    Verified {
+        /// How many CAs are above it.
+        issuers: usize,
+    },
     /// Its certificate is not good, but the handshake went on.
     Refused(Refusal),
 }
@@ -23,7 +27,7 @@ impl Verdict {
     pub fn variable(&self, mode: Option<Mode>) -> String {
         match self {
             Self::NotAsked | Self::Anonymous => "NONE".to_owned(),
-            Self::Verified => "SUCCESS".to_owned(),
+            Self::Verified { .. } => "SUCCESS".to_owned(),
             Self::Refused(refusal) if is_generous(mode) && refusal.reason == Reason::UnknownIssuer => {
                 "GENEROUS".to_owned()
             }
@@ -42,10 +46,21 @@ impl Verdict {
         }
     }
 
+    /// What is thought of the client where no more than `depth` CAs may be above its certificate.
+    pub fn within(&self, depth: Option<usize>) -> Self {
+        match (self, depth) {
+            (Self::Verified { issuers }, Some(depth)) if *issuers > depth => Self::Refused(Refusal {
+                reason: Reason::TooDeep,
+                text: format!("client certificate refused: {}", Role::Client.too_deep(*issuers, depth)),
+            }),
+            _ => self.clone(),
+        }
+    }
+
     /// Whether the client is let in where `demand` holds, or why not.
     pub fn satisfies(&self, demand: Demand) -> Result<(), String> {
         match (demand, self) {
-            (Demand::Unset | Demand::None, _) | (_, Self::Verified) => Ok(()),
+            (Demand::Unset | Demand::None, _) | (_, Self::Verified { .. }) => Ok(()),
             (Demand::Optional | Demand::OptionalNoCa, Self::NotAsked | Self::Anonymous) => Ok(()),
             (Demand::OptionalNoCa, Self::Refused(refusal)) if refusal.reason == Reason::UnknownIssuer => Ok(()),
             (Demand::Required, Self::NotAsked) => Err(

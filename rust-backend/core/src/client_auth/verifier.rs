@@ -38,8 +38,10 @@ pub struct ClientAuthSpec {
     pub cas: Vec<PathBuf>,
     /// Which names clients are told.
     pub names: CaNames,
-    /// How many CAs may be above the client's certificate; 0 leaves certificates that are trusted themselves.
+    /// How many CAs may be above the client's certificate somewhere; 0 leaves certificates that are trusted themselves.
     pub depth: usize,
+    /// How many may be where no location says otherwise.
+    pub usual_depth: usize,
     /// Where revocation lists are.
     pub crls: Vec<PathBuf>,
     /// What is looked up there.
@@ -83,7 +85,13 @@ impl ClientAuth {
     pub fn scope(&self, now: i64) -> [u8; 32] {
         let spec = &self.spec;
         let mut context = digest::Context::new(&digest::SHA256);
-        context.update(format!("{:?} {} {:?}", spec.mode, spec.depth, spec.crl_check).as_bytes());
+        context.update(
+            format!(
+                "{:?} {} {} {:?}",
+                spec.mode, spec.depth, spec.usual_depth, spec.crl_check
+            )
+            .as_bytes(),
+        );
         context.update(self.policy.anchors.digest());
         if let Some(lists) = &self.policy.lists {
             context.update(&lists.digest(now));
@@ -103,7 +111,7 @@ impl ClientAuth {
 
     fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Verdict {
         match self.policy.verify(leaf, others, now) {
-            Ok(()) => Verdict::Verified,
+            Ok(issuers) => Verdict::Verified { issuers },
             Err(refusal) => Verdict::Refused(refusal),
         }
     }

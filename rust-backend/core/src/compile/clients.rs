@@ -45,7 +45,9 @@ impl Compiler {
         let Some(mode) = Mode::of(host, somewhere) else {
             return Some(None);
         };
-        if clients.cas.is_empty() && mode != Mode::OptionalNoCa && mode != (Mode::Ask { generous: true }) {
+        let takes_anybody = mode == Mode::OptionalNoCa || mode == (Mode::Ask { generous: true });
+        let is_mod_ssls = self.hosts[index].is_mod_ssls;
+        if clients.cas.is_empty() && !takes_anybody {
             let said = if host.asks() {
                 &clients.demand
             } else {
@@ -53,9 +55,16 @@ impl Compiler {
             };
             let text = "TLSClientCertificate needs TLSClientCA: whose certificates are to be believed? Name the PEM file \
                         of the CA that issues them";
-            self.diagnostics
-                .report(Severity::Error, index, said.as_ref().map(|said| &said.origin), text);
-            return None;
+            // Where mod_ssl starts, so do we: no certificate is good then.
+            let severity = if is_mod_ssls {
+                Severity::Warning
+            } else {
+                Severity::Error
+            };
+            self.report_said(severity, index, said.clone().as_ref(), text);
+            if !is_mod_ssls {
+                return None;
+            }
         }
         let spec = spec(mode, &clients);
         if let Some(known) = self.client_auths.auths.get(&spec) {
@@ -187,6 +196,7 @@ impl Compiler {
 
 fn spec(mode: Mode, clients: &ClientSettings) -> ClientAuthSpec {
     let paths = |said: &[Said<PathBuf>]| said.iter().map(|said| said.value.clone()).collect();
+    let usual_depth = clients.depth.unwrap_or(DEFAULT_DEPTH);
     ClientAuthSpec {
         mode,
         cas: paths(&clients.cas),
@@ -194,7 +204,8 @@ fn spec(mode: Mode, clients: &ClientSettings) -> ClientAuthSpec {
             .names
             .as_ref()
             .map_or(CaNames::Trusted, |said| said.value.clone()),
-        depth: clients.depth.unwrap_or(DEFAULT_DEPTH),
+        depth: usual_depth.max(clients.depth_somewhere.unwrap_or_default()),
+        usual_depth,
         crls: paths(&clients.crls),
         crl_check: clients.crl_check.as_ref().map(|said| said.value).unwrap_or_default(),
     }

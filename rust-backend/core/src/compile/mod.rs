@@ -2,24 +2,26 @@
 //! From what was said to what is served: every check of a configuration.
 
 mod clients;
+mod identities;
 mod sessions;
 pub(crate) mod suites;
+mod tickets;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Display;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::SignatureAlgorithm;
-
 use self::clients::ClientAuths;
+use self::identities::Identities;
 use self::suites::SuiteSettings;
 use crate::clock::unix_now;
 use crate::config::{Builder, Config, Server};
 use crate::diagnostics::{Diagnostics, Severity};
-use crate::files;
-use crate::identity::{Identity, IdentityFiles};
+use crate::facts::CipherNames;
+use crate::identity::Identity;
 use crate::key_log::KeyLogFile;
 use crate::profile::{Profile, ProfileSpec, Resumption};
 use crate::protocol::Protocols;
@@ -27,15 +29,18 @@ use crate::proxy::store::ProxyStore;
 use crate::sessions::CacheSlot;
 use crate::settings::{EngineAddress, GlobalSettings, HostSettings, Interpreter, Said, SessionCache};
 use crate::site::Site;
-use crate::tickets::{DEFAULT_LIFETIME, MIN_SEED, TicketKeys};
+use crate::tickets::TicketKeys;
 use crate::vhosts::NameIndex;
-use crate::x509::Certificate;
 
 /// Compiles one configuration.
 pub(crate) struct Compiler {
     builder: Builder,
     global: GlobalSettings,
     hosts: Vec<HostSettings>,
+    /// Of each server, whether it is TLS by mod_ssl's rules.
+    ssl_servers: Vec<bool>,
+    /// The files of certificates, host by host.
+    certificate_files: Vec<PathBuf>,
     diagnostics: Diagnostics,
     profiles: HashMap<ProfileSpec, Arc<Profile>>,
     client_auths: ClientAuths,
@@ -61,11 +66,17 @@ impl Compiler {
             });
         }
         let proxies = ProxyStore::new(Arc::clone(&builder.process), blocks);
+        for host in &mut hosts {
+            host.clients.settle(host.is_mod_ssls);
+        }
+        let is_ssl = |(host, server): (&HostSettings, &Server)| host.is_ssl_on(builder.is_mod_ssl && server.https);
         Self {
+            ssl_servers: hosts.iter().zip(&builder.servers).map(is_ssl).collect(),
             global: interpreter.global,
             diagnostics: interpreter.diagnostics,
             builder,
             hosts,
+            certificate_files: Vec::new(),
             profiles: HashMap::new(),
             client_auths: ClientAuths::default(),
             proxies,
@@ -74,23 +85,27 @@ impl Compiler {
     }
 
     pub(crate) fn run(mut self) -> (Option<Arc<Config>>, Diagnostics) {
-        let ticket_keys = self.ticket_keys();
         let key_log = self.key_log();
         let cache = Arc::new(CacheSlot::default());
+        let tickets = self.ticket_stores();
         let mut sites = Vec::new();
-        if let Some(keys) = &ticket_keys {
-            let resumption = Resumption {
+        if let Some(tickets) = &tickets {
+            let resumption = |keys: &Arc<TicketKeys>| Resumption {
                 keys: Arc::clone(keys),
                 cache: Arc::clone(&cache),
-                key_log,
+                key_log: key_log.clone(),
             };
+            let resumptions = tickets.iter().map(|(file, keys)| (file.clone(), resumption(keys)));
+            let resumptions: HashMap<_, _> = resumptions.collect();
             sites = (0..self.hosts.len())
-                .map(|index| self.site(index, &resumption))
+                .map(|index| self.site(index, &resumptions[&self.ticket_key_file(index)]))
                 .collect();
         }
         self.check_proxies();
         self.builder.process.identities.forget_unused();
-        let Some(ticket_keys) = ticket_keys.filter(|_| !self.diagnostics.has_errors()) else {
+        self.builder.process.pass_phrases.finish();
+        self.note_deviations();
+        let Some(tickets) = tickets.filter(|_| !self.diagnostics.has_errors()) else {
             return (None, self.diagnostics);
         };
         let has_early_data = self.profiles.keys().any(|spec| spec.sessions.early_data > 0);
@@ -101,15 +116,23 @@ impl Compiler {
         let config = Config {
             engines: self.engines().collect(),
             fips: self.global.wants_fips(),
-            strict_sni: self.global.strict_sni.unwrap_or(true),
+            strict_sni: self.global.strict_sni,
+            require_sni: self
+                .hosts
+                .iter()
+                .map(|host| host.requires_sni.unwrap_or(false))
+                .collect(),
+            sni_policy: self.global.sni_policy,
             handshake_timeouts: self.hosts.iter().map(|host| host.handshake_timeout.flatten()).collect(),
             chains: self.chains(),
+            ssl_servers: self.ssl_servers,
+            certificate_files: self.certificate_files,
             process: Arc::clone(&self.builder.process),
             sites,
             cache,
             session_cache,
             session_cache_required,
-            ticket_keys,
+            ticket_keys: tickets.into_values().collect(),
             revocation_lists: self.client_auths.into_lists(),
             proxies: self.proxies,
             proxy_chains: self.builder.proxy_chains,
@@ -169,41 +192,6 @@ impl Compiler {
         }
     }
 
-    fn ticket_keys(&mut self) -> Option<Arc<TicketKeys>> {
-        let lifetimes = self.hosts.iter().map(|host| host.sessions.spec().lifetime);
-        let lifetime = lifetimes.max().unwrap_or(DEFAULT_LIFETIME);
-        let Some(said) = self.global.ticket_key_file.clone() else {
-            let own = self.builder.process.ticket_keys(lifetime);
-            return own.map_err(|why| self.report(Severity::Error, 0, why)).ok();
-        };
-        if let Some(tickets) = self.hosts.first().and_then(|base| base.sessions.tickets.clone())
-            && !tickets.value
-        {
-            let text = format!(
-                "TLSSessionTickets off contradicts TLSSessionTicketKeyFile at {}: remove one",
-                said.origin
-            );
-            self.report_at(Severity::Error, 0, &tickets, text);
-        }
-        match files::read(&said.value) {
-            Ok(seed) if seed.len() >= MIN_SEED => Some(Arc::new(TicketKeys::from_seed(&seed, lifetime))),
-            Ok(seed) => {
-                let path = said.value.display();
-                let text = format!(
-                    "TLSSessionTicketKeyFile {path} has {} bytes, which can be guessed: make it with \
-                     `openssl rand -out {path} 48`",
-                    seed.len()
-                );
-                self.report_at(Severity::Error, 0, &said, text);
-                None
-            }
-            Err(error) => {
-                self.report_at(Severity::Error, 0, &said, format!("TLSSessionTicketKeyFile {error}"));
-                None
-            }
-        }
-    }
-
     fn chains(&self) -> HashMap<usize, NameIndex> {
         let servers = &self.builder.servers;
         let chains = self.builder.chains.iter().map(|(chain, hosts)| {
@@ -221,15 +209,18 @@ impl Compiler {
     /// Whether a TLS connection can mean the server. What cannot be reached is not checked.
     fn is_reachable(&self, index: usize) -> bool {
         // A connection to an address that no virtual host has, means the base server.
-        index == 0 && !self.global.engines.is_empty()
+        self.ssl_servers[index]
+            || index == 0 && !self.global.engines.is_empty()
             || self.engines().any(|engine| is_at(&self.builder.servers[index], engine))
     }
 
     /// Whether virtual hosts take every TLS connection away from the base server.
     fn base_is_hidden(&self) -> bool {
         let hosts = self.builder.servers.get(1..).unwrap_or_default();
-        self.engines()
-            .all(|engine| hosts.iter().any(|host| covers(host, engine)))
+        !self.ssl_servers[0]
+            && self
+                .engines()
+                .all(|engine| hosts.iter().any(|host| covers(host, engine)))
     }
 
     fn site(&mut self, index: usize, resumption: &Resumption) -> Option<Site> {
@@ -237,43 +228,117 @@ impl Compiler {
             return None;
         }
         let profile = self.profile(index, resumption);
-        let identities = self.identities(index)?;
         let name = self.builder.servers[index].name.clone();
-        if !identities.is_empty() {
-            if index != 0 || !self.base_is_hidden() {
-                self.check_names(index, &identities);
+        let names = match self.ssl_servers[index] {
+            true => CipherNames::OpenSsl,
+            false => CipherNames::Iana,
+        };
+        self.check_stapling(index);
+        match self.identities(index)? {
+            Identities::Own(identities) => {
+                if index != 0 || !self.base_is_hidden() {
+                    self.check_names(index, &identities);
+                }
+                self.check_signatures(index, &identities)?;
+                Some(Site::new(&name, profile?, identities, false, names))
             }
-            return Some(Site::new(&name, profile?, identities, false));
+            Identities::Locked => None,
+            Identities::None => Some(Site::new(&name, profile?, self.stopgaps(index)?, true, names)),
         }
-        let identities = self.stopgaps(index)?;
-        Some(Site::new(&name, profile?, identities, true))
+    }
+
+    /// Whether somebody waits for OCSP responses that nobody provides.
+    fn check_stapling(&mut self, index: usize) {
+        if let Some(said) = self.hosts[index].stapling.clone().filter(|said| said.value)
+            && !self.builder.has_stapler
+        {
+            let text = "SSLUseStapling: no module provides OCSP responses, so none are stapled: load mod_md, and say MDStapling on";
+            self.diagnostics.deviate(&said.origin, "SSLUseStapling", text);
+        }
+    }
+
+    /// Whether a certificate is there for the algorithms that alone are wanted. None if an error was reported.
+    fn check_signatures(&mut self, index: usize, identities: &[Arc<Identity>]) -> Option<()> {
+        let Some(said) = self.hosts[index].signatures.clone() else {
+            return Some(());
+        };
+        if identities.iter().any(|identity| identity.suits(&said.value, None)) {
+            return Some(());
+        }
+        let text =
+            "SSLOpenSSLConfCmd SignatureAlgorithms: no certificate of the host has a key for any of these algorithms";
+        self.report_at(Severity::Error, index, &said, text);
+        None
+    }
+
+    /// The versions that a host speaks. None if an error was reported.
+    fn protocols(&mut self, index: usize) -> Option<Protocols> {
+        let host = &self.hosts[index];
+        let said = host.protocols.as_ref().map(|said| said.value).unwrap_or_default();
+        let protocols = said.between(host.min_protocol, host.max_protocol);
+        if !protocols.tls12 && !protocols.tls13 {
+            let text = format!(
+                "{}: SSLOpenSSLConfCmd MinProtocol and MaxProtocol leave no version of TLS",
+                self.describe(index)
+            );
+            self.report(Severity::Error, index, text);
+            return None;
+        }
+        Some(protocols)
+    }
+
+    /// One notice for all of mod_ssl's directives that do something else here.
+    fn note_deviations(&mut self) {
+        let deviations = self.diagnostics.deviations();
+        let Some(first) = deviations.first() else { return };
+        let mut names: Vec<&str> = deviations
+            .iter()
+            .map(|deviation| deviation.directive.as_str())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let text = format!(
+            "{} directives do not do what they do with mod_ssl ({}; the first at {}): httpd -t -D DUMP_SSL_COMPAT tells what \
+             they do",
+            deviations.len(),
+            names.join(", "),
+            first.origin
+        );
+        self.report(Severity::Notice, 0, text);
     }
 
     fn profile(&mut self, index: usize, resumption: &Resumption) -> Option<Arc<Profile>> {
+        let mut protocols = self.protocols(index)?;
         let host = &self.hosts[index];
-        let mut protocols = host
-            .protocols
-            .as_ref()
-            .map_or_else(Protocols::default, |said| said.value);
         let words = SuiteSettings {
             prefix: "TLS",
             prefer: &host.prefer,
             suppress: &host.suppress,
+            only: &host.only_suites,
+            is_mod_ssls: host.is_mod_ssls,
         };
         let suites = suites::arrange(&mut self.diagnostics, index, &words, &mut protocols)?;
         let groups = host.groups.arrange(&mut self.diagnostics, index, &mut protocols)?;
         let client_auth = self.client_auth(index)?;
         let sessions = self.sessions(index, client_auth.is_some(), protocols.tls13);
         let host = &self.hosts[index];
+        let honor_client_order = host.honor_client_order.unwrap_or(true);
         let spec = ProfileSpec {
             protocols,
             suites: suites.iter().map(|suite| suite.suite().into()).collect(),
-            honor_client_order: host.honor_client_order.unwrap_or(true),
+            honor_client_order,
             groups: groups.iter().map(|group| group.name().into()).collect(),
-            preferred_groups: host.groups.preferred(&groups),
+            preferred_groups: host.groups.preferred(&groups, honor_client_order),
             max_fragment: host.max_fragment,
             compression: host.compression.unwrap_or(true),
             sessions,
+            signatures: host
+                .signatures
+                .iter()
+                .flat_map(|said| &said.value)
+                .map(|scheme| u16::from(*scheme))
+                .collect(),
+            ticket_key_file: self.ticket_key_file(index),
             client_auth: client_auth.as_ref().map(|auth| auth.spec.clone()),
         };
         match self.profiles.entry(spec) {
@@ -299,125 +364,6 @@ impl Compiler {
                 }
             },
         }
-    }
-
-    /// The certificates of a host, those that another module supplies before those that are configured. None if one
-    /// cannot be used.
-    fn identities(&mut self, index: usize) -> Option<Vec<Arc<Identity>>> {
-        let supplied = std::mem::take(&mut self.builder.servers[index].supplied);
-        if supplied.is_empty() {
-            let configured = self.hosts[index].certificates.clone();
-            let loaded: Vec<_> = configured
-                .iter()
-                .map(|said| self.load(index, &said.value, Some(said)))
-                .collect();
-            return loaded.into_iter().collect();
-        }
-        let loaded: Vec<_> = supplied.iter().map(|files| self.load(index, files, None)).collect();
-        let mut identities = loaded.into_iter().collect::<Option<Vec<_>>>()?;
-        // Nobody put these in an order of preference.
-        identities.sort_by_key(|identity| identity.certified().key.algorithm() == SignatureAlgorithm::RSA);
-        Some(identities)
-    }
-
-    fn load(
-        &mut self,
-        index: usize,
-        files: &IdentityFiles,
-        said: Option<&Said<IdentityFiles>>,
-    ) -> Option<Arc<Identity>> {
-        let origin = said.map(|said| &said.origin);
-        match self.builder.process.identities.load(files) {
-            Ok(identity) => {
-                if let Some(text) = self.validity_problem(&identity) {
-                    self.diagnostics.report(Severity::Warning, index, origin, text);
-                }
-                Some(identity)
-            }
-            Err(error) => {
-                let text = match said {
-                    Some(_) => format!("TLSCertificate {error}"),
-                    None => format!("certificate of {}: {error}", self.describe(index)),
-                };
-                self.diagnostics.report(Severity::Error, index, origin, text);
-                None
-            }
-        }
-    }
-
-    fn validity_problem(&self, identity: &Identity) -> Option<String> {
-        let leaf = identity.leaf();
-        let certificate = Certificate::parse(&leaf).ok()?;
-        let file = identity.name();
-        if certificate.not_after() < self.now {
-            return Some(format!(
-                "{file}: the certificate has expired: clients will refuse it until it is renewed"
-            ));
-        }
-        if certificate.not_before() > self.now {
-            return Some(format!(
-                "{file}: the certificate is not valid yet: clients will refuse it (is the clock of this machine right?)"
-            ));
-        }
-        None
-    }
-
-    /// Warns of names that no certificate covers. Names that httpd guessed are nobody's business.
-    fn check_names(&mut self, index: usize, identities: &[Arc<Identity>]) {
-        let Some(origin) = self.hosts[index].named_at.clone() else {
-            return;
-        };
-        let server = &self.builder.servers[index];
-        let leaves: Vec<_> = identities.iter().map(|identity| identity.leaf()).collect();
-        let certificates: Vec<_> = leaves.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
-        let uncovered: Vec<&str> = std::iter::once(&server.name)
-            .chain(&server.aliases)
-            .map(String::as_str)
-            .filter(|name| !name.contains(['*', '?']))
-            .filter(|name| !certificates.iter().any(|certificate| certificate.covers(name)))
-            .collect();
-        if uncovered.is_empty() {
-            return;
-        }
-        let files: Vec<&str> = identities.iter().map(|identity| identity.name()).collect();
-        let text = format!(
-            "{} is not covered by {}: clients that ask for it will refuse the certificate",
-            uncovered.join(", "),
-            files.join(", ")
-        );
-        self.diagnostics.report(Severity::Warning, index, Some(&origin), text);
-    }
-
-    /// What a host without certificate presents.
-    fn stopgaps(&mut self, index: usize) -> Option<Vec<Arc<Identity>>> {
-        let supplied = std::mem::take(&mut self.builder.servers[index].stopgaps);
-        if !supplied.is_empty() {
-            let loaded: Vec<_> = supplied.iter().map(|files| self.load(index, files, None)).collect();
-            return loaded.into_iter().collect();
-        }
-        if index != 0 || !self.base_is_hidden() {
-            let text = format!(
-                "{} is on a TLS port but has no certificate: its requests will be answered with 503; give it a \
-                 TLSCertificate",
-                self.describe(index)
-            );
-            // The base server takes what is left over, which may well be nothing.
-            let severity = if index == 0 {
-                Severity::Notice
-            } else {
-                Severity::Warning
-            };
-            self.report(severity, index, text);
-        }
-        let stopgap = self.builder.process.stopgap();
-        if stopgap.is_none() {
-            self.report(
-                Severity::Error,
-                index,
-                "a certificate for hosts without one cannot be made",
-            );
-        }
-        Some(vec![stopgap?])
     }
 
     fn describe(&self, index: usize) -> String {

@@ -4,7 +4,7 @@
 use super::Compiler;
 use crate::diagnostics::Severity;
 use crate::sessions::SessionSpec;
-use crate::settings::{Said, SessionCache, SessionSettings};
+use crate::settings::{Said, SessionCache};
 
 /// The providers of caches of which one caller alone gets an entry that is taken, whoever else asks at the same time: the
 /// one of shared memory under a lock of all children, the others because their servers say who has deleted it.
@@ -13,25 +13,21 @@ const SINGLE_USE_CACHES: [&str; 3] = ["shmcb", "memcache", "redis"];
 impl Compiler {
     /// How the sessions of a host are resumed. Early data is given up where it would tell us nothing of who sends it.
     pub(super) fn sessions(&mut self, index: usize, asks_clients: bool, speaks_tls13: bool) -> SessionSpec {
-        let settings = self.hosts[index].sessions.clone();
-        let Some(said) = settings.early_data().cloned() else {
-            return settings.spec();
+        let Some(said) = self.hosts[index].sessions.early_data().cloned() else {
+            return self.hosts[index].session_spec();
         };
         let why_not = match (asks_clients, speaks_tls13) {
             (true, _) => "its clients are asked for certificates, which come after early data",
             (_, false) => "it does not speak TLSv1.3",
             _ => {
                 self.check_early_data_cache(index, &said);
-                return settings.spec();
+                return self.hosts[index].session_spec();
             }
         };
         let text = format!("TLSEarlyData has no effect on {}: {why_not}", self.describe(index));
         self.report_at(Severity::Notice, index, &said, text);
-        SessionSettings {
-            early_data: None,
-            ..settings
-        }
-        .spec()
+        self.hosts[index].sessions.early_data = None;
+        self.hosts[index].session_spec()
     }
 
     /// A session is good for early data once (RFC 8446 section 8.1). It takes the right cache to know which ones were used.

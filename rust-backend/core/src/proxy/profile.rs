@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{SignatureScheme, SupportedCipherSuite};
 use rustls_pki_types::{CertificateDer, ServerName};
 
+use super::settings::NameCheck;
 use super::verifier::BackendVerifier;
 use crate::crypto::{self, default_provider};
 use crate::identity::Identity;
@@ -31,8 +32,12 @@ pub struct Parts {
     pub suites: Vec<SupportedCipherSuite>,
     /// What is asked of backends' certificates; none if nothing is.
     pub policy: Option<Policy>,
-    /// Whether certificates have to be for the backend's name.
-    pub check_name: bool,
+    /// Whether a certificate has to be of a CA that is known.
+    pub any_ca: bool,
+    /// Which names of certificates have to be the backend's.
+    pub check_name: NameCheck,
+    /// Whether certificates that have expired are refused even if nothing else is asked of them.
+    pub check_expiry: bool,
     /// What is presented to backends that ask.
     pub identities: Vec<Arc<Identity>>,
 }
@@ -82,7 +87,9 @@ impl ProxyProfile {
         });
         let verifier = Arc::new(BackendVerifier {
             policy: parts.policy,
+            any_ca: parts.any_ca,
             check_name: parts.check_name,
+            check_expiry: parts.check_expiry,
         });
         let mut template = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&parts.protocols.rustls_versions())?

@@ -9,6 +9,9 @@ use crate::directive::Directive;
 use crate::identity::IdentityFiles;
 use crate::protocol::Protocols;
 use crate::settings::{Interpreter, Said, cipher_list};
+use crate::ssl::sources::Sources;
+use crate::ssl::suites::OnlySuites;
+use crate::trust::revocation::CrlCheck;
 
 /// Where trusted CAs come from: `TLSProxyCA`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +29,30 @@ impl Default for CaSource {
             paths: Vec::new(),
         }
     }
+}
+
+/// What is asked of the path of a backend's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendCheck {
+    /// Nothing.
+    None,
+    /// That it is good, but for who has issued it.
+    AnyCa,
+    /// That it is good.
+    Required,
+}
+
+/// Which names of a backend's certificate are compared with the one that was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameCheck {
+    /// None.
+    None,
+    /// Those of subjectAltName.
+    AlternativeNames,
+    /// Those, and the common name: what mod_ssl does.
+    AnyName,
+    /// The common name.
+    CommonName,
 }
 
 /// What a block says, or a chain of blocks together.
@@ -48,9 +75,29 @@ pub struct ProxySettings {
     /// What we present to backends that ask.
     pub identities: Vec<Said<IdentityFiles>>,
     /// Whether backends are verified.
-    pub verify: Option<Said<bool>>,
+    pub verify: Option<Said<BackendCheck>>,
     /// Whether their names are.
     pub check_name: Option<bool>,
+    /// Whether mod_ssl's directive speaks TLS, so that mod_ssl's defaults hold.
+    pub is_mod_ssls: Option<bool>,
+    /// The only cipher suites.
+    pub only_suites: OnlySuites,
+    /// How many CAs may be above a backend's certificate.
+    pub depth: Option<usize>,
+    /// Whether a certificate must not have expired, if nothing else is asked of it.
+    pub check_expire: Option<bool>,
+    /// Whether the common name is compared where other names are not.
+    pub check_cn: Option<bool>,
+    /// What is looked up in revocation lists.
+    pub crl_check: Option<Said<CrlCheck>>,
+    /// Trusted CAs by mod_ssl's directives.
+    pub ca_sources: Sources,
+    /// Revocation lists by mod_ssl's directives.
+    pub crl_sources: Sources,
+    /// Certificates and keys for backends that ask, any number in a file.
+    pub machine_certificates: Sources,
+    /// Certificates of their issuers.
+    pub machine_chain: Option<Said<PathBuf>>,
 }
 
 impl ProxySettings {
@@ -74,6 +121,16 @@ impl ProxySettings {
             },
             verify: self.verify.clone().or_else(|| outer.verify.clone()),
             check_name: self.check_name.or(outer.check_name),
+            is_mod_ssls: self.is_mod_ssls.or(outer.is_mod_ssls),
+            only_suites: self.only_suites.inherit(&outer.only_suites),
+            depth: self.depth.or(outer.depth),
+            check_expire: self.check_expire.or(outer.check_expire),
+            check_cn: self.check_cn.or(outer.check_cn),
+            crl_check: self.crl_check.clone().or_else(|| outer.crl_check.clone()),
+            ca_sources: self.ca_sources.inherit(&outer.ca_sources),
+            crl_sources: self.crl_sources.inherit(&outer.crl_sources),
+            machine_certificates: self.machine_certificates.inherit(&outer.machine_certificates),
+            machine_chain: self.machine_chain.clone().or_else(|| outer.machine_chain.clone()),
         }
     }
 
@@ -87,15 +144,21 @@ impl ProxySettings {
                 .map(|said| said.value.iter().map(|cipher| cipher.id).collect::<Vec<_>>())
         };
         format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?} {} {:?}",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
             self.ca_source(),
-            values(&self.crls),
+            values(&self.crl_files()),
             self.protocols.as_ref().map(|said| said.value),
             ciphers(&self.prefer),
             ciphers(&self.suppress),
             values(&self.identities),
-            self.verifies(),
-            self.check_name,
+            self.check(),
+            self.name_check(),
+            self.checks_expiry(),
+            self.depth,
+            self.only_suites.ids(),
+            self.crl_check(),
+            values(&self.machine_certificates.list()),
+            self.machine_chain.as_ref().map(|said| &said.value),
         )
     }
 
@@ -104,14 +167,76 @@ impl ProxySettings {
         self.engine.as_ref().is_some_and(|said| said.value)
     }
 
-    /// Whether backends are verified. They are unless somebody says otherwise.
-    pub fn verifies(&self) -> bool {
-        self.verify.as_ref().is_none_or(|said| said.value)
+    /// Whether mod_ssl's defaults hold.
+    fn by_mod_ssls_rules(&self) -> bool {
+        self.is_mod_ssls == Some(true)
     }
 
-    /// Where trusted CAs come from.
+    /// What is asked of backends' certificates. They are verified unless somebody says otherwise, or mod_ssl's rules hold.
+    pub fn check(&self) -> BackendCheck {
+        let default = match self.by_mod_ssls_rules() {
+            true => BackendCheck::None,
+            false => BackendCheck::Required,
+        };
+        self.verify.as_ref().map_or(default, |said| said.value)
+    }
+
+    /// Which of their names are.
+    pub fn name_check(&self) -> NameCheck {
+        match (self.by_mod_ssls_rules(), self.check_name) {
+            (true, _) => self.ssl_name_check(),
+            // Who verifies nothing cannot trust names either.
+            (false, Some(false)) => NameCheck::None,
+            (false, _) if self.check() == BackendCheck::None => NameCheck::None,
+            (false, _) => NameCheck::AlternativeNames,
+        }
+    }
+
+    /// Whether certificates that have expired are refused where nothing else is asked of them.
+    pub fn checks_expiry(&self) -> bool {
+        self.by_mod_ssls_rules() && self.check_expire.unwrap_or(true)
+    }
+
+    /// Where trusted CAs come from. mod_ssl trusts nobody by default.
     pub fn ca_source(&self) -> CaSource {
-        self.ca.as_ref().map(|said| said.value.clone()).unwrap_or_default()
+        match &self.ca {
+            Some(said) => said.value.clone(),
+            None if self.by_mod_ssls_rules() => CaSource {
+                system: false,
+                paths: self.ca_sources.list().into_iter().map(|said| said.value).collect(),
+            },
+            None => CaSource::default(),
+        }
+    }
+
+    /// How many CAs may be above a backend's certificate: with mod_ssl one, unless that was said.
+    pub(super) fn max_depth(&self) -> usize {
+        let default = if self.by_mod_ssls_rules() { 1 } else { usize::MAX };
+        self.depth.unwrap_or(default)
+    }
+
+    /// Where trusted CAs were named.
+    pub(super) fn ca_origin(&self) -> Option<&Origin> {
+        let ca = self.ca.as_ref().map(|said| &said.origin);
+        let file = self.ca_sources.file.as_ref().or(self.ca_sources.path.as_ref());
+        ca.or(file.map(|said| &said.origin))
+    }
+
+    /// Where revocation lists are.
+    pub fn crl_files(&self) -> Vec<Said<PathBuf>> {
+        match self.crls.is_empty() {
+            true => self.crl_sources.list(),
+            false => self.crls.clone(),
+        }
+    }
+
+    /// What is looked up in them. mod_ssl looks nothing up unless it is told to.
+    pub fn crl_check(&self) -> CrlCheck {
+        match (&self.crl_check, self.crls.is_empty()) {
+            (Some(said), _) => said.value,
+            (None, true) => CrlCheck::NONE,
+            (None, false) => CrlCheck::default(),
+        }
     }
 }
 
@@ -140,9 +265,11 @@ impl Interpreter<'_> {
     ) -> Result<(), String> {
         let origin = directive.origin.clone();
         match directive.name.as_str() {
+            name if name.starts_with("SSL") => self.interpret_ssl_proxy(index, directive, settings)?,
             "TLSProxyEngine" => {
                 let value = directive.flag()?;
                 settings.engine = Some(Said { value, origin });
+                settings.is_mod_ssls = Some(false);
             }
             "TLSProxyCA" => {
                 let mut value = CaSource {
@@ -187,8 +314,8 @@ impl Interpreter<'_> {
             }
             "TLSProxyVerify" => {
                 let value = match directive.single()?.to_ascii_lowercase().as_str() {
-                    "required" | "require" => true,
-                    "none" => false,
+                    "required" | "require" => BackendCheck::Required,
+                    "none" => BackendCheck::None,
                     word => return Err(format!("takes required or none, not \"{word}\"")),
                 };
                 settings.verify = Some(Said { value, origin });

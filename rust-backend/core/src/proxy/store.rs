@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::profile::{Parts, ProxyProfile};
-use super::settings::{CaSource, ProxySettings};
+use super::settings::{BackendCheck, CaSource, ProxySettings};
 use crate::clock::unix_now;
 use crate::compile::suites::{self, SuiteSettings};
 use crate::diagnostics::{Diagnostics, Severity};
-use crate::identity::{Identity, IdentityFiles};
+use crate::identity::{self, Identity, IdentityFiles};
 use crate::process::Process;
 use crate::protocol::Protocols;
 use crate::settings::Said;
 use crate::trust::anchors::{Anchors, Report};
 use crate::trust::path::{Policy, Role};
-use crate::trust::revocation::{CrlCheck, RevocationLists};
+use crate::trust::revocation::RevocationLists;
 
 /// The lists of files and directories that CRLs and the CAs that signed them are in.
 type ListsKey = (Vec<PathBuf>, CaSource);
@@ -117,24 +117,32 @@ impl Maker<'_> {
             prefix: "TLSProxy",
             prefer: &settings.prefer,
             suppress: &settings.suppress,
+            only: &settings.only_suites,
+            is_mod_ssls: settings.is_mod_ssls == Some(true),
         };
         let suites = suites::arrange(self.diagnostics, self.index, &words, &mut protocols)?;
-        let policy = match settings.verifies() {
-            true => Some(self.policy(settings)?),
-            false => {
-                let text = "TLSProxyVerify none: whoever answers is taken for the backend, and can read and change \
-                            everything; name its CA with TLSProxyCA instead";
-                self.report(Severity::Warning, settings.verify.as_ref(), text);
-                None
+        let check = settings.check();
+        let policy = match check {
+            BackendCheck::Required => Some(self.policy(settings)?),
+            BackendCheck::AnyCa | BackendCheck::None => {
+                self.warn_of_trust(settings);
+                match check {
+                    BackendCheck::AnyCa => Some(self.policy(settings)?),
+                    _ => None,
+                }
             }
         };
         let identities: Vec<_> = settings.identities.iter().map(|said| self.identity(said)).collect();
+        let mut identities = identities.into_iter().collect::<Option<Vec<_>>>()?;
+        identities.extend(self.machine_identities(settings)?);
         let parts = Parts {
             protocols,
             suites,
             policy,
-            check_name: settings.check_name.unwrap_or(true),
-            identities: identities.into_iter().collect::<Option<Vec<_>>>()?,
+            any_ca: check == BackendCheck::AnyCa,
+            check_name: settings.name_check(),
+            check_expiry: settings.checks_expiry(),
+            identities,
         };
         match ProxyProfile::new(parts) {
             Ok(profile) => Some(profile),
@@ -146,18 +154,63 @@ impl Maker<'_> {
         }
     }
 
+    /// Says what it means that backends are not verified.
+    fn warn_of_trust(&mut self, settings: &ProxySettings) {
+        let origin = settings.verify.as_ref().map(|said| &said.origin);
+        let origin = origin.or(settings.engine.as_ref().map(|said| &said.origin));
+        let is_default = settings.verify.is_none();
+        let text = format!(
+            "TLSProxyVerify {}: whoever answers is taken for the backend, and can read and change everything; name its CA with \
+             TLSProxyCA instead{}",
+            if settings.check() == BackendCheck::None {
+                "none"
+            } else {
+                "optional_no_ca"
+            },
+            if is_default {
+                ", and say SSLProxyVerify require (none is the default)"
+            } else {
+                ""
+            },
+        );
+        self.diagnostics.report(Severity::Warning, self.index, origin, text);
+    }
+
+    /// What mod_ssl's directives have for backends that ask.
+    fn machine_identities(&mut self, settings: &ProxySettings) -> Option<Vec<Arc<Identity>>> {
+        let chain = settings.machine_chain.as_ref().map(|said| said.value.as_path());
+        let mut identities = Vec::new();
+        for said in settings.machine_certificates.list() {
+            match identity::machine_identities(&said.value, chain) {
+                Ok(read) => identities.extend(read.into_iter().map(Arc::new)),
+                Err(error) => {
+                    let text = format!("TLSProxyMachineCertificate {error}");
+                    self.report(Severity::Error, Some(&said), &text);
+                    return None;
+                }
+            }
+        }
+        Some(identities)
+    }
+
     fn policy(&mut self, settings: &ProxySettings) -> Option<Policy> {
         let anchors = self.anchors(settings)?;
-        let lists = match settings.crls.is_empty() {
-            true => None,
-            false => Some(self.lists(settings, &anchors)?),
+        let crl_check = settings.crl_check();
+        let lists = match (crl_check.depth.is_some(), settings.crl_files().is_empty()) {
+            (true, false) => Some(self.lists(settings, &anchors)?),
+            (true, true) if settings.crl_check.is_some() => {
+                let text = "SSLProxyCARevocationCheck needs SSLProxyCARevocationFile or SSLProxyCARevocationPath";
+                self.report(Severity::Error, settings.crl_check.as_ref(), text);
+                return None;
+            }
+            _ => None,
         };
         Some(Policy {
             role: Role::Backend,
             anchors,
-            depth: usize::MAX,
+            depth: settings.max_depth(),
             lists,
-            crl_check: CrlCheck::default(),
+            crl_check,
         })
     }
 
@@ -168,14 +221,20 @@ impl Maker<'_> {
         }
         let mut report = Report::default();
         let anchors = Anchors::load_with_system(&source.paths, source.system, &mut report);
-        if anchors.trust().is_empty() && report.errors.is_empty() {
-            report.errors.push(
+        let problems = match settings.check() {
+            // mod_ssl starts, and believes nobody.
+            BackendCheck::Required if settings.is_mod_ssls == Some(true) => &mut report.warnings,
+            BackendCheck::AnyCa => &mut Vec::new(),
+            _ => &mut report.errors,
+        };
+        if anchors.trust().is_empty() && problems.is_empty() {
+            problems.push(
                 "there is no CA to verify backends by: name a PEM file, or install the platform's certificates (Debian: \
                  ca-certificates)"
                     .to_owned(),
             );
         }
-        let origin = settings.ca.as_ref().map(|said| &said.origin);
+        let origin = settings.ca_origin();
         let origin = origin.or(settings.engine.as_ref().map(|said| &said.origin));
         let usable = report.tell(self.diagnostics, self.index, origin, "TLSProxyCA ");
         let anchors = usable.then(|| Arc::new(anchors));
@@ -184,7 +243,8 @@ impl Maker<'_> {
     }
 
     fn lists(&mut self, settings: &ProxySettings, anchors: &Arc<Anchors>) -> Option<Arc<RevocationLists>> {
-        let paths: Vec<_> = settings.crls.iter().map(|said| said.value.clone()).collect();
+        let files = settings.crl_files();
+        let paths: Vec<_> = files.iter().map(|said| said.value.clone()).collect();
         let key = (paths, settings.ca_source());
         if let Some(known) = self.made.lists.get(&key) {
             return known.clone();
@@ -192,7 +252,7 @@ impl Maker<'_> {
         let mut report = Report::default();
         let journal = &self.store.process.journal;
         let lists = RevocationLists::load(&key.0, Role::Backend, anchors, journal, unix_now(), &mut report);
-        let origin = settings.crls.first().map(|said| &said.origin);
+        let origin = files.first().map(|said| &said.origin);
         let usable = report.tell(self.diagnostics, self.index, origin, "");
         let lists = usable.then(|| Arc::new(lists));
         self.made.lists.insert(key, lists.clone());
@@ -203,7 +263,7 @@ impl Maker<'_> {
         if let Some(known) = self.made.identities.get(&said.value) {
             return known.clone();
         }
-        let loaded = match self.store.process.identities.load(&said.value) {
+        let loaded = match self.store.process.identities.load(&said.value, &mut identity::nobody) {
             Ok(identity) => Some(identity),
             Err(error) => {
                 let text = format!("TLSProxyMachineCertificate {error}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whether a certificate is believed: a path from it to a trust anchor, and what is asked of that path.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -49,6 +49,23 @@ impl Role {
             Self::Client => "TLSClientCRL",
             Self::Backend => "TLSProxyCRL",
         }
+    }
+
+    /// The refusal of `leaf` for `reason`.
+    pub(crate) fn refusal(self, leaf: &[u8], reason: Reason, why: &str) -> Refusal {
+        Refusal {
+            reason,
+            text: format!("{} refused: {}: {why}", self.name(), whose(leaf)),
+        }
+    }
+
+    /// What is wrong with `issuers` CAs above a certificate where `depth` of them are allowed.
+    pub(crate) fn too_deep(self, issuers: usize, depth: usize) -> String {
+        let directive = match self {
+            Self::Client => "TLSClientVerifyDepth",
+            Self::Backend => "TLSProxyVerifyDepth",
+        };
+        format!("there are {issuers} CAs above it, and {directive} allows {depth}")
     }
 
     fn purpose(self) -> (KeyUsage, &'static str) {
@@ -117,16 +134,22 @@ pub fn verify_signature_tls13(
 }
 
 impl Policy {
-    /// Verifies `leaf` at `now` (seconds since 1970); `others` are the certificates that came with it.
-    pub fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Result<(), Refusal> {
+    /// Verifies `leaf` at `now` (seconds since 1970); `others` are the certificates that came with it. Gives the number of
+    /// CAs above it.
+    pub fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Result<usize, Refusal> {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or(0)));
         // A policy speaks only where everything else is right, so what it says last is what is wrong.
         let objection: RefCell<Option<(Reason, String)>> = RefCell::new(None);
-        let policy = |path: &VerifiedPath<'_>| {
-            self.check_path(path, now).map_err(|refused| {
+        let above = Cell::new(0);
+        let policy = |path: &VerifiedPath<'_>| match self.check_path(path, now) {
+            Ok(issuers) => {
+                above.set(issuers);
+                Ok(())
+            }
+            Err(refused) => {
                 *objection.borrow_mut() = Some(refused);
-                webpki::Error::UnknownIssuer
-            })
+                Err(webpki::Error::UnknownIssuer)
+            }
         };
         let verified = EndEntityCert::try_from(leaf).and_then(|end_entity| {
             end_entity
@@ -141,21 +164,13 @@ impl Policy {
                 )
                 .map(drop)
         });
-        let Err(error) = verified else { return Ok(()) };
+        let Err(error) = verified else { return Ok(above.get()) };
         let (reason, why) = objection.into_inner().unwrap_or_else(|| self.explain(&error, leaf));
-        Err(self.refusal(leaf, reason, &why))
+        Err(self.role.refusal(leaf, reason, &why))
     }
 
-    /// The refusal of `leaf` for `reason`.
-    pub fn refusal(&self, leaf: &[u8], reason: Reason, why: &str) -> Refusal {
-        Refusal {
-            reason,
-            text: format!("{} refused: {}: {why}", self.role.name(), whose(leaf)),
-        }
-    }
-
-    /// What is asked of a path that webpki finds good.
-    fn check_path(&self, path: &VerifiedPath<'_>, now: i64) -> Result<(), (Reason, String)> {
+    /// What is asked of a path that webpki finds good. Gives the number of CAs in it.
+    fn check_path(&self, path: &VerifiedPath<'_>, now: i64) -> Result<usize, (Reason, String)> {
         let Some(anchor) = self.anchors.find(path.anchor()) else {
             return Err((Reason::UnknownIssuer, "its trust anchor is not known".to_owned()));
         };
@@ -164,11 +179,7 @@ impl Policy {
         let issuers = path.intermediate_certificates().count() + usize::from(!is_trusted_itself);
         let file = anchor.file.display();
         if issuers > self.depth {
-            let text = format!(
-                "there are {issuers} CAs above it, and TLSClientVerifyDepth allows {}",
-                self.depth
-            );
-            return Err((Reason::TooDeep, text));
+            return Err((Reason::TooDeep, self.role.too_deep(issuers, self.depth)));
         }
         if !is_trusted_itself && !anchor.may_issue {
             let text = format!("{file} is trusted itself, but it is not the certificate of a CA that may issue others");
@@ -183,7 +194,7 @@ impl Policy {
         if now > anchor.validity.1 {
             return Err((Reason::Expired, format!("the CA's certificate in {file} has expired")));
         }
-        self.check_revocation(path, anchor.der.as_ref(), now)
+        self.check_revocation(path, anchor.der.as_ref(), now).map(|()| issuers)
     }
 
     fn check_revocation(&self, path: &VerifiedPath<'_>, anchor: &[u8], now: i64) -> Result<(), (Reason, String)> {

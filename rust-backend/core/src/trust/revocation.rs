@@ -49,6 +49,12 @@ impl Default for CrlCheck {
 }
 
 impl CrlCheck {
+    /// Nothing is checked.
+    pub const NONE: Self = Self {
+        depth: None,
+        missing_ok: false,
+    };
+
     /// Reads the arguments of `TLSClientCRLCheck`.
     pub fn parse(words: &[&str]) -> Result<Self, String> {
         let mut check = Self::default();

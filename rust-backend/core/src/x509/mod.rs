@@ -22,6 +22,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Version;
 
+pub use self::names::matches_host;
 pub(crate) use self::variables::hex;
 
 /// Why a certificate cannot be read.
@@ -166,6 +167,11 @@ impl<'a> Certificate<'a> {
     /// The DER of its issuer's name.
     pub fn issuer_der(&self) -> &[u8] {
         self.parsed.issuer().as_raw()
+    }
+
+    /// The DER of its subject.
+    pub fn subject_der(&self) -> &[u8] {
+        self.parsed.subject().as_raw()
     }
 
     /// Whether it is of a version that has no extensions.

@@ -15,6 +15,11 @@ impl Certificate<'_> {
         if !names.is_empty() {
             return names;
         }
+        self.common_names()
+    }
+
+    /// The common names of its subject.
+    pub fn common_names(&self) -> Vec<String> {
         let common_names = self.parsed.subject().iter_common_name();
         common_names
             .filter_map(|attribute| dn::decode(attribute.attr_value()))
@@ -35,12 +40,16 @@ impl Certificate<'_> {
 
     /// Whether clients that ask for `host`, a DNS name or an IP address, accept it: RFC 9525 section 6.3.
     pub fn covers(&self, host: &str) -> bool {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let ip = host.parse::<IpAddr>().ok();
-        self.names().iter().any(|name| match ip {
-            Some(ip) => name.parse() == Ok(ip),
-            None => covers_name(name, host),
-        })
+        self.names().iter().any(|name| matches_host(name, host))
+    }
+}
+
+/// Whether `name`, as a certificate has it, is for `host`, a DNS name or an IP address.
+pub fn matches_host(name: &str, host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(ip) => name.parse() == Ok(ip),
+        Err(_) => covers_name(name, host),
     }
 }
 

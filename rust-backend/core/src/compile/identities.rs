@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Certificates: which ones a host presents, and what is wrong with them.
+
+use std::sync::Arc;
+
+use rustls::SignatureAlgorithm;
+
+use super::Compiler;
+use crate::diagnostics::Severity;
+use crate::encrypted_key::{EncryptedKey, SecretKey};
+use crate::identity::{self, Identity, IdentityError, IdentityFiles};
+use crate::pass_phrase::{Dialog, PassPhrases, Question};
+use crate::settings::Said;
+use crate::x509::Certificate;
+
+/// What a host has to present.
+pub(super) enum Identities {
+    /// Certificates of its own, or of another module for it.
+    Own(Vec<Arc<Identity>>),
+    /// Keys that are encrypted, and this is only a test.
+    Locked,
+    /// Nothing.
+    None,
+}
+
+/// Why a certificate is not there.
+enum Missing {
+    /// An error was reported.
+    Reported,
+    /// Its key is encrypted, and nobody is asked in a test.
+    Locked,
+}
+
+type Loaded = Result<Arc<Identity>, Missing>;
+
+impl Compiler {
+    /// The certificates of a host, those that another module supplies before those that are configured. None if one
+    /// cannot be used.
+    pub(super) fn identities(&mut self, index: usize) -> Option<Identities> {
+        let supplied = std::mem::take(&mut self.builder.servers[index].supplied);
+        let named = self.hosts[index].files.pairs();
+        let configured = self.hosts[index].certificates.clone();
+        // Nobody put what others supply in an order of preference, and mod_ssl has none.
+        let (is_ordered, is_mod_ssls) = (
+            supplied.is_empty() && named.is_empty(),
+            supplied.is_empty() && !named.is_empty(),
+        );
+        let loaded: Vec<Loaded> = if supplied.is_empty() {
+            let all = named.iter().chain(&configured).enumerate();
+            all.map(|(number, said)| self.load(index, number, &said.value, Some(said)))
+                .collect()
+        } else {
+            supplied.iter().map(|files| self.load(index, 0, files, None)).collect()
+        };
+        let locked = loaded.iter().any(|one| matches!(one, Err(Missing::Locked)));
+        let mut identities = Vec::new();
+        for one in loaded {
+            match one {
+                Ok(identity) => identities.push(identity),
+                Err(Missing::Locked) => {}
+                Err(Missing::Reported) => return None,
+            }
+        }
+        if is_mod_ssls {
+            identities = last_of_each_kind(identities);
+        }
+        if !is_ordered {
+            identities.sort_by_key(|identity| kind(identity) == SignatureAlgorithm::RSA);
+        }
+        match (identities.is_empty(), locked) {
+            (true, true) => Some(Identities::Locked),
+            (true, false) => Some(Identities::None),
+            (false, _) => Some(Identities::Own(identities)),
+        }
+    }
+
+    /// The certificate `number` of a host.
+    fn load(
+        &mut self,
+        index: usize,
+        number: usize,
+        files: &IdentityFiles,
+        said: Option<&Said<IdentityFiles>>,
+    ) -> Loaded {
+        self.certificate_files.push(files.certificate.clone());
+        let origin = said.map(|said| &said.origin);
+        let process = Arc::clone(&self.builder.process);
+        let server = self.key_owner(index);
+        let dialog = self.dialog(index);
+        let mut unlock = |path: &std::path::Path, pem: &[u8]| match &dialog {
+            Some(dialog) => {
+                let question = Question {
+                    server: &server,
+                    number,
+                    file: path,
+                };
+                decrypt(&process.pass_phrases, dialog, &question, pem)
+            }
+            None => identity::nobody(path, pem),
+        };
+        match process.identities.load(files, &mut unlock) {
+            Ok(identity) => {
+                if let Some(text) = self.validity_problem(&identity) {
+                    self.diagnostics.report(Severity::Warning, index, origin, text);
+                }
+                Ok(identity)
+            }
+            Err(IdentityError::EncryptedKey(_)) if self.builder.is_test && self.hosts[index].is_mod_ssls => {
+                Err(Missing::Locked)
+            }
+            Err(error) => {
+                let text = match said {
+                    Some(_) => format!("TLSCertificate {error}"),
+                    None => format!("certificate of {}: {error}", self.describe(index)),
+                };
+                self.diagnostics.report(Severity::Error, index, origin, text);
+                Err(Missing::Reported)
+            }
+        }
+    }
+
+    /// Who is asked for pass phrases of a host's keys. Nobody is in a test.
+    fn dialog(&self, index: usize) -> Option<Dialog> {
+        let is_asked = self.hosts[index].is_mod_ssls && !self.builder.is_test;
+        let said = self.global.pass_phrases.as_ref();
+        is_asked.then(|| said.map(|said| said.value.clone()).unwrap_or_default())
+    }
+
+    /// How mod_ssl calls a host where it asks for pass phrases.
+    fn key_owner(&self, index: usize) -> String {
+        let server = &self.builder.servers[index];
+        let is_on = self.hosts[index].engine.as_ref().is_some_and(|said| said.value);
+        let port = match (server.port, is_on) {
+            (0, true) => 443,
+            (0, false) => 80,
+            (port, _) => port,
+        };
+        format!("{}:{port}", server.name)
+    }
+
+    fn validity_problem(&self, identity: &Identity) -> Option<String> {
+        let leaf = identity.leaf();
+        let certificate = Certificate::parse(&leaf).ok()?;
+        let file = identity.name();
+        if certificate.not_after() < self.now {
+            return Some(format!(
+                "{file}: the certificate has expired: clients will refuse it until it is renewed"
+            ));
+        }
+        if certificate.not_before() > self.now {
+            return Some(format!(
+                "{file}: the certificate is not valid yet: clients will refuse it (is the clock of this machine right?)"
+            ));
+        }
+        None
+    }
+
+    /// Warns of names that no certificate covers. Names that httpd guessed are nobody's business.
+    pub(super) fn check_names(&mut self, index: usize, identities: &[Arc<Identity>]) {
+        let Some(origin) = self.hosts[index].named_at.clone() else {
+            return;
+        };
+        let server = &self.builder.servers[index];
+        let leaves: Vec<_> = identities.iter().map(|identity| identity.leaf()).collect();
+        let certificates: Vec<_> = leaves.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
+        let uncovered: Vec<&str> = std::iter::once(&server.name)
+            .chain(&server.aliases)
+            .map(String::as_str)
+            .filter(|name| !name.contains(['*', '?']))
+            .filter(|name| !certificates.iter().any(|certificate| certificate.covers(name)))
+            .collect();
+        if uncovered.is_empty() {
+            return;
+        }
+        let files: Vec<&str> = identities.iter().map(|identity| identity.name()).collect();
+        let text = format!(
+            "{} is not covered by {}: clients that ask for it will refuse the certificate",
+            uncovered.join(", "),
+            files.join(", ")
+        );
+        self.diagnostics.report(Severity::Warning, index, Some(&origin), text);
+    }
+
+    /// What a host without certificate presents.
+    pub(super) fn stopgaps(&mut self, index: usize) -> Option<Vec<Arc<Identity>>> {
+        let supplied = std::mem::take(&mut self.builder.servers[index].stopgaps);
+        if !supplied.is_empty() {
+            let loaded: Vec<_> = supplied.iter().map(|files| self.load(index, 0, files, None)).collect();
+            return loaded.into_iter().collect::<Result<_, _>>().ok();
+        }
+        if self.ssl_servers[index] {
+            let text = format!(
+                "{} has SSLEngine on and no certificate: give it SSLCertificateFile and SSLCertificateKeyFile",
+                self.describe(index)
+            );
+            let engine = self.hosts[index].engine.clone();
+            self.diagnostics
+                .report(Severity::Error, index, engine.as_ref().map(|said| &said.origin), text);
+            return None;
+        }
+        if index != 0 || !self.base_is_hidden() {
+            let text = format!(
+                "{} is on a TLS port but has no certificate: its requests will be answered with 503; give it a \
+                 TLSCertificate",
+                self.describe(index)
+            );
+            // The base server takes what is left over, which may well be nothing.
+            let severity = if index == 0 {
+                Severity::Notice
+            } else {
+                Severity::Warning
+            };
+            self.report(severity, index, text);
+        }
+        let stopgap = self.builder.process.stopgap();
+        if stopgap.is_none() {
+            self.report(
+                Severity::Error,
+                index,
+                "a certificate for hosts without one cannot be made",
+            );
+        }
+        Some(vec![stopgap?])
+    }
+}
+
+fn kind(identity: &Identity) -> SignatureAlgorithm {
+    identity.certified().key.algorithm()
+}
+
+/// The last of each kind of key, as with mod_ssl.
+fn last_of_each_kind(identities: Vec<Arc<Identity>>) -> Vec<Arc<Identity>> {
+    let mut kept: Vec<Arc<Identity>> = Vec::new();
+    for identity in identities {
+        kept.retain(|other| kind(other) != kind(&identity));
+        kept.push(identity);
+    }
+    kept
+}
+
+fn decrypt(
+    phrases: &PassPhrases,
+    dialog: &Dialog,
+    question: &Question<'_>,
+    pem: &[u8],
+) -> Result<SecretKey, IdentityError> {
+    let locked = |why: String| IdentityError::Locked(question.file.to_owned(), why);
+    let key = EncryptedKey::find(pem)
+        .ok_or_else(|| locked("its PEM block cannot be read".to_owned()))?
+        .map_err(|error| locked(error.to_string()))?;
+    phrases.unlock(dialog, question, &key).map_err(locked)
+}

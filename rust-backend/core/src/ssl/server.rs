@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What mod_ssl's directives of servers mean.
+
+use std::path::PathBuf;
+
+use super::sni_policy::SniPolicy;
+use super::table::{self, Class, Context, Entry};
+use super::{conf_cmd, protocol};
+use crate::client_auth::demand::Demand;
+use crate::client_auth::verifier::CaNames;
+use crate::directive::Directive;
+use crate::pass_phrase::Dialog;
+use crate::protocol::Protocols;
+use crate::settings::{CertificateFiles, ClientSettings, HostSettings, Interpreter, Said, SessionCache, combine};
+use crate::tickets::MAX_LIFETIME;
+use crate::trust::revocation::CrlCheck;
+
+use super::sources::Sources;
+
+impl Interpreter<'_> {
+    /// What is to be done about a directive of mod_ssl's: its entry if it is honoured, nothing if it has no effect.
+    pub(super) fn classify(&mut self, index: usize, directive: &Directive) -> Result<Option<&'static Entry>, String> {
+        let entry = table::find(&directive.name).ok_or("is not a directive of mod_ssl")?;
+        if entry.context == Context::Server {
+            self.only_in_base_server(index)?;
+        }
+        let argument = directive.args.first().map_or("", String::as_str);
+        let is = |word: &str| argument.eq_ignore_ascii_case(word);
+        let refused = match entry.name {
+            "SSLCompression" | "SSLInsecureRenegotiation" => directive.flag()?,
+            "SSLCryptoDevice" => !is("builtin"),
+            "SSLOCSPEnable" => {
+                if is("off") {
+                    return Ok(None);
+                }
+                true
+            }
+            _ => entry.class == Class::Refused,
+        };
+        if refused {
+            return Err(format!("{}: {}", directive.args.join(" "), entry.note));
+        }
+        if entry.class == Class::WithoutEffect {
+            let text = format!("{} has no effect: {}", entry.name, entry.note);
+            self.diagnostics.deviate(&directive.origin, entry.name, text);
+            return Ok(None);
+        }
+        Ok(Some(entry))
+    }
+
+    pub(crate) fn interpret_ssl(
+        &mut self,
+        index: usize,
+        directive: &Directive,
+        host: &mut HostSettings,
+    ) -> Result<(), String> {
+        if self.classify(index, directive)?.is_none() {
+            return Ok(());
+        }
+        host.is_mod_ssls = true;
+        let origin = directive.origin.clone();
+        match directive.name.as_str() {
+            "SSLEngine" => host.engine = Some(said(directive, engine(directive)?)),
+            "SSLProtocol" => {
+                let value = self.ssl_protocols(directive)?;
+                host.protocols = Some(Said { value, origin });
+            }
+            "SSLCipherSuite" => host.only_suites.read(&mut self.diagnostics, index, directive)?,
+            "SSLHonorCipherOrder" => host.honor_client_order = Some(!directive.flag()?),
+            "SSLOpenSSLConfCmd" => conf_cmd::read(&mut self.diagnostics, directive, host)?,
+            "SSLFIPS" => self.fips(directive)?,
+            "SSLPassPhraseDialog" => {
+                let value = Dialog::parse(directive.single()?, self.server_root)?;
+                self.global.pass_phrases = Some(Said { value, origin });
+            }
+            "SSLVHostSNIPolicy" => self.global.sni_policy = Some(SniPolicy::parse(directive.single()?)?),
+            "SSLStrictSNIVHostCheck" => host.requires_sni = Some(directive.flag()?),
+            "SSLUseStapling" => host.stapling = Some(said(directive, directive.flag()?)),
+            "SSLSessionCache" => {
+                let value = session_cache(directive.single()?)?;
+                self.global.session_cache = Some(Said { value, origin });
+            }
+            "SSLSessionCacheTimeout" => host.sessions.lifetime = Some(lifetime(directive)?),
+            "SSLSessionTickets" => host.sessions.tickets = Some(said(directive, directive.flag()?)),
+            "SSLSessionTicketKeyFile" => {
+                let value = self.path(directive.single()?);
+                let text = "SSLSessionTicketKeyFile is a seed here: machines that share the file take each other's tickets if \
+                            all of them run this module, not those of mod_ssl";
+                self.diagnostics.deviate(&origin, &directive.name, text);
+                host.sessions.ticket_key_file = Some(Said { value, origin });
+            }
+            _ if self.certificates_ssl(directive, &mut host.files)? => {}
+            _ if self.clients_ssl(directive, &mut host.clients)? => {}
+            other => return Err(format!("cannot stand here ({other})")),
+        }
+        Ok(())
+    }
+
+    /// `SSLProtocol` and `SSLProxyProtocol`.
+    pub(super) fn ssl_protocols(&mut self, directive: &Directive) -> Result<Protocols, String> {
+        let (protocols, older) = protocol::parse(&directive.words())?;
+        // What everybody writes is no news.
+        if !older.is_empty() {
+            let text = format!(
+                "{} {}: {} are not spoken, only TLSv1.2 and TLSv1.3 exist here",
+                directive.name,
+                directive.args.join(" "),
+                older.join(", ")
+            );
+            self.diagnostics.deviate(&directive.origin, &directive.name, text);
+        }
+        Ok(protocols)
+    }
+
+    /// A file or a directory, the only argument.
+    pub(super) fn said_path(&self, directive: &Directive) -> Result<Option<Said<PathBuf>>, String> {
+        Ok(Some(said(directive, self.path(directive.single()?))))
+    }
+
+    /// The directives about the server's own certificates. False if it is none of them.
+    fn certificates_ssl(&self, directive: &Directive, files: &mut CertificateFiles) -> Result<bool, String> {
+        match directive.name.as_str() {
+            "SSLCertificateFile" => files.certificates.extend(self.key_path(directive)?),
+            "SSLCertificateKeyFile" => files.keys.extend(self.key_path(directive)?),
+            "SSLCertificateChainFile" => files.chain = self.said_path(directive)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// A path, and not what OpenSSL takes for the address of a key in hardware.
+    fn key_path(&self, directive: &Directive) -> Result<Option<Said<PathBuf>>, String> {
+        if directive.single()?.to_ascii_lowercase().starts_with("pkcs11:") {
+            return Err("takes a file: keys in hardware (PKCS#11, engines) cannot be used".to_owned());
+        }
+        self.said_path(directive)
+    }
+
+    /// The directives about the certificates of clients. False if it is none of them.
+    fn clients_ssl(&mut self, directive: &Directive, clients: &mut ClientSettings) -> Result<bool, String> {
+        let slot = |sources: &mut Sources, said: Option<Said<PathBuf>>| match directive.name.ends_with("Path") {
+            true => sources.path = said,
+            false => sources.file = said,
+        };
+        match directive.name.as_str() {
+            "SSLVerifyClient" => {
+                let said = Some(said(directive, demand(directive.single()?)?));
+                match directive.in_section {
+                    true => clients.somewhere = combine(clients.somewhere.take(), said),
+                    false => clients.demand = said,
+                }
+            }
+            "SSLVerifyDepth" => {
+                let depth = depth(directive)?;
+                match directive.in_section {
+                    true => clients.depth_somewhere = clients.depth_somewhere.max(Some(depth)),
+                    false => clients.depth = Some(depth),
+                }
+            }
+            "SSLCACertificateFile" | "SSLCACertificatePath" if directive.in_section => {
+                return Err(
+                    "cannot stand in a section: nothing is renegotiated, so the CAs are those of the virtual host; \
+                            say it there, and who may come in here with Require expr and SSL_CLIENT_I_DN"
+                        .to_owned(),
+                );
+            }
+            "SSLCACertificateFile" | "SSLCACertificatePath" => {
+                slot(&mut clients.ca_sources, self.said_path(directive)?)
+            }
+            "SSLCADNRequestFile" | "SSLCADNRequestPath" => slot(&mut clients.name_sources, self.said_path(directive)?),
+            "SSLCARevocationFile" | "SSLCARevocationPath" => slot(&mut clients.crl_sources, self.said_path(directive)?),
+            "SSLCARevocationCheck" => {
+                let value = CrlCheck::parse(&directive.words())?;
+                clients.crl_check = Some(said(directive, value));
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// `TLSFIPS` and `SSLFIPS`.
+    pub(crate) fn fips(&mut self, directive: &Directive) -> Result<(), String> {
+        let value = directive.flag()?;
+        if value && !crate::crypto::IS_FIPS_BUILD {
+            return Err(
+                "on: this module was not built with validated cryptography: configure it with --enable-fips".to_owned(),
+            );
+        }
+        self.global.fips = Some(said(directive, value));
+        Ok(())
+    }
+}
+
+pub(super) fn said<T>(directive: &Directive, value: T) -> Said<T> {
+    Said {
+        value,
+        origin: directive.origin.clone(),
+    }
+}
+
+fn engine(directive: &Directive) -> Result<bool, String> {
+    if directive.single()?.eq_ignore_ascii_case("optional") {
+        return Err(
+            "optional: nobody upgrades from HTTP to TLS on the same port (RFC 2817); say on, and give plain HTTP a \
+                    port of its own"
+                .to_owned(),
+        );
+    }
+    directive.flag()
+}
+
+/// `SSLVerifyClient`: also in sections and .htaccess files.
+pub fn demand(word: &str) -> Result<Demand, String> {
+    match Demand::parse(word) {
+        Ok(demand) if !word.eq_ignore_ascii_case("required") => Ok(demand),
+        _ => Err(format!(
+            "takes none, optional, require or optional_no_ca, not \"{word}\""
+        )),
+    }
+}
+
+/// `SSLVerifyDepth`, of clients or of backends.
+pub(super) fn depth(directive: &Directive) -> Result<usize, String> {
+    let word = directive.single()?;
+    word.parse()
+        .map_err(|_| format!("takes the number of CAs that may be above a certificate, not \"{word}\""))
+}
+
+fn lifetime(directive: &Directive) -> Result<u32, String> {
+    let word = directive.single()?;
+    let seconds: u64 = word
+        .parse()
+        .map_err(|_| format!("takes a number of seconds, not \"{word}\""))?;
+    Ok(u32::try_from(seconds).map_or(MAX_LIFETIME, |seconds| seconds.clamp(1, MAX_LIFETIME)))
+}
+
+fn session_cache(text: &str) -> Result<SessionCache, String> {
+    if ["none", "nonenotnull"]
+        .iter()
+        .any(|word| text.eq_ignore_ascii_case(word))
+    {
+        return Ok(SessionCache::None);
+    }
+    match text.split_once(':').unwrap_or((text, "")) {
+        ("", _) => Err(format!(
+            "takes none or type:arguments such as shmcb:/run/ssl_cache(512000), not \"{text}\""
+        )),
+        (provider, args) => Ok(SessionCache::Provider(provider.to_owned(), args.to_owned())),
+    }
+}
+
+impl ClientSettings {
+    /// Puts what mod_ssl's directives name where the others' is, unless that says something itself.
+    pub(crate) fn settle(&mut self, is_mod_ssls: bool) {
+        let own = |list: &mut Vec<Said<PathBuf>>, sources: &Sources| {
+            if list.is_empty() {
+                *list = sources.list();
+            }
+        };
+        let has_lists = self.crls.is_empty();
+        own(&mut self.cas, &self.ca_sources);
+        own(&mut self.crls, &self.crl_sources);
+        let names = self.name_sources.list();
+        if self.names.is_none()
+            && let Some(first) = names.first()
+        {
+            self.names = Some(Said {
+                origin: first.origin.clone(),
+                value: CaNames::Of(names.iter().map(|said| said.value.clone()).collect()),
+            });
+        }
+        // mod_ssl looks at its lists only if it is told to.
+        if is_mod_ssls
+            && has_lists
+            && self.crl_check.is_none()
+            && let Some(first) = self.crls.first()
+        {
+            self.crl_check = Some(Said {
+                value: CrlCheck::NONE,
+                origin: first.origin.clone(),
+            });
+        }
+    }
+}
+
+impl HostSettings {
+    /// Whether connections to the server are TLS by mod_ssl's rules; `listens` says whether its port is one for https.
+    pub(crate) fn is_ssl_on(&self, listens: bool) -> bool {
+        self.engine.as_ref().map_or(listens, |said| said.value)
+    }
+}
