@@ -2,6 +2,7 @@
 #include "tls_compile.h"
 
 #include "ap_listen.h"
+#include "apr_signal.h"
 #include "http_main.h"
 #include "http_ssl.h"
 #include "http_vhost.h"
@@ -375,6 +376,7 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
     compilation x = { ptemp, base, NULL, mode };
     tls_diagnostics *diagnostics = NULL;
     tls_config *config = NULL;
+    apr_sigfunc_t *handler; /* A program that is asked for pass phrases may end before it has read the question. */
     server_rec *s;
 
     if (apr_pool_create(&x.p, ptemp) != APR_SUCCESS ||
@@ -394,12 +396,14 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
     add_foreign_lines(&x, ap_conftree, base);
     add_foreign_lines_of_hosts(&x);
     add_chains(&x);
+    handler = apr_signal(SIGPIPE, SIG_IGN);
     if (tls_builder_compile(x.builder, &config, &diagnostics) == TLS_STATUS_INTERNAL) {
         char panic[512];
         size_t len = tls_last_panic((uint8_t *)panic, sizeof(panic));
 
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, base, "tls: internal error: %.*s", (int)len, panic);
     }
+    apr_signal(SIGPIPE, handler);
     log_diagnostics(&x, diagnostics);
     dump_deviations(&x, diagnostics);
     tls_diagnostics_free(diagnostics);

@@ -74,6 +74,20 @@ def rustls_client():
     return fetch
 
 
+@pytest.fixture(scope="session")
+def test_module(installation, tmp_path_factory):
+    """The line that loads the tests' own module."""
+    source = Path(__file__).parent / "modules/mod_tls_test.c"
+    built = tmp_path_factory.mktemp("modules") / "mod_tls_test.so"
+    query = installation.query
+    flags = subprocess.run(
+        [query("APR_CONFIG"), "--includes", "--cppflags"], check=True, capture_output=True, text=True
+    ).stdout.split()
+    command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I", query("INCLUDEDIR"), *flags]
+    subprocess.run([*command, "-o", built, source], check=True)
+    return f"LoadModule tls_test_module {built}"
+
+
 @pytest.fixture
 def start_both(httpd, authority):
     """Starts a.test with an ECDSA and an RSA certificate; returns openssl s_client for it."""

@@ -2,8 +2,6 @@
 """What mod_md needs: its certificates, stopgaps, challenges and OCSP responses. A module of the tests plays it."""
 
 import datetime
-import subprocess
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -12,20 +10,6 @@ from cryptography.x509 import ocsp
 
 from harness.clients import connect, curl, request, s_client
 from harness.people import PeopleCa
-
-SOURCE = Path(__file__).parent / "modules/mod_tls_test.c"
-
-
-@pytest.fixture(scope="session")
-def test_module(installation, tmp_path_factory):
-    built = tmp_path_factory.mktemp("modules") / "mod_tls_test.so"
-    query = installation.query
-    flags = subprocess.run(
-        [query("APR_CONFIG"), "--includes", "--cppflags"], check=True, capture_output=True, text=True
-    ).stdout.split()
-    command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I", query("INCLUDEDIR"), *flags]
-    subprocess.run([*command, "-o", built, SOURCE], check=True)
-    return f"LoadModule tls_test_module {built}"
 
 
 def subject(httpd, name, *args):

@@ -7,8 +7,10 @@ import subprocess
 
 import pytest
 
+from harness import backends
+from harness.certs import common_name, key_pem
 from harness.clients import curl, raw_connection, read_all, request, s_client
-from harness.httpd import CRYPTO
+from harness.httpd import CRYPTO, wait_for
 from harness.people import PeopleCa, self_signed
 from harness.ssl_pair import SslPair, differences
 
@@ -79,6 +81,7 @@ EXPECTED = [
         "with mod_ssl these commands have an effect for the first host of an address only",
         lambda o, t: o != t,
     ),
+    ("(backends|sections)/.*/code", "mod_ssl's 500 is not right (RFC 9110)", lambda o, t: (o, t) == ("502", "500")),
     (
         "htaccess/nonsense/.*/(code|text)",
         "mod_ssl does not read the list unless it renegotiates",
@@ -211,6 +214,8 @@ class TestVariables:
             nobody=answer("a.test", "/", *V12, headers=names),
             alice=answer("a.test", "/", *clients.all["alice"], headers=names),
         )
+        logs = [server.root / "ssl_log" for server in (pair.ours, pair.theirs)]
+        wait_for(lambda: all(log.read_text().count("\n") == 2 for log in logs), "the log")
         compare(pair, "log", log=lambda server: (server.root / "ssl_log").read_text())
 
 
@@ -511,6 +516,116 @@ class TestHosts:
                     server, f"{name}.test", version
                 )
         compare(pair, "resumption", **questions)
+
+
+class TestBackends:
+    """What is behind a proxy, and who may be."""
+
+    @pytest.fixture
+    def behind(self, pair, authority, ports):
+        """Backends with all sorts of certificates, by name."""
+        root = pair.root
+        issued = {
+            "good": authority.server("localhost"),
+            "wrong-name": authority.server("other.test"),
+            "wildcard": authority.server("*.localhost", "localhost"),
+            "by-cn": authority.server("other.test", subject=common_name("localhost")),
+            "expired": authority.server("localhost", start=-30, days=10),
+            "self-signed": authority.server("localhost", self_signed=True),
+        }
+        (root / "self-signed-ca.pem").write_bytes(issued["self-signed"].cert_pem)
+        running = {}
+        try:
+            for name, one in issued.items():
+                running[name] = backends.Backend(ports.take(), backends.context(root, one, f"behind-{name}"))
+            people = PeopleCa()
+            (root / "machines.pem").write_bytes(people.pem)
+            machine = people.client("machine")
+            (root / "machine.pem").write_bytes(machine.pem + key_pem(machine.key))
+            options = {"client_ca": root / "machines.pem"}
+            running["asks"] = backends.Backend(
+                ports.take(), backends.context(root, issued["good"], "behind-asks", **options)
+            )
+            yield running
+        finally:
+            for one in running.values():
+                one.stop()
+
+    def test_01_verification(self, pair, behind):
+        root = pair.root
+        ca, own = (
+            f"SSLProxyCACertificateFile {pair.ours.ca_file}",
+            f"SSLProxyCACertificateFile {root}/self-signed-ca.pem",
+        )
+        deep = "SSLProxyVerifyDepth 2"
+        settings = {
+            "default": [],
+            "off": ["SSLProxyEngine off"],
+            "require": ["SSLProxyVerify require", ca, deep],
+            "shallow": ["SSLProxyVerify require", ca],
+            "no-ca": ["SSLProxyVerify require"],
+            "optional": ["SSLProxyVerify optional", ca, deep],
+            "generous": ["SSLProxyVerify optional_no_ca", ca, deep],
+            "own": ["SSLProxyVerify require", own],
+            "any-name": ["SSLProxyCheckPeerName off"],
+            "cn": ["SSLProxyCheckPeerName off", "SSLProxyCheckPeerCN on"],
+            "no-cn": ["SSLProxyCheckPeerCN off"],
+            "any-time": ["SSLProxyCheckPeerExpire off"],
+            "any": ["SSLProxyCheckPeerName off", "SSLProxyCheckPeerCN off", "SSLProxyCheckPeerExpire off"],
+            "machine": [f"SSLProxyMachineCertificateFile {root}/machine.pem"],
+            "tls12": ["SSLProxyProtocol -all +TLSv1.2", "SSLProxyCipherSuite ECDHE+AESGCM"],
+            "crl-off": ["SSLProxyVerify require", ca, deep, f"SSLProxyCARevocationFile {root}/people.crl"],
+        }
+        (root / "people.crl").write_bytes(PeopleCa().crl())
+        lines = []
+        for name, own_lines in settings.items():
+            lines += [f"<VirtualHost *:@plain@>\nServerName {name}.test\nSSLProxyEngine on", *own_lines]
+            lines += [f"ProxyPass /{kind} https://localhost:{one.port}" for kind, one in behind.items()]
+            lines += ["</VirtualHost>"]
+        for server in (pair.ours, pair.theirs):
+            server.log.allow("proxy:|proxy_http:|ssl:|AH01961")
+        pair.start(*lines, modules=["proxy", "proxy_http", "slotmem_shm"])
+        questions = {
+            f"{name}/{kind}": lambda server, name=name, kind=kind: through(server, f"{name}.test", f"/{kind}")
+            for name in settings
+            for kind in behind
+        }
+        compare(pair, "backends", **questions)
+
+    def test_02_sections(self, pair, behind):
+        """Settings of <Proxy> sections and of the server around them."""
+        port, name = behind["good"].port, behind["wrong-name"].port
+        lines = [
+            "<VirtualHost *:@plain@>",
+            "ServerName a.test",
+            "SSLProxyEngine on",
+            f"SSLProxyCACertificateFile {pair.ours.ca_file}",
+            "SSLProxyVerifyDepth 2",
+            f"<Proxy https://localhost:{port}/>",
+            "SSLProxyVerify require",
+            "</Proxy>",
+            f"<Proxy https://localhost:{name}/>",
+            "SSLProxyCheckPeerName off",
+            "</Proxy>",
+            f"ProxyPass /good https://localhost:{port}",
+            f"ProxyPass /wrong-name https://localhost:{name}",
+            "</VirtualHost>",
+        ]
+        for server in (pair.ours, pair.theirs):
+            server.log.allow("proxy:|proxy_http:|ssl:|AH01961")
+        pair.start(*lines, modules=["proxy", "proxy_http", "slotmem_shm"])
+        questions = {
+            kind: lambda server, kind=kind: through(server, "a.test", f"/{kind}") for kind in ("good", "wrong-name")
+        }
+        compare(pair, "sections", **questions)
+
+
+def through(server, host, path):
+    """The status of a request, and what the backend saw of the client's certificate."""
+    url = f"http://127.0.0.1:{server.plain_port}{path}/"
+    command = ["curl", "-sS", "-H", f"Host: {host}", "-w", "\n%{http_code}", url]
+    body, _, code = subprocess.run(command, capture_output=True, text=True).stdout.rpartition("\n")
+    return {"code": code, "client": re.findall("client=(.*) port", body)}
 
 
 def answer_on(host, connect):

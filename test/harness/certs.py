@@ -38,6 +38,10 @@ def _general_name(name):
         return x509.DNSName(name)
 
 
+def common_name(text):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
 class Issued:
     """A certificate with its key and the certificates of its issuers."""
 
@@ -94,7 +98,7 @@ class Authority:
         """A server certificate for `names` that is valid from `start` days from now for `days` days. If it is
         self-signed, `signature` may say how: `hash` and `padding`."""
         key = self.key(kind, number)
-        subject = subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+        subject = subject or common_name(names[0])
         if self_signed:
             return Issued(self._issue(subject, key, None, key, names=names, start=start, days=days, **signature), key)
         issuer = self._issuer
@@ -109,7 +113,7 @@ class Authority:
     @staticmethod
     def _issue(subject, key, issuer, issuer_key, *, names=(), ca=False, start=-1, days=3650, hash=None, padding=None):
         if isinstance(subject, str):
-            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+            subject = common_name(subject)
         now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
         not_before = now + datetime.timedelta(days=start)
         builder = (

@@ -7,9 +7,9 @@ import subprocess
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from harness.certs import PEM, key_pem, new_key
+from harness.certs import PEM, common_name, key_pem, new_key
 
 DAY = datetime.timedelta(days=1)
 CLIENT = [ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -18,10 +18,6 @@ SERVER = [ExtendedKeyUsageOID.SERVER_AUTH]
 
 def now():
     return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
-
-
-def common_name(text):
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def key_usage(*wanted):

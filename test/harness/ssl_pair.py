@@ -36,7 +36,7 @@ class SslPair:
             self.start_one(server, record, *lines, modules=modules, **options)
 
     def start_one(self, server, record, *lines, **options):
-        """Starts one of the two. `@port@`, `@plain@`, `@extra@` (a third port) and `@root@` in the lines are its own."""
+        """Starts one of the two. `@port@`, `@plain@`, `@extra@` (a third one) and `@root@` in the lines are its own."""
         server.start(*(self.fill(server, line) for line in lines), records=[record], **options)
 
     @staticmethod

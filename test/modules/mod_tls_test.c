@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Does to mod_tls what mod_md does, with files that the test has made: certificates, stopgap certificates, answers to
- * ACME challenges, OCSP responses.
+ * ACME challenges, OCSP responses. And tells which directives a module has.
  */
+#include <stdio.h>
+
 #include "httpd.h"
 #include "http_config.h"
+#include "http_core.h"
 #include "http_log.h"
 #include "http_main.h"
 #include "http_protocol.h"
@@ -150,9 +153,29 @@ static int response(server_rec *s, conn_rec *c, const char *id, apr_size_t id_le
     return OK;
 }
 
+/* -D DUMP_TEST_DIRECTIVES: the directives of whoever is mod_ssl, with their contexts. */
+static int dump_directives(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    const module *ssl = ap_find_linked_module("mod_ssl.c");
+    const command_rec *command;
+
+    (void)pconf;
+    (void)plog;
+    (void)ptemp;
+    (void)s;
+    if (ssl && ap_exists_config_define("DUMP_TEST_DIRECTIVES")) {
+        for (command = ssl->cmds; command && command->name; command++) {
+            printf("%s %d\n", command->name, command->req_override);
+        }
+        fflush(stdout);
+    }
+    return OK;
+}
+
 static void register_hooks(apr_pool_t *p)
 {
     (void)p;
+    ap_hook_check_config(dump_directives, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_ssl_add_cert_files(add_certs, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_ssl_add_fallback_cert_files(add_stopgaps, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_ssl_answer_challenge(answer_challenge, NULL, NULL, APR_HOOK_MIDDLE);
