@@ -14,6 +14,7 @@ use crate::crypto::{self, digest};
 use crate::encrypted_key::SecretKey;
 use crate::files::{self, FileError, FileStamp};
 use crate::pem::{self, PemBundle, PemError};
+use crate::trust::anchors::Anchors;
 use crate::x509::Certificate;
 
 /// The files that an identity is read from. The key is in the certificate's file unless it has its own.
@@ -163,6 +164,21 @@ impl Identity {
         }
     }
 
+    /// The same with the certificates of its issuers, as far as they are among `anchors`, and without a root, which whoever
+    /// trusts it has; none if that changes nothing.
+    pub(crate) fn completed(&self, anchors: &Anchors) -> Option<Self> {
+        let certified = self.certified();
+        let [leaf] = certified.cert.as_slice() else { return None };
+        let mut chain = vec![leaf.clone()];
+        while let Some(issuer) = chain.last().and_then(|last| issuer_among(anchors, last)) {
+            if chain.contains(&issuer) {
+                break;
+            }
+            chain.push(issuer);
+        }
+        (chain.len() > 1).then(|| Self::generated(&self.name, chain, Arc::clone(&certified.key)))
+    }
+
     /// Where it comes from, for people: the certificate's file.
     pub fn name(&self) -> &str {
         &self.name
@@ -251,6 +267,12 @@ impl SigningKey for LimitedKey {
     fn algorithm(&self) -> SignatureAlgorithm {
         self.key.algorithm()
     }
+}
+
+fn issuer_among(anchors: &Anchors, certificate: &CertificateDer<'_>) -> Option<CertificateDer<'static>> {
+    let issuer = &anchors.issuer_of(&Certificate::parse(certificate).ok()?)?.der;
+    let parsed = Certificate::parse(issuer).ok()?;
+    (parsed.issuer_der() != parsed.subject_der()).then(|| issuer.clone())
 }
 
 /// Which certificate of the chain `key` belongs to. All of them must be well-formed: clients refuse others.

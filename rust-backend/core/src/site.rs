@@ -119,8 +119,7 @@ impl Site {
 
     /// Whether another site presents the same certificates.
     pub(crate) fn has_identities_of(&self, other: &Self) -> bool {
-        let is_in =
-            |identity: &Arc<Identity>, list: &[Arc<Identity>]| list.iter().any(|one| Arc::ptr_eq(one, identity));
+        let is_in = |identity: &Identity, list: &[Arc<Identity>]| list.iter().any(|one| one.leaf() == identity.leaf());
         let (own, others) = (self.identities(), other.identities());
         own.len() == others.len() && own.iter().all(|identity| is_in(identity, others))
     }

@@ -113,7 +113,7 @@ impl Compiler {
         }
     }
 
-    fn anchors<T>(
+    pub(super) fn anchors<T>(
         &mut self,
         index: usize,
         directive: &str,

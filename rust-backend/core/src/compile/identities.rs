@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Certificates: which ones a host presents, and what is wrong with them.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::SignatureAlgorithm;
@@ -63,6 +64,10 @@ impl Compiler {
         }
         if is_mod_ssls {
             identities = last_of_each_kind(identities);
+            identities = identities
+                .into_iter()
+                .map(|identity| self.with_issuers(index, identity))
+                .collect();
         }
         if !is_ordered {
             identities.sort_by_key(|identity| kind(identity) == SignatureAlgorithm::RSA);
@@ -72,6 +77,24 @@ impl Compiler {
             (true, false) => Some(Identities::None),
             (false, _) => Some(Identities::Own(identities)),
         }
+    }
+
+    /// Adds the issuers that a certificate came without, as OpenSSL does: those among the CAs that clients are verified by.
+    fn with_issuers(&mut self, index: usize, identity: Arc<Identity>) -> Arc<Identity> {
+        let cas = self.hosts[index].clients.cas.clone();
+        if cas.is_empty() || identity.certified().cert.len() > 1 {
+            return identity;
+        }
+        let paths: Vec<PathBuf> = cas.iter().map(|said| said.value.clone()).collect();
+        let key = (identity.id(), paths);
+        if let Some(known) = self.completed.get(&key) {
+            return Arc::clone(known);
+        }
+        let anchors = self.anchors(index, "TLSClientCA", &key.1, cas.first());
+        let completed = anchors.and_then(|anchors| identity.completed(&anchors));
+        let completed = completed.map_or(identity, Arc::new);
+        self.completed.insert(key, Arc::clone(&completed));
+        completed
     }
 
     /// The certificate `number` of a host.
@@ -87,7 +110,7 @@ impl Compiler {
         let process = Arc::clone(&self.builder.process);
         let server = self.key_owner(index);
         let dialog = self.dialog(index);
-        let mut unlock = |path: &std::path::Path, pem: &[u8]| match &dialog {
+        let mut unlock = |path: &Path, pem: &[u8]| match &dialog {
             Some(dialog) => {
                 let question = Question {
                     server: &server,

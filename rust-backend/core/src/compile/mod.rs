@@ -44,6 +44,8 @@ pub(crate) struct Compiler {
     diagnostics: Diagnostics,
     profiles: HashMap<ProfileSpec, Arc<Profile>>,
     client_auths: ClientAuths,
+    /// Certificates whose issuers were found elsewhere, by their digests and where that was.
+    completed: HashMap<([u8; 32], Vec<PathBuf>), Arc<Identity>>,
     proxies: ProxyStore,
     now: i64,
 }
@@ -79,6 +81,7 @@ impl Compiler {
             certificate_files: Vec::new(),
             profiles: HashMap::new(),
             client_auths: ClientAuths::default(),
+            completed: HashMap::new(),
             proxies,
             now: unix_now(),
         }

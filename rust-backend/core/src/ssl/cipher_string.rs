@@ -136,6 +136,9 @@ const EMPTY_GROUPS: &[&str] = &[
     "kSRP",
 ];
 
+/// What a list begins with that begins with the default: OpenSSL's, or that of Red Hat's policies for the whole system.
+const DEFAULTS: [&str; 2] = ["DEFAULT", "PROFILE=SYSTEM"];
+
 /// The lists of RFC 6460, which stand alone.
 const SUITE_B: &[(&str, &str)] = &[
     ("SUITEB128ONLY", "ECDHE-ECDSA-AES128-GCM-SHA256"),
@@ -169,7 +172,7 @@ pub fn evaluate(text: &str, supported: &[&'static Cipher]) -> Result<Evaluated, 
         .find(|(name, _)| text.starts_with(name))
         .map_or(text, |(_, list)| list);
     let mut program = Program::new(supported);
-    let rest = match text.strip_prefix("DEFAULT") {
+    let rest = match DEFAULTS.iter().find_map(|name| text.strip_prefix(name)) {
         Some(rest) => {
             program.step(Step::Add, |_| true);
             rest
@@ -343,6 +346,7 @@ mod tests {
         let all = "E256 R256 EC RC E128 R128";
         for (text, wanted) in [
             ("DEFAULT", all),
+            ("PROFILE=SYSTEM", all),
             ("HIGH:!aNULL", all),
             ("ALL:+CHACHA20:@STRENGTH", all),
             ("FIPS", "E256 R256 E128 R128"),

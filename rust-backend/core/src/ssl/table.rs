@@ -122,7 +122,8 @@ pub const TABLE: &[Entry] = &[
     honoured(
         "SSLCertificateChainFile",
         Context::Host,
-        "For certificates whose own file has no issuers.",
+        "For certificates whose own file has no issuers. As with OpenSSL, issuers are also looked for among the CAs of \
+         SSLCACertificateFile and SSLCACertificatePath.",
     ),
     honoured(
         "SSLCertificateFile",
@@ -139,7 +140,7 @@ pub const TABLE: &[Entry] = &[
     honoured(
         "SSLCipherSuite",
         Context::HostOrSection,
-        "In OpenSSL's language. Of TLS 1.2 there are the ECDHE suites with AES-GCM and ChaCha20-Poly1305; a list that leaves \
+        "In OpenSSL's language; Red Hat's `PROFILE=SYSTEM` is `DEFAULT`. Of TLS 1.2 there are the ECDHE suites with AES-GCM and ChaCha20-Poly1305; a list that leaves \
          none of them while TLSv1.2 is spoken is an error. In a directory nothing is renegotiated: a connection whose suite \
          is not in the list gets 403.",
     ),

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configurations of mod_ssl's that are everywhere: as they are, under mod_ssl and under ours, with the same answers."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.certs import key_pem
+from harness.clients import curl, s_client
+from harness.people import PeopleCa
+from harness.ssl_pair import SslPair, differences
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "conf-examples/from-mod_ssl"
+# The others are included by one of them.
+FILES = sorted(path for path in EXAMPLES.rglob("*.conf") if not path.name.startswith("options-"))
+# Directives that name files, and what the files are.
+NAMED = r"^\s*(SSL\w+File) \"?(/[^\"\s]+)\"?\s*$"
+
+
+class Tree:
+    """The files that a configuration names, below a directory of the test's own."""
+
+    def __init__(self, root, authority):
+        self.root, self.authority = root / "tree", authority
+        self.people = PeopleCa()
+
+    def write(self, path, content):
+        file = self.root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+    def plant(self, text):
+        """Makes the certificates of all virtual hosts; returns the names of the hosts."""
+        hosts = []
+        for host in re.findall(r"<VirtualHost [^>]*443>(.*?)</VirtualHost>", text, re.S):
+            names = " ".join(re.findall(r"^\s*Server(?:Name|Alias) (.*)$", host, re.M)).replace('"', "")
+            names = [name.split(":")[0] for name in names.split()]
+            files = dict(re.findall(NAMED, host, re.M))
+            issued = self.authority.server(*names)
+            issuers = issued.chain_pem.removeprefix(issued.cert_pem)
+            key = key_pem(issued.key)
+            is_ca_of_people = "SSLCARevocationFile" in files
+            apart = "SSLCertificateChainFile" in files or "SSLCACertificateFile" in files and not is_ca_of_people
+            own = issued.cert_pem if apart else issued.chain_pem
+            self.write(files["SSLCertificateFile"], own if "SSLCertificateKeyFile" in files else key + own)
+            contents = {"SSLCertificateKeyFile": key, "SSLCertificateChainFile": issuers}
+            contents["SSLCACertificateFile"] = self.people.pem if is_ca_of_people else issuers
+            contents["SSLCARevocationFile"] = self.people.crl()
+            for directive, path in files.items():
+                if directive in contents:
+                    self.write(path, contents[directive])
+            hosts += names
+        return hosts
+
+    def settle(self, text):
+        """The text with the paths, ports and addresses of the test."""
+        below = str(self.root)
+        text = re.sub(
+            NAMED, lambda found: found.group(0).replace(found.group(2), below + found.group(2)), text, flags=re.M
+        )
+        text = re.sub(r"^Listen .*$", "", text, flags=re.M)
+        text = text.replace("/run/httpd/", "@root@/").replace("/run/apache2/", "@root@/")
+        text = text.replace("${APACHE_RUN_DIR}", "@root@").replace("192.0.2.1:", "127.0.0.1:")
+        # Programs and patches of distributions.
+        text = re.sub(r"exec:/usr/libexec/httpd-ssl-pass-dialog", "builtin", text)
+        text = re.sub(r"exec:/usr/share/apache2/ask-for-passphrase", "builtin", text)
+        return re.sub(r"\b443\b", "@port@", re.sub(r":80\b", ":@plain@", text))
+
+
+@pytest.fixture
+def pair(httpd, second_httpd, authority, ports):
+    return SslPair(httpd, second_httpd, authority, ports)
+
+
+def facts(server, host, *people):
+    response = curl(server, host, "/", *people)
+    names = ("strict-transport-security", "location", "content-type")
+    session = s_client(server, name=host)
+    return {
+        "code": response.code,
+        "version": response.version,
+        "text": response.text,
+        "headers": {name: response.headers.get(name) for name in names},
+        "protocol": session.protocol,
+        "subject": session.subject,
+        "tls11": s_client(server, "-tls1_1", name=host).cipher,
+        "tls12": s_client(server, "-tls1_2", name=host).cipher,
+        "alpn": s_client(server, "-alpn", "h2,http/1.1", name=host).alpn,
+        "chain": s_client(server, "-showcerts", name=host).output.count("BEGIN CERTIFICATE"),
+        "secure": curl(server, host, "/secure/", *people).code,
+        "anonymous": curl(server, host, "/secure/").code,
+    }
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(EXAMPLES)).removesuffix(".conf"))
+def test_01_as_it_is(pair, file):
+    tree = Tree(pair.root, pair.authority)
+    text = file.read_text()
+    for name in re.findall(r"^\s*Include (.*)$", text, re.M):
+        text = text.replace(f"Include {name}", EXAMPLES.joinpath(name).read_text())
+    hosts = tree.plant(text)
+    alice = tree.people.client("alice").write(pair.root, "alice")
+    pair.ours.docs.joinpath("secure").mkdir()
+    pair.ours.docs.joinpath("secure/index.html").write_text("secret\n")
+    for server in (pair.ours, pair.theirs):
+        server.root.joinpath("logs").mkdir()
+    # Only Red Hat's OpenSSL knows the policy.
+    settled = "TypesConfig /dev/null\n" + tree.settle(text)
+    pair.start_one(pair.ours, "ssl", settled, modules=["mime"], log_level="info")
+    pair.start_one(pair.theirs, "mod_ssl", settled.replace("PROFILE=SYSTEM", "DEFAULT"), modules=["mime"])
+    assert hosts
+    for host in hosts:
+        ours, theirs = pair.ask(lambda server, host=host: facts(server, host, *alice))
+        assert ours["code"] == 200
+        found = differences(ours, theirs)
+        # mod_ssl asks for a certificate by renegotiation, and cuts the connection of who has none.
+        assert found.pop("anonymous", (403, 0)) == (403, 0)
+        assert not found, host
+
+
+def test_02_and_back(pair):
+    """One line of the configuration makes the difference, in both directions."""
+    lines = pair.vhost("a.test")
+    for record in ("mod_ssl", "ssl", "mod_ssl"):
+        pair.start_one(pair.theirs, record, *lines)
+        assert curl(pair.theirs, "a.test").code == 200
+        pair.theirs.stop()
+
+
+def test_03_many_hosts(pair):
+    """As many files as a hosting provider's program writes; each virtual host answers with its own certificate."""
+    names = [f"site{number}.example" for number in range(200)]
+    lines = [line for name in names for line in pair.vhost(name, "<IfModule mod_ssl.c>", "</IfModule>")]
+    directory = pair.root / "sites"
+    directory.mkdir()
+    for at, name in enumerate(names):
+        size = len(lines) // len(names)
+        text = "\n".join(pair.fill(pair.ours, line) for line in lines[at * size : (at + 1) * size])
+        directory.joinpath(f"{name}.conf").write_text(text + "\n")
+    pair.start_one(pair.ours, "ssl", "IncludeOptional sites/*.conf")
+    for name in (names[0], names[99], names[-1]):
+        assert curl(pair.ours, name).code == 200
