@@ -412,6 +412,40 @@ class TestPassPhrases:
         assert output.count("Enter pass phrase:") == 2 and "secret" not in httpd.log.text()
 
 
+class TestOthers:
+    def test_01_certificates_of_other_modules(self, ssl, httpd, authority, test_module):
+        """mod_md has them for hosts that name none."""
+        files = authority.server("a.test").write(ssl.root, "supplied")
+        host = f"<VirtualHost *:{httpd.port}>\nServerName a.test\nSSLEngine on\nTestCertificate {files}\n</VirtualHost>"
+        ssl.start(test_module, "SSLUseStapling on", host)
+        assert curl(httpd, "a.test").code == 200
+        assert "do not do what they do" not in httpd.log.text()
+
+    def test_02_stopgaps(self, ssl, httpd, authority, test_module):
+        """And until it has them, requests are answered with 503."""
+        files = authority.server("a.test").write(ssl.root, "stopgap")
+        host = f"<VirtualHost *:{httpd.port}>\nServerName a.test\nSSLEngine on\nTestStopgap {files}\n</VirtualHost>"
+        ssl.start(test_module, host)
+        assert curl(httpd, "a.test").code == 503
+
+    def test_03_rewrite_and_scheme(self, ssl, httpd):
+        """What mod_rewrite and mod_headers make of it."""
+        rules = ["RewriteEngine on", "RewriteCond %{HTTPS} =on", "RewriteCond %{SSL:SSL_PROTOCOL} =TLSv1.3"]
+        rules += ["RewriteRule ^/seen$ https://other.test/ [R=301,L]", 'Header set X-Scheme "expr=%{REQUEST_SCHEME}"']
+        ssl.start(ssl.vhost("a.test", *rules))
+        assert curl(httpd, "a.test", "/seen").headers["location"] == "https://other.test/"
+        assert curl(httpd, "a.test").headers["x-scheme"] == "https"
+
+    def test_04_http2(self, ssl, httpd):
+        ssl.start(ssl.vhost("a.test", "Protocols h2 http/1.1", 'Header set X-Cipher "%{SSL_CIPHER}s"'))
+        response = curl(httpd, "a.test", "/", "--http2", "--tls-max", "1.2")
+        assert response.version == "2" and response.headers["x-cipher"].startswith("ECDHE-ECDSA-")
+
+    def test_05_status(self, ssl, httpd):
+        ssl.start("<Location /status>\nSetHandler server-status\n</Location>", ssl.vhost("a.test"))
+        assert "mod_tls" in curl(httpd, "a.test", "/status").text
+
+
 class TestSessions:
     @pytest.mark.parametrize("size", [48, 80])
     def test_01_ticket_key_file(self, ssl, httpd, size):

@@ -31,12 +31,15 @@ impl Config {
             // Writing to a string does not fail, here and below.
             let _ = writeln!(text, "FIPS 140-3: {asserted}");
         }
-        let engines: Vec<String> = self.engines.iter().map(engine).collect();
-        let engines = if engines.is_empty() {
-            "none (TLSEngine)".to_owned()
-        } else {
-            engines.join(", ")
-        };
+        let mut engines: Vec<String> = self.engines.iter().map(engine).collect();
+        let hosts = self.ssl_servers.iter().filter(|is_on| **is_on).count();
+        if hosts > 0 {
+            engines.push(format!("those of {hosts} hosts with SSLEngine on"));
+        }
+        if engines.is_empty() {
+            engines.push("none (TLSEngine)".to_owned());
+        }
+        let engines = engines.join(", ");
         let _ = writeln!(text, "TLS ports: {engines}");
         let _ = writeln!(
             text,

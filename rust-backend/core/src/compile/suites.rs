@@ -58,7 +58,7 @@ pub(crate) fn arrange(
         None if *is_mod_ssls => ciphers::by_id(suite.suite().into()).map(cipher_string::default_rank),
         None => None,
     };
-    supported.sort_by_key(rank);
+    supported.sort_by_key(|suite| (suite.tls13().is_none(), rank(suite)));
     check_lists(diagnostics, index, settings, *protocols, &supported)?;
     let names = |said: &Option<Said<Vec<_>>>| said.as_ref().map(|said| said.value.clone()).unwrap_or_default();
     let arranged = match ciphers::arrange(&supported, &names(prefer), &names(suppress)) {
