@@ -38,7 +38,26 @@ static apr_status_t forget_records(void *unused)
 {
     (void)unused;
     is_tls_loaded = is_ssl_loaded = false;
+    ssl_module.module_index = -1;
     return APR_SUCCESS;
+}
+
+/*
+ * The linker takes our ssl_module for that of a mod_ssl.so that is loaded after us, or once more at a restart: modules are
+ * loaded into one scope, and this file stays in it. All that mod_ssl does with its record is to find its settings by the
+ * index that httpd has given to it; so ours, which httpd does not know then, gets the same one before directives are read.
+ */
+static int lend_record(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    const module *others = is_ssl_loaded ? NULL : ap_find_linked_module("mod_ssl.c");
+
+    (void)pconf;
+    (void)plog;
+    (void)ptemp;
+    if (others) {
+        ssl_module.module_index = others->module_index;
+    }
+    return OK;
 }
 
 void tls_register_hooks(apr_pool_t *p, module *record)
@@ -51,6 +70,7 @@ void tls_register_hooks(apr_pool_t *p, module *record)
     }
     tls_record = record;
     apr_pool_cleanup_register(p, NULL, forget_records, apr_pool_cleanup_null);
+    ap_hook_pre_config(lend_record, NULL, NULL, APR_HOOK_REALLY_FIRST);
     tls_filters_register();
     tls_state_register_hooks(p);
     tls_cache_register_hooks(p);

@@ -90,6 +90,19 @@ class TestTable:
             httpd.graceful()
             assert curl(httpd, "a.test").code == 200
 
+    @pytest.mark.parametrize("records", [("tls", "mod_ssl"), ("mod_ssl", "tls")])
+    def test_05_beside_mod_ssl(self, ssl, httpd, ports, records):
+        """Ours and the real one, in any order, also after they were loaded again."""
+        port = ports.take()
+        other = httpd.vhost("b.test", 'Header set X-Library "%{SSL_VERSION_LIBRARY}s"', port=port)
+        theirs = ssl.vhost("a.test", 'Header set X-Library "%{SSL_VERSION_LIBRARY}s"')
+        httpd.log.allow("AH02217|AH01909|AH01906")
+        ssl.start(f"Listen {port}\nTLSEngine {port}", theirs, other, records=records)
+        for _ in range(3):
+            assert "OpenSSL" in curl(httpd, "a.test").headers["x-library"]
+            assert "rustls" in curl(httpd, "b.test", port=port).headers["x-library"]
+            httpd.graceful()
+
 
 WITHOUT_EFFECT = [
     "SSLRandomSeed startup builtin",

@@ -128,7 +128,21 @@ def test_02_and_back(pair):
         pair.theirs.stop()
 
 
-def test_03_many_hosts(pair):
+@pytest.mark.parametrize("mpm", ["event", "prefork"])
+def test_03_by_a_reload(pair, mpm):
+    """httpd unloads mod_ssl and loads this module while it serves. The way back takes a restart."""
+    lines = [pair.fill(pair.theirs, line) for line in pair.vhost("a.test")]
+    lines.append('Header set X-Library "%{SSL_VERSION_LIBRARY}s"')
+    pair.theirs.log.allow("AH10034")
+    pair.start_one(pair.theirs, "mod_ssl", *lines, mpm=mpm)
+    assert "OpenSSL" in curl(pair.theirs, "a.test").headers["x-library"]
+    for _ in range(2):
+        pair.theirs.configure(*lines, records=["ssl"], mpm=mpm)
+        pair.theirs.graceful()
+        assert "rustls" in curl(pair.theirs, "a.test").headers["x-library"]
+
+
+def test_04_many_hosts(pair):
     """As many files as a hosting provider's program writes; each virtual host answers with its own certificate."""
     names = [f"site{number}.example" for number in range(200)]
     lines = [line for name in names for line in pair.vhost(name, "<IfModule mod_ssl.c>", "</IfModule>")]
