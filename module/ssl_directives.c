@@ -22,7 +22,7 @@ static const char *set_suites(cmd_parms *cmd, void *dir, int argc, char *const a
     }
     settings->strict_rules = true;
     *(is_tls13 ? &settings->tls13 : &settings->tls12) = apr_pstrdup(cmd->pool, argv[argc - 1]);
-    return NULL;
+    return tls_keep_for_handshake(cmd, argc, argv);
 }
 
 static const char *set_depth(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -82,6 +82,13 @@ static const char *add_requirement(cmd_parms *cmd, void *dir, const char *text)
     requirement->expr = expr;
     requirement->text = text;
     return NULL;
+}
+
+static const char *set_options(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    const char *error = tls_set_options(cmd, dir, argc, argv);
+
+    return error ? error : tls_keep_for_handshake(cmd, argc, argv);
 }
 
 #define SERVER(name, help) AP_INIT_TAKE_ARGV(name, tls_keep_line, NULL, RSRC_CONF, help)
@@ -144,7 +151,7 @@ const command_rec tls_ssl_commands[] = {
     PROXY("SSLProxyCheckPeerExpire", "whether certificates of backends must not have expired (on|off)"),
     PROXY("SSLProxyCheckPeerCN", "whether common names of backends have to be theirs (on|off)"),
     PROXY("SSLProxyCheckPeerName", "whether certificates of backends have to be for their names (on|off)"),
-    AP_INIT_TAKE_ARGV("SSLOptions", tls_set_options, TLS_MOD_SSLS, OR_OPTIONS,
+    AP_INIT_TAKE_ARGV("SSLOptions", set_options, TLS_MOD_SSLS, OR_OPTIONS,
                       "[+|-]StdEnvVars, ExportCertData, FakeBasicAuth, StrictRequire, OptRenegotiate, LegacyDNStringFormat"),
     AP_INIT_NO_ARGS("SSLRequireSSL", set_require_ssl, NULL, OR_AUTHCFG, "requests have to come by TLS"),
     AP_INIT_RAW_ARGS("SSLRequire", add_requirement, NULL, OR_AUTHCFG, "an expression that has to be true"),

@@ -6,12 +6,13 @@ import re
 import subprocess
 
 import pytest
+from cryptography import x509
 
 from harness import backends
 from harness.certs import common_name, key_pem
 from harness.clients import curl, raw_connection, read_all, request, s_client
 from harness.httpd import CRYPTO, wait_for
-from harness.people import PeopleCa, self_signed
+from harness.people import SERVER, PeopleCa, self_signed
 from harness.ssl_pair import SslPair, differences
 
 GENERAL = ["CIPHER", "CIPHER_EXPORT", "CIPHER_USEKEYSIZE", "CIPHER_ALGKEYSIZE", "COMPRESS_METHOD", "PROTOCOL"]
@@ -153,6 +154,15 @@ def cgi(root):
     ]
 
 
+def hashed(directory, files):
+    """A directory as OpenSSL wants it: with links that are called by digests of names."""
+    directory.mkdir()
+    for name, content in files.items():
+        (directory / name).write_bytes(content)
+    subprocess.run(["openssl", "rehash", directory], check=True, capture_output=True)
+    return directory
+
+
 class Clients:
     """Certificates of all sorts, as arguments for curl."""
 
@@ -164,6 +174,7 @@ class Clients:
         revoked = self.ca.client("mallory")
         self.crl = root / "people.crl"
         self.crl.write_bytes(self.ca.crl(revoked))
+        self.directory = hashed(root / "people.d", {"ca.pem": self.ca.pem, "ca.crl.pem": self.ca.crl(revoked)})
         people = {
             "alice": self.ca.client("alice"),
             "deep": self.sub.client("deep"),
@@ -238,6 +249,13 @@ class TestClients:
             "unused-crl": [ca, "SSLVerifyClient require", crl[0]],
             "names": [ca, "SSLVerifyClient require", f"SSLCADNRequestFile {clients.file}"],
             "user": [ca, "SSLVerifyClient optional", "SSLUserName SSL_CLIENT_S_DN_CN"],
+            "paths": [
+                f"SSLCACertificatePath {clients.directory}",
+                f"SSLCADNRequestPath {clients.directory}",
+                f"SSLCARevocationPath {clients.directory}",
+                "SSLCARevocationCheck chain",
+                "SSLVerifyClient require",
+            ],
             **{f"depth-{name}": [ca, "SSLVerifyClient require", *lines] for name, lines in depths.items()},
         }
         show = ['Header always set X-Verify "%{SSL_CLIENT_VERIFY}s"', 'Header set X-User "expr=%{REMOTE_USER}"']
@@ -543,6 +561,20 @@ class TestBackends:
             machine = people.client("machine")
             (root / "machine.pem").write_bytes(machine.pem + key_pem(machine.key))
             options = {"client_ca": root / "machines.pem"}
+            sub = PeopleCa("Sub CA", parent=people)
+            deep = sub.client("deep machine")
+            (root / "machine-sub.pem").write_bytes(deep.pem + key_pem(deep.key))
+            (root / "machine-chain.pem").write_bytes(sub.pem)
+            (root / "machines.d").mkdir()
+            (root / "machines.d/one.pem").write_bytes(machine.pem + key_pem(machine.key))
+            makers = PeopleCa("Makers")
+            names = [x509.SubjectAlternativeName([x509.DNSName("localhost")])]
+            made = {
+                name: makers.client("localhost", usages=SERVER, extensions=names) for name in ("listed", "unlisted")
+            }
+            hashed(root / "makers.d", {"ca.pem": makers.pem, "crl.pem": makers.crl(made["listed"])})
+            for name, one in made.items():
+                running[name] = backends.Backend(ports.take(), backends.context(root, one, f"behind-{name}"))
             running["asks"] = backends.Backend(
                 ports.take(), backends.context(root, issued["good"], "behind-asks", **options)
             )
@@ -573,6 +605,18 @@ class TestBackends:
             "any-time": ["SSLProxyCheckPeerExpire off"],
             "any": ["SSLProxyCheckPeerName off", "SSLProxyCheckPeerCN off", "SSLProxyCheckPeerExpire off"],
             "machine": [f"SSLProxyMachineCertificateFile {root}/machine.pem"],
+            "machines": [f"SSLProxyMachineCertificatePath {root}/machines.d"],
+            "machine-chain": [
+                f"SSLProxyMachineCertificateFile {root}/machine-sub.pem",
+                f"SSLProxyMachineCertificateChainFile {root}/machine-chain.pem",
+            ],
+            "paths": ["SSLProxyVerify require", f"SSLProxyCACertificatePath {root}/makers.d"],
+            "revoked": [
+                "SSLProxyVerify require",
+                f"SSLProxyCACertificatePath {root}/makers.d",
+                f"SSLProxyCARevocationPath {root}/makers.d",
+                "SSLProxyCARevocationCheck chain",
+            ],
             "tls12": ["SSLProxyProtocol -all +TLSv1.2", "SSLProxyCipherSuite ECDHE+AESGCM"],
             "crl-off": ["SSLProxyVerify require", ca, deep, f"SSLProxyCARevocationFile {root}/people.crl"],
         }

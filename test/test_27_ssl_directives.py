@@ -4,6 +4,7 @@
 import re
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -58,9 +59,17 @@ def directives_of(httpd, test_module, record):
 
 
 class TestTable:
-    def test_01_same_directives_as_mod_ssl(self, httpd, test_module):
+    def test_00_same_directives_as_mod_ssl(self, httpd, test_module):
         ours, theirs = (directives_of(httpd, test_module, record) for record in ("ssl", "mod_ssl"))
         assert len(theirs) > 60 and ours == theirs
+
+    def test_01_each_has_a_test(self):
+        """Every directive of the documentation is in some test, or in an example that a test starts."""
+        here = Path(__file__).parent
+        documented = re.findall(r"^\| (SSL\w+) ", (here.parent / "docs/moving-from-mod_ssl.md").read_text(), re.M)
+        files = [*here.glob("test_2[678]_*.py"), *(here.parent / "conf-examples/from-mod_ssl").rglob("*.conf")]
+        tested = set(re.findall(r"\bSSL\w+", "".join(file.read_text() for file in files)))
+        assert len(documented) > 60 and set(documented) <= tested, set(documented) - tested
 
     def test_02_if_module(self, ssl, httpd):
         lines = ["<IfModule mod_ssl.c>", "<IfModule ssl_module>", "<IfModule !tls_module>", ssl.vhost("a.test")]
@@ -111,8 +120,23 @@ WITHOUT_EFFECT = [
     "SSLCompression off",
     "SSLInsecureRenegotiation off",
     "SSLStaplingCache shmcb:stapling(128000)",
+    "SSLStaplingErrorCacheTimeout 600",
+    "SSLStaplingFakeTryLater on",
+    "SSLStaplingForceURL http://ocsp.example/",
+    "SSLStaplingResponderTimeout 5",
+    "SSLStaplingResponseMaxAge 100",
+    "SSLStaplingResponseTimeSkew 300",
     "SSLStaplingReturnResponderErrors off",
+    "SSLStaplingStandardCacheTimeout 3600",
+    "SSLOCSPDefaultResponder http://ocsp.example/",
+    "SSLOCSPNoVerify off",
+    "SSLOCSPOverrideResponder off",
+    "SSLOCSPProxyURL http://proxy.example/",
+    "SSLOCSPResponderCertificateFile responder.pem",
     "SSLOCSPResponderTimeout 10",
+    "SSLOCSPResponseMaxAge -1",
+    "SSLOCSPResponseTimeSkew 300",
+    "SSLOCSPUseRequestNonce on",
     "SSLOpenSSLConfCmd DHParameters /dev/null",
     "SSLOpenSSLConfCmd Options -ClientRenegotiation",
     "SSLUseStapling on",
@@ -200,7 +224,10 @@ class TestClasses:
 
     def test_05_dump_compat(self, ssl, httpd):
         lines = ["SSLProtocol all -SSLv3", "SSLRandomSeed startup builtin", "SSLCompression on"]
-        ssl.configure(*lines, ssl.vhost("a.test", "SSLUseStapling on", "SSLOpenSSLConfCmd Groups X448:X25519"))
+        inner = ["<Location />", "SSLVerifyClient require", "SSLCipherSuite AES128", "SSLOptions +OptRenegotiate"]
+        inner += ["</Location>", f"SSLCACertificateFile {httpd.ca_file}", "SSLSessionCacheTimeout 10000000"]
+        host = ssl.vhost("a.test", "SSLUseStapling on", "SSLOpenSSLConfCmd Groups X448:X25519", *inner)
+        ssl.configure(*lines, host)
         code, output = httpd.configtest("DUMP_SSL_COMPAT")
         assert code != 0
         lines = enumerate(httpd.conf_file.read_text().split("\n"), 1)
@@ -210,6 +237,10 @@ class TestClasses:
             "SSLRandomSeed": "has no effect: the system's random numbers",
             "SSLUseStapling": "load mod_md, and say MDStapling on",
             "SSLOpenSSLConfCmd": "X448 is not spoken here",
+            "SSLVerifyClient": "in a section: the handshake of the whole virtual host asks",
+            "SSLCipherSuite": "in a section renegotiates nothing",
+            "SSLOptions": "OptRenegotiate has no effect",
+            "SSLSessionCacheTimeout": "10000000 counts as 604800",
         }.items():
             assert re.search(f"  {httpd.conf_file}:{numbers[directive]}: {directive}.*{what}", output), output
         assert re.search(f"refused: {httpd.conf_file}:{numbers['SSLCompression']}: SSLCompression on", output)

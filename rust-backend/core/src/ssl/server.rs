@@ -58,6 +58,7 @@ impl Interpreter<'_> {
             return Ok(());
         }
         host.is_mod_ssls = true;
+        self.note_renegotiation(directive);
         let origin = directive.origin.clone();
         match directive.name.as_str() {
             "SSLEngine" => host.engine = Some(said(directive, engine(directive)?)),
@@ -65,6 +66,9 @@ impl Interpreter<'_> {
                 let value = self.ssl_protocols(directive)?;
                 host.protocols = Some(Said { value, origin });
             }
+            // What sections say of these holds for requests, which C asks about.
+            "SSLOptions" => {}
+            "SSLCipherSuite" if directive.in_section => {}
             "SSLCipherSuite" => host.only_suites.read(&mut self.diagnostics, index, directive)?,
             "SSLHonorCipherOrder" => host.honor_client_order = Some(!directive.flag()?),
             "SSLOpenSSLConfCmd" => conf_cmd::read(&mut self.diagnostics, directive, host)?,
@@ -80,7 +84,7 @@ impl Interpreter<'_> {
                 let value = session_cache(directive.single()?)?;
                 self.global.session_cache = Some(Said { value, origin });
             }
-            "SSLSessionCacheTimeout" => host.sessions.lifetime = Some(lifetime(directive)?),
+            "SSLSessionCacheTimeout" => host.sessions.lifetime = Some(self.lifetime(directive)?),
             "SSLSessionTickets" => host.sessions.tickets = Some(said(directive, directive.flag()?)),
             "SSLSessionTicketKeyFile" => {
                 let value = self.path(directive.single()?);
@@ -94,6 +98,31 @@ impl Interpreter<'_> {
             other => return Err(format!("cannot stand here ({other})")),
         }
         Ok(())
+    }
+
+    /// Tells of directives for which mod_ssl renegotiates.
+    fn note_renegotiation(&mut self, directive: &Directive) {
+        let text = match directive.name.as_str() {
+            "SSLCipherSuite" if directive.in_section => {
+                "in a section renegotiates nothing: requests on connections with another suite get 403; say it for the \
+                 virtual host if that is not meant"
+            }
+            "SSLVerifyClient" if directive.in_section => {
+                "in a section: the handshake of the whole virtual host asks clients for a certificate; who has none gets 403 \
+                 here"
+            }
+            "SSLOptions"
+                if directive
+                    .args
+                    .iter()
+                    .any(|arg| arg.to_ascii_lowercase().ends_with("optrenegotiate")) =>
+            {
+                "OptRenegotiate has no effect: nothing is renegotiated"
+            }
+            _ => return,
+        };
+        let text = format!("{} {text}", directive.name);
+        self.diagnostics.deviate(&directive.origin, &directive.name, text);
     }
 
     /// `SSLProtocol` and `SSLProxyProtocol`.
@@ -110,6 +139,20 @@ impl Interpreter<'_> {
             self.diagnostics.deviate(&directive.origin, &directive.name, text);
         }
         Ok(protocols)
+    }
+
+    /// `SSLSessionCacheTimeout`, as far as RFC 8446 section 4.6.1 lets it.
+    fn lifetime(&mut self, directive: &Directive) -> Result<u32, String> {
+        let word = directive.single()?;
+        let seconds: u64 = word
+            .parse()
+            .map_err(|_| format!("takes a number of seconds, not \"{word}\""))?;
+        let used = u32::try_from(seconds).map_or(MAX_LIFETIME, |seconds| seconds.clamp(1, MAX_LIFETIME));
+        if u64::from(used) != seconds {
+            let text = format!("SSLSessionCacheTimeout {word} counts as {used}");
+            self.diagnostics.deviate(&directive.origin, &directive.name, text);
+        }
+        Ok(used)
     }
 
     /// A file or a directory, the only argument.
@@ -224,14 +267,6 @@ pub(super) fn depth(directive: &Directive) -> Result<usize, String> {
     let word = directive.single()?;
     word.parse()
         .map_err(|_| format!("takes the number of CAs that may be above a certificate, not \"{word}\""))
-}
-
-fn lifetime(directive: &Directive) -> Result<u32, String> {
-    let word = directive.single()?;
-    let seconds: u64 = word
-        .parse()
-        .map_err(|_| format!("takes a number of seconds, not \"{word}\""))?;
-    Ok(u32::try_from(seconds).map_or(MAX_LIFETIME, |seconds| seconds.clamp(1, MAX_LIFETIME)))
 }
 
 fn session_cache(text: &str) -> Result<SessionCache, String> {

@@ -56,6 +56,13 @@ impl OnlySuites {
             );
             diagnostics.report(Severity::Notice, index, Some(&directive.origin), text);
         }
+        if directive.args.iter().any(|arg| arg.starts_with("PROFILE=")) {
+            let text = format!(
+                "{} PROFILE=SYSTEM is OpenSSL's default here: the policies of the system (update-crypto-policies) are not read",
+                directive.name
+            );
+            diagnostics.deviate(&directive.origin, &directive.name, text);
+        }
         let said = Some(Said {
             value: evaluated.suites,
             origin: directive.origin.clone(),
