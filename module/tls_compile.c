@@ -316,17 +316,15 @@ static void add_chains(compilation *x)
 static void tell_about_others(compilation *x)
 {
     apr_array_header_t *providers = ap_hook_get_ssl_ocsp_prime_hook();
+    ap_version_t version;
+    const char *text;
 
     if (providers && providers->nelts) {
         tls_builder_set_stapler(x->builder);
     }
-    if (tls_has_ssl_directives()) {
-        ap_version_t version;
-
-        ap_get_server_revision(&version);
-        tls_builder_set_mod_ssl(x->builder, tls_has_only_ssl_directives(),
-                                tls_slice_of(apr_psprintf(x->p, "%d.%d.%d", version.major, version.minor, version.patch)));
-    }
+    ap_get_server_revision(&version);
+    text = apr_psprintf(x->p, "%d.%d.%d", version.major, version.minor, version.patch);
+    tls_builder_set_mod_ssl(x->builder, tls_has_ssl_directives(), tls_has_only_ssl_directives(), tls_slice_of(text));
 }
 
 static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)

@@ -97,9 +97,9 @@ impl Builder {
         self.has_stapler = true;
     }
 
-    /// Says that mod_ssl's directives are there, and whether they are the only ones; `version` is that of httpd.
-    pub fn set_mod_ssl(&mut self, only: bool, version: &str) {
-        self.is_mod_ssl = true;
+    /// Says whether mod_ssl's directives are there, and whether they are the only ones; `version` is that of httpd.
+    pub fn set_mod_ssl(&mut self, is_there: bool, only: bool, version: &str) {
+        self.is_mod_ssl = is_there;
         vocabulary::choose(only, version);
     }
 

@@ -299,7 +299,7 @@ impl CertificateFiles {
 /// Settings that each virtual host has.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
-    /// Whether mod_ssl's directives say anything, so that its defaults hold.
+    /// Whether connections are TLS by mod_ssl's rules, so that its defaults hold. It is known once all was read.
     pub is_mod_ssls: bool,
     /// Whether connections are TLS: `SSLEngine`.
     pub engine: Option<Said<bool>>,
@@ -360,7 +360,7 @@ impl HostSettings {
             self.certificates
         };
         Self {
-            is_mod_ssls: self.is_mod_ssls || base.is_mod_ssls,
+            is_mod_ssls: false,
             engine: self.engine.or_else(|| base.engine.clone()),
             certificates,
             files: self.files.inherit(&base.files),

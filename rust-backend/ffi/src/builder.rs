@@ -179,16 +179,21 @@ pub unsafe extern "C" fn tls_builder_set_stapler(builder: *mut Builder) -> Statu
     })
 }
 
-/// Says that mod_ssl's directives are there, and whether they are the only ones; `version` is that of httpd: `2.4.71`.
+/// Says whether mod_ssl's directives are there, and whether they are the only ones; `version` is that of httpd: `2.4.71`.
 ///
 /// # Safety
 /// The pointer and the slice are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_set_mod_ssl(builder: *mut Builder, only: bool, version: Slice) -> Status {
+pub unsafe extern "C" fn tls_builder_set_mod_ssl(
+    builder: *mut Builder,
+    is_there: bool,
+    only: bool,
+    version: Slice,
+) -> Status {
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid, and a valid slice.
         let (builder, version) = unsafe { (builder.as_mut()?, version.text()) };
-        builder.0.set_mod_ssl(only, &version);
+        builder.0.set_mod_ssl(is_there, only, &version);
         Some(Status::Ok)
     })
 }

@@ -211,7 +211,7 @@ impl Compiler {
             let loaded: Vec<_> = supplied.iter().map(|files| self.load(index, 0, files, None)).collect();
             return loaded.into_iter().collect::<Result<_, _>>().ok();
         }
-        if self.ssl_servers[index] {
+        if self.hosts[index].is_mod_ssls {
             let text = format!(
                 "{} has SSLEngine on and no certificate: give it SSLCertificateFile and SSLCertificateKeyFile",
                 self.describe(index)

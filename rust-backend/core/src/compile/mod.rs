@@ -37,8 +37,6 @@ pub(crate) struct Compiler {
     builder: Builder,
     global: GlobalSettings,
     hosts: Vec<HostSettings>,
-    /// Of each server, whether it is TLS by mod_ssl's rules.
-    ssl_servers: Vec<bool>,
     /// The files of certificates, host by host.
     certificate_files: Vec<PathBuf>,
     diagnostics: Diagnostics,
@@ -68,12 +66,11 @@ impl Compiler {
             });
         }
         let proxies = ProxyStore::new(Arc::clone(&builder.process), blocks);
-        for host in &mut hosts {
+        for (host, server) in hosts.iter_mut().zip(&builder.servers) {
+            host.is_mod_ssls = host.is_ssl_on(builder.is_mod_ssl && server.https);
             host.clients.settle(host.is_mod_ssls);
         }
-        let is_ssl = |(host, server): (&HostSettings, &Server)| host.is_ssl_on(builder.is_mod_ssl && server.https);
         Self {
-            ssl_servers: hosts.iter().zip(&builder.servers).map(is_ssl).collect(),
             global: interpreter.global,
             diagnostics: interpreter.diagnostics,
             builder,
@@ -128,7 +125,7 @@ impl Compiler {
             sni_policy: self.global.sni_policy,
             handshake_timeouts: self.hosts.iter().map(|host| host.handshake_timeout.flatten()).collect(),
             chains: self.chains(),
-            ssl_servers: self.ssl_servers,
+            ssl_servers: self.hosts.iter().map(|host| host.is_mod_ssls).collect(),
             certificate_files: self.certificate_files,
             process: Arc::clone(&self.builder.process),
             sites,
@@ -212,7 +209,7 @@ impl Compiler {
     /// Whether a TLS connection can mean the server. What cannot be reached is not checked.
     fn is_reachable(&self, index: usize) -> bool {
         // A connection to an address that no virtual host has, means the base server.
-        self.ssl_servers[index]
+        self.hosts[index].is_mod_ssls
             || index == 0 && !self.global.engines.is_empty()
             || self.engines().any(|engine| is_at(&self.builder.servers[index], engine))
     }
@@ -220,7 +217,7 @@ impl Compiler {
     /// Whether virtual hosts take every TLS connection away from the base server.
     fn base_is_hidden(&self) -> bool {
         let hosts = self.builder.servers.get(1..).unwrap_or_default();
-        !self.ssl_servers[0]
+        !self.hosts[0].is_mod_ssls
             && self
                 .engines()
                 .all(|engine| hosts.iter().any(|host| covers(host, engine)))
@@ -232,7 +229,7 @@ impl Compiler {
         }
         let profile = self.profile(index, resumption);
         let name = self.builder.servers[index].name.clone();
-        let names = match self.ssl_servers[index] {
+        let names = match self.hosts[index].is_mod_ssls {
             true => CipherNames::OpenSsl,
             false => CipherNames::Iana,
         };

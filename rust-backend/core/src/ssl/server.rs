@@ -57,7 +57,6 @@ impl Interpreter<'_> {
         if self.classify(index, directive)?.is_none() {
             return Ok(());
         }
-        host.is_mod_ssls = true;
         self.note_renegotiation(directive);
         let origin = directive.origin.clone();
         match directive.name.as_str() {
@@ -107,7 +106,7 @@ impl Interpreter<'_> {
                 "in a section renegotiates nothing: requests on connections with another suite get 403; say it for the \
                  virtual host if that is not meant"
             }
-            "SSLVerifyClient" if directive.in_section => {
+            "SSLVerifyClient" if directive.in_section && !directive.args.iter().any(|arg| arg == "none") => {
                 "in a section: the handshake of the whole virtual host asks clients for a certificate; who has none gets 403 \
                  here"
             }
@@ -128,7 +127,6 @@ impl Interpreter<'_> {
     /// `SSLProtocol` and `SSLProxyProtocol`.
     pub(super) fn ssl_protocols(&mut self, directive: &Directive) -> Result<Protocols, String> {
         let (protocols, older) = protocol::parse(&directive.words())?;
-        // What everybody writes is no news.
         if !older.is_empty() {
             let text = format!(
                 "{} {}: {} are not spoken, only TLSv1.2 and TLSv1.3 exist here",
