@@ -169,13 +169,7 @@ impl Identity {
     pub(crate) fn completed(&self, anchors: &Anchors) -> Option<Self> {
         let certified = self.certified();
         let [leaf] = certified.cert.as_slice() else { return None };
-        let mut chain = vec![leaf.clone()];
-        while let Some(issuer) = chain.last().and_then(|last| issuer_among(anchors, last)) {
-            if chain.contains(&issuer) {
-                break;
-            }
-            chain.push(issuer);
-        }
+        let chain = chain_of(leaf.clone(), |name| Some(anchors.with_subject(name)?.der.clone()));
         (chain.len() > 1).then(|| Self::generated(&self.name, chain, Arc::clone(&certified.key)))
     }
 
@@ -269,12 +263,6 @@ impl SigningKey for LimitedKey {
     }
 }
 
-fn issuer_among(anchors: &Anchors, certificate: &CertificateDer<'_>) -> Option<CertificateDer<'static>> {
-    let issuer = &anchors.issuer_of(&Certificate::parse(certificate).ok()?)?.der;
-    let parsed = Certificate::parse(issuer).ok()?;
-    (parsed.issuer_der() != parsed.subject_der()).then(|| issuer.clone())
-}
-
 /// Which certificate of the chain `key` belongs to. All of them must be well-formed: clients refuse others.
 fn position_of(
     key: &Arc<dyn SigningKey>,
@@ -361,35 +349,37 @@ fn identities_in(path: &Path, further: &[CertificateDer<'static>]) -> Result<Vec
         let at = position_of(&key, &files, &bundle.certificates)?
             .ok_or_else(|| IdentityError::Mismatch(files.clone(), None))?;
         let leaf = bundle.certificates[at].clone();
-        let known: Vec<_> = bundle.certificates.iter().chain(further).collect();
-        let chain = chain_of(leaf, &known);
+        let chain = chain_of(leaf, |name| {
+            let is_wanted = |der: &&CertificateDer<'static>| {
+                Certificate::parse(der).is_ok_and(|certificate| certificate.subject_der() == name)
+            };
+            bundle.certificates.iter().chain(further).find(is_wanted).cloned()
+        });
         identities.push(Identity::generated(&path.display().to_string(), chain, key));
     }
     Ok(identities)
 }
 
-/// `leaf` and those of `known` that have issued it, one after the other, without a root, which whoever trusts it has.
-fn chain_of(leaf: CertificateDer<'static>, known: &[&CertificateDer<'static>]) -> Vec<CertificateDer<'static>> {
+/// `leaf` and who has issued it, one after the other, as `find` finds them by the DER of their names; without a root, which
+/// whoever trusts it has.
+fn chain_of(
+    leaf: CertificateDer<'static>,
+    find: impl Fn(&[u8]) -> Option<CertificateDer<'static>>,
+) -> Vec<CertificateDer<'static>> {
     let mut chain = vec![leaf];
-    while let Some(issuer) = chain.last().and_then(|last| issuer_of(last, known)) {
-        if chain.contains(issuer) {
-            break;
-        }
-        chain.push(issuer.clone());
+    while let Some(issuer) = chain
+        .last()
+        .and_then(|last| find(Certificate::parse(last).ok()?.issuer_der()))
+        && !is_root(&issuer)
+        && !chain.contains(&issuer)
+    {
+        chain.push(issuer);
     }
     chain
 }
 
-fn issuer_of<'a>(
-    certificate: &CertificateDer<'_>,
-    known: &[&'a CertificateDer<'static>],
-) -> Option<&'a CertificateDer<'static>> {
-    let certificate = Certificate::parse(certificate).ok()?;
-    known.iter().copied().find(|candidate| {
-        Certificate::parse(candidate).is_ok_and(|candidate| {
-            candidate.subject_der() == certificate.issuer_der() && candidate.subject_der() != candidate.issuer_der()
-        })
-    })
+fn is_root(certificate: &CertificateDer<'_>) -> bool {
+    Certificate::parse(certificate).is_ok_and(|certificate| certificate.issuer_der() == certificate.subject_der())
 }
 
 fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {

@@ -317,8 +317,6 @@ pub struct HostSettings {
     pub signatures: Option<Said<Vec<SignatureScheme>>>,
     /// Whether clients have to say whom they want.
     pub requires_sni: Option<bool>,
-    /// Whether somebody expects OCSP responses to be stapled.
-    pub stapling: Option<Said<bool>>,
     /// The protocol versions.
     pub protocols: Option<Said<Protocols>>,
     /// Cipher suites to be preferred, in this order.
@@ -369,7 +367,6 @@ impl HostSettings {
             max_protocol: self.max_protocol.or(base.max_protocol),
             signatures: self.signatures.or_else(|| base.signatures.clone()),
             requires_sni: self.requires_sni.or(base.requires_sni),
-            stapling: self.stapling.or_else(|| base.stapling.clone()),
             protocols: self.protocols.or_else(|| base.protocols.clone()),
             prefer: inherit_list(&self.prefer, &base.prefer, &self.suppress),
             suppress: inherit_list(&self.suppress, &base.suppress, &self.prefer),
@@ -407,6 +404,8 @@ fn inherit_list(
 pub struct Interpreter<'a> {
     /// What relative paths are relative to.
     pub server_root: &'a Path,
+    /// Whether another module provides OCSP responses.
+    pub has_stapler: bool,
     /// The settings of the whole server, as far as they were read.
     pub global: GlobalSettings,
     /// What there is to say about it all.
@@ -415,9 +414,10 @@ pub struct Interpreter<'a> {
 
 impl<'a> Interpreter<'a> {
     /// Begins with nothing said.
-    pub fn new(server_root: &'a Path) -> Self {
+    pub fn new(server_root: &'a Path, has_stapler: bool) -> Self {
         Self {
             server_root,
+            has_stapler,
             global: GlobalSettings::default(),
             diagnostics: Diagnostics::default(),
         }

@@ -51,7 +51,7 @@ pub(crate) struct Compiler {
 impl Compiler {
     pub(crate) fn new(mut builder: Builder) -> Self {
         let root = std::mem::take(&mut builder.server_root);
-        let mut interpreter = Interpreter::new(&root);
+        let mut interpreter = Interpreter::new(&root, builder.has_stapler);
         let blocks = builder
             .proxy_blocks
             .iter()
@@ -233,7 +233,6 @@ impl Compiler {
             true => CipherNames::OpenSsl,
             false => CipherNames::Iana,
         };
-        self.check_stapling(index);
         match self.identities(index)? {
             Identities::Own(identities) => {
                 if index != 0 || !self.base_is_hidden() {
@@ -244,16 +243,6 @@ impl Compiler {
             }
             Identities::Locked => None,
             Identities::None => Some(Site::new(&name, profile?, self.stopgaps(index)?, true, names)),
-        }
-    }
-
-    /// Whether somebody waits for OCSP responses that nobody provides.
-    fn check_stapling(&mut self, index: usize) {
-        if let Some(said) = self.hosts[index].stapling.clone().filter(|said| said.value)
-            && !self.builder.has_stapler
-        {
-            let text = "SSLUseStapling: no module provides OCSP responses, so none are stapled: load mod_md, and say MDStapling on";
-            self.diagnostics.deviate(&said.origin, "SSLUseStapling", text);
         }
     }
 

@@ -78,7 +78,14 @@ impl Interpreter<'_> {
             }
             "SSLVHostSNIPolicy" => self.global.sni_policy = Some(SniPolicy::parse(directive.single()?)?),
             "SSLStrictSNIVHostCheck" => host.requires_sni = Some(directive.flag()?),
-            "SSLUseStapling" => host.stapling = Some(said(directive, directive.flag()?)),
+            // Whoever provides responses says himself for which hosts.
+            "SSLUseStapling" => {
+                if directive.flag()? && !self.has_stapler {
+                    let text = "SSLUseStapling: no module provides OCSP responses, so none are stapled: load mod_md, and say \
+                                MDStapling on";
+                    self.diagnostics.deviate(&origin, &directive.name, text);
+                }
+            }
             "SSLSessionCache" => {
                 let value = session_cache(directive.single()?)?;
                 self.global.session_cache = Some(Said { value, origin });

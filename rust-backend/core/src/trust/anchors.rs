@@ -176,13 +176,12 @@ impl Anchors {
             .filter_map(move |(trust, anchor)| (trust.subject.as_ref() == name).then_some(anchor))
     }
 
-    /// The certificate of who has issued `certificate`, unless that is itself.
-    pub(crate) fn issuer_of(&self, certificate: &Certificate<'_>) -> Option<&Anchor> {
-        let (issuer, subject) = (certificate.issuer_der(), certificate.subject_der());
-        // webpki has the content of the name alone.
-        let is_issuer = |name: &[u8]| issuer.ends_with(name) && issuer.len() - name.len() <= 4;
-        let found = self.trust.iter().position(|trust| is_issuer(trust.subject.as_ref()));
-        found.filter(|_| issuer != subject).and_then(|at| self.list.get(at))
+    /// The anchor whose subject is `name`: a DER Name.
+    pub(crate) fn with_subject(&self, name: &[u8]) -> Option<&Anchor> {
+        // webpki has the content alone.
+        let is_same = |content: &[u8]| name.ends_with(content) && name.len() - content.len() <= 4;
+        let found = self.trust.iter().position(|trust| is_same(trust.subject.as_ref()));
+        found.and_then(|at| self.list.get(at))
     }
 
     /// The names that clients are told (RFC 8446 section 4.2.4), each once.
