@@ -10,7 +10,7 @@ from cryptography import x509
 
 from harness import backends
 from harness.certs import common_name, key_pem
-from harness.clients import curl, raw_connection, read_all, request, s_client
+from harness.clients import connect, curl, raw_connection, read_all, read_response, request, s_client
 from harness.httpd import CRYPTO, wait_for
 from harness.people import SERVER, PeopleCa, self_signed
 from harness.ssl_pair import SslPair, differences
@@ -129,6 +129,13 @@ def answer(host, path="/", *args, headers=()):
     return ask
 
 
+def by_python(server, host, names):
+    with connect(server, host) as tls, tls.makefile("rb") as stream:
+        tls.sendall(request(host))
+        status, headers, body = read_response(stream)
+        return {"code": status, "body": body.decode(), **{name: headers.get(name) for name in names}}
+
+
 def environment(host, *args, path="/cgi-bin/env"):
     def ask(server):
         response = curl(server, host, path, *args)
@@ -224,9 +231,10 @@ class TestVariables:
             "headers",
             nobody=answer("a.test", "/", *V12, headers=names),
             alice=answer("a.test", "/", *clients.all["alice"], headers=names),
+            python=lambda server: by_python(server, "a.test", names),
         )
         logs = [server.root / "ssl_log" for server in (pair.ours, pair.theirs)]
-        wait_for(lambda: all(log.read_text().count("\n") == 2 for log in logs), "the log")
+        wait_for(lambda: all(log.read_text().count("\n") == 3 for log in logs), "the log")
         compare(pair, "log", log=lambda server: (server.root / "ssl_log").read_text())
 
 
@@ -418,8 +426,8 @@ class TestHosts:
             insecure = ["-k", *V12]
             name = f"{host}.test"
             questions[f"sni/{host}"] = answer(name, "/", *insecure, headers=["x-host"])
-            for connect in ("a.test", "auth.test", "unknown.test"):
-                questions[f"host/{host}/{connect}"] = answer_on(name, connect)
+            for shaken in ("a.test", "auth.test", "unknown.test"):
+                questions[f"host/{host}/{shaken}"] = answer_on(name, shaken)
             questions[f"no-sni/{host}"] = lambda server, name=name: without_sni(server, name)
         for name in ("www.alias.test", "other.test", "A.TEST", "a.test."):
             questions[f"sni/{name}"] = answer(name, "/", "-k", headers=["x-host"])
