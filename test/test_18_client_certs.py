@@ -227,7 +227,7 @@ class TestLocations:
         httpd.docs.joinpath("secret/.htaccess").write_text("TLSClientCertificate required\n")
         fetch = serve()
         assert fetch(ca.client("alice"), "/secret/private.txt").code == 403
-        assert "say TLSClientCertificate optional or required for the virtual host" in httpd.log.text()
+        assert "say TLSClientCertificate optional for the virtual host" in httpd.log.text()
 
     def test_07_htaccess_where_the_host_asks(self, serve, httpd, ca):
         httpd.docs.joinpath("secret").mkdir()

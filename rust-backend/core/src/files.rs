@@ -95,6 +95,49 @@ impl FileStamp {
     }
 }
 
+/// What is found in a directory by the digest of a name: `openssl rehash` makes the links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hashed {
+    /// Certificates: `9d66eef0.0`.
+    Certificates,
+    /// Revocation lists: `9d66eef0.r0`.
+    Lists,
+}
+
+impl Hashed {
+    fn takes(self, name: &str) -> bool {
+        let Some((digest, number)) = name.split_once('.') else {
+            return false;
+        };
+        let number = match self {
+            Self::Certificates => Some(number),
+            Self::Lists => number.strip_prefix('r'),
+        };
+        digest.len() == 8
+            && digest.bytes().all(|digit| digit.is_ascii_hexdigit())
+            && number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+    }
+}
+
+/// The files in the directory at `path` that OpenSSL would find there.
+pub fn hashed(path: &Path, kind: Hashed) -> Result<Vec<PathBuf>, FileError> {
+    let read = || -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(path)? {
+            let file = entry?.path();
+            if kind.takes(&file.file_name().unwrap_or_default().to_string_lossy()) && file.is_file() {
+                files.push(file);
+            }
+        }
+        files.sort();
+        Ok(files)
+    };
+    read().map_err(|error| FileError {
+        path: path.to_owned(),
+        error,
+    })
+}
+
 /// The file at `path`, or the regular files in the directory at `path` by name. Hidden ones, and those that editors and
 /// package managers leave behind, are passed over.
 pub fn expand(path: &Path) -> Result<Vec<PathBuf>, FileError> {

@@ -88,6 +88,7 @@ pub struct Profile {
     suites: Vec<SupportedCipherSuite>,
     provider: Arc<CryptoProvider>,
     client_auth: Option<Arc<ClientAuth>>,
+    signatures: Arc<[SignatureScheme]>,
     key_log: Option<Arc<KeyLogFile>>,
     sessions: Arc<CachedSessions>,
     tickets: Option<Arc<Tickets>>,
@@ -134,6 +135,7 @@ impl Profile {
             template: builder(&provider, &spec)?
                 .with_no_client_auth()
                 .with_cert_resolver(Arc::new(NoIdentity)),
+            signatures: spec.signatures.iter().copied().map(SignatureScheme::from).collect(),
             spec,
             suites,
             provider,
@@ -167,13 +169,8 @@ impl Profile {
     }
 
     /// The only signature schemes to sign by; empty for all.
-    pub(crate) fn signatures(&self) -> Arc<[SignatureScheme]> {
-        self.spec
-            .signatures
-            .iter()
-            .copied()
-            .map(SignatureScheme::from)
-            .collect()
+    pub(crate) fn signatures(&self) -> &Arc<[SignatureScheme]> {
+        &self.signatures
     }
 
     /// How clients are verified, if they are.

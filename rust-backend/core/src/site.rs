@@ -85,7 +85,7 @@ impl Site {
         names: CipherNames,
     ) -> Self {
         let tls13 = profile.spec().protocols.tls13;
-        let schemes = profile.signatures();
+        let schemes = Arc::clone(profile.signatures());
         Self {
             name: name.into(),
             profile,

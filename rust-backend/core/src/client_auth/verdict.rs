@@ -65,7 +65,7 @@ impl Verdict {
             (Demand::OptionalNoCa, Self::Refused(refusal)) if refusal.reason == Reason::UnknownIssuer => Ok(()),
             (Demand::Required, Self::NotAsked) => Err(
                 "a client certificate is required, but the handshake did not ask for one: say TLSClientCertificate \
-                 optional or required for the virtual host (an .htaccess file alone cannot make a host ask)"
+                 optional for the virtual host (an .htaccess file alone cannot make a host ask)"
                     .to_owned(),
             ),
             (Demand::Required, Self::Anonymous) => {

@@ -216,10 +216,9 @@ impl ProxySettings {
     }
 
     /// Where trusted CAs were named.
-    pub(super) fn ca_origin(&self) -> Option<&Origin> {
-        let ca = self.ca.as_ref().map(|said| &said.origin);
-        let file = self.ca_sources.file.as_ref().or(self.ca_sources.path.as_ref());
-        ca.or(file.map(|said| &said.origin))
+    pub(super) fn ca_origin(&self) -> Option<Origin> {
+        let ca = self.ca.as_ref().map(|said| said.origin.clone());
+        ca.or(self.ca_sources.list().first().map(|said| said.origin.clone()))
     }
 
     /// Where revocation lists are.

@@ -235,8 +235,8 @@ impl Maker<'_> {
             );
         }
         let origin = settings.ca_origin();
-        let origin = origin.or(settings.engine.as_ref().map(|said| &said.origin));
-        let usable = report.tell(self.diagnostics, self.index, origin, "TLSProxyCA ");
+        let origin = origin.or(settings.engine.as_ref().map(|said| said.origin.clone()));
+        let usable = report.tell(self.diagnostics, self.index, origin.as_ref(), "TLSProxyCA ");
         let anchors = usable.then(|| Arc::new(anchors));
         self.made.anchors.insert(source, anchors.clone());
         anchors

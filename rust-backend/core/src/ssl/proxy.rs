@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What mod_ssl's directives about backends mean.
 
-use std::path::PathBuf;
-
 use super::server::{depth, said};
-use super::sources::Sources;
+use super::sources::Content;
 use crate::directive::Directive;
+use crate::files::Hashed;
 use crate::proxy::settings::{BackendCheck, NameCheck, ProxySettings};
-use crate::settings::{Interpreter, Said};
+use crate::settings::Interpreter;
 use crate::trust::revocation::CrlCheck;
 
 impl Interpreter<'_> {
@@ -20,10 +19,6 @@ impl Interpreter<'_> {
         if self.classify(index, directive)?.is_none() {
             return Ok(());
         }
-        let slot = |sources: &mut Sources, said: Option<Said<PathBuf>>| match directive.name.ends_with("Path") {
-            true => sources.path = said,
-            false => sources.file = said,
-        };
         match directive.name.as_str() {
             "SSLProxyEngine" => {
                 settings.engine = Some(said(directive, directive.flag()?));
@@ -37,17 +32,21 @@ impl Interpreter<'_> {
             "SSLProxyVerify" => settings.verify = Some(said(directive, verification(directive.single()?)?)),
             "SSLProxyVerifyDepth" => settings.depth = Some(depth(directive)?),
             "SSLProxyCACertificateFile" | "SSLProxyCACertificatePath" => {
-                slot(&mut settings.ca_sources, self.said_path(directive)?);
+                self.source(
+                    &mut settings.ca_sources,
+                    directive,
+                    Content::Hashed(Hashed::Certificates),
+                )?;
             }
             "SSLProxyCARevocationFile" | "SSLProxyCARevocationPath" => {
-                slot(&mut settings.crl_sources, self.said_path(directive)?);
+                self.source(&mut settings.crl_sources, directive, Content::Hashed(Hashed::Lists))?;
             }
             "SSLProxyCARevocationCheck" => {
                 let check = CrlCheck::parse(&directive.words())?;
                 settings.crl_check = Some(said(directive, check));
             }
             "SSLProxyMachineCertificateFile" | "SSLProxyMachineCertificatePath" => {
-                slot(&mut settings.machine_certificates, self.said_path(directive)?);
+                self.source(&mut settings.machine_certificates, directive, Content::All)?;
             }
             "SSLProxyMachineCertificateChainFile" => settings.machine_chain = self.said_path(directive)?,
             "SSLProxyCheckPeerExpire" => settings.check_expire = Some(directive.flag()?),

@@ -15,7 +15,8 @@ use crate::settings::{CertificateFiles, ClientSettings, HostSettings, Interprete
 use crate::tickets::MAX_LIFETIME;
 use crate::trust::revocation::CrlCheck;
 
-use super::sources::Sources;
+use super::sources::{Content, Sources};
+use crate::files::Hashed;
 
 impl Interpreter<'_> {
     /// What is to be done about a directive of mod_ssl's: its entry if it is honoured, nothing if it has no effect.
@@ -186,10 +187,6 @@ impl Interpreter<'_> {
 
     /// The directives about the certificates of clients. False if it is none of them.
     fn clients_ssl(&mut self, directive: &Directive, clients: &mut ClientSettings) -> Result<bool, String> {
-        let slot = |sources: &mut Sources, said: Option<Said<PathBuf>>| match directive.name.ends_with("Path") {
-            true => sources.path = said,
-            false => sources.file = said,
-        };
         match directive.name.as_str() {
             "SSLVerifyClient" => {
                 let said = Some(said(directive, demand(directive.single()?)?));
@@ -213,10 +210,18 @@ impl Interpreter<'_> {
                 );
             }
             "SSLCACertificateFile" | "SSLCACertificatePath" => {
-                slot(&mut clients.ca_sources, self.said_path(directive)?)
+                self.source(
+                    &mut clients.ca_sources,
+                    directive,
+                    Content::Hashed(Hashed::Certificates),
+                )?;
             }
-            "SSLCADNRequestFile" | "SSLCADNRequestPath" => slot(&mut clients.name_sources, self.said_path(directive)?),
-            "SSLCARevocationFile" | "SSLCARevocationPath" => slot(&mut clients.crl_sources, self.said_path(directive)?),
+            "SSLCADNRequestFile" | "SSLCADNRequestPath" => {
+                self.source(&mut clients.name_sources, directive, Content::All)?;
+            }
+            "SSLCARevocationFile" | "SSLCARevocationPath" => {
+                self.source(&mut clients.crl_sources, directive, Content::Hashed(Hashed::Lists))?;
+            }
             "SSLCARevocationCheck" => {
                 let value = CrlCheck::parse(&directive.words())?;
                 clients.crl_check = Some(said(directive, value));

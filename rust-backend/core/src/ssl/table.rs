@@ -99,8 +99,8 @@ pub const TABLE: &[Entry] = &[
     honoured(
         "SSLCACertificatePath",
         Context::HostOrSection,
-        "All files in the directory are read, whatever their names; no hash links are needed. In a directory section it is \
-         an error, as SSLCACertificateFile is.",
+        "As with OpenSSL, what counts are links by hash (`openssl rehash`). They are read at start. In a directory section it \
+         is an error, as SSLCACertificateFile is.",
     ),
     honoured("SSLCADNRequestFile", Context::Host, ""),
     honoured(
@@ -117,7 +117,8 @@ pub const TABLE: &[Entry] = &[
     honoured(
         "SSLCARevocationPath",
         Context::Host,
-        "All files in the directory are read, whatever their names, and again when they have changed.",
+        "As with OpenSSL, what counts are links by hash (`openssl rehash`). A list that has changed is read again; one with a \
+         new name is found by a reload.",
     ),
     honoured(
         "SSLCertificateChainFile",
@@ -210,18 +211,10 @@ pub const TABLE: &[Entry] = &[
         "Versions before TLSv1.2 are not spoken; to name them beside newer ones is a notice, alone an error.",
     ),
     honoured("SSLProxyCACertificateFile", Context::Proxy, ""),
-    honoured(
-        "SSLProxyCACertificatePath",
-        Context::Proxy,
-        "All files in the directory are read, whatever their names.",
-    ),
+    honoured("SSLProxyCACertificatePath", Context::Proxy, "As SSLCACertificatePath."),
     honoured("SSLProxyCARevocationCheck", Context::Proxy, ""),
     honoured("SSLProxyCARevocationFile", Context::Proxy, ""),
-    honoured(
-        "SSLProxyCARevocationPath",
-        Context::Proxy,
-        "All files in the directory are read, whatever their names.",
-    ),
+    honoured("SSLProxyCARevocationPath", Context::Proxy, "As SSLCARevocationPath."),
     honoured("SSLProxyCheckPeerCN", Context::Proxy, ""),
     honoured("SSLProxyCheckPeerExpire", Context::Proxy, ""),
     honoured("SSLProxyCheckPeerName", Context::Proxy, ""),
