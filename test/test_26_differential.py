@@ -97,7 +97,7 @@ V12, V13 = ["--tls-max", "1.2"], ["--tlsv1.3"]
 @pytest.fixture
 def pair(httpd, second_httpd, authority, ports):
     if CRYPTO == "fips":
-        httpd.log.allow("FIPS")
+        pytest.skip("validated cryptography has other suites and groups than OpenSSL's default")
     return SslPair(httpd, second_httpd, authority, ports)
 
 

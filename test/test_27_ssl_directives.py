@@ -10,7 +10,7 @@ import pytest
 
 from harness.certs import TRADITIONAL, key_pem
 from harness.clients import curl, s_client
-from harness.httpd import HAS_POST_QUANTUM, wait_for
+from harness.httpd import CRYPTO, HAS_POST_QUANTUM, wait_for
 from harness.people import PeopleCa
 
 
@@ -539,6 +539,7 @@ class TestSuites:
         "FIPS:@STRENGTH:@SECLEVEL=2",
     ]
 
+    @pytest.mark.skipif(CRYPTO == "fips", reason="there is no ChaCha20")
     @pytest.mark.parametrize("text", LISTS)
     def test_01_as_openssl(self, ssl, httpd, text):
         """The suites that a list comes to, in their order, by OpenSSL and by us."""
