@@ -75,9 +75,9 @@ const char *tls_set_options(cmd_parms *cmd, void *dir, int argc, char *const arg
     return NULL;
 }
 
-const char *tls_keep_for_handshake(cmd_parms *cmd, int argc, char *const argv[])
+const char *tls_keep_for_handshake(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
-    return ap_check_cmd_context(cmd, NOT_IN_HTACCESS) ? NULL : tls_keep_line(cmd, NULL, argc, argv);
+    return ap_check_cmd_context(cmd, NOT_IN_HTACCESS) ? NULL : tls_keep_line(cmd, dir, argc, argv);
 }
 
 const char *tls_set_demand(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -95,7 +95,7 @@ const char *tls_set_demand(cmd_parms *cmd, void *dir, int argc, char *const argv
     settings->strict_rules = settings->strict_rules || cmd->info;
     status = cmd->info ? tls_ssl_demand_parse(tls_slice_of(argv[0]), &settings->client, &error)
                        : tls_demand_parse(tls_slice_of(argv[0]), &settings->client, &error);
-    return status == TLS_STATUS_OK ? tls_keep_for_handshake(cmd, argc, argv) : tls_text_take(cmd->pool, error);
+    return status == TLS_STATUS_OK ? tls_keep_for_handshake(cmd, dir, argc, argv) : tls_text_take(cmd->pool, error);
 }
 
 const char *tls_set_user_name(cmd_parms *cmd, void *dir, const char *variable)
@@ -117,53 +117,49 @@ static const char *set_early_methods(cmd_parms *cmd, void *dir, const char *word
     return NULL;
 }
 
-#define SERVER_LINE(name, help) AP_INIT_TAKE_ARGV(name, tls_keep_line, NULL, RSRC_CONF, help)
-
-#define PROXY_LINE(name, help) AP_INIT_TAKE_ARGV(name, tls_keep_proxy_line, NULL, RSRC_CONF | PROXY_CONF, help)
-
 const command_rec tls_commands[] = {
-    SERVER_LINE("TLSEngine", "[address:]port on which connections are TLS"),
-    SERVER_LINE("TLSCertificate", "PEM file of a certificate with its chain, and the file of its key if it has its own"),
-    SERVER_LINE("TLSProtocol", "protocol versions, such as TLSv1.2+ or TLSv1.3"),
-    SERVER_LINE("TLSCiphersPrefer", "cipher suites to prefer, in this order"),
-    SERVER_LINE("TLSCiphersSuppress", "cipher suites not to use"),
-    SERVER_LINE("TLSHonorClientOrder", "whether the client's order of cipher suites counts (on|off)"),
-    SERVER_LINE("TLSStrictSNI", "whether clients that ask for an unknown server name are refused (on|off)"),
-    SERVER_LINE("TLSSessionCache", "where sessions are kept (none|default|provider:arguments)"),
-    SERVER_LINE("TLSSessionTickets", "whether sessions are resumed by tickets (on|off)"),
-    SERVER_LINE("TLSSessionTicketCount", "how many tickets a client gets after a handshake of TLS 1.3"),
-    SERVER_LINE("TLSSessionLifetime", "for how long sessions can be resumed, in seconds"),
-    SERVER_LINE("TLSSessionTicketKeyFile", "file of at least 32 random bytes that ticket keys come from"),
-    SERVER_LINE("TLSEarlyData", "whether requests may arrive as early data (on|off)"),
-    SERVER_LINE("TLSMaxEarlyDataSize", "how much early data is taken at most, in bytes"),
+    TLS_SERVER_LINE("TLSEngine", "[address:]port on which connections are TLS"),
+    TLS_SERVER_LINE("TLSCertificate", "PEM file of a certificate with its chain, and the file of its key if it has its own"),
+    TLS_SERVER_LINE("TLSProtocol", "protocol versions, such as TLSv1.2+ or TLSv1.3"),
+    TLS_SERVER_LINE("TLSCiphersPrefer", "cipher suites to prefer, in this order"),
+    TLS_SERVER_LINE("TLSCiphersSuppress", "cipher suites not to use"),
+    TLS_SERVER_LINE("TLSHonorClientOrder", "whether the client's order of cipher suites counts (on|off)"),
+    TLS_SERVER_LINE("TLSStrictSNI", "whether clients that ask for an unknown server name are refused (on|off)"),
+    TLS_SERVER_LINE("TLSSessionCache", "where sessions are kept (none|default|provider:arguments)"),
+    TLS_SERVER_LINE("TLSSessionTickets", "whether sessions are resumed by tickets (on|off)"),
+    TLS_SERVER_LINE("TLSSessionTicketCount", "how many tickets a client gets after a handshake of TLS 1.3"),
+    TLS_SERVER_LINE("TLSSessionLifetime", "for how long sessions can be resumed, in seconds"),
+    TLS_SERVER_LINE("TLSSessionTicketKeyFile", "file of at least 32 random bytes that ticket keys come from"),
+    TLS_SERVER_LINE("TLSEarlyData", "whether requests may arrive as early data (on|off)"),
+    TLS_SERVER_LINE("TLSMaxEarlyDataSize", "how much early data is taken at most, in bytes"),
     AP_INIT_TAKE1("TLSEarlyDataMethods", set_early_methods, NULL, RSRC_CONF | OR_OPTIONS,
                   "requests of which methods may come as early data (none|safe|any)"),
-    SERVER_LINE("TLSFIPS", "whether everything has to be approved by FIPS 140-3 (on|off)"),
-    SERVER_LINE("TLSPolicy", "one word for protocols, suites and groups (modern|intermediate)"),
-    SERVER_LINE("TLSGroupsPrefer", "key exchange groups to prefer, in this order"),
-    SERVER_LINE("TLSGroupsSuppress", "key exchange groups not to use"),
-    SERVER_LINE("TLSCertificateCompression", "whether certificates are compressed for clients that know how (on|off)"),
-    SERVER_LINE("TLSMaxFragmentSize", "the largest records that are sent, in bytes"),
-    SERVER_LINE("TLSKeyLogFile", "file that the secrets of all connections are written to"),
-    SERVER_LINE("TLSClientCA", "PEM files of the CAs whose client certificates are believed, or directories of them"),
-    SERVER_LINE("TLSClientCANames", "PEM files of the CAs that clients are told to have certificates of, or none"),
-    SERVER_LINE("TLSClientVerifyDepth", "how many CAs may be above a client's certificate"),
-    SERVER_LINE("TLSClientCRL", "files of revocation lists, PEM or DER, or directories of them"),
-    SERVER_LINE("TLSClientCRLCheck", "which certificates have to be on no list (leaf|chain|none) [no_crl_for_cert_ok]"),
+    TLS_SERVER_LINE("TLSFIPS", "whether everything has to be approved by FIPS 140-3 (on|off)"),
+    TLS_SERVER_LINE("TLSPolicy", "one word for protocols, suites and groups (modern|intermediate)"),
+    TLS_SERVER_LINE("TLSGroupsPrefer", "key exchange groups to prefer, in this order"),
+    TLS_SERVER_LINE("TLSGroupsSuppress", "key exchange groups not to use"),
+    TLS_SERVER_LINE("TLSCertificateCompression", "whether certificates are compressed for clients that know how (on|off)"),
+    TLS_SERVER_LINE("TLSMaxFragmentSize", "the largest records that are sent, in bytes"),
+    TLS_SERVER_LINE("TLSKeyLogFile", "file that the secrets of all connections are written to"),
+    TLS_SERVER_LINE("TLSClientCA", "PEM files of the CAs whose client certificates are believed, or directories of them"),
+    TLS_SERVER_LINE("TLSClientCANames", "PEM files of the CAs that clients are told to have certificates of, or none"),
+    TLS_SERVER_LINE("TLSClientVerifyDepth", "how many CAs may be above a client's certificate"),
+    TLS_SERVER_LINE("TLSClientCRL", "files of revocation lists, PEM or DER, or directories of them"),
+    TLS_SERVER_LINE("TLSClientCRLCheck", "which certificates have to be on no list (leaf|chain|none) [no_crl_for_cert_ok]"),
     AP_INIT_TAKE_ARGV("TLSClientCertificate", tls_set_demand, NULL, RSRC_CONF | OR_AUTHCFG,
                       "certificate that clients have to present (none|optional|optional_no_ca|required)"),
     AP_INIT_TAKE1("TLSUserName", tls_set_user_name, NULL, RSRC_CONF | OR_AUTHCFG,
                   "variable that users with a client certificate are named by"),
     AP_INIT_TAKE_ARGV("TLSOptions", tls_set_options, NULL, OR_OPTIONS,
                       "[+|-]StdEnvVars, ExportCertData, FakeBasicAuth, StrictRequire, LegacyDNStringFormat, Defaults"),
-    PROXY_LINE("TLSProxyEngine", "whether backends are spoken to in TLS (on|off)"),
-    PROXY_LINE("TLSProxyCA", "PEM files of the CAs whose backends are believed, directories of them, or system"),
-    PROXY_LINE("TLSProxyCRL", "files of revocation lists about backends, PEM or DER, or directories of them"),
-    PROXY_LINE("TLSProxyVerify", "whether backends are verified (required|none)"),
-    PROXY_LINE("TLSProxyCheckPeerName", "whether certificates of backends have to be for their names (on|off)"),
-    PROXY_LINE("TLSProxyProtocol", "protocol versions towards backends, such as TLSv1.2+ or TLSv1.3"),
-    PROXY_LINE("TLSProxyCiphersPrefer", "cipher suites to prefer towards backends, in this order"),
-    PROXY_LINE("TLSProxyCiphersSuppress", "cipher suites not to use towards backends"),
-    PROXY_LINE("TLSProxyMachineCertificate", "PEM file of a certificate for backends that ask, and the file of its key"),
+    TLS_PROXY_LINE("TLSProxyEngine", "whether backends are spoken to in TLS (on|off)"),
+    TLS_PROXY_LINE("TLSProxyCA", "PEM files of the CAs whose backends are believed, directories of them, or system"),
+    TLS_PROXY_LINE("TLSProxyCRL", "files of revocation lists about backends, PEM or DER, or directories of them"),
+    TLS_PROXY_LINE("TLSProxyVerify", "whether backends are verified (required|none)"),
+    TLS_PROXY_LINE("TLSProxyCheckPeerName", "whether certificates of backends have to be for their names (on|off)"),
+    TLS_PROXY_LINE("TLSProxyProtocol", "protocol versions towards backends, such as TLSv1.2+ or TLSv1.3"),
+    TLS_PROXY_LINE("TLSProxyCiphersPrefer", "cipher suites to prefer towards backends, in this order"),
+    TLS_PROXY_LINE("TLSProxyCiphersSuppress", "cipher suites not to use towards backends"),
+    TLS_PROXY_LINE("TLSProxyMachineCertificate", "PEM file of a certificate for backends that ask, and the file of its key"),
     { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
 };

@@ -12,6 +12,10 @@
 extern const command_rec tls_commands[];
 extern const command_rec tls_ssl_commands[];
 
+/** A directive of servers, and one about backends: Rust reads them. */
+#define TLS_SERVER_LINE(name, help) AP_INIT_TAKE_ARGV(name, tls_keep_line, NULL, RSRC_CONF, help)
+#define TLS_PROXY_LINE(name, help) AP_INIT_TAKE_ARGV(name, tls_keep_proxy_line, NULL, RSRC_CONF | PROXY_CONF, help)
+
 /** The arguments of a directive, borrowed, in memory of `p`. */
 tls_slice *tls_slices_of(apr_pool_t *p, int argc, char *const argv[]);
 
@@ -22,7 +26,7 @@ const char *tls_keep_line(cmd_parms *cmd, void *dir, int argc, char *const argv[
 const char *tls_keep_proxy_line(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
 
 /** The same for a directive in a section, if the handshake can know of it: not in a file that is read while a request waits. */
-const char *tls_keep_for_handshake(cmd_parms *cmd, int argc, char *const argv[]);
+const char *tls_keep_for_handshake(cmd_parms *cmd, void *dir, int argc, char *const argv[]);
 
 /* What the cmd_data of a directive is where it is mod_ssl's, and ours says something else. */
 #define TLS_MOD_SSLS ((void *)1)

@@ -201,7 +201,8 @@ class TestClasses:
         ]
         host = ssl.vhost("a.test", *([] if base else [line]))
         output = ssl.problems(*([line] if base else []), host)
-        assert why in output and "httpd.conf:" in output or "httpd.conf" in output
+        assert why in output and "httpd.conf" in output, output
+        assert not re.search(r"\S {3,}\S", output), output
         # Nobody who has mod_ssl's directives is told of ours.
         assert not re.search(r"\bTLS[A-Z][a-z]", output), output
 

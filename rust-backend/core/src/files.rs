@@ -121,18 +121,7 @@ impl Hashed {
 
 /// The files in the directory at `path` that OpenSSL would find there.
 pub fn hashed(path: &Path, kind: Hashed) -> Result<Vec<PathBuf>, FileError> {
-    let read = || -> io::Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(path)? {
-            let file = entry?.path();
-            if kind.takes(&file.file_name().unwrap_or_default().to_string_lossy()) && file.is_file() {
-                files.push(file);
-            }
-        }
-        files.sort();
-        Ok(files)
-    };
-    read().map_err(|error| FileError {
+    files_in(path, |name| kind.takes(name)).map_err(|error| FileError {
         path: path.to_owned(),
         error,
     })
@@ -141,23 +130,25 @@ pub fn hashed(path: &Path, kind: Hashed) -> Result<Vec<PathBuf>, FileError> {
 /// The file at `path`, or the regular files in the directory at `path` by name. Hidden ones, and those that editors and
 /// package managers leave behind, are passed over.
 pub fn expand(path: &Path) -> Result<Vec<PathBuf>, FileError> {
-    let read = || -> io::Result<Vec<PathBuf>> {
-        if !std::fs::metadata(path)?.is_dir() {
-            return Ok(vec![path.to_owned()]);
-        }
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(path)? {
-            let file = entry?.path();
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            if !name.starts_with('.') && !name.ends_with('~') && file.is_file() {
-                files.push(file);
-            }
-        }
-        files.sort();
-        Ok(files)
+    let read = || match std::fs::metadata(path)?.is_dir() {
+        true => files_in(path, |name| !name.starts_with('.') && !name.ends_with('~')),
+        false => Ok(vec![path.to_owned()]),
     };
     read().map_err(|error| FileError {
         path: path.to_owned(),
         error,
     })
+}
+
+/// The regular files in a directory whose names `takes` likes, in the order of their names.
+fn files_in(directory: &Path, takes: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let file = entry?.path();
+        if takes(&file.file_name().unwrap_or_default().to_string_lossy()) && file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
 }

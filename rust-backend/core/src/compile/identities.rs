@@ -41,17 +41,14 @@ impl Compiler {
         let supplied = std::mem::take(&mut self.builder.servers[index].supplied);
         let named = self.hosts[index].files.pairs();
         let configured = self.hosts[index].certificates.clone();
-        // Nobody put what others supply in an order of preference, and mod_ssl has none.
-        let (is_ordered, is_mod_ssls) = (
-            supplied.is_empty() && named.is_empty(),
-            supplied.is_empty() && !named.is_empty(),
-        );
-        let loaded: Vec<Loaded> = if supplied.is_empty() {
+        let is_supplied = !supplied.is_empty();
+        let is_mod_ssls = !is_supplied && !named.is_empty();
+        let loaded: Vec<Loaded> = if is_supplied {
+            supplied.iter().map(|files| self.load(index, 0, files, None)).collect()
+        } else {
             let all = named.iter().chain(&configured).enumerate();
             all.map(|(number, said)| self.load(index, number, &said.value, Some(said)))
                 .collect()
-        } else {
-            supplied.iter().map(|files| self.load(index, 0, files, None)).collect()
         };
         let locked = loaded.iter().any(|one| matches!(one, Err(Missing::Locked)));
         let mut identities = Vec::new();
@@ -63,13 +60,13 @@ impl Compiler {
             }
         }
         if is_mod_ssls {
-            identities = last_of_each_kind(identities);
-            identities = identities
+            identities = last_of_each_kind(identities)
                 .into_iter()
                 .map(|identity| self.with_issuers(index, identity))
                 .collect();
         }
-        if !is_ordered {
+        // Nobody put what others supply in an order of preference, and mod_ssl has none.
+        if is_supplied || is_mod_ssls {
             identities.sort_by_key(|identity| kind(identity) == SignatureAlgorithm::RSA);
         }
         match (identities.is_empty(), locked) {

@@ -122,7 +122,8 @@ fn check_lists(
             && !supported.iter().any(|suite| suite.tls13().is_some() == is_tls13)
         {
             let text = format!(
-                "{prefix}CipherSuite leaves no suite of {version} that exists here: {exist}; add some, or do not speak                  {version} ({prefix}Protocol)"
+                "{prefix}CipherSuite leaves no suite of {version} that exists here: {exist}; add some, or do not speak \
+                 {version} ({prefix}Protocol)"
             );
             diagnostics.report(Severity::Error, index, Some(&said.origin), text);
             return None;
