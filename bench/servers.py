@@ -18,6 +18,8 @@ LIMITS = (
     "StartServers 1\nServerLimit 1\nThreadsPerChild 64\nThreadLimit 64\nMaxRequestWorkers 64\nMinSpareThreads 1\n"
     "MaxSpareThreads 64\nMaxKeepAliveRequests 0\nKeepAliveTimeout 60\nAsyncRequestWorkerFactor 50"
 )
+# Modules that the tests load and no work needs.
+UNUSED = ("alias", "authz_host", "dir", "env", "headers", "rewrite", "setenvif", "status")
 TICKS = os.sysconf("SC_CLK_TCK")
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
 KINDS = ("plain", "mod_ssl", "mod_tls", *(["nginx"] if NGINX else []))
@@ -35,19 +37,20 @@ def proxy_lines(kind, backend, ca_file):
     return lines
 
 
-def lines_for(kind, port, hosts, proxied):
+def lines_for(kind, address, port, hosts, proxied):
     """The TLS settings of `hosts`, names with the arguments of TLSCertificate."""
     lines = [f"TLSEngine {port}"] if kind == "mod_tls" else []
     if kind == "mod_ssl":
         lines.append("SSLSessionCache shmcb:ssl_cache(5120000)")
+    lines.append("Protocols h2 http/1.1")
     for name, cert in hosts:
-        body = [f"ServerName {name}", "Protocols h2 http/1.1", *proxied]
+        body = [f"ServerName {name}", *proxied]
         if kind == "mod_tls":
             body.append(f"TLSCertificate {cert}")
         elif kind == "mod_ssl":
             file, key = cert.split()
             body += ["SSLEngine on", f"SSLCertificateFile {file}", f"SSLCertificateKeyFile {key}"]
-        lines.append("\n".join([f"<VirtualHost *:{port}>", *body, "</VirtualHost>"]))
+        lines.append("\n".join([f"<VirtualHost {address}:{port}>", *body, "</VirtualHost>"]))
     return lines
 
 
@@ -100,19 +103,20 @@ class Apache(Server):
     def pid(self):
         return self._httpd.pid
 
-    def configure(self, hosts, backend=None):
+    def configure(self, hosts, backend=None, address="*"):
         """`hosts` are names with the arguments of TLSCertificate; `backend` is the URL of who has the files."""
         proxied = proxy_lines(self.kind, backend, self.ca_file) if backend else []
-        lines = lines_for(self.kind, self.port, hosts, proxied)
+        lines = lines_for(self.kind, address, self.port, hosts, proxied)
         modules = ["ssl"] if self.kind == "mod_ssl" else []
         modules += ["proxy", "proxy_http"] if backend else []
         self._httpd.configure(*lines, limits=LIMITS, modules=modules, log_level="notice")
         text = self._httpd.conf_file.read_text()
-        # What nobody compares: logs, statistics, .htaccess files, and our module where it is not meant.
-        text = text.replace("AllowOverride All", "AllowOverride None") + "\nExtendedStatus off\n"
-        text = "\n".join(line for line in text.splitlines() if not line.startswith(("CustomLog", "LogFormat")))
+        # What nobody compares: logs, .htaccess files, other modules, and ours where it is not meant.
+        unwanted = ["CustomLog", "LogFormat", "DirectoryIndex", *(f"LoadModule {name}_module" for name in UNUSED)]
         if self.kind != "mod_tls":
-            text = "\n".join(line for line in text.splitlines() if not line.startswith("LoadModule tls_module"))
+            unwanted.append("LoadModule tls_module")
+        text = text.replace("AllowOverride All", "AllowOverride None")
+        text = "\n".join(line for line in text.splitlines() if not line.startswith(tuple(unwanted)))
         self._httpd.conf_file.write_text(text + "\n")
 
     def start(self):
@@ -148,7 +152,7 @@ class Nginx(Server):
     def pid(self):
         return self._process.pid
 
-    def configure(self, hosts, backend=None):
+    def configure(self, hosts, backend=None, address="*"):
         """As [`Apache.configure`]."""
         body = [f"root {self.docs};"]
         if backend:
@@ -159,7 +163,7 @@ class Nginx(Server):
         servers = []
         for name, cert in hosts:
             file, key = cert.split()
-            lines = [f"listen {self.port} ssl http2;", f"server_name {name};", f"ssl_certificate {file};"]
+            lines = [f"listen {address}:{self.port} ssl http2;", f"server_name {name};", f"ssl_certificate {file};"]
             servers.append("server { " + " ".join([*lines, f"ssl_certificate_key {key};", *body]) + " }")
         text = f"""daemon off; worker_processes 1; pid {self.root}/pid; error_log {self.root}/error_log warn;
 events {{ worker_connections 4096; }}

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_compile.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "ap_listen.h"
 #include "apr_signal.h"
 #include "http_main.h"
@@ -369,6 +373,42 @@ static void dump_deviations(compilation *x, const tls_diagnostics *diagnostics)
     }
 }
 
+/* A pool whose memory the system gets back. That of other pools APR keeps for those to come, and none will need as much as
+ * the compilation of thousands of hosts. */
+static apr_status_t create_pool(apr_pool_t **p, apr_pool_t *parent)
+{
+    apr_allocator_t *allocator;
+    apr_status_t rv = apr_allocator_create(&allocator);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = apr_pool_create_ex(p, parent, NULL, allocator);
+    if (rv != APR_SUCCESS) {
+        apr_allocator_destroy(allocator);
+        return rv;
+    }
+    apr_allocator_owner_set(allocator, *p);
+    return APR_SUCCESS;
+}
+
+/* What the compilation of thousands of hosts has used and freed would otherwise stay ours. Pieces between what is still used
+ * cannot be given back; glibc puts them in order, ten thousand of them each time, when it is asked for more than any of them
+ * has. If that happened first in the children, each would get its own copy of nearly all pages. */
+static void give_back_memory(void)
+{
+#ifdef __GLIBC__
+    void *volatile large;
+    int i;
+
+    for (i = 0; i < 16; i++) {
+        large = malloc(100 * 1024);
+        free(large);
+    }
+    malloc_trim(0);
+#endif
+}
+
 tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *process, tls_compile_mode mode)
 {
     compilation x = { ptemp, base, NULL, mode };
@@ -377,7 +417,7 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
     apr_sigfunc_t *handler; /* A program that is asked for pass phrases may end before it has read the question. */
     server_rec *s;
 
-    if (apr_pool_create(&x.p, ptemp) != APR_SUCCESS ||
+    if (create_pool(&x.p, ptemp) != APR_SUCCESS ||
         tls_builder_new(process, tls_slice_of(ap_server_root), &x.builder) != TLS_STATUS_OK) {
         return NULL;
     }
@@ -406,5 +446,6 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
     dump_deviations(&x, diagnostics);
     tls_diagnostics_free(diagnostics);
     apr_pool_destroy(x.p);
+    give_back_memory();
     return config;
 }

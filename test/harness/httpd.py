@@ -167,6 +167,7 @@ Listen {self.port}
 
     def run(self):
         """Starts httpd, without waiting for it."""
+        self._starts = self._serving()
         self._process = subprocess.Popen(
             [self.installation.program, "-f", self.conf_file, "-DFOREGROUND"],
             stdin=subprocess.DEVNULL,
@@ -186,7 +187,11 @@ Listen {self.port}
             socket.create_connection(("127.0.0.1", self.plain_port), 1).close()
         except OSError:
             return False
-        return "resuming normal operations" in self.log.text()
+        return self._serving() > self._starts
+
+    def _serving(self):
+        """How many times httpd said that it serves."""
+        return self.log.text().count("resuming normal operations")
 
     @property
     def pid(self):
@@ -198,9 +203,9 @@ Listen {self.port}
 
     def graceful(self):
         """Reloads, and waits until the children of before are gone or idle and new ones serve."""
-        before = self.log.text().count("resuming normal operations")
+        before = self._serving()
         self._process.send_signal(signal.SIGUSR1)
-        wait_for(lambda: self.log.text().count("resuming normal operations") > before, "a graceful restart")
+        wait_for(lambda: self._serving() > before, "a graceful restart")
 
     def _settled(self):
         """Whether the main thread of every child waits. Where other threads do the work, it has all signals blocked but

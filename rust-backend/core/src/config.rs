@@ -157,7 +157,7 @@ pub struct Config {
     /// Of each server, whether it is TLS by mod_ssl's rules.
     pub(crate) ssl_servers: Vec<bool>,
     /// The files of certificates, host by host.
-    pub(crate) certificate_files: Vec<PathBuf>,
+    pub(crate) certificate_files: Vec<Arc<Path>>,
     /// Whether it was asserted that all of it is approved by FIPS 140-3.
     pub(crate) fips: bool,
     /// Whether server names that no host has are refused, if that was said.
@@ -234,7 +234,7 @@ impl Config {
 
     /// The file of certificate `index`.
     pub fn certificate_file(&self, index: usize) -> Option<&Path> {
-        self.certificate_files.get(index).map(PathBuf::as_path)
+        self.certificate_files.get(index).map(AsRef::as_ref)
     }
 
     /// Whether this module speaks TLS to backends where the blocks of `chain`, the outermost first, hold.

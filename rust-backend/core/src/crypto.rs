@@ -22,11 +22,15 @@ use rustls::crypto::aws_lc_rs as provider;
 #[cfg(feature = "ring")]
 use rustls::crypto::ring as provider;
 
-pub(crate) use provider::sign::any_supported_type as signing_key;
 pub(crate) use provider::{ALL_CIPHER_SUITES, ALL_KX_GROUPS, DEFAULT_CIPHER_SUITES, default_provider};
 
+use std::sync::Arc;
+
+use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 use rand::SecureRandom;
 use rustls::crypto::CryptoProvider;
+use rustls::sign::SigningKey;
+use rustls_pki_types::PrivateKeyDer;
 
 use crate::groups;
 
@@ -39,6 +43,25 @@ pub(crate) const IS_FIPS_BUILD: bool = cfg!(feature = "fips");
 pub(crate) static SESSION_AEAD: &aead::Algorithm = &aead::AES_256_GCM_SIV;
 #[cfg(any(feature = "ring", feature = "fips"))]
 pub(crate) static SESSION_AEAD: &aead::Algorithm = &aead::AES_256_GCM;
+
+/// id-ecPublicKey (RFC 5480 section 2.1.1).
+pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+
+/// The key, ready to sign. The providers try one algorithm after the other, RSA first, and read the whole key each time;
+/// servers have thousands of ECDSA keys.
+pub(crate) fn signing_key(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+    let is_ecdsa = match der {
+        PrivateKeyDer::Sec1(_) => true,
+        PrivateKeyDer::Pkcs8(key) => {
+            PrivateKeyInfoRef::try_from(key.secret_pkcs8_der()).is_ok_and(|info| info.algorithm.oid == EC_PUBLIC_KEY)
+        }
+        _ => false,
+    };
+    match is_ecdsa.then(|| provider::sign::any_ecdsa_type(der)) {
+        Some(Ok(key)) => Ok(key),
+        _ => provider::sign::any_supported_type(der),
+    }
+}
 
 /// Fills `buffer` with random bytes. False if the system gives none.
 pub(crate) fn fill_random(buffer: &mut [u8]) -> bool {

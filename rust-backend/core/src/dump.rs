@@ -110,7 +110,7 @@ impl Site {
         };
         line("Server name", &self.name);
         for identity in self.identities() {
-            line("Certificate", identity.name());
+            line("Certificate", &identity.name().to_string());
             for (label, value) in details(identity, now) {
                 line(&format!("  {label}"), &value);
             }

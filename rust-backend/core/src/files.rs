@@ -45,14 +45,20 @@ impl std::error::Error for FileError {}
 
 /// The whole of a regular file, wiped from memory when it is dropped.
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let read = || -> io::Result<Zeroizing<Vec<u8>>> {
+    Ok(read_stamped(path)?.0)
+}
+
+/// The same with the stamp of what was read.
+pub fn read_stamped(path: &Path) -> Result<(Zeroizing<Vec<u8>>, FileStamp), FileError> {
+    let read = || -> io::Result<(Zeroizing<Vec<u8>>, FileStamp)> {
         let file = File::open(path)?;
-        let size = regular_size(&file.metadata()?)?;
+        let metadata = file.metadata()?;
+        let size = regular_size(&metadata)?;
         // One byte more than the size, so that reading to the end never moves the bytes to a larger buffer and leaves
         // a copy behind.
         let mut content = Zeroizing::new(Vec::with_capacity(size as usize + 1));
         file.take(size).read_to_end(&mut content)?;
-        Ok(content)
+        Ok((content, FileStamp::from(&metadata)))
     };
     read().map_err(|error| FileError {
         path: path.to_owned(),
@@ -86,12 +92,18 @@ impl FileStamp {
             path: path.to_owned(),
             error,
         })?;
-        Ok(Self {
+        Ok(Self::from(&metadata))
+    }
+}
+
+impl From<&Metadata> for FileStamp {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
             inode: (metadata.dev(), metadata.ino()),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
+        }
     }
 }
 

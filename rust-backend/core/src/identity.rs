@@ -11,8 +11,10 @@ use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
 use crate::crypto::{self, digest};
+use crate::deferred_key::DeferredKey;
 use crate::encrypted_key::SecretKey;
 use crate::files::{self, FileError, FileStamp};
+use crate::journal::Journal;
 use crate::pem::{self, PemBundle, PemError};
 use crate::trust::anchors::Anchors;
 use crate::x509::Certificate;
@@ -21,15 +23,15 @@ use crate::x509::Certificate;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdentityFiles {
     /// PEM: the certificate, then the certificates of its issuers.
-    pub certificate: PathBuf,
+    pub certificate: Arc<Path>,
     /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1.
-    pub key: Option<PathBuf>,
+    pub key: Option<Arc<Path>>,
     /// PEM: the certificates of the issuers, for a certificate whose own file has none.
-    pub chain: Option<PathBuf>,
+    pub chain: Option<Arc<Path>>,
 }
 
 impl IdentityFiles {
-    fn key_file(&self) -> &PathBuf {
+    fn key_file(&self) -> &Path {
         self.key.as_ref().unwrap_or(&self.certificate)
     }
 }
@@ -52,7 +54,7 @@ pub enum IdentityError {
     /// The private key is of a kind that cannot be used.
     UnusableKey(PathBuf, String),
     /// A certificate (number in the file, from 1) cannot be parsed.
-    BadCertificate(PathBuf, usize, String),
+    BadCertificate(Arc<Path>, usize, String),
     /// The key is not that of the first certificate; the number of the one it does fit, from 1.
     Mismatch(IdentityFiles, Option<usize>),
 }
@@ -122,44 +124,76 @@ impl std::error::Error for IdentityError {}
 #[derive(Debug)]
 pub struct Identity {
     /// Where it comes from, for people.
-    name: String,
-    /// The curve of an ECDSA key.
-    curve: Option<NamedGroup>,
+    source: Arc<Path>,
+    facts: Facts,
     certified: RwLock<Arc<CertifiedKey>>,
 }
 
+/// What is asked of a certificate often.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    /// The curve of an ECDSA key.
+    curve: Option<NamedGroup>,
+    /// The first second and the last one in which it is valid, since 1970.
+    validity: (i64, i64),
+}
+
+impl Facts {
+    const UNKNOWN: Self = Self {
+        curve: None,
+        validity: (i64::MIN, i64::MAX),
+    };
+
+    fn of(certificate: &Certificate<'_>) -> Self {
+        Self {
+            curve: certificate.curve(),
+            validity: (certificate.not_before(), certificate.not_after()),
+        }
+    }
+}
+
 impl Identity {
-    /// Puts chain and key together after checking that they belong together.
+    /// Puts chain and key together after checking that they belong together. The issuers are known to be well-formed.
     fn new(
         files: &IdentityFiles,
         chain: Vec<CertificateDer<'static>>,
         key: Arc<dyn SigningKey>,
     ) -> Result<Self, IdentityError> {
-        match position_of(&key, files, &chain)? {
-            Some(0) => {}
-            other => return Err(IdentityError::Mismatch(files.clone(), other.map(|at| at + 1))),
+        let leaf = well_formed(&files.certificate, 1, &chain[0])?;
+        if !is_key_of(&key, &leaf) {
+            let other = position_of(&key, files, &chain)?;
+            return Err(IdentityError::Mismatch(files.clone(), other.map(|at| at + 1)));
         }
-        Ok(Self::generated(&files.certificate.display().to_string(), chain, key))
+        let facts = Facts::of(&leaf);
+        Ok(Self::with(Arc::clone(&files.certificate), facts, chain, key))
     }
 
     /// An identity from PEM in memory, as others hand it over: mod_md's answers to ACME challenges.
     pub fn from_pem(name: &str, certificate: &[u8], key: Option<&[u8]>) -> Result<Self, IdentityError> {
         let files = IdentityFiles {
-            certificate: name.into(),
+            certificate: Path::new(name).into(),
             key: None,
             chain: None,
         };
         let chain = certificates(&files.certificate, certificate)?;
+        for (at, issuer) in chain.iter().enumerate().skip(1) {
+            well_formed(&files.certificate, at + 1, issuer)?;
+        }
         let key = key_of(&files, key.unwrap_or(certificate), &mut nobody)?;
         Self::new(&files, chain, signing_key(&files, &key)?)
     }
 
-    /// An identity that was made rather than read.
-    pub(crate) fn generated(name: &str, chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Self {
-        let curve = chain.first().and_then(|leaf| Certificate::parse(leaf).ok()?.curve());
+    /// An identity that was made rather than read, or that is known to be sound.
+    pub(crate) fn generated(source: &Path, chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Self {
+        let leaf = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
+        let facts = leaf.as_ref().map_or(Facts::UNKNOWN, Facts::of);
+        Self::with(source.into(), facts, chain, key)
+    }
+
+    fn with(source: Arc<Path>, facts: Facts, chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Self {
         Self {
-            name: name.to_owned(),
-            curve,
+            source,
+            facts,
             certified: RwLock::new(Arc::new(CertifiedKey::new(chain, key))),
         }
     }
@@ -170,12 +204,17 @@ impl Identity {
         let certified = self.certified();
         let [leaf] = certified.cert.as_slice() else { return None };
         let chain = chain_of(leaf.clone(), |name| Some(anchors.with_subject(name)?.der.clone()));
-        (chain.len() > 1).then(|| Self::generated(&self.name, chain, Arc::clone(&certified.key)))
+        (chain.len() > 1).then(|| Self::with(Arc::clone(&self.source), self.facts, chain, Arc::clone(&certified.key)))
     }
 
     /// Where it comes from, for people: the certificate's file.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn name(&self) -> impl fmt::Display + '_ {
+        self.source.display()
+    }
+
+    /// The first second and the last one in which the certificate is valid, since 1970.
+    pub fn validity(&self) -> (i64, i64) {
+        self.facts.validity
     }
 
     /// What rustls serves.
@@ -218,7 +257,7 @@ impl Identity {
     /// Whether a client that offers `schemes` can verify this identity's signatures. A client of TLS 1.2 also tells by
     /// `groups` which curves it knows (RFC 8422 section 5.1).
     pub fn suits(&self, schemes: &[SignatureScheme], groups: Option<&[NamedGroup]>) -> bool {
-        let knows_curve = match (self.curve, groups) {
+        let knows_curve = match (self.facts.curve, groups) {
             (Some(curve), Some(groups)) => groups.contains(&curve),
             _ => true,
         };
@@ -263,21 +302,25 @@ impl SigningKey for LimitedKey {
     }
 }
 
-/// Which certificate of the chain `key` belongs to. All of them must be well-formed: clients refuse others.
+/// Certificate `number` in a file. All of them must be well-formed: clients refuse others.
+fn well_formed<'a>(file: &Arc<Path>, number: usize, der: &'a [u8]) -> Result<Certificate<'a>, IdentityError> {
+    Certificate::parse(der).map_err(|error| IdentityError::BadCertificate(Arc::clone(file), number, error.to_string()))
+}
+
+fn is_key_of(key: &Arc<dyn SigningKey>, certificate: &Certificate<'_>) -> bool {
+    key.public_key()
+        .is_some_and(|public| public.as_ref() == certificate.spki_der())
+}
+
+/// Which certificate of the chain `key` belongs to. All of them must be well-formed.
 fn position_of(
     key: &Arc<dyn SigningKey>,
     files: &IdentityFiles,
     chain: &[CertificateDer<'_>],
 ) -> Result<Option<usize>, IdentityError> {
-    let public = key.public_key();
     let mut position = None;
     for (at, der) in chain.iter().enumerate() {
-        let certificate = Certificate::parse(der)
-            .map_err(|e| IdentityError::BadCertificate(files.certificate.clone(), at + 1, e.to_string()))?;
-        if public
-            .as_ref()
-            .is_some_and(|public| public.as_ref() == certificate.spki_der())
-        {
+        if is_key_of(key, &well_formed(&files.certificate, at + 1, der)?) {
             position = position.or(Some(at));
         }
     }
@@ -312,7 +355,7 @@ fn key_of(files: &IdentityFiles, pem: &[u8], unlock: &mut Unlock<'_>) -> Result<
     match bundle.keys.into_iter().next() {
         Some(key) => Ok(key),
         None if bundle.encrypted_key => unlock(path, pem),
-        None => Err(IdentityError::NoKey(path.clone(), files.key.is_some())),
+        None => Err(IdentityError::NoKey(path.to_owned(), files.key.is_some())),
     }
 }
 
@@ -335,7 +378,7 @@ pub fn machine_identities(path: &Path, chain: Option<&Path>) -> Result<Vec<Ident
 
 fn identities_in(path: &Path, further: &[CertificateDer<'static>]) -> Result<Vec<Identity>, IdentityError> {
     let files = IdentityFiles {
-        certificate: path.to_owned(),
+        certificate: path.into(),
         key: None,
         chain: None,
     };
@@ -355,7 +398,7 @@ fn identities_in(path: &Path, further: &[CertificateDer<'static>]) -> Result<Vec
             };
             bundle.certificates.iter().chain(further).find(is_wanted).cloned()
         });
-        identities.push(Identity::generated(&path.display().to_string(), chain, key));
+        identities.push(Identity::generated(path, chain, key));
     }
     Ok(identities)
 }
@@ -383,7 +426,7 @@ fn is_root(certificate: &CertificateDer<'_>) -> bool {
 }
 
 fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {
-    crypto::signing_key(key).map_err(|error| IdentityError::UnusableKey(files.key_file().clone(), error.to_string()))
+    crypto::signing_key(key).map_err(|error| IdentityError::UnusableKey(files.key_file().to_owned(), error.to_string()))
 }
 
 /// Keeps what was read, so that a reload reads only what has changed.
@@ -393,36 +436,45 @@ fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn Signing
 /// and times.
 #[derive(Debug, Default)]
 pub struct IdentityStore {
-    entries: Mutex<HashMap<IdentityFiles, Entry>>,
+    entries: Mutex<HashMap<IdentityFiles, Box<Entry>>>,
     issuers: Mutex<HashSet<&'static [u8]>>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    stamps: (FileStamp, FileStamp, Option<FileStamp>),
+    stamps: Stamps,
     identity: Arc<Identity>,
     used: bool,
 }
 
+/// The stamps of an identity's files: of the certificate's, of the key's if it has its own, of the chain's.
+type Stamps = (FileStamp, Option<FileStamp>, Option<FileStamp>);
+
 impl IdentityStore {
-    /// The identity in `files`, read if it is not known or has changed. `unlock` is asked for a key that is encrypted.
-    pub fn load(&self, files: &IdentityFiles, unlock: &mut Unlock<'_>) -> Result<Arc<Identity>, IdentityError> {
-        let chain = files.chain.as_deref().map(stamp).transpose()?;
-        let stamps = (stamp(&files.certificate)?, stamp(files.key_file())?, chain);
+    /// The identity in `files`, read if it is not known or has changed. `unlock` is asked for a key that is encrypted. With a
+    /// `journal`, a key that says itself that it belongs to the certificate is not looked at more closely until it is
+    /// needed, and the journal gets to know what is wrong with it then.
+    pub fn load(
+        &self,
+        files: &IdentityFiles,
+        journal: Option<&Arc<Journal>>,
+        unlock: &mut Unlock<'_>,
+    ) -> Result<Arc<Identity>, IdentityError> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get_mut(files)
-            && entry.stamps == stamps
+            && entry.stamps == stamps(files)?
         {
             entry.used = true;
             return Ok(Arc::clone(&entry.identity));
         }
-        let identity = Arc::new(self.read(files, unlock)?);
+        let (identity, stamps) = self.read(files, journal, unlock)?;
+        let identity = Arc::new(identity);
         let entry = Entry {
             stamps,
             identity: Arc::clone(&identity),
             used: true,
         };
-        entries.insert(files.clone(), entry);
+        entries.insert(files.clone(), Box::new(entry));
         Ok(identity)
     }
 
@@ -434,42 +486,82 @@ impl IdentityStore {
             .retain(|_, entry| std::mem::take(&mut entry.used));
     }
 
-    fn read(&self, files: &IdentityFiles, unlock: &mut Unlock<'_>) -> Result<Identity, IdentityError> {
-        let pem = files::read(&files.certificate).map_err(IdentityError::File)?;
+    fn read(
+        &self,
+        files: &IdentityFiles,
+        journal: Option<&Arc<Journal>>,
+        unlock: &mut Unlock<'_>,
+    ) -> Result<(Identity, Stamps), IdentityError> {
+        let (pem, stamp) = files::read_stamped(&files.certificate).map_err(IdentityError::File)?;
+        let mut stamps = (stamp, None, None);
         let mut chain = certificates(&files.certificate, &pem)?;
         let key = match &files.key {
-            Some(path) => key_of(files, &files::read(path).map_err(IdentityError::File)?, unlock)?,
+            Some(path) => {
+                let (pem, stamp) = files::read_stamped(path).map_err(IdentityError::File)?;
+                stamps.1 = Some(stamp);
+                key_of(files, &pem, unlock)?
+            }
             None => key_of(files, &pem, unlock)?,
         };
-        if let (Some(path), [leaf]) = (&files.chain, chain.as_slice()) {
-            let mut issuers = certificates(path, &files::read(path).map_err(IdentityError::File)?)?;
-            // The file may begin with the certificate itself.
-            issuers.retain(|issuer| issuer != leaf);
-            chain.extend(issuers);
+        for (at, issuer) in chain.iter_mut().enumerate().skip(1) {
+            *issuer = self.shared(&files.certificate, at + 1, issuer)?;
         }
-        for issuer in chain.iter_mut().skip(1) {
-            *issuer = self.shared(issuer);
+        if let Some(path) = &files.chain {
+            let (pem, stamp) = files::read_stamped(path).map_err(IdentityError::File)?;
+            stamps.2 = Some(stamp);
+            if let [leaf] = chain.as_slice() {
+                let leaf = leaf.clone();
+                for (at, issuer) in certificates(path, &pem)?.iter().enumerate() {
+                    // The file may begin with the certificate itself.
+                    if *issuer != leaf {
+                        chain.push(self.shared(path, at + 1, issuer)?);
+                    }
+                }
+            }
         }
         chain.shrink_to_fit();
-        Identity::new(files, chain, signing_key(files, &key)?)
+        let leaf = well_formed(&files.certificate, 1, &chain[0])?;
+        let facts = Facts::of(&leaf);
+        let deferred = match journal {
+            Some(journal) => DeferredKey::new(key, &leaf, files.key_file(), journal),
+            None => Err(key),
+        };
+        let identity = match deferred {
+            Ok(key) => Identity::with(Arc::clone(&files.certificate), facts, chain, Arc::new(key)),
+            Err(key) => Identity::new(files, chain, signing_key(files, &key)?)?,
+        };
+        Ok((identity, stamps))
     }
 
     /// One copy of each issuer certificate serves all chains. It stays for the life of the process, which knows only a
-    /// handful of them: they change when a CA changes its intermediates.
-    fn shared(&self, issuer: &CertificateDer<'_>) -> CertificateDer<'static> {
+    /// handful of them: they change when a CA changes its intermediates. An error if it is not well-formed: it is
+    /// certificate `number` in `file`.
+    fn shared(
+        &self,
+        file: &Arc<Path>,
+        number: usize,
+        issuer: &CertificateDer<'_>,
+    ) -> Result<CertificateDer<'static>, IdentityError> {
         let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
         let der = match issuers.get(issuer.as_ref()) {
             Some(known) => *known,
             None => {
+                well_formed(file, number, issuer)?;
                 let der: &'static [u8] = Box::leak(issuer.to_vec().into_boxed_slice());
                 issuers.insert(der);
                 der
             }
         };
-        CertificateDer::from(der)
+        Ok(CertificateDer::from(der))
     }
 }
 
-fn stamp(path: &Path) -> Result<FileStamp, IdentityError> {
-    FileStamp::of(path).map_err(IdentityError::File)
+fn stamps(files: &IdentityFiles) -> Result<Stamps, IdentityError> {
+    let stamp = |path: &Path| FileStamp::of(path).map_err(IdentityError::File);
+    let optional = |path: &Option<Arc<Path>>| path.as_deref().map(stamp).transpose();
+    Ok((
+        stamp(&files.certificate)?,
+        optional(&files.key)?,
+        optional(&files.chain)?,
+    ))
 }

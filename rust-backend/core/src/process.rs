@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What outlives a configuration: the state of the httpd process over reloads.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rcgen::{CertificateParams, DnType, KeyPair};
@@ -57,7 +58,7 @@ fn make_stopgap() -> Result<Identity, Box<dyn std::error::Error>> {
     let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let signing_key = crypto::signing_key(&der)?;
     Ok(Identity::generated(
-        "(no certificate configured)",
+        Path::new("(no certificate configured)"),
         vec![certificate.der().clone()],
         signing_key,
     ))

@@ -23,6 +23,7 @@ use crate::identity::IdentityFiles;
 use crate::pass_phrase::Dialog;
 use crate::protocol::Protocols;
 use crate::sessions::{DEFAULT_EARLY_DATA, MAX_EARLY_DATA, MAX_TICKETS, SessionSpec};
+use crate::shared::Shared;
 use crate::ssl;
 use crate::ssl::sni_policy::SniPolicy;
 use crate::ssl::sources::Sources;
@@ -286,9 +287,9 @@ impl CertificateFiles {
     pub fn pairs(&self) -> Vec<Said<IdentityFiles>> {
         let pair = |(at, certificate): (usize, &Said<PathBuf>)| Said {
             value: IdentityFiles {
-                certificate: certificate.value.clone(),
-                key: self.keys.get(at).map(|said| said.value.clone()),
-                chain: self.chain.as_ref().map(|said| said.value.clone()),
+                certificate: certificate.value.as_path().into(),
+                key: self.keys.get(at).map(|said| said.value.as_path().into()),
+                chain: self.chain.as_ref().map(|said| said.value.as_path().into()),
             },
             origin: certificate.origin.clone(),
         };
@@ -296,7 +297,7 @@ impl CertificateFiles {
     }
 }
 
-/// Settings that each virtual host has.
+/// What one server says, or what holds in it once it has inherited.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
     /// Whether connections are TLS by mod_ssl's rules, so that its defaults hold. It is known once all was read.
@@ -307,6 +308,15 @@ pub struct HostSettings {
     pub certificates: Vec<Said<IdentityFiles>>,
     /// Certificates by mod_ssl's directives.
     pub files: CertificateFiles,
+    /// The place of the host's ServerName, if it was given.
+    pub named_at: Option<Origin>,
+    /// Everything else.
+    pub policy: Shared<Policy>,
+}
+
+/// What most hosts have in common: how connections are made, whatever the certificate.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
     /// The only cipher suites, by mod_ssl's directives.
     pub only_suites: OnlySuites,
     /// The oldest version and the newest, by their numbers in TLS, whatever `protocols` says.
@@ -335,8 +345,6 @@ pub struct HostSettings {
     pub sessions: SessionSettings,
     /// What is wanted of clients.
     pub clients: ClientSettings,
-    /// The place of the host's ServerName, if it was given.
-    pub named_at: Option<Origin>,
     /// The limit of the handshake's time.
     pub handshake_timeout: Option<Option<HandshakeTimeout>>,
 }
@@ -344,39 +352,49 @@ pub struct HostSettings {
 impl HostSettings {
     /// How sessions are resumed, by what was said and by the defaults of whose directives said it.
     pub fn session_spec(&self) -> SessionSpec {
-        self.sessions.spec(match self.is_mod_ssls {
+        self.policy.sessions.spec(match self.is_mod_ssls {
             true => ssl::DEFAULT_LIFETIME,
             false => tickets::DEFAULT_LIFETIME,
         })
     }
 
-    /// These settings, with those of `base` where nothing was said. The ServerName is nobody's to inherit.
-    pub fn inherit(self, base: &Self) -> Self {
-        let certificates = if self.certificates.is_empty() {
-            base.certificates.clone()
-        } else {
-            self.certificates
-        };
+    /// These settings, with those of `base` where nothing was said; `nothing` is the policy of hosts that say nothing of
+    /// it. The ServerName is nobody's to inherit.
+    pub fn inherit(self, base: &Self, nothing: &Shared<Policy>) -> Self {
         Self {
             is_mod_ssls: false,
             engine: self.engine.or_else(|| base.engine.clone()),
-            certificates,
+            certificates: match self.certificates.is_empty() {
+                true => base.certificates.clone(),
+                false => self.certificates,
+            },
             files: self.files.inherit(&base.files),
-            only_suites: self.only_suites.inherit(&base.only_suites),
+            named_at: self.named_at,
+            policy: match self.policy.is(nothing) {
+                true => base.policy.clone(),
+                false => self.policy.inherit(&base.policy).into(),
+            },
+        }
+    }
+}
+
+impl Policy {
+    fn inherit(&self, base: &Self) -> Self {
+        Self {
+            only_suites: self.only_suites.clone().inherit(&base.only_suites),
             min_protocol: self.min_protocol.or(base.min_protocol),
             max_protocol: self.max_protocol.or(base.max_protocol),
-            signatures: self.signatures.or_else(|| base.signatures.clone()),
+            signatures: self.signatures.clone().or_else(|| base.signatures.clone()),
             requires_sni: self.requires_sni.or(base.requires_sni),
-            protocols: self.protocols.or_else(|| base.protocols.clone()),
+            protocols: self.protocols.clone().or_else(|| base.protocols.clone()),
             prefer: inherit_list(&self.prefer, &base.prefer, &self.suppress),
             suppress: inherit_list(&self.suppress, &base.suppress, &self.prefer),
-            groups: self.groups.inherit(&base.groups),
+            groups: self.groups.clone().inherit(&base.groups),
             honor_client_order: self.honor_client_order.or(base.honor_client_order),
             max_fragment: self.max_fragment.or(base.max_fragment),
             compression: self.compression.or(base.compression),
-            sessions: self.sessions.inherit(&base.sessions),
-            clients: self.clients.inherit(&base.clients),
-            named_at: self.named_at,
+            sessions: self.sessions.clone().inherit(&base.sessions),
+            clients: self.clients.clone().inherit(&base.clients),
             handshake_timeout: self.handshake_timeout.or(base.handshake_timeout),
         }
     }
@@ -410,6 +428,8 @@ pub struct Interpreter<'a> {
     pub global: GlobalSettings,
     /// What there is to say about it all.
     pub diagnostics: Diagnostics,
+    /// The policy of hosts that say nothing of it.
+    pub nothing: Shared<Policy>,
 }
 
 impl<'a> Interpreter<'a> {
@@ -420,12 +440,16 @@ impl<'a> Interpreter<'a> {
             has_stapler,
             global: GlobalSettings::default(),
             diagnostics: Diagnostics::default(),
+            nothing: Shared::default(),
         }
     }
 
     /// What the directives of server `index` say; server 0 is the base server.
     pub fn read(&mut self, index: usize, directives: &[Directive]) -> HostSettings {
-        let mut host = HostSettings::default();
+        let mut host = HostSettings {
+            policy: self.nothing.clone(),
+            ..HostSettings::default()
+        };
         for directive in directives {
             if let Err(why) = self.interpret(index, directive, &mut host) {
                 let text = format!("{} {why}", directive.name);
@@ -456,7 +480,7 @@ impl<'a> Interpreter<'a> {
             "TLSSessionTicketKeyFile" => {
                 self.only_in_base_server(index)?;
                 let value = self.path(directive.single()?);
-                host.sessions.ticket_key_file = Some(Said { value, origin });
+                host.policy.sessions.ticket_key_file = Some(Said { value, origin });
             }
             "TLSKeyLogFile" => {
                 self.only_in_base_server(index)?;
@@ -466,49 +490,51 @@ impl<'a> Interpreter<'a> {
             "TLSPolicy" => self.policy(directive, host)?,
             "TLSGroupsPrefer" => {
                 let value = groups::parse_list(directive)?;
-                host.groups.prefer = Some(Said { value, origin });
+                host.policy.groups.prefer = Some(Said { value, origin });
             }
             "TLSGroupsSuppress" => {
                 let value = groups::parse_list(directive)?;
-                host.groups.suppress = Some(Said { value, origin });
+                host.policy.groups.suppress = Some(Said { value, origin });
             }
-            "TLSMaxFragmentSize" => host.max_fragment = Some(number(directive, FRAGMENT_SIZES, "of bytes")?),
-            "TLSCertificateCompression" => host.compression = Some(directive.flag()?),
+            "TLSMaxFragmentSize" => host.policy.max_fragment = Some(number(directive, FRAGMENT_SIZES, "of bytes")?),
+            "TLSCertificateCompression" => host.policy.compression = Some(directive.flag()?),
             "TLSCertificate" => {
                 let value = self.certificate(directive)?;
                 host.certificates.push(Said { value, origin });
             }
             "TLSProtocol" => {
                 let value = self.protocols(index, directive)?;
-                host.protocols = Some(Said { value, origin });
+                host.policy.protocols = Some(Said { value, origin });
             }
             "TLSCiphersPrefer" => {
-                host.prefer = Some(Said {
+                host.policy.prefer = Some(Said {
                     value: cipher_list(directive)?,
                     origin,
                 })
             }
             "TLSCiphersSuppress" => {
-                host.suppress = Some(Said {
+                host.policy.suppress = Some(Said {
                     value: cipher_list(directive)?,
                     origin,
                 })
             }
-            "TLSHonorClientOrder" => host.honor_client_order = Some(directive.flag()?),
+            "TLSHonorClientOrder" => host.policy.honor_client_order = Some(directive.flag()?),
             "TLSSessionTickets" => {
                 let value = directive.flag()?;
-                host.sessions.tickets = Some(Said { value, origin });
+                host.policy.sessions.tickets = Some(Said { value, origin });
             }
-            "TLSSessionTicketCount" => host.sessions.count = Some(number(directive, 0..=MAX_TICKETS, "of tickets")?),
+            "TLSSessionTicketCount" => {
+                host.policy.sessions.count = Some(number(directive, 0..=MAX_TICKETS, "of tickets")?)
+            }
             "TLSSessionLifetime" => {
-                host.sessions.lifetime = Some(number(directive, 1..=MAX_LIFETIME, "of seconds")?);
+                host.policy.sessions.lifetime = Some(number(directive, 1..=MAX_LIFETIME, "of seconds")?);
             }
             "TLSEarlyData" => {
                 let value = directive.flag()?;
-                host.sessions.early_data = Some(Said { value, origin });
+                host.policy.sessions.early_data = Some(Said { value, origin });
             }
             "TLSMaxEarlyDataSize" => {
-                host.sessions.max_early_data = Some(number(directive, 1..=MAX_EARLY_DATA, "of bytes")?);
+                host.policy.sessions.max_early_data = Some(number(directive, 1..=MAX_EARLY_DATA, "of bytes")?);
             }
             "TLSFIPS" => {
                 self.only_in_base_server(index)?;
@@ -518,14 +544,14 @@ impl<'a> Interpreter<'a> {
                 let value = Demand::parse(directive.single()?)?;
                 let said = Some(Said { value, origin });
                 if directive.in_section {
-                    host.clients.somewhere = combine(host.clients.somewhere.take(), said);
+                    host.policy.clients.somewhere = combine(host.policy.clients.somewhere.take(), said);
                 } else {
-                    host.clients.demand = said;
+                    host.policy.clients.demand = said;
                 }
             }
             "TLSClientCA" => {
                 let paths = self.paths(directive)?;
-                host.clients.cas.extend(paths);
+                host.policy.clients.cas.extend(paths);
             }
             "TLSClientCANames" => {
                 let paths = self.paths(directive)?;
@@ -533,27 +559,27 @@ impl<'a> Interpreter<'a> {
                     [word] if word.eq_ignore_ascii_case("none") => CaNames::None,
                     _ => CaNames::Of(paths.into_iter().map(|said| said.value).collect()),
                 };
-                host.clients.names = Some(Said { value, origin });
+                host.policy.clients.names = Some(Said { value, origin });
             }
             "TLSClientVerifyDepth" => {
                 let word = directive.single()?;
                 let depth = word.parse().map_err(|_| {
                     format!("takes the number of CAs that may be above a client's certificate, not \"{word}\"")
                 })?;
-                host.clients.depth = Some(depth);
+                host.policy.clients.depth = Some(depth);
             }
             "TLSClientCRL" => {
                 let paths = self.paths(directive)?;
-                host.clients.crls.extend(paths);
+                host.policy.clients.crls.extend(paths);
             }
             "TLSClientCRLCheck" => {
                 let value = CrlCheck::parse(&directive.words())?;
-                host.clients.crl_check = Some(Said { value, origin });
+                host.policy.clients.crl_check = Some(Said { value, origin });
             }
             "ServerName" => host.named_at = Some(origin),
             "RequestReadTimeout" => {
                 if let Some(limit) = HandshakeTimeout::parse(directive) {
-                    host.handshake_timeout = Some(limit);
+                    host.policy.handshake_timeout = Some(limit);
                 }
             }
             name if name.starts_with("SSL") => self.interpret_ssl(index, directive, host)?,
@@ -571,12 +597,12 @@ impl<'a> Interpreter<'a> {
         };
         let (value, _) = Protocols::parse(&[version]).map_err(|error| error.to_string())?;
         let origin = directive.origin.clone();
-        host.protocols = Some(Said { value, origin });
-        host.honor_client_order = Some(true);
+        host.policy.protocols = Some(Said { value, origin });
+        host.policy.honor_client_order = Some(true);
         // Nothing that rustls has is below either policy.
-        host.prefer = Some(said_nothing(directive));
-        host.suppress = Some(said_nothing(directive));
-        host.groups = GroupSettings {
+        host.policy.prefer = Some(said_nothing(directive));
+        host.policy.suppress = Some(said_nothing(directive));
+        host.policy.groups = GroupSettings {
             prefer: Some(said_nothing(directive)),
             suppress: Some(said_nothing(directive)),
             only: None,
@@ -604,13 +630,13 @@ impl<'a> Interpreter<'a> {
     pub(crate) fn certificate(&self, directive: &Directive) -> Result<IdentityFiles, String> {
         match directive.words().as_slice() {
             [certificate] => Ok(IdentityFiles {
-                certificate: self.path(certificate),
+                certificate: self.path(certificate).into(),
                 key: None,
                 chain: None,
             }),
             [certificate, key] => Ok(IdentityFiles {
-                certificate: self.path(certificate),
-                key: Some(self.path(key)),
+                certificate: self.path(certificate).into(),
+                key: Some(self.path(key).into()),
                 chain: None,
             }),
             words => Err(format!(

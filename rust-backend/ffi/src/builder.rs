@@ -22,7 +22,45 @@ use crate::types::{OwnedText, Slice, array};
 
 /// A configuration in the making.
 #[derive(Debug)]
-pub struct Builder(mod_tls_core::config::Builder);
+pub struct Builder {
+    config: mod_tls_core::config::Builder,
+    /// The file that was named last: thousands of directives are in the same one.
+    file: Arc<str>,
+}
+
+impl Builder {
+    /// The place `file`:`line`.
+    ///
+    /// # Safety
+    /// `file` is valid.
+    unsafe fn origin(&mut self, file: Slice, line: u32) -> Origin {
+        // SAFETY: the caller's promise is handed on.
+        let file = unsafe { file.text() };
+        if *self.file != *file {
+            self.file = file.as_ref().into();
+        }
+        Origin {
+            file: Arc::clone(&self.file),
+            line,
+        }
+    }
+
+    /// A directive, copied.
+    ///
+    /// # Safety
+    /// The slices in `info` are valid.
+    unsafe fn directive(&mut self, info: &DirectiveInfo) -> Directive {
+        Directive {
+            // SAFETY: the caller's promise is handed on.
+            name: unsafe { info.name.text() }.into_owned(),
+            // SAFETY: as above.
+            args: unsafe { words(info.args, info.arg_count) },
+            // SAFETY: as above.
+            origin: unsafe { self.origin(info.file, info.line) },
+            in_section: info.in_section,
+        }
+    }
+}
 
 /// A server of httpd's.
 #[derive(Debug)]
@@ -96,18 +134,6 @@ pub struct DiagnosticView {
 #[derive(Debug)]
 pub struct DiagnosticsHandle(Diagnostics);
 
-/// The place `file`:`line`.
-///
-/// # Safety
-/// `file` is valid.
-unsafe fn origin(file: Slice, line: u32) -> Origin {
-    Origin {
-        // SAFETY: the caller's promise is handed on.
-        file: unsafe { file.text() }.as_ref().into(),
-        line,
-    }
-}
-
 /// The path in `slice`, whatever its encoding.
 ///
 /// # Safety
@@ -148,7 +174,10 @@ pub unsafe extern "C" fn tls_builder_new(
         // SAFETY: the caller promises a valid slice.
         let root = unsafe { path(server_root) };
         let builder = mod_tls_core::config::Builder::new(Arc::clone(&process.0), root);
-        *out = Box::into_raw(Box::new(Builder(builder)));
+        *out = Box::into_raw(Box::new(Builder {
+            config: builder,
+            file: "".into(),
+        }));
         Some(Status::Ok)
     })
 }
@@ -161,7 +190,7 @@ pub unsafe extern "C" fn tls_builder_new(
 pub unsafe extern "C" fn tls_builder_set_test(builder: *mut Builder) -> Status {
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { builder.as_mut()? }.0.set_test();
+        unsafe { builder.as_mut()? }.config.set_test();
         Some(Status::Ok)
     })
 }
@@ -174,7 +203,7 @@ pub unsafe extern "C" fn tls_builder_set_test(builder: *mut Builder) -> Status {
 pub unsafe extern "C" fn tls_builder_set_stapler(builder: *mut Builder) -> Status {
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { builder.as_mut()? }.0.set_stapler();
+        unsafe { builder.as_mut()? }.config.set_stapler();
         Some(Status::Ok)
     })
 }
@@ -193,7 +222,7 @@ pub unsafe extern "C" fn tls_builder_set_mod_ssl(
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid, and a valid slice.
         let (builder, version) = unsafe { (builder.as_mut()?, version.text()) };
-        builder.0.set_mod_ssl(is_there, only, &version);
+        builder.config.set_mod_ssl(is_there, only, &version);
         Some(Status::Ok)
     })
 }
@@ -211,14 +240,15 @@ pub unsafe extern "C" fn tls_builder_add_server(
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (builder, info, out) = unsafe { (builder.as_mut()?, info.as_ref()?, out.as_mut()?) };
-        *out = builder.0.add_server(Server {
-            // SAFETY: the caller promises valid slices.
+        // SAFETY: the caller promises valid slices.
+        let origin = unsafe { builder.origin(info.file, info.line) };
+        *out = builder.config.add_server(Server {
+            // SAFETY: as above.
             name: unsafe { info.name.text() }.into_owned(),
             port: info.port,
             https: info.https,
             aliases: Vec::new(),
-            // SAFETY: as above.
-            origin: unsafe { origin(info.file, info.line) },
+            origin,
             addresses: Vec::new(),
             directives: Vec::new(),
             supplied: Vec::new(),
@@ -239,7 +269,7 @@ pub unsafe extern "C" fn tls_builder_add_alias(builder: *mut Builder, server: us
         let builder = unsafe { builder.as_mut()? };
         // SAFETY: the caller promises a valid slice.
         let alias = unsafe { alias.text() }.into_owned();
-        builder.0.server(server)?.aliases.push(alias);
+        builder.config.server(server)?.aliases.push(alias);
         Some(Status::Ok)
     })
 }
@@ -262,7 +292,7 @@ pub unsafe extern "C" fn tls_builder_add_address(
         let builder = unsafe { builder.as_mut()? };
         // SAFETY: the caller promises `ip_len` bytes.
         let ip = unsafe { ip_address(ip, ip_len) };
-        builder.0.server(server)?.addresses.push((ip, port));
+        builder.config.server(server)?.addresses.push((ip, port));
         Some(Status::Ok)
     })
 }
@@ -281,8 +311,8 @@ pub unsafe extern "C" fn tls_builder_add_directive(
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (builder, info) = unsafe { (builder.as_mut()?, directive.as_ref()?) };
         // SAFETY: the caller promises valid slices.
-        let directive = unsafe { directive_of(info) };
-        builder.0.server(server)?.directives.push(directive);
+        let directive = unsafe { builder.directive(info) };
+        builder.config.server(server)?.directives.push(directive);
         Some(Status::Ok)
     })
 }
@@ -296,7 +326,7 @@ pub unsafe extern "C" fn tls_builder_add_proxy_block(builder: *mut Builder, serv
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (builder, out) = unsafe { (builder.as_mut()?, out.as_mut()?) };
-        *out = builder.0.add_proxy_block(server);
+        *out = builder.config.add_proxy_block(server);
         Some(Status::Ok)
     })
 }
@@ -315,8 +345,8 @@ pub unsafe extern "C" fn tls_builder_add_proxy_directive(
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (builder, info) = unsafe { (builder.as_mut()?, directive.as_ref()?) };
         // SAFETY: the caller promises valid slices.
-        let directive = unsafe { directive_of(info) };
-        builder.0.proxy_block(block)?.directives.push(directive);
+        let directive = unsafe { builder.directive(info) };
+        builder.config.proxy_block(block)?.directives.push(directive);
         Some(Status::Ok)
     })
 }
@@ -335,25 +365,9 @@ pub unsafe extern "C" fn tls_builder_add_proxy_chain(
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid, and `count` elements.
         let (builder, chain) = unsafe { (builder.as_mut()?, array(chain, count)) };
-        builder.0.add_proxy_chain(server, chain.to_vec());
+        builder.config.add_proxy_chain(server, chain.to_vec());
         Some(Status::Ok)
     })
-}
-
-/// A directive, copied.
-///
-/// # Safety
-/// The slices in `info` are valid.
-unsafe fn directive_of(info: &DirectiveInfo) -> Directive {
-    Directive {
-        // SAFETY: the caller's promise is handed on.
-        name: unsafe { info.name.text() }.into_owned(),
-        // SAFETY: as above.
-        args: unsafe { words(info.args, info.arg_count) },
-        // SAFETY: as above.
-        origin: unsafe { origin(info.file, info.line) },
-        in_section: info.in_section,
-    }
 }
 
 /// The texts of an array of slices.
@@ -385,12 +399,12 @@ pub unsafe extern "C" fn tls_builder_add_certificate(
         let builder = unsafe { builder.as_mut()? };
         let files = IdentityFiles {
             // SAFETY: the caller promises valid slices.
-            certificate: unsafe { path(certificate) },
+            certificate: unsafe { path(certificate) }.into(),
             chain: None,
             // SAFETY: as above.
-            key: (key.len > 0).then(|| unsafe { path(key) }),
+            key: (key.len > 0).then(|| unsafe { path(key) }.into()),
         };
-        let server = builder.0.server(server)?;
+        let server = builder.config.server(server)?;
         let list = if stopgap {
             &mut server.stopgaps
         } else {
@@ -408,7 +422,7 @@ pub unsafe extern "C" fn tls_builder_add_certificate(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_builder_has_chain(builder: *const Builder, chain: usize) -> bool {
     // SAFETY: the caller promises that a pointer that is not null is valid.
-    unsafe { builder.as_ref() }.is_some_and(|builder| builder.0.has_chain(chain))
+    unsafe { builder.as_ref() }.is_some_and(|builder| builder.config.has_chain(chain))
 }
 
 /// Says that the next host of the address known as `chain` is `server`. The number that stands for the address is the
@@ -421,8 +435,8 @@ pub unsafe extern "C" fn tls_builder_add_to_chain(builder: *mut Builder, chain: 
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid.
         let builder = unsafe { builder.as_mut()? };
-        builder.0.server(server)?;
-        builder.0.add_to_chain(chain, server);
+        builder.config.server(server)?;
+        builder.config.add_to_chain(chain, server);
         Some(Status::Ok)
     })
 }
@@ -446,7 +460,7 @@ pub unsafe extern "C" fn tls_builder_compile(
         let builder = unsafe { Box::from_raw(builder) };
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (config, diagnostics) = unsafe { (config.as_mut()?, diagnostics.as_mut()?) };
-        let (compiled, messages) = builder.0.compile();
+        let (compiled, messages) = builder.config.compile();
         *diagnostics = Box::into_raw(Box::new(DiagnosticsHandle(messages)));
         let Some(compiled) = compiled else {
             return Some(Status::Failed);

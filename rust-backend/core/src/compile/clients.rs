@@ -40,7 +40,7 @@ impl ClientAuths {
 impl Compiler {
     /// How the host's clients are verified: none if they are not. An error was reported if the outer one is none.
     pub(super) fn client_auth(&mut self, index: usize) -> Option<Option<Arc<ClientAuth>>> {
-        let clients = self.hosts[index].clients.clone();
+        let clients = self.hosts[index].policy.clients.clone();
         let (host, somewhere) = clients.demands();
         let Some(mode) = Mode::of(host, somewhere) else {
             return Some(None);

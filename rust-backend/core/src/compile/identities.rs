@@ -78,7 +78,7 @@ impl Compiler {
 
     /// Adds the issuers that a certificate came without, as OpenSSL does: those among the CAs that clients are verified by.
     fn with_issuers(&mut self, index: usize, identity: Arc<Identity>) -> Arc<Identity> {
-        let cas = self.hosts[index].clients.cas.clone();
+        let cas = self.hosts[index].policy.clients.cas.clone();
         if cas.is_empty() || identity.certified().cert.len() > 1 {
             return identity;
         }
@@ -118,7 +118,9 @@ impl Compiler {
             }
             None => identity::nobody(path, pem),
         };
-        match process.identities.load(files, &mut unlock) {
+        // A test shall find all that can be found.
+        let journal = (!self.builder.is_test).then_some(&process.journal);
+        match process.identities.load(files, journal, &mut unlock) {
             Ok(identity) => {
                 if let Some(text) = self.validity_problem(&identity) {
                     self.diagnostics.report(Severity::Warning, index, origin, text);
@@ -159,15 +161,14 @@ impl Compiler {
     }
 
     fn validity_problem(&self, identity: &Identity) -> Option<String> {
-        let leaf = identity.leaf();
-        let certificate = Certificate::parse(&leaf).ok()?;
+        let (not_before, not_after) = identity.validity();
         let file = identity.name();
-        if certificate.not_after() < self.now {
+        if not_after < self.now {
             return Some(format!(
                 "{file}: the certificate has expired: clients will refuse it until it is renewed"
             ));
         }
-        if certificate.not_before() > self.now {
+        if not_before > self.now {
             return Some(format!(
                 "{file}: the certificate is not valid yet: clients will refuse it (is the clock of this machine right?)"
             ));
@@ -192,7 +193,7 @@ impl Compiler {
         if uncovered.is_empty() {
             return;
         }
-        let files: Vec<&str> = identities.iter().map(|identity| identity.name()).collect();
+        let files: Vec<_> = identities.iter().map(|identity| identity.name().to_string()).collect();
         let text = format!(
             "{} is not covered by {}: clients that ask for it will refuse the certificate",
             uncovered.join(", "),

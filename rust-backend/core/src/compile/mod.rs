@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::clients::ClientAuths;
@@ -38,9 +38,11 @@ pub(crate) struct Compiler {
     global: GlobalSettings,
     hosts: Vec<HostSettings>,
     /// The files of certificates, host by host.
-    certificate_files: Vec<PathBuf>,
+    certificate_files: Vec<Arc<Path>>,
     diagnostics: Diagnostics,
     profiles: HashMap<ProfileSpec, Arc<Profile>>,
+    /// The profiles of policies, by their [ids](crate::shared::Shared::id) and whether mod_ssl's rules hold.
+    profiles_by_policy: HashMap<(usize, bool), Arc<Profile>>,
     client_auths: ClientAuths,
     /// Certificates whose issuers were found elsewhere, by their digests and where that was.
     completed: HashMap<([u8; 32], Vec<PathBuf>), Arc<Identity>>,
@@ -61,14 +63,16 @@ impl Compiler {
         for (index, server) in builder.servers.iter_mut().enumerate() {
             let own = interpreter.read(index, &std::mem::take(&mut server.directives));
             hosts.push(match hosts.first() {
-                Some(base) => own.inherit(base),
+                Some(base) => own.inherit(base, &interpreter.nothing),
                 None => own,
             });
         }
         let proxies = ProxyStore::new(Arc::clone(&builder.process), blocks);
         for (host, server) in hosts.iter_mut().zip(&builder.servers) {
             host.is_mod_ssls = host.is_ssl_on(builder.is_mod_ssl && server.https);
-            host.clients.settle(host.is_mod_ssls);
+            if host.policy.clients.is_unsettled() {
+                host.policy.clients.settle(host.is_mod_ssls);
+            }
         }
         Self {
             global: interpreter.global,
@@ -77,6 +81,7 @@ impl Compiler {
             hosts,
             certificate_files: Vec::new(),
             profiles: HashMap::new(),
+            profiles_by_policy: HashMap::new(),
             client_auths: ClientAuths::default(),
             completed: HashMap::new(),
             proxies,
@@ -97,8 +102,15 @@ impl Compiler {
             };
             let resumptions = tickets.iter().map(|(file, keys)| (file.clone(), resumption(keys)));
             let resumptions: HashMap<_, _> = resumptions.collect();
-            sites = (0..self.hosts.len())
-                .map(|index| self.site(index, &resumptions[&self.ticket_key_file(index)]))
+            // All that stays over reloads is read before anything is made that goes with the configuration: what lies
+            // between the pieces of the one would be left of the other.
+            let identities: Vec<_> = (0..self.hosts.len())
+                .map(|index| self.is_reachable(index).then(|| self.identities(index)))
+                .collect();
+            sites = identities
+                .into_iter()
+                .enumerate()
+                .map(|(index, identities)| self.site(index, identities??, &resumptions[&self.ticket_key_file(index)]))
                 .collect();
         }
         self.check_proxies();
@@ -120,10 +132,14 @@ impl Compiler {
             require_sni: self
                 .hosts
                 .iter()
-                .map(|host| host.requires_sni.unwrap_or(false))
+                .map(|host| host.policy.requires_sni.unwrap_or(false))
                 .collect(),
             sni_policy: self.global.sni_policy,
-            handshake_timeouts: self.hosts.iter().map(|host| host.handshake_timeout.flatten()).collect(),
+            handshake_timeouts: self
+                .hosts
+                .iter()
+                .map(|host| host.policy.handshake_timeout.flatten())
+                .collect(),
             chains: self.chains(),
             ssl_servers: self.hosts.iter().map(|host| host.is_mod_ssls).collect(),
             certificate_files: self.certificate_files,
@@ -223,17 +239,14 @@ impl Compiler {
                 .all(|engine| hosts.iter().any(|host| covers(host, engine)))
     }
 
-    fn site(&mut self, index: usize, resumption: &Resumption) -> Option<Site> {
-        if !self.is_reachable(index) {
-            return None;
-        }
+    fn site(&mut self, index: usize, identities: Identities, resumption: &Resumption) -> Option<Site> {
         let profile = self.profile(index, resumption);
         let name = self.builder.servers[index].name.clone();
         let names = match self.hosts[index].is_mod_ssls {
             true => CipherNames::OpenSsl,
             false => CipherNames::Iana,
         };
-        match self.identities(index)? {
+        match identities {
             Identities::Own(identities) => {
                 if index != 0 || !self.base_is_hidden() {
                     self.check_names(index, &identities);
@@ -248,7 +261,7 @@ impl Compiler {
 
     /// Whether a certificate is there for the algorithms that alone are wanted. None if an error was reported.
     fn check_signatures(&mut self, index: usize, identities: &[Arc<Identity>]) -> Option<()> {
-        let Some(said) = self.hosts[index].signatures.clone() else {
+        let Some(said) = self.hosts[index].policy.signatures.clone() else {
             return Some(());
         };
         if identities.iter().any(|identity| identity.suits(&said.value, None)) {
@@ -263,8 +276,13 @@ impl Compiler {
     /// The versions that a host speaks. None if an error was reported.
     fn protocols(&mut self, index: usize) -> Option<Protocols> {
         let host = &self.hosts[index];
-        let said = host.protocols.as_ref().map(|said| said.value).unwrap_or_default();
-        let protocols = said.between(host.min_protocol, host.max_protocol);
+        let said = host
+            .policy
+            .protocols
+            .as_ref()
+            .map(|said| said.value)
+            .unwrap_or_default();
+        let protocols = said.between(host.policy.min_protocol, host.policy.max_protocol);
         if !protocols.tls12 && !protocols.tls13 {
             let text = format!(
                 "{}: SSLOpenSSLConfCmd MinProtocol and MaxProtocol leave no version of TLS",
@@ -296,32 +314,52 @@ impl Compiler {
         self.report(Severity::Notice, 0, text);
     }
 
+    /// How a host's handshakes go. None if an error was reported.
     fn profile(&mut self, index: usize, resumption: &Resumption) -> Option<Arc<Profile>> {
+        let host = &self.hosts[index];
+        let key = (host.policy.id(), host.is_mod_ssls);
+        if let Some(known) = self.profiles_by_policy.get(&key) {
+            return Some(Arc::clone(known));
+        }
+        let messages = self.diagnostics.list().len();
+        let profile = self.make_profile(index, resumption)?;
+        // What there is to say is said of each host.
+        if self.diagnostics.list().len() == messages {
+            self.profiles_by_policy.insert(key, Arc::clone(&profile));
+        }
+        Some(profile)
+    }
+
+    fn make_profile(&mut self, index: usize, resumption: &Resumption) -> Option<Arc<Profile>> {
         let mut protocols = self.protocols(index)?;
         let host = &self.hosts[index];
         let words = SuiteSettings {
             prefix: "TLS",
-            prefer: &host.prefer,
-            suppress: &host.suppress,
-            only: &host.only_suites,
+            prefer: &host.policy.prefer,
+            suppress: &host.policy.suppress,
+            only: &host.policy.only_suites,
             is_mod_ssls: host.is_mod_ssls,
         };
         let suites = suites::arrange(&mut self.diagnostics, index, &words, &mut protocols)?;
-        let groups = host.groups.arrange(&mut self.diagnostics, index, &mut protocols)?;
+        let groups = host
+            .policy
+            .groups
+            .arrange(&mut self.diagnostics, index, &mut protocols)?;
         let client_auth = self.client_auth(index)?;
         let sessions = self.sessions(index, client_auth.is_some(), protocols.tls13);
         let host = &self.hosts[index];
-        let honor_client_order = host.honor_client_order.unwrap_or(true);
+        let honor_client_order = host.policy.honor_client_order.unwrap_or(true);
         let spec = ProfileSpec {
             protocols,
             suites: suites.iter().map(|suite| suite.suite().into()).collect(),
             honor_client_order,
             groups: groups.iter().map(|group| group.name().into()).collect(),
-            preferred_groups: host.groups.preferred(&groups, honor_client_order),
-            max_fragment: host.max_fragment,
-            compression: host.compression.unwrap_or(true),
+            preferred_groups: host.policy.groups.preferred(&groups, honor_client_order),
+            max_fragment: host.policy.max_fragment,
+            compression: host.policy.compression.unwrap_or(true),
             sessions,
             signatures: host
+                .policy
                 .signatures
                 .iter()
                 .flat_map(|said| &said.value)

@@ -13,7 +13,7 @@ const SINGLE_USE_CACHES: [&str; 3] = ["shmcb", "memcache", "redis"];
 impl Compiler {
     /// How the sessions of a host are resumed. Early data is given up where it would tell us nothing of who sends it.
     pub(super) fn sessions(&mut self, index: usize, asks_clients: bool, speaks_tls13: bool) -> SessionSpec {
-        let Some(said) = self.hosts[index].sessions.early_data().cloned() else {
+        let Some(said) = self.hosts[index].policy.sessions.early_data().cloned() else {
             return self.hosts[index].session_spec();
         };
         let why_not = match (asks_clients, speaks_tls13) {
@@ -26,7 +26,7 @@ impl Compiler {
         };
         let text = format!("TLSEarlyData has no effect on {}: {why_not}", self.describe(index));
         self.report_at(Severity::Notice, index, &said, text);
-        self.hosts[index].sessions.early_data = None;
+        self.hosts[index].policy.sessions.early_data = None;
         self.hosts[index].session_spec()
     }
 

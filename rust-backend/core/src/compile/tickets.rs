@@ -17,7 +17,7 @@ pub(super) type TicketStores = HashMap<Option<PathBuf>, Arc<TicketKeys>>;
 impl Compiler {
     /// The file that the keys of a host's tickets come from.
     pub(super) fn ticket_key_file(&self, index: usize) -> Option<PathBuf> {
-        let said = self.hosts[index].sessions.ticket_key_file.as_ref();
+        let said = self.hosts[index].policy.sessions.ticket_key_file.as_ref();
         said.map(|said| said.value.clone())
     }
 
@@ -32,7 +32,7 @@ impl Compiler {
             if stores.contains_key(&file) {
                 continue;
             }
-            let keys = match self.hosts[index].sessions.ticket_key_file.clone() {
+            let keys = match self.hosts[index].policy.sessions.ticket_key_file.clone() {
                 Some(said) => self.shared_keys(index, &said, lifetime),
                 None => self.own_keys(lifetime),
             };
@@ -50,7 +50,7 @@ impl Compiler {
 
     fn shared_keys(&mut self, index: usize, said: &Said<PathBuf>, lifetime: u32) -> Option<Arc<TicketKeys>> {
         let host = &self.hosts[index];
-        if let Some(tickets) = host.sessions.tickets.clone().filter(|_| !host.is_mod_ssls)
+        if let Some(tickets) = host.policy.sessions.tickets.clone().filter(|_| !host.is_mod_ssls)
             && !tickets.value
         {
             let text = format!(

@@ -263,7 +263,12 @@ impl Maker<'_> {
         if let Some(known) = self.made.identities.get(&said.value) {
             return known.clone();
         }
-        let loaded = match self.store.process.identities.load(&said.value, &mut identity::nobody) {
+        let loaded = match self
+            .store
+            .process
+            .identities
+            .load(&said.value, None, &mut identity::nobody)
+        {
             Ok(identity) => Some(identity),
             Err(error) => {
                 let text = format!("TLSProxyMachineCertificate {error}");

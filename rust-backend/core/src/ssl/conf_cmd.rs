@@ -70,26 +70,26 @@ pub(super) fn read(
         "groups" | "curves" => group_list(diagnostics, directive, value, host)?,
         "signaturealgorithms" => {
             let schemes = signature_schemes(value)?;
-            host.signatures = Some(said(directive, schemes));
+            host.policy.signatures = Some(said(directive, schemes));
         }
-        "minprotocol" => host.min_protocol = Some(version(command, value)?),
-        "maxprotocol" => host.max_protocol = Some(version(command, value)?),
+        "minprotocol" => host.policy.min_protocol = Some(version(command, value)?),
+        "maxprotocol" => host.policy.max_protocol = Some(version(command, value)?),
         "protocol" => {
             let versions: Vec<&str> = value.split(',').map(str::trim).collect();
             let (protocols, _) = protocol::parse(&versions).map_err(|why| format!("{command} {why}"))?;
-            host.protocols = Some(said(directive, protocols));
+            host.policy.protocols = Some(said(directive, protocols));
         }
         "cipherstring" => {
             let evaluated = cipher_string::evaluate(value, &suites::supported_tls12())
                 .map_err(|why| format!("{command}: {why}"))?;
-            host.only_suites.tls12 = Some(said(directive, evaluated.suites));
+            host.policy.only_suites.tls12 = Some(said(directive, evaluated.suites));
         }
-        "ciphersuites" => host.only_suites.tls13 = Some(said(directive, cipher_string::tls13(value).suites)),
+        "ciphersuites" => host.policy.only_suites.tls13 = Some(said(directive, cipher_string::tls13(value).suites)),
         "numtickets" => {
             let count = value
                 .parse::<usize>()
                 .map_err(|_| format!("{command} takes a number, not \"{value}\""))?;
-            host.sessions.count = Some(count.min(MAX_TICKETS));
+            host.policy.sessions.count = Some(count.min(MAX_TICKETS));
         }
         "options" => {
             for word in value.split(',').map(str::trim).filter(|word| !word.is_empty()) {
@@ -132,9 +132,9 @@ fn option(
         .find(|(known, _)| known.eq_ignore_ascii_case(name))
         .ok_or_else(|| format!("Options {word}: what it means to OpenSSL nobody here knows; remove it"))?;
     match meaning {
-        Meaning::Tickets => host.sessions.tickets = Some(said(directive, on)),
-        Meaning::ServerPreference => host.honor_client_order = Some(!on),
-        Meaning::CompressedCertificates => host.compression = Some(on),
+        Meaning::Tickets => host.policy.sessions.tickets = Some(said(directive, on)),
+        Meaning::ServerPreference => host.policy.honor_client_order = Some(!on),
+        Meaning::CompressedCertificates => host.policy.compression = Some(on),
         Meaning::NeverOn(why) if on => return Err(format!("Options {word}: {why}, and does not exist here")),
         Meaning::NeverOff(why) if !on => return Err(format!("Options {word}: {why}")),
         _ => nothing(diagnostics, directive, &format!("Options {known}")),
@@ -168,7 +168,7 @@ fn group_list(
     if list.is_empty() {
         return Err(format!("Groups {value}: none of them is spoken here"));
     }
-    host.groups.only = Some(said(directive, list));
+    host.policy.groups.only = Some(said(directive, list));
     Ok(())
 }
 
@@ -280,14 +280,23 @@ mod tests {
     #[test]
     fn commands() {
         let (host, _) = read_line(&["Options", "-SessionTicket,ServerPreference, Bugs"]).unwrap();
-        assert!(!host.sessions.tickets.unwrap().value && host.honor_client_order == Some(false));
+        assert!(!host.policy.sessions.tickets.as_ref().unwrap().value && host.policy.honor_client_order == Some(false));
         let (host, deviations) = read_line(&["groups", "X25519:secp384r1:?nonsense:X448"]).unwrap();
-        let names: Vec<_> = host.groups.only.unwrap().value.iter().map(|group| group.name).collect();
+        let names: Vec<_> = host
+            .policy
+            .groups
+            .only
+            .as_ref()
+            .unwrap()
+            .value
+            .iter()
+            .map(|group| group.name)
+            .collect();
         assert_eq!((names.as_slice(), deviations), (&["x25519", "secp384r1"][..], 2));
         let (host, _) = read_line(&["SignatureAlgorithms", "ecdsa_secp256r1_sha256:RSA+SHA256:ed448"]).unwrap();
-        assert_eq!(host.signatures.unwrap().value.len(), 2);
+        assert_eq!(host.policy.signatures.as_ref().unwrap().value.len(), 2);
         let (host, _) = read_line(&["MinProtocol", "TLSv1.3"]).unwrap();
-        assert_eq!(host.min_protocol, Some(0x0304));
+        assert_eq!(host.policy.min_protocol, Some(0x0304));
         assert!(read_line(&["MaxProtocol", "TLSv1.1"]).is_err());
         for wrong in [
             &["Options", "UnsafeLegacyRenegotiation"][..],

@@ -64,13 +64,13 @@ impl Interpreter<'_> {
             "SSLEngine" => host.engine = Some(said(directive, engine(directive)?)),
             "SSLProtocol" => {
                 let value = self.ssl_protocols(directive)?;
-                host.protocols = Some(Said { value, origin });
+                host.policy.protocols = Some(Said { value, origin });
             }
             // What sections say of these holds for requests, which C asks about.
             "SSLOptions" => {}
             "SSLCipherSuite" if directive.in_section => {}
-            "SSLCipherSuite" => host.only_suites.read(&mut self.diagnostics, index, directive)?,
-            "SSLHonorCipherOrder" => host.honor_client_order = Some(!directive.flag()?),
+            "SSLCipherSuite" => host.policy.only_suites.read(&mut self.diagnostics, index, directive)?,
+            "SSLHonorCipherOrder" => host.policy.honor_client_order = Some(!directive.flag()?),
             "SSLOpenSSLConfCmd" => conf_cmd::read(&mut self.diagnostics, directive, host)?,
             "SSLFIPS" => self.fips(directive)?,
             "SSLPassPhraseDialog" => {
@@ -78,7 +78,7 @@ impl Interpreter<'_> {
                 self.global.pass_phrases = Some(Said { value, origin });
             }
             "SSLVHostSNIPolicy" => self.global.sni_policy = Some(SniPolicy::parse(directive.single()?)?),
-            "SSLStrictSNIVHostCheck" => host.requires_sni = Some(directive.flag()?),
+            "SSLStrictSNIVHostCheck" => host.policy.requires_sni = Some(directive.flag()?),
             // Whoever provides responses says himself for which hosts.
             "SSLUseStapling" => {
                 if directive.flag()? && !self.has_stapler {
@@ -91,17 +91,17 @@ impl Interpreter<'_> {
                 let value = session_cache(directive.single()?)?;
                 self.global.session_cache = Some(Said { value, origin });
             }
-            "SSLSessionCacheTimeout" => host.sessions.lifetime = Some(self.lifetime(directive)?),
-            "SSLSessionTickets" => host.sessions.tickets = Some(said(directive, directive.flag()?)),
+            "SSLSessionCacheTimeout" => host.policy.sessions.lifetime = Some(self.lifetime(directive)?),
+            "SSLSessionTickets" => host.policy.sessions.tickets = Some(said(directive, directive.flag()?)),
             "SSLSessionTicketKeyFile" => {
                 let value = self.path(directive.single()?);
                 let text = "SSLSessionTicketKeyFile is a seed here: machines that share the file take each other's tickets if \
                             all of them run this module, not those of mod_ssl";
                 self.diagnostics.deviate(&origin, &directive.name, text);
-                host.sessions.ticket_key_file = Some(Said { value, origin });
+                host.policy.sessions.ticket_key_file = Some(Said { value, origin });
             }
             _ if self.certificates_ssl(directive, &mut host.files)? => {}
-            _ if self.clients_ssl(directive, &mut host.clients)? => {}
+            _ if self.clients_ssl(directive, &mut host.policy.clients)? => {}
             other => return Err(format!("cannot stand here ({other})")),
         }
         Ok(())
@@ -295,6 +295,12 @@ fn session_cache(text: &str) -> Result<SessionCache, String> {
 }
 
 impl ClientSettings {
+    /// Whether mod_ssl's directives have said anything that is to be [settled](ClientSettings::settle).
+    pub(crate) fn is_unsettled(&self) -> bool {
+        let sources = [&self.ca_sources, &self.name_sources, &self.crl_sources];
+        !self.crls.is_empty() || sources.iter().any(|sources| !sources.list().is_empty())
+    }
+
     /// Puts what mod_ssl's directives name where the others' is, unless that says something itself.
     pub(crate) fn settle(&mut self, is_mod_ssls: bool) {
         let own = |list: &mut Vec<Said<PathBuf>>, sources: &Sources| {

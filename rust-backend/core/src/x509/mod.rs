@@ -86,6 +86,18 @@ impl<'a> Certificate<'a> {
         self.parsed.public_key().raw
     }
 
+    /// The algorithm of its key and that algorithm's parameters, if they are an OID, in DER without the header, and the key
+    /// itself as the algorithm encodes it.
+    pub(crate) fn public_key(&self) -> (&[u8], Option<Vec<u8>>, &[u8]) {
+        let key = self.parsed.public_key();
+        let parameters = key.algorithm.parameters.as_ref();
+        (
+            key.algorithm.algorithm.as_bytes(),
+            parameters.and_then(|any| Some(any.as_oid().ok()?.as_bytes().to_vec())),
+            &key.subject_public_key.data,
+        )
+    }
+
     /// When it begins to be valid, in seconds since 1970.
     pub fn not_before(&self) -> i64 {
         self.parsed.validity().not_before.timestamp()

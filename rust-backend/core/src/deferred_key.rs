@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Private keys that are taken apart when they are needed first.
+//!
+//! A server with thousands of certificates uses few of them in each of its processes. What a key file says of its public
+//! key is enough to know whether it belongs to a certificate; the arithmetic that checks the rest, and what the library of
+//! cryptography keeps ready for a key, would take most of the time of a start and much memory.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use pkcs1::RsaPrivateKeyRef;
+use pkcs1::der::Encode;
+use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
+use rustls::sign::{Signer, SigningKey};
+use rustls::{SignatureAlgorithm, SignatureScheme};
+use rustls_pki_types::PrivateKeyDer;
+use sec1::EcPrivateKey;
+
+use crate::crypto::{self, EC_PUBLIC_KEY};
+use crate::diagnostics::Severity;
+use crate::encrypted_key::SecretKey;
+use crate::journal::Journal;
+use crate::x509::Certificate;
+
+/// rsaEncryption (RFC 8017 appendix A.1).
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+/// A key as its file has it.
+#[derive(Debug)]
+pub(crate) struct DeferredKey {
+    der: SecretKey,
+    algorithm: SignatureAlgorithm,
+    file: Box<Path>,
+    journal: Arc<Journal>,
+    ready: OnceLock<Option<Arc<dyn SigningKey>>>,
+}
+
+impl DeferredKey {
+    /// The key in `file`, if it says itself that it is the one of `certificate`; else it is given back. What is found to be
+    /// wrong with it later is told to `journal`.
+    pub(crate) fn new(
+        der: SecretKey,
+        certificate: &Certificate<'_>,
+        file: &Path,
+        journal: &Arc<Journal>,
+    ) -> Result<Self, SecretKey> {
+        match algorithm_if_of(&der, certificate) {
+            Some(algorithm) => Ok(Self {
+                der,
+                algorithm,
+                file: file.into(),
+                journal: Arc::clone(journal),
+                ready: OnceLock::new(),
+            }),
+            None => Err(der),
+        }
+    }
+
+    fn ready(&self) -> Option<&Arc<dyn SigningKey>> {
+        let prepare = || match crypto::signing_key(&self.der) {
+            Ok(key) => Some(key),
+            Err(error) => {
+                let text = format!(
+                    "{}: the private key is damaged ({error}): handshakes that need it fail until the file is replaced and \
+                     httpd reloaded",
+                    self.file.display()
+                );
+                self.journal.add(Severity::Error, text);
+                None
+            }
+        };
+        self.ready.get_or_init(prepare).as_ref()
+    }
+}
+
+impl SigningKey for DeferredKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        self.ready()?.choose_scheme(offered)
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+}
+
+/// The algorithm of a key that says of itself that the public key of `certificate` is its own.
+fn algorithm_if_of(key: &PrivateKeyDer<'_>, certificate: &Certificate<'_>) -> Option<SignatureAlgorithm> {
+    let (algorithm, parameters, public) = certificate.public_key();
+    let (oid, curve, inner) = match key {
+        PrivateKeyDer::Pkcs8(der) => {
+            let info = PrivateKeyInfoRef::try_from(der.secret_pkcs8_der()).ok()?;
+            let curve = info.algorithm.parameters_oid().ok();
+            (info.algorithm.oid, curve, info.private_key.as_bytes())
+        }
+        PrivateKeyDer::Sec1(der) => (EC_PUBLIC_KEY, None, der.secret_sec1_der()),
+        PrivateKeyDer::Pkcs1(der) => (RSA, None, der.secret_pkcs1_der()),
+        _ => return None,
+    };
+    if oid.as_bytes() != algorithm {
+        return None;
+    }
+    if oid == RSA {
+        let own = RsaPrivateKeyRef::try_from(inner).ok()?.public_key().to_der().ok()?;
+        return (own == public).then_some(SignatureAlgorithm::RSA);
+    }
+    if oid == EC_PUBLIC_KEY {
+        let key = EcPrivateKey::try_from(inner).ok()?;
+        let curve = curve.or(key.parameters.and_then(|parameters| parameters.named_curve()))?;
+        let is_own = key.public_key? == public && Some(curve.as_bytes()) == parameters.as_deref();
+        return is_own.then_some(SignatureAlgorithm::ECDSA);
+    }
+    None
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Values that many have in common until one changes his.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+/// A value that is copied when it is changed while others have it too.
+#[derive(Clone, Debug, Default)]
+pub struct Shared<T>(Arc<T>);
+
+impl<T> Shared<T> {
+    /// Whether `other` is the same value, not just an equal one.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What tells values that are not [the same](Shared::is) apart for as long as they exist.
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+}
+
+impl<T> From<T> for Shared<T> {
+    fn from(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Clone> DerefMut for Shared<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_seen_by_nobody_else() {
+        let one = Shared::from(vec![1]);
+        let mut two = one.clone();
+        assert!(two.is(&one));
+        two.push(2);
+        assert!(!two.is(&one));
+        assert_eq!((one.len(), two.len()), (1, 2));
+    }
+}
