@@ -87,11 +87,11 @@ static void add_line(compilation *x, const tls_line *line, size_t index)
 
 static void add_proxy_block(compilation *x, tls_proxy_block *block, size_t server)
 {
-    int i;
+    const tls_line *line;
 
     tls_builder_add_proxy_block(x->builder, server, &block->index);
-    for (i = 0; i < block->lines->nelts; i++) {
-        tls_directive directive = directive_of(x, &APR_ARRAY_IDX(block->lines, i, tls_line));
+    for (line = block->lines.first; line; line = line->next) {
+        tls_directive directive = directive_of(x, line);
 
         tls_builder_add_proxy_directive(x->builder, block->index, &directive);
     }
@@ -104,8 +104,10 @@ static void add_proxy_chains(compilation *x, server_rec *s)
     apr_array_header_t *own = tls_proxy_chain(x->p, s->lookup_defaults, NULL);
     int i;
 
-    tls_builder_add_proxy_chain(x->builder, settings->index, (const size_t *)own->elts, (size_t)own->nelts);
-    for (i = 0; i < settings->proxy_blocks->nelts; i++) {
+    if (own->nelts) {
+        tls_builder_add_proxy_chain(x->builder, settings->index, (const size_t *)own->elts, (size_t)own->nelts);
+    }
+    for (i = 0; settings->proxy_blocks && i < settings->proxy_blocks->nelts; i++) {
         const tls_proxy_block *block = APR_ARRAY_IDX(settings->proxy_blocks, i, tls_proxy_block *);
         apr_array_header_t *chain = apr_array_copy(x->p, own);
 
@@ -174,6 +176,7 @@ static void add_server(compilation *x, server_rec *s)
     tls_server_settings *settings = own_settings(x, s);
     tls_server_info info = { tls_slice_of(s->server_hostname), s->port, is_at_https_port(s), tls_slice_of(s->defn_name),
                              s->defn_line_number };
+    const tls_line *line;
     int i;
 
     if (tls_builder_add_server(x->builder, &info, &settings->index) != TLS_STATUS_OK) {
@@ -182,13 +185,13 @@ static void add_server(compilation *x, server_rec *s)
     add_aliases(x, s->names, settings->index);
     add_aliases(x, s->wild_names, settings->index);
     add_addresses(x, s, settings->index);
-    for (i = 0; i < settings->lines->nelts; i++) {
-        add_line(x, &APR_ARRAY_IDX(settings->lines, i, tls_line), settings->index);
+    for (line = settings->lines.first; line; line = line->next) {
+        add_line(x, line, settings->index);
     }
-    for (i = 0; i < settings->proxy_blocks->nelts; i++) {
+    for (i = 0; settings->proxy_blocks && i < settings->proxy_blocks->nelts; i++) {
         add_proxy_block(x, APR_ARRAY_IDX(settings->proxy_blocks, i, tls_proxy_block *), settings->index);
     }
-    if (x->mode != TLS_COMPILE_TEST) {
+    if (x->mode != TLS_COMPILE_MODE_TEST) {
         add_supplied(x, s, settings->index);
     }
 }
@@ -204,17 +207,16 @@ static void add_foreign_line(compilation *x, const ap_directive_t *node, size_t 
 {
     const char *rest = node->args;
     apr_array_header_t *words = apr_array_make(x->p, 4, sizeof(const char *));
-    tls_line line = { 0 };
+    const char *name = ap_cstr_casecmp(node->directive, "ServerName") ? "RequestReadTimeout" : "ServerName";
+    tls_line *line;
 
     while (*rest) {
         APR_ARRAY_PUSH(words, const char *) = ap_getword_conf(x->p, &rest);
     }
-    line.name = ap_cstr_casecmp(node->directive, "ServerName") ? "RequestReadTimeout" : "ServerName";
-    line.file = node->filename;
-    line.line = (unsigned)node->line_num;
-    line.argc = words->nelts;
-    line.argv = (const char **)words->elts;
-    add_line(x, &line, index);
+    line = tls_line_make(x->p, name, words->nelts, (const char *const *)words->elts);
+    line->file = node->filename;
+    line->line = (unsigned)node->line_num;
+    add_line(x, line, index);
 }
 
 static void add_foreign_lines(compilation *x, const ap_directive_t *node, const server_rec *s)
@@ -264,10 +266,11 @@ static int add_to_chain(void *baton, conn_rec *c, server_rec *s)
 /* httpd finds the hosts of an address for a connection, so a connection is what it gets. */
 static void add_chain(compilation *x, const apr_sockaddr_t *address, apr_port_t port)
 {
-    conn_rec *c = apr_pcalloc(x->p, sizeof(*c));
+    apr_sockaddr_t local = *address;
+    conn_rec connection = { 0 }, *c = &connection;
 
     c->pool = x->p;
-    c->local_addr = apr_pmemdup(x->p, address, sizeof(*address));
+    c->local_addr = &local;
     c->local_addr->port = port;
     if (c->local_addr->family == APR_INET) {
         c->local_addr->sa.sin.sin_port = htons(port);
@@ -339,7 +342,7 @@ static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)
     for (i = 0; tls_diagnostics_get(diagnostics, i, &message) == TLS_STATUS_OK; i++) {
         int level = tls_log_level(message.severity);
 
-        if (x->mode != TLS_COMPILE_FIRST || level == APLOG_ERR) {
+        if (x->mode != TLS_COMPILE_MODE_FIRST || level == APLOG_ERR) {
             ap_log_error(APLOG_MARK, level, 0, x->base, "tls: %s", tls_slice_dup(x->p, message.text));
         }
     }
@@ -354,7 +357,7 @@ static void dump_deviations(compilation *x, const tls_diagnostics *diagnostics)
     uint32_t line;
     size_t i, refused = 0;
 
-    if (x->mode != TLS_COMPILE_TEST || !ap_exists_config_define("DUMP_SSL_COMPAT")
+    if (x->mode != TLS_COMPILE_MODE_TEST || !ap_exists_config_define("DUMP_SSL_COMPAT")
         || apr_file_open_stdout(&out, x->p) != APR_SUCCESS) {
         return;
     }
@@ -421,9 +424,7 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
         tls_builder_new(process, tls_slice_of(ap_server_root), &x.builder) != TLS_STATUS_OK) {
         return NULL;
     }
-    if (mode == TLS_COMPILE_TEST) {
-        tls_builder_set_test(x.builder);
-    }
+    tls_builder_set_mode(x.builder, mode);
     tell_about_others(&x);
     for (s = base; s; s = s->next) {
         add_server(&x, s);

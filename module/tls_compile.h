@@ -8,13 +8,6 @@
 
 #include "mod_tls.h"
 
-/** How a configuration is compiled. */
-typedef enum {
-    TLS_COMPILE_TEST,  /* httpd -t: other modules are not ready to be asked */
-    TLS_COMPILE_FIRST, /* the first of the two passes of a start: only errors are reported */
-    TLS_COMPILE_RUN    /* the configuration will be used */
-} tls_compile_mode;
-
 /**
  * What stands for the hosts of a connection's address, among which the server name chooses: httpd's list of them, or the
  * only one if there is no list.

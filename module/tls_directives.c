@@ -3,31 +3,33 @@
 
 #include "tls_settings.h"
 
-static const char *push_line(cmd_parms *cmd, apr_array_header_t *lines, int argc, char *const argv[])
+static const char *push_line(cmd_parms *cmd, tls_lines *lines, int argc, char *const argv[])
 {
     tls_line *line;
-    int i;
 
     if (argc < 1) {
         return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes at least one argument", NULL);
     }
-    line = apr_array_push(lines);
+    line = tls_line_make(cmd->pool, cmd->cmd->name, argc, (const char *const *)argv);
     line->in_section = cmd->path != NULL;
-    line->name = cmd->cmd->name;
     line->file = cmd->directive->filename;
     line->line = (unsigned)cmd->directive->line_num;
-    line->argc = argc;
-    line->argv = apr_palloc(cmd->pool, sizeof(char *) * (size_t)argc);
-    for (i = 0; i < argc; i++) {
-        line->argv[i] = apr_pstrdup(cmd->pool, argv[i]);
-    }
+    tls_lines_add(lines, line);
     return NULL;
 }
 
 const char *tls_keep_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     (void)dir;
-    return push_line(cmd, tls_own_settings(cmd)->lines, argc, argv);
+    return push_line(cmd, &tls_own_settings(cmd)->lines, argc, argv);
+}
+
+static void add_block(apr_pool_t *p, apr_array_header_t **blocks, tls_proxy_block *block)
+{
+    if (!*blocks) {
+        *blocks = apr_array_make(p, 1, sizeof(block));
+    }
+    APR_ARRAY_PUSH(*blocks, tls_proxy_block *) = block;
 }
 
 const char *tls_keep_proxy_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -38,14 +40,12 @@ const char *tls_keep_proxy_line(cmd_parms *cmd, void *dir, int argc, char *const
     (void)dir;
     if (!settings->proxy_blocks) {
         block = apr_pcalloc(cmd->pool, sizeof(*block));
-        block->lines = apr_array_make(cmd->pool, 4, sizeof(tls_line));
         block->in_section = cmd->path != NULL;
-        settings->proxy_blocks = apr_array_make(cmd->pool, 1, sizeof(block));
-        APR_ARRAY_PUSH(settings->proxy_blocks, tls_proxy_block *) = block;
-        APR_ARRAY_PUSH(tls_own_settings(cmd)->proxy_blocks, tls_proxy_block *) = block;
+        add_block(cmd->pool, &settings->proxy_blocks, block);
+        add_block(cmd->pool, &tls_own_settings(cmd)->proxy_blocks, block);
     }
     block = APR_ARRAY_IDX(settings->proxy_blocks, 0, tls_proxy_block *);
-    return push_line(cmd, block->lines, argc, argv);
+    return push_line(cmd, &block->lines, argc, argv);
 }
 
 tls_slice *tls_slices_of(apr_pool_t *p, int argc, char *const argv[])

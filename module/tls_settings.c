@@ -3,12 +3,8 @@
 
 void *tls_create_server_settings(apr_pool_t *p, server_rec *s)
 {
-    tls_server_settings *settings = apr_pcalloc(p, sizeof(*settings));
-
     (void)s;
-    settings->lines = apr_array_make(p, 2, sizeof(tls_line));
-    settings->proxy_blocks = apr_array_make(p, 1, sizeof(tls_proxy_block *));
-    return settings;
+    return apr_pcalloc(p, sizeof(tls_server_settings));
 }
 
 void *tls_merge_server_settings(apr_pool_t *p, void *base, void *own)
@@ -36,8 +32,13 @@ static apr_array_header_t *append(apr_pool_t *p, apr_array_header_t *outer, apr_
 void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
 {
     const tls_dir_settings *base = outer, *own = inner;
-    tls_dir_settings *merged = apr_palloc(p, sizeof(*merged));
+    tls_dir_settings *merged;
 
+    if (!own->said) {
+        return outer; /* As most of thousands of virtual hosts. */
+    }
+    merged = apr_palloc(p, sizeof(*merged));
+    merged->said = true;
     merged->options = tls_options_merge(base->options, own->options);
     merged->client = own->client == TLS_DEMAND_UNSET ? base->client : own->client;
     merged->early_methods = own->early_methods == TLS_EARLY_METHODS_UNSET ? base->early_methods : own->early_methods;
@@ -50,6 +51,23 @@ void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
     merged->requirements = append(p, base->requirements, own->requirements);
     merged->proxy_blocks = append(p, base->proxy_blocks, own->proxy_blocks);
     return merged;
+}
+
+tls_line *tls_line_make(apr_pool_t *p, const char *name, int argc, const char *const argv[])
+{
+    size_t size = sizeof(const char *) * (size_t)argc;
+    tls_line *line = apr_pcalloc(p, sizeof(*line) + size);
+
+    line->name = name;
+    line->argc = argc;
+    memcpy(line->argv, argv, size);
+    return line;
+}
+
+void tls_lines_add(tls_lines *lines, tls_line *line)
+{
+    *(lines->last ? &lines->last->next : &lines->first) = line;
+    lines->last = line;
 }
 
 tls_server_settings *tls_settings_of(const server_rec *s)
@@ -81,5 +99,6 @@ tls_dir_settings *tls_own_dir_settings(cmd_parms *cmd)
         settings = tls_create_dir_settings(cmd->pool, cmd->path);
         ap_set_module_config(cmd->context, tls_record, settings);
     }
+    settings->said = true;
     return settings;
 }

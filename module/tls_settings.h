@@ -11,20 +11,28 @@
 #include "ap_expr.h"
 
 /** A directive of a server. */
-typedef struct {
+typedef struct tls_line tls_line;
+struct tls_line {
+    /** The one that follows; NULL after the last. */
+    tls_line *next;
     const char *name;
     const char *file;
     unsigned line;
-    int argc;
-    const char **argv;
     /** Whether it stands in a section for some requests, such as <Location>. */
     bool in_section;
-} tls_line;
+    int argc;
+    const char *argv[];
+};
+
+/** Directives in the order of the configuration. */
+typedef struct {
+    tls_line *first;
+    tls_line *last;
+} tls_lines;
 
 /** TLSProxy... directives that stand together: in a server, or in a section. */
 typedef struct {
-    /** The directives (tls_line). */
-    apr_array_header_t *lines;
+    tls_lines lines;
     bool in_section;
     /** The block's number in the configuration that is in force. */
     size_t index;
@@ -32,9 +40,9 @@ typedef struct {
 
 /** What a server says. */
 typedef struct {
-    /** Its own directives (tls_line), not those of the base server. */
-    apr_array_header_t *lines;
-    /** The blocks that stand in it (tls_proxy_block *). */
+    /** Its own directives, not those of the base server. */
+    tls_lines lines;
+    /** The blocks that stand in it (tls_proxy_block *); NULL if there is none. */
     apr_array_header_t *proxy_blocks;
     /** The server's number in the configuration that is in force. */
     size_t index;
@@ -48,6 +56,8 @@ typedef struct {
 
 /** What a directory says. */
 typedef struct {
+    /** Whether it says anything. */
+    bool said;
     tls_options options;
     /** The certificate that clients have to present. */
     tls_demand client;
@@ -75,6 +85,10 @@ void *tls_create_server_settings(apr_pool_t *p, server_rec *s);
 void *tls_merge_server_settings(apr_pool_t *p, void *base, void *own);
 void *tls_create_dir_settings(apr_pool_t *p, char *dir);
 void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner);
+
+/** A directive with its arguments, which have to live as long as `p`. Where it stands is for the caller to add. */
+tls_line *tls_line_make(apr_pool_t *p, const char *name, int argc, const char *const argv[]);
+void tls_lines_add(tls_lines *lines, tls_line *line);
 
 tls_server_settings *tls_settings_of(const server_rec *s);
 const tls_dir_settings *tls_dir_settings_of(const request_rec *r);

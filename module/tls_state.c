@@ -134,7 +134,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
     if (retain(s) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    compile(pconf, ptemp, s, TLS_COMPILE_TEST);
+    compile(pconf, ptemp, s, TLS_COMPILE_MODE_TEST);
     return config ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -241,7 +241,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     if (rv != OK) {
         return rv;
     }
-    compile(pconf, ptemp, s, first ? TLS_COMPILE_FIRST : TLS_COMPILE_RUN);
+    compile(pconf, ptemp, s, first ? TLS_COMPILE_MODE_FIRST : TLS_COMPILE_MODE_RUN);
     if (!config) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "tls: the configuration has errors, see above");
         return HTTP_INTERNAL_SERVER_ERROR;

@@ -48,12 +48,23 @@ pub struct Server {
     pub stopgaps: Vec<IdentityFiles>,
 }
 
+/// What a configuration is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Only to be tested: it must change nothing outside, and all that can be found shall be.
+    Test,
+    /// The first of the two passes of a start. What does not prevent the start is said in the second one.
+    First,
+    /// To be used.
+    Run,
+}
+
 /// Collects a configuration.
 #[derive(Debug)]
 pub struct Builder {
     pub(crate) process: Arc<Process>,
     pub(crate) server_root: PathBuf,
-    pub(crate) is_test: bool,
+    pub(crate) mode: Mode,
     pub(crate) has_stapler: bool,
     pub(crate) is_mod_ssl: bool,
     pub(crate) servers: Vec<Server>,
@@ -77,7 +88,7 @@ impl Builder {
         Self {
             process,
             server_root,
-            is_test: false,
+            mode: Mode::Run,
             has_stapler: false,
             is_mod_ssl: false,
             servers: Vec::new(),
@@ -87,9 +98,9 @@ impl Builder {
         }
     }
 
-    /// Says that the configuration is only to be tested, and must change nothing outside.
-    pub fn set_test(&mut self) {
-        self.is_test = true;
+    /// Says what the configuration is compiled for, if not to be used.
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
     }
 
     /// Says that another module provides OCSP responses.
@@ -218,7 +229,7 @@ impl Config {
         match (self.site(server), self.site(other)) {
             (Some(one), Some(two)) => match self.sni_policy.or(self.is_ssl(server).then(SniPolicy::default)) {
                 Some(policy) => policy.allows(one, two),
-                None => Arc::ptr_eq(&one.profile, &two.profile),
+                None => Arc::ptr_eq(one.profile(), two.profile()),
             },
             (Some(_), None) => self.is_ssl(server) && self.sni_policy == Some(SniPolicy::Insecure),
             _ => false,

@@ -295,7 +295,7 @@ impl Connection {
             Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),
         };
         self.audit = audit;
-        if let Some(auth) = site.profile.client_auth() {
+        if let Some(auth) = site.profile().client_auth() {
             self.client_mode = Some(auth.spec.mode);
             self.usual_depth = Some(auth.spec.usual_depth).filter(|usual| *usual < auth.spec.depth);
         }
@@ -305,7 +305,7 @@ impl Connection {
             Err((error, mut alert)) => return Err(self.refused(site, error, &mut alert)),
         };
         // RFC 7507: a client that came back with a lower version than we both speak was tampered with.
-        if is_fallback && live.protocol_version() != Some(site.profile.spec().protocols.max()) {
+        if is_fallback && live.protocol_version() != Some(site.profile().spec().protocols.max()) {
             return Err(self.fail(
                 AlertDescription::InappropriateFallback,
                 "the client fell back to an older protocol version than it and we support",

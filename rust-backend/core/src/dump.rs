@@ -104,7 +104,7 @@ fn tickets(spec: &SessionSpec) -> String {
 
 impl Site {
     fn describe(&self, text: &mut String, alpn: &[String], now: i64) {
-        let spec = self.profile.spec();
+        let spec = self.profile().spec();
         let mut line = |label: &str, value: &str| {
             let _ = writeln!(text, "    {label:<22}{value}");
         };
@@ -120,7 +120,7 @@ impl Site {
         }
         line("Protocols", &spec.protocols.to_string());
         let suites: Vec<String> = self
-            .profile
+            .profile()
             .suites()
             .iter()
             .filter_map(|suite| suite.suite().as_str().map(|name| name.replace("TLS13_", "TLS_")))
@@ -146,7 +146,7 @@ impl Site {
             0 => line("Early data", "off"),
             size => line("Early data", &format!("up to {size} bytes")),
         }
-        match self.profile.client_auth() {
+        match self.profile().client_auth() {
             None => line("Client verification", "none"),
             Some(auth) => describe_clients(auth, now, &mut line),
         }

@@ -76,13 +76,13 @@ fn regular_size(metadata: &Metadata) -> io::Result<u64> {
     Ok(metadata.len())
 }
 
-/// By what a changed file is recognised.
+/// By what a changed file is recognised. Whatever changes a file, or its time of modification, changes its ctime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
     inode: (u64, u64),
     size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+    /// The ctime in nanoseconds since 1970.
+    changed: i64,
 }
 
 impl FileStamp {
@@ -101,8 +101,7 @@ impl From<&Metadata> for FileStamp {
         Self {
             inode: (metadata.dev(), metadata.ino()),
             size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            changed: metadata.ctime() * 1_000_000_000 + metadata.ctime_nsec(),
         }
     }
 }

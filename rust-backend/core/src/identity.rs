@@ -438,7 +438,14 @@ fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn Signing
 pub struct IdentityStore {
     entries: Mutex<HashMap<IdentityFiles, Box<Entry>>>,
     issuers: Mutex<HashSet<&'static [u8]>>,
+    /// The issuers of chains by their PEM.
+    issuer_texts: Mutex<HashMap<Box<[u8]>, Chain>>,
 }
+
+type Chain = Box<[CertificateDer<'static>]>;
+
+/// How many texts of issuers are remembered. CAs have a handful of intermediates.
+const MAX_ISSUER_TEXTS: usize = 256;
 
 #[derive(Debug)]
 struct Entry {
@@ -494,7 +501,7 @@ impl IdentityStore {
     ) -> Result<(Identity, Stamps), IdentityError> {
         let (pem, stamp) = files::read_stamped(&files.certificate).map_err(IdentityError::File)?;
         let mut stamps = (stamp, None, None);
-        let mut chain = certificates(&files.certificate, &pem)?;
+        let mut chain = self.chain_in(&files.certificate, &pem)?;
         let key = match &files.key {
             Some(path) => {
                 let (pem, stamp) = files::read_stamped(path).map_err(IdentityError::File)?;
@@ -503,9 +510,6 @@ impl IdentityStore {
             }
             None => key_of(files, &pem, unlock)?,
         };
-        for (at, issuer) in chain.iter_mut().enumerate().skip(1) {
-            *issuer = self.shared(&files.certificate, at + 1, issuer)?;
-        }
         if let Some(path) = &files.chain {
             let (pem, stamp) = files::read_stamped(path).map_err(IdentityError::File)?;
             stamps.2 = Some(stamp);
@@ -531,6 +535,27 @@ impl IdentityStore {
             Err(key) => Identity::new(files, chain, signing_key(files, &key)?)?,
         };
         Ok((identity, stamps))
+    }
+
+    /// The certificates in `pem`, the content of `file`. The text of issuers that were read before is recognised.
+    fn chain_in(&self, file: &Arc<Path>, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+        let rest = pem::issuers_in(pem);
+        let mut known = self.issuer_texts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rest) = rest
+            && let Some(issuers) = known.get(rest)
+        {
+            let mut chain = certificates(file, &pem[..pem.len() - rest.len()])?;
+            chain.extend_from_slice(issuers);
+            return Ok(chain);
+        }
+        let mut chain = certificates(file, pem)?;
+        for (at, issuer) in chain.iter_mut().enumerate().skip(1) {
+            *issuer = self.shared(file, at + 1, issuer)?;
+        }
+        if let Some(rest) = rest.filter(|_| known.len() < MAX_ISSUER_TEXTS) {
+            known.insert(rest.into(), chain[1..].into());
+        }
+        Ok(chain)
     }
 
     /// One copy of each issuer certificate serves all chains. It stays for the life of the process, which knows only a

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use ::pem::{EncodeConfig, LineEnding};
+use memchr::memmem;
 use rustls_pki_types::pem::{self, PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::{Zeroize, Zeroizing};
@@ -78,6 +79,21 @@ pub fn parse(text: &[u8]) -> Result<PemBundle, PemError> {
     Ok(bundle)
 }
 
+/// `text` behind its first block, if that is a certificate and what follows are certificates too: those of the issuers,
+/// which many files have in common.
+pub fn issuers_in(text: &[u8]) -> Option<&[u8]> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let first = memmem::find(text, b"-----BEGIN ")?;
+    if !text[first..].starts_with(b"-----BEGIN CERTIFICATE-----") {
+        return None;
+    }
+    let rest = &text[memmem::find(text, END.as_bytes())? + END.len()..];
+    let mut blocks = memmem::find_iter(rest, "-----BEGIN ");
+    blocks
+        .all(|at| rest[at..].starts_with(b"-----BEGIN CERTIFICATE-----"))
+        .then_some(rest)
+}
+
 /// A certificate in PEM.
 pub fn certificate(der: &[u8]) -> String {
     let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
@@ -86,11 +102,8 @@ pub fn certificate(der: &[u8]) -> String {
 
 /// PKCS#8's label for encrypted keys, or OpenSSL's header in its older forms.
 fn is_encrypted(text: &[u8]) -> bool {
-    contains(text, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains(text, b"Proc-Type: 4,ENCRYPTED")
-}
-
-fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    text.windows(wanted.len()).any(|window| window == wanted)
+    let contains = |wanted: &str| memmem::find(text, wanted.as_bytes()).is_some();
+    contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains("Proc-Type: 4,ENCRYPTED")
 }
 
 /// Certificates and keys are SEQUENCEs of more than 127 bytes.

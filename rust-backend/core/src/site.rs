@@ -18,21 +18,19 @@ use crate::sessions::MAX_TICKETS;
 /// The certificates of a host, in the order in which they are tried.
 #[derive(Debug)]
 struct Identities {
-    list: Vec<Arc<Identity>>,
-    /// Whether the host speaks TLS 1.3.
-    tls13: bool,
-    /// The only schemes to sign by; empty for all.
-    schemes: Arc<[SignatureScheme]>,
+    list: Box<[Arc<Identity>]>,
+    profile: Arc<Profile>,
 }
 
 impl Identities {
     /// The first identity that suits a client: whose signatures it can verify.
     fn first_for(&self, hello: &ClientHello<'_>, schemes: &[SignatureScheme]) -> Option<&Arc<Identity>> {
         // In TLS 1.3 the client's groups are about key exchange alone.
-        let is_tls13 = self.tls13 && offers_tls13(hello);
+        let is_tls13 = self.profile.spec().protocols.tls13 && offers_tls13(hello);
         let groups = if is_tls13 { None } else { hello.named_groups() };
-        if !self.schemes.is_empty() {
-            let wanted = schemes.iter().copied().filter(|scheme| self.schemes.contains(scheme));
+        let own = self.profile.signatures();
+        if !own.is_empty() {
+            let wanted = schemes.iter().copied().filter(|scheme| own.contains(scheme));
             let wanted: Vec<_> = wanted.collect();
             return self.list.iter().find(|identity| identity.suits(&wanted, groups));
         }
@@ -42,10 +40,11 @@ impl Identities {
 
 impl ResolvesServerCert for Identities {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let own = self.profile.signatures();
         self.first_for(&hello, hello.signature_schemes())
-            .map(|identity| match self.schemes.is_empty() {
+            .map(|identity| match own.is_empty() {
                 true => identity.certified(),
-                false => identity.limited_to(&self.schemes),
+                false => identity.limited_to(own),
             })
     }
 }
@@ -61,8 +60,6 @@ const COMPRESSED_FORMS: usize = 4;
 pub struct Site {
     /// The host's name, for people.
     pub name: Box<str>,
-    /// How its handshakes go.
-    pub profile: Arc<Profile>,
     identities: Arc<Identities>,
     /// No certificate was configured: what is presented is a stopgap, and requests are answered with 503.
     pub unavailable: bool,
@@ -70,9 +67,24 @@ pub struct Site {
     pub names: CipherNames,
     /// Whether clients are verified if the profile says so.
     asks_clients: bool,
-    /// Its certificates, compressed once for all clients.
+    /// What its handshakes have in common. Of thousands of hosts few are asked for in one process.
+    served: OnceLock<Box<Served>>,
+}
+
+#[derive(Debug)]
+struct Served {
+    /// The certificates, compressed once for all clients.
     compressed: Arc<CompressionCache>,
     configs: [OnceLock<Arc<ServerConfig>>; COMMON_PROTOCOLS.len()],
+}
+
+impl Default for Served {
+    fn default() -> Self {
+        Self {
+            compressed: Arc::new(CompressionCache::new(COMPRESSED_FORMS)),
+            configs: Default::default(),
+        }
+    }
 }
 
 impl Site {
@@ -84,22 +96,26 @@ impl Site {
         unavailable: bool,
         names: CipherNames,
     ) -> Self {
-        let tls13 = profile.spec().protocols.tls13;
-        let schemes = Arc::clone(profile.signatures());
         Self {
             name: name.into(),
-            profile,
             identities: Arc::new(Identities {
-                list: identities,
-                tls13,
-                schemes,
+                list: identities.into(),
+                profile,
             }),
             unavailable,
             names,
             asks_clients: true,
-            compressed: Arc::new(CompressionCache::new(COMPRESSED_FORMS)),
-            configs: Default::default(),
+            served: OnceLock::new(),
         }
+    }
+
+    /// How its handshakes go.
+    pub fn profile(&self) -> &Arc<Profile> {
+        &self.identities.profile
+    }
+
+    fn served(&self) -> &Served {
+        self.served.get_or_init(Box::default)
     }
 
     /// What answers a challenge (RFC 8737) for this site: another certificate, and nothing asked of the client. Whoever
@@ -108,7 +124,7 @@ impl Site {
         let identities = vec![Arc::new(identity)];
         Self {
             asks_clients: false,
-            ..Self::new(&self.name, Arc::clone(&self.profile), identities, false, self.names)
+            ..Self::new(&self.name, Arc::clone(self.profile()), identities, false, self.names)
         }
     }
 
@@ -147,16 +163,16 @@ impl Site {
         hello: &ClientHello<'_>,
         protocol: Option<&[u8]>,
     ) -> Result<(Arc<ServerConfig>, Option<Arc<Audit>>), rustls::Error> {
-        let auth = self.profile.client_auth().filter(|_| self.asks_clients);
+        let auth = self.profile().client_auth().filter(|_| self.asks_clients);
         let audit = auth.map(|auth| Arc::new(Audit::new(auth)));
-        let group = self.profile.preferred_group(hello);
+        let group = self.profile().preferred_group(hello);
         if audit.is_none() && group.is_none() {
             return Ok((self.config(protocol), None));
         }
         let verifier = audit.clone().map(|audit| audit as Arc<dyn ClientCertVerifier>);
-        let (resolver, compressed) = (self.identities.clone(), Arc::clone(&self.compressed));
+        let (resolver, compressed) = (self.identities.clone(), Arc::clone(&self.served().compressed));
         let config = self
-            .profile
+            .profile()
             .config_for_one(resolver, protocol, compressed, verifier, group)?;
         Ok((Arc::new(config), audit))
     }
@@ -164,11 +180,11 @@ impl Site {
     /// The configuration for handshakes that agree on `protocol` by ALPN and ask nothing of clients.
     fn config(&self, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
         let make = || {
-            let compressed = Arc::clone(&self.compressed);
-            Arc::new(self.profile.config(self.identities.clone(), protocol, compressed))
+            let compressed = Arc::clone(&self.served().compressed);
+            Arc::new(self.profile().config(self.identities.clone(), protocol, compressed))
         };
         match COMMON_PROTOCOLS.iter().position(|common| *common == protocol) {
-            Some(at) => Arc::clone(self.configs[at].get_or_init(make)),
+            Some(at) => Arc::clone(self.served().configs[at].get_or_init(make)),
             None => make(),
         }
     }
@@ -178,7 +194,7 @@ impl Site {
     /// In TLS 1.2 the cipher suite says which signatures are possible, whatever the client's signature schemes are
     /// (RFC 5246 section 7.4.3), so those that no common suite can use do not count.
     pub(crate) fn identity_for(&self, hello: &ClientHello<'_>) -> Option<Arc<Identity>> {
-        let common = common_suites(self.profile.suites(), hello.cipher_suites());
+        let common = common_suites(self.profile().suites(), hello.cipher_suites());
         let schemes: Vec<_> = hello
             .signature_schemes()
             .iter()

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mod_tls_core::client_auth::demand::Demand;
-use mod_tls_core::config::Server;
+use mod_tls_core::config::{Mode, Server};
 use mod_tls_core::diagnostics::{Diagnostics, Origin, Severity};
 use mod_tls_core::directive::Directive;
 use mod_tls_core::early_data::EarlyMethods;
@@ -118,6 +118,28 @@ impl From<Severity> for SeverityCode {
     }
 }
 
+/// What a configuration is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum CompileMode {
+    /// `httpd -t`: it must change nothing outside. Other modules are not ready to be asked.
+    Test,
+    /// The first of the two passes of a start: what does not prevent it is for the second one.
+    First,
+    /// It will be used.
+    Run,
+}
+
+impl From<CompileMode> for Mode {
+    fn from(mode: CompileMode) -> Self {
+        match mode {
+            CompileMode::Test => Self::Test,
+            CompileMode::First => Self::First,
+            CompileMode::Run => Self::Run,
+        }
+    }
+}
+
 /// A message about the configuration.
 #[derive(Debug)]
 #[repr(C)]
@@ -182,15 +204,15 @@ pub unsafe extern "C" fn tls_builder_new(
     })
 }
 
-/// Says that the configuration is only to be tested, and must change nothing outside.
+/// Says what the configuration is compiled for.
 ///
 /// # Safety
 /// The pointer is valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_set_test(builder: *mut Builder) -> Status {
+pub unsafe extern "C" fn tls_builder_set_mode(builder: *mut Builder, mode: CompileMode) -> Status {
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { builder.as_mut()? }.config.set_test();
+        unsafe { builder.as_mut()? }.config.set_mode(mode.into());
         Some(Status::Ok)
     })
 }

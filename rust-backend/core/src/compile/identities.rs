@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::SignatureAlgorithm;
 
 use super::Compiler;
+use crate::config::Mode;
 use crate::diagnostics::Severity;
 use crate::encrypted_key::{EncryptedKey, SecretKey};
 use crate::identity::{self, Identity, IdentityError, IdentityFiles};
@@ -119,7 +120,7 @@ impl Compiler {
             None => identity::nobody(path, pem),
         };
         // A test shall find all that can be found.
-        let journal = (!self.builder.is_test).then_some(&process.journal);
+        let journal = (self.builder.mode != Mode::Test).then_some(&process.journal);
         match process.identities.load(files, journal, &mut unlock) {
             Ok(identity) => {
                 if let Some(text) = self.validity_problem(&identity) {
@@ -127,7 +128,7 @@ impl Compiler {
                 }
                 Ok(identity)
             }
-            Err(IdentityError::EncryptedKey(_)) if self.builder.is_test && self.hosts[index].is_mod_ssls => {
+            Err(IdentityError::EncryptedKey(_)) if self.builder.mode == Mode::Test && self.hosts[index].is_mod_ssls => {
                 Err(Missing::Locked)
             }
             Err(error) => {
@@ -143,7 +144,7 @@ impl Compiler {
 
     /// Who is asked for pass phrases of a host's keys. Nobody is in a test.
     fn dialog(&self, index: usize) -> Option<Dialog> {
-        let is_asked = self.hosts[index].is_mod_ssls && !self.builder.is_test;
+        let is_asked = self.hosts[index].is_mod_ssls && self.builder.mode != Mode::Test;
         let said = self.global.pass_phrases.as_ref();
         is_asked.then(|| said.map(|said| said.value.clone()).unwrap_or_default())
     }

@@ -18,7 +18,7 @@ use self::clients::ClientAuths;
 use self::identities::Identities;
 use self::suites::SuiteSettings;
 use crate::clock::unix_now;
-use crate::config::{Builder, Config, Server};
+use crate::config::{Builder, Config, Mode, Server};
 use crate::diagnostics::{Diagnostics, Severity};
 use crate::facts::CipherNames;
 use crate::identity::Identity;
@@ -196,7 +196,7 @@ impl Compiler {
              them all: remove the directive when you are done"
         );
         self.report_at(Severity::Warning, 0, &said, text);
-        if self.builder.is_test {
+        if self.builder.mode == Mode::Test {
             return None;
         }
         match KeyLogFile::open(&said.value) {
@@ -248,7 +248,7 @@ impl Compiler {
         };
         match identities {
             Identities::Own(identities) => {
-                if index != 0 || !self.base_is_hidden() {
+                if self.builder.mode != Mode::First && (index != 0 || !self.base_is_hidden()) {
                     self.check_names(index, &identities);
                 }
                 self.check_signatures(index, &identities)?;

@@ -32,7 +32,7 @@ impl SniPolicy {
 
     /// Whether a connection to the host `one` may be used for a request for another, `other`.
     pub fn allows(self, one: &Site, other: &Site) -> bool {
-        let (spec, of_other) = (one.profile.spec(), other.profile.spec());
+        let (spec, of_other) = (one.profile().spec(), other.profile().spec());
         match self {
             Self::Strict => false,
             Self::Secure => spec.is_as_secure_as(of_other) && one.has_identities_of(other),
