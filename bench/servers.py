@@ -115,7 +115,9 @@ class Apache(Server):
         unwanted = ["CustomLog", "LogFormat", "DirectoryIndex", *(f"LoadModule {name}_module" for name in UNUSED)]
         if self.kind != "mod_tls":
             unwanted.append("LoadModule tls_module")
-        text = text.replace("AllowOverride All", "AllowOverride None")
+        text = text.replace("AllowOverride All", "AllowOverride None").replace(
+            "<Directory ", "<Directory />\nAllowOverride None\n</Directory>\n<Directory ", 1
+        )
         text = "\n".join(line for line in text.splitlines() if not line.startswith(tuple(unwanted)))
         self._httpd.conf_file.write_text(text + "\n")
 

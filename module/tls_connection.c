@@ -22,8 +22,8 @@
 #include "tls_timeout.h"
 
 /* A client is near if packets need no longer to it and back, in microseconds; its answer is waited for so long, in ms. */
-#define NEAR_RTT 1000
-#define NEAR_WAIT 2
+#define NEAR_RTT 5000
+#define NEAR_WAIT 10
 
 /* What is less is likely to be a request. */
 #define SMALL_READ 4096

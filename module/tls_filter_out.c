@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_filters.h"
 
+#include "http_protocol.h"
+
 #include <unistd.h>
 
 #include "apr_portable.h"
@@ -140,6 +142,13 @@ static apr_status_t add_data(tls_connection *tc, ap_filter_t *next, batch *work,
     return rv == APR_SUCCESS ? pass(tc, next) : rv;
 }
 
+/* Whether what is sent next is the close_notify: that and the end of a response share a packet then. */
+static int is_last_response(const tls_connection *tc, const apr_bucket *b)
+{
+    return AP_BUCKET_IS_EOR(b) && !tc->outgoing_to && tc->c->keepalive == AP_CONN_CLOSE
+           && !strcmp(ap_get_protocol(tc->c), AP_PROTOCOL_HTTP1);
+}
+
 static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *work, apr_bucket *b)
 {
     int flush = APR_BUCKET_IS_FLUSH(b);
@@ -148,15 +157,17 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (AP_BUCKET_IS_EOC(b) && tls_connection_is_open(tc)) {
+    if (tls_connection_is_open(tc) && (AP_BUCKET_IS_EOC(b) || is_last_response(tc, b))) {
         tls_status status = tls_conn_close(tc->backend);
 
         if (status != TLS_STATUS_OK) {
             tls_connection_fail(tc, status);
         }
-        /* Nobody flushes after the end. */
         tls_connection_collect(tc);
-        APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
+        if (AP_BUCKET_IS_EOC(b)) {
+            /* Nobody flushes after the end. */
+            APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
+        }
     }
     move(b, tc->outgoing);
     return flush ? pass(tc, next) : APR_SUCCESS;

@@ -10,11 +10,14 @@ pub struct Hello {
     pub sni: Option<Box<str>>,
     /// The protocols offered by ALPN, most preferred first.
     pub alpn: Vec<Box<[u8]>>,
-    /// How many tickets the client would like to have, if it says so.
+    /// How many tickets the client should get, if that is not for the configuration alone to say.
     pub(crate) tickets: Option<usize>,
     /// Whether the client offers the extended master secret (RFC 7627).
     pub(crate) extended_master_secret: bool,
 }
+
+/// How many tickets a client gets that has used one: one in its place, as with OpenSSL.
+const AFTER_RESUMPTION: usize = 1;
 
 /// Extensions that rustls keeps to itself.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,12 +39,12 @@ impl Hello {
                 .alpn()
                 .map(|protocols| protocols.map(Box::from).collect())
                 .unwrap_or_default(),
-            tickets: extensions.ticket_request.map(|(new, resumed)| {
-                usize::from(match extensions.pre_shared_key {
-                    true => resumed,
-                    false => new,
-                })
-            }),
+            tickets: match (extensions.ticket_request, extensions.pre_shared_key) {
+                (Some((_, resumed)), true) => Some(resumed.into()),
+                (Some((new, _)), false) => Some(new.into()),
+                (None, true) => Some(AFTER_RESUMPTION),
+                (None, false) => None,
+            },
             extended_master_secret: extensions.extended_master_secret,
         }
     }
