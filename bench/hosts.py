@@ -9,10 +9,8 @@ import works
 from harness.certs import key_pem, new_key
 
 
-def make(server, authority, count):
+def make(directory, authority, count):
     """Certificates for `count` hosts, a key for each; returns the hosts."""
-    directory = server.root / "certs"
-    directory.mkdir(exist_ok=True)
     hosts = []
     for number in range(count):
         name, key = f"host{number}.example.test", new_key()

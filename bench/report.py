@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables, JSON and plots of what was measured."""
 
+import itertools
 import json
+import os
 import platform
 import statistics
 import time
@@ -53,39 +55,70 @@ def table(rows):
 
 
 def save(rows, version):
-    """Writes results/VERSION.json and .svg; returns the files."""
+    """Writes results/VERSION-N.json, where N is the number of the run, and its charts; returns the files."""
     RESULTS.mkdir(exist_ok=True)
+    number = next(n for n in itertools.count(1) if not (RESULTS / f"{version}-{n}.json").exists())
     data = {"version": version, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "rows": rows}
-    data["machine"] = {"processor": platform.processor() or platform.machine(), "system": platform.platform()}
-    file = RESULTS / f"{version}.json"
-    file.write_text(json.dumps(data, indent=1) + "\n")
-    plot = RESULTS / f"{version}.svg"
-    plot.write_text(svg([one for one in rows if one["ratio"]]))
-    return file, plot
+    data["machine"] = {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()}
+    files = [RESULTS / f"{version}-{number}.json"]
+    files[0].write_text(json.dumps(data, indent=1) + "\n")
+    for name, title, shown in charts(rows):
+        files.append(RESULTS / f"{version}-{number}-{name}.svg")
+        files[-1].write_text(svg(title, shown))
+    return files
 
 
-BAR, LEFT, WIDTH = 22, 280, 420
+def processor():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
 
 
-def svg(rows):
-    """A bar for each work: our cost in parts of mod_ssl's, with a mark at the target."""
-    height = BAR * (len(rows) + 2)
-    scale = WIDTH / max(1.1, *(one["ratio"] for one in rows)) if rows else 1
+def charts(rows):
+    """The charts of what was measured: for each its name, its title, and its rows."""
+    compared = [one for one in rows if one["ratio"] is not None]
+    hosts = [one for one in compared if one["name"].startswith("hosts-")]
+    groups = {
+        "cpu": ("CPU time for a unit of work, mod_ssl = 1", [one for one in compared if not one["direct"]]),
+        "other": ("time and memory, mod_ssl = 1", [one for one in compared if one["direct"] and one not in hosts]),
+        "hosts": ("many virtual hosts, mod_ssl = 1", hosts),
+    }
+    return [(name, title, shown) for name, (title, shown) in groups.items() if shown]
+
+
+BAR, LEFT, WIDTH, MOST = 13, 300, 420, 2
+COLOURS = {"plain": "#bbbbbb", "nginx": "#8bbf6b", "mod_ssl": "#d9a441", "mod_tls": "#3b7dd8"}
+
+
+def svg(title, rows):
+    """A bar for each server and work, in parts of mod_ssl's figure, with a mark at targets that are such parts too."""
+    kinds = [kind for kind in COLOURS if any(one["medians"].get(kind) for one in rows)]
+    step = BAR * len(kinds) + 10
+    height = 40 + step * len(rows)
+    scale = WIDTH / MOST
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 60}" height="{height}" '
-        'font-family="sans-serif" font-size="12">',
-        f'<text x="{LEFT}" y="14">cost of mod_tls, mod_ssl = 1 (shorter is better)</text>',
-        f'<line x1="{LEFT + scale:.0f}" y1="20" x2="{LEFT + scale:.0f}" y2="{height}" stroke="#999"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 90}" height="{height}" '
+        'font-family="sans-serif" font-size="11">',
+        f'<rect width="100%" height="100%" fill="white"/><text x="{LEFT}" y="14">{title}; shorter is better</text>',
     ]
+    for at, kind in enumerate(kinds):
+        x = LEFT + 90 * at
+        parts.append(f'<rect x="{x}" y="20" width="10" height="10" fill="{COLOURS[kind]}"/>')
+        parts.append(f'<text x="{x + 14}" y="29">{kind}</text>')
     for at, one in enumerate(rows):
-        y = BAR * (at + 1) + 4
-        width = one["ratio"] * scale
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end">{one["title"]}</text>')
-        parts.append(f'<rect x="{LEFT}" y="{y}" width="{width:.0f}" height="{BAR - 6}" fill="#3b7dd8"/>')
-        parts.append(f'<text x="{LEFT + width + 4:.0f}" y="{y + 13}">{one["ratio"]:.2f}</text>')
+        top = 38 + step * at
+        parts.append(f'<text x="{LEFT - 8}" y="{top + step / 2:.0f}" text-anchor="end">{one["title"]}</text>')
+        for line, kind in enumerate(kinds):
+            if not one["medians"].get(kind):
+                continue
+            part, y = one["medians"][kind] / one["medians"]["mod_ssl"], top + BAR * line
+            width = min(part, MOST) * scale
+            parts.append(
+                f'<rect x="{LEFT}" y="{y}" width="{width:.0f}" height="{BAR - 2}" fill="{COLOURS[kind]}"/>'
+                f'<text x="{LEFT + width + 4:.0f}" y="{y + 9}" font-size="9">{part:.2f}</text>'
+            )
         if one["target"] is not None and not one["direct"]:
             x = LEFT + one["target"] * scale
-            parts.append(
-                f'<line x1="{x:.0f}" y1="{y - 2}" x2="{x:.0f}" y2="{y + BAR - 4}" stroke="#d33" stroke-width="2"/>'
-            )
+            parts.append(f'<path d="M{x:.0f} {top - 2}v{step - 6}" stroke="#d33" stroke-width="2"/>')
     return "\n".join([*parts, "</svg>", ""])

@@ -8,6 +8,7 @@ machine does falls on all alike. Compare ratios, not figures of different runs.
 import argparse
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,8 +54,8 @@ def measure(server, work):
     return (server.cpu() - before) / amount * work.scale
 
 
-def run_works(names, repetitions, make_server, authority):
-    compared = {kind: make_server(kind) for kind in KINDS}
+def run_works(kinds, names, repetitions, make_server, authority):
+    compared = {kind: make_server(kind) for kind in kinds}
     backends = {kind: make_server(kind) for kind in {WORKS[name].backend for name in names} - {None}}
     certs = {id(server): prepare(server, authority) for server in [*compared.values(), *backends.values()]}
     rows = []
@@ -64,17 +65,17 @@ def run_works(names, repetitions, make_server, authority):
             backend.start()
         for name in names:
             work = WORKS[name]
-            kinds = [kind for kind in KINDS if kind not in work.without]
+            able = [kind for kind in kinds if kind not in work.without]
             url = backends[work.backend].url() if work.backend else None
-            figures = {kind: [] for kind in kinds}
-            for kind in kinds:
+            figures = {kind: [] for kind in able}
+            for kind in able:
                 compared[kind].configure([("localhost", certs[id(compared[kind])][work.key])], url)
                 compared[kind].start()
             for number in range(repetitions):
-                for kind in kinds:
+                for kind in able:
                     figures[kind].append(measure(compared[kind], work))
                     say(f"{name}: {number + 1}/{repetitions} {kind} {report.number(figures[kind][-1])} {work.unit}")
-            for kind in kinds:
+            for kind in able:
                 compared[kind].stop()
             rows.append(report.row(name, work.title, work.unit, figures, work.target, work.direct))
     finally:
@@ -91,20 +92,23 @@ HOST_FIGURES = {
 }
 
 
-def run_hosts(count, repetitions, make_server, authority):
-    figures = {name: {kind: [] for kind in KINDS} for name in HOST_FIGURES}
-    for kind in KINDS:
-        server = make_server(kind)
+def run_hosts(kinds, count, repetitions, make_server, authority):
+    figures = {name: {kind: [] for kind in kinds} for name in HOST_FIGURES}
+    servers = {kind: make_server(kind) for kind in kinds}
+    with tempfile.TemporaryDirectory(prefix="bench-certs-") as directory:
+        say(f"hosts: making {count} certificates")
+        hosts = many_hosts.make(Path(directory), authority, count)
         try:
-            say(f"hosts: making {count} certificates for {kind}")
-            hosts = many_hosts.make(server, authority, count)
             for number in range(repetitions):
-                measured = many_hosts.measure(server, hosts)
-                for name, value in measured.items():
-                    figures[name][kind].append(value)
-                say(f"hosts: {number + 1}/{repetitions} {kind} {measured}")
+                for kind, server in servers.items():
+                    measured = many_hosts.measure(server, hosts)
+                    for name, value in measured.items():
+                        figures[name][kind].append(value)
+                    told = ", ".join(f"{name} {report.number(value)}" for name, value in measured.items())
+                    say(f"hosts: {number + 1}/{repetitions} {kind} {told}")
         finally:
-            server.remove()
+            for server in servers.values():
+                server.remove()
     # The targets are for 10,000 hosts.
     return [
         report.row(
@@ -124,21 +128,25 @@ def main():
     )
     parser.add_argument("-r", "--repetitions", type=int, default=5)
     parser.add_argument("--hosts", type=int, default=10_000, help="how many virtual hosts (10000)")
+    parser.add_argument("--servers", default=",".join(KINDS), help="which servers, with commas between: %(default)s")
     options = parser.parse_args()
     names = options.works or [*WORKS, *OTHERS]
     unknown = set(names) - {*WORKS, *OTHERS}
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
+    kinds = options.servers.split(",")
+    if not set(kinds) <= set(KINDS):
+        parser.error(f"servers: only {', '.join(KINDS)} are there")
     installation, ports, authority = Installation(), Ports(), Authority()
-    if not installation.has_module("ssl"):
+    if "mod_ssl" in kinds and not installation.has_module("ssl"):
         sys.exit("bench: mod_ssl is needed to compare with: install it")
 
     def make_server(kind):
         return servers.make(kind, installation, ports, authority)
 
-    rows = run_works([name for name in names if name in WORKS], options.repetitions, make_server, authority)
+    rows = run_works(kinds, [name for name in names if name in WORKS], options.repetitions, make_server, authority)
     if "hosts" in names:
-        rows += run_hosts(options.hosts, min(options.repetitions, 3), make_server, authority)
+        rows += run_hosts(kinds, options.hosts, min(options.repetitions, 3), make_server, authority)
     if "instructions" in names:
         rows += instructions.measure(say)
     print(report.table(rows))

@@ -18,6 +18,8 @@ LIMITS = (
     "StartServers 1\nServerLimit 1\nThreadsPerChild 64\nThreadLimit 64\nMaxRequestWorkers 64\nMinSpareThreads 1\n"
     "MaxSpareThreads 64\nMaxKeepAliveRequests 0\nKeepAliveTimeout 60\nAsyncRequestWorkerFactor 50"
 )
+# Seconds that tens of thousands of hosts may take.
+PATIENCE = 900
 # Modules that the tests load and no work needs.
 UNUSED = ("alias", "authz_host", "dir", "env", "headers", "rewrite", "setenvif", "status")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -97,6 +99,7 @@ class Apache(Server):
     def __init__(self, kind, installation, ports, authority):
         super().__init__(kind)
         self._httpd = Httpd(installation, self.root, ports, authority)
+        self._httpd.patience = PATIENCE
         self.port, self.docs, self.ca_file = self._httpd.port, self._httpd.docs, self._httpd.ca_file
 
     @property
@@ -182,7 +185,7 @@ http {{
         began = time.monotonic()
         command = [NGINX, "-p", self.root, "-c", self.root / "nginx.conf"]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(self._answers, "nginx to answer")
+        wait_for(self._answers, "nginx to answer", PATIENCE)
         return time.monotonic() - began
 
     def _answers(self):
@@ -196,7 +199,7 @@ http {{
         before = set(self._processes())
         began = time.monotonic()
         self._process.send_signal(signal.SIGHUP)
-        wait_for(lambda: set(self._processes()) - before, "nginx to reload")
+        wait_for(lambda: set(self._processes()) - before, "nginx to reload", PATIENCE)
         return time.monotonic() - began
 
     def stop(self):

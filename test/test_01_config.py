@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading the configuration: what is accepted, and what is said about mistakes."""
 
+import base64
 import os
 import re
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption
 
 from harness.certs import PEM, PKCS8, TRADITIONAL, key_pem
 from harness.clients import connect, curl, s_client
@@ -18,6 +20,21 @@ def errors(httpd, *lines):
     status, text = httpd.configtest()
     assert status != 0, text
     return text
+
+
+def with_secret_of(key, other, form):
+    """The PEM of a key with the secret number of another one."""
+    der = key.private_bytes(Encoding.DER, form, NoEncryption())
+
+    def secret(key):
+        numbers = key.private_numbers()
+        number, size = (numbers.d, 256) if hasattr(numbers, "d") else (numbers.private_value, 32)
+        return number.to_bytes(size, "big")
+
+    assert secret(key) in der
+    label = {PKCS8: "", TRADITIONAL: "RSA " if key.key_size == 2048 else "EC "}[form] + "PRIVATE KEY"
+    body = base64.encodebytes(der.replace(secret(key), secret(other))).decode()
+    return f"-----BEGIN {label}-----\n{body}-----END {label}-----\n".encode()
 
 
 class TestEngine:
@@ -122,6 +139,23 @@ class TestCertificate:
         httpd.root.joinpath("own.pem").write_bytes(b"".join(pem(PEM) for pem in pems))
         text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="own.pem own.key"))
         assert "certificate 2" in text and "put that one first" in text
+
+    @pytest.mark.parametrize("form", [PKCS8, TRADITIONAL])
+    @pytest.mark.parametrize("kind", ["p256", "rsa2048"])
+    def test_13_damaged_key(self, httpd, authority, kind, form):
+        """A key whose public half is right. The arithmetic that finds it out is done when the key is needed, or by -t."""
+        good, bad = authority.server("a.test", kind=kind), authority.key(kind, 1)
+        files = good.write(httpd.root, "own")
+        httpd.root.joinpath("own.key").write_bytes(with_secret_of(good.key, bad, form))
+        lines = [f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert=files), httpd.vhost("b.test")]
+        assert "own.key: the private key cannot be used" in errors(httpd, *lines)
+        httpd.start()
+        httpd.log.expect("own.key: the private key is damaged .* until the file is replaced and httpd reloaded")
+        assert curl(httpd, "a.test").code == 0
+        assert curl(httpd, "b.test").text == "hello"
+        good.write(httpd.root, "own", form=form)
+        httpd.graceful()
+        assert curl(httpd, "a.test").text == "hello"
 
     @pytest.mark.parametrize("form", [PKCS8, TRADITIONAL])
     def test_09_encrypted_key(self, httpd, authority, form):

@@ -223,6 +223,11 @@ class TestTicketCount:
         start(httpd)
         assert self.count(httpd) == 2
 
+    @pytest.mark.parametrize("line", ["", "TLSSessionTicketCount 5", "TLSSessionTickets off"])
+    def test_06_one_for_the_one_that_was_used(self, httpd, line):
+        start(httpd, line)
+        assert self.count(httpd, session=True) == 1
+
     @pytest.mark.parametrize("line", ["", "TLSSessionTickets off", "TLSGroupsPrefer secp256r1"])
     def test_03_asked_for(self, httpd, line):
         start(httpd, line)

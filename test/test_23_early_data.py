@@ -106,6 +106,7 @@ class TestRequests:
         first, second = output.split("HTTP/1.1 200 OK")[1:]
         assert "X-Early: 1" in first and "X-Header: 1" in first
         assert "X-Early: (null)" in second and "X-Header: 1" not in second
+        wait_for(lambda: site.runs("/?early") and site.runs("/?late"), "the requests to be logged")
         assert [line.split()[0] for line in site.runs("/?early") + site.runs("/?late")] == ["1", "-"]
 
     def test_02_answered_before_the_handshake_is_complete(self, site, httpd):
@@ -181,7 +182,7 @@ class TestRequests:
         command = ["gnutls-cli", "--x509cafile", httpd.ca_file, "--sni-hostname=a.test", "--verify-hostname=a.test"]
         command += ["-p", str(httpd.port), "--resume", "--waitresumption", f"--earlydata={file}", "127.0.0.1"]
         run = subprocess.run(command, input=b"", capture_output=True, timeout=30)
-        assert site.runs("/?early"), run.stdout
+        wait_for(lambda: site.runs("/?early"), f"the request to be run: {run.stdout}")
 
 
 class TestHttp2:
@@ -262,7 +263,7 @@ class TestReplays:
             self._send_at_once(httpd, flight, 1)[0].close()
         assert curl(httpd, "a.test").code == 200
         httpd.stop()
-        assert len(site.runs("/?before")) == 1
+        wait_for(lambda: len(site.runs("/?before")) == 1, "the request to be logged")
 
     @pytest.mark.parametrize("cache,program", [("memcache", "memcached"), ("redis", "redis-server")])
     def test_03_at_several_machines(self, site, httpd, ports, tmp_path, cache, program):

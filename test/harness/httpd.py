@@ -95,6 +95,7 @@ class Httpd:
         for path in [root, self.docs]:
             path.chmod(0o755)
         self.as_user = None
+        self.patience = TIMEOUT
         self.environment = dict(os.environ)
         self._process = None
         self._threaded = self._has_daemon = False
@@ -162,7 +163,7 @@ Listen {self.port}
         if lines:
             self.configure(*lines, **options)
         self.run()
-        wait_for(self._answers, "httpd to answer")
+        wait_for(self._answers, "httpd to answer", self.patience)
         return self
 
     def run(self):
@@ -205,7 +206,7 @@ Listen {self.port}
         """Reloads, and waits until the children of before are gone or idle and new ones serve."""
         before = self._serving()
         self._process.send_signal(signal.SIGUSR1)
-        wait_for(lambda: self._serving() > before, "a graceful restart")
+        wait_for(lambda: self._serving() > before, "a graceful restart", self.patience)
 
     def _settled(self):
         """Whether the main thread of every child waits. Where other threads do the work, it has all signals blocked but
@@ -243,7 +244,7 @@ Listen {self.port}
                 wait_for(self._settled, "children to settle", timeout=1)
             self._process.terminate()
             try:
-                self._process.wait(TIMEOUT)
+                self._process.wait(self.patience)
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 raise

@@ -131,6 +131,21 @@ mod tests {
     }
 
     #[test]
+    fn issuers_are_what_follows_the_first_certificate() {
+        let block = |label: &str| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
+        let (certificate, key) = (block("CERTIFICATE"), block("PRIVATE KEY"));
+        let chain = format!("of a.test\n{certificate}{certificate}{certificate}");
+        let issuers = issuers_in(chain.as_bytes()).unwrap();
+        assert_eq!(issuers, format!("\n{certificate}{certificate}").as_bytes());
+        assert_eq!(issuers_in(certificate.as_bytes()), Some(b"\n".as_slice()));
+        // Keys are nobody's to remember.
+        assert_eq!(issuers_in(format!("{certificate}{key}").as_bytes()), None);
+        assert_eq!(issuers_in(format!("{key}{certificate}").as_bytes()), None);
+        assert_eq!(issuers_in(b"-----BEGIN CERTIFICATE-----\nAAAA\n"), None);
+        assert_eq!(issuers_in(b""), None);
+    }
+
+    #[test]
     fn recognises_encrypted_keys() {
         let pkcs8 = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
         assert!(parse(pkcs8).unwrap().encrypted_key);
