@@ -143,7 +143,7 @@ class TestCertificate:
     @pytest.mark.parametrize("form", [PKCS8, TRADITIONAL])
     @pytest.mark.parametrize("kind", ["p256", "rsa2048"])
     def test_13_damaged_key(self, httpd, authority, kind, form):
-        """A key whose public half is right. The arithmetic that finds it out is done when the key is needed, or by -t."""
+        """A key whose public half is right. It is found out when the key is needed, or by -t."""
         good, bad = authority.server("a.test", kind=kind), authority.key(kind, 1)
         files = good.write(httpd.root, "own")
         httpd.root.joinpath("own.key").write_bytes(with_secret_of(good.key, bad, form))
