@@ -166,8 +166,8 @@ def proxied(server):
 WORKS = {
     "download": Work("download, 1 connection", "s/GB", download, 1, target=0.45),
     "download-16": Work("download, 16 connections", "s/GB", lambda s: download(s, 16, 1), 1),
-    "upload": Work("upload, 1 connection", "s/GB", upload, 1),
-    "upload-16": Work("upload, 16 connections", "s/GB", lambda s: upload(s, 16), 1),
+    "upload": Work("upload, 1 connection", "s/GB", upload, 1, without=("nginx",)),
+    "upload-16": Work("upload, 16 connections", "s/GB", lambda s: upload(s, 16), 1, without=("nginx",)),
     "new-ecdsa": Work("new connection, TLS 1.3, ECDSA", "µs", connections, target=0.48),
     "new-rsa": Work("new connection, TLS 1.3, RSA 2048", "µs", connections, key="rsa2048", target=0.65),
     "new-ecdsa-12": Work("new connection, TLS 1.2, ECDSA", "µs", lambda s: connections(s, "TLS1.2")),

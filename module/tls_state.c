@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_state.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <unistd.h>
 
 #include "ap_mpm.h"
@@ -279,6 +282,10 @@ static void init_child(apr_pool_t *p, server_rec *s)
 {
     (void)p;
     (void)s;
+#ifdef __GLIBC__
+    /* What glibc gives back after each 64 KiB that were encrypted, it would take again for the next. */
+    mallopt(M_TRIM_THRESHOLD, 512 * 1024);
+#endif
     tls_process_in_child(tls_state_process());
 }
 
