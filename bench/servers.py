@@ -33,7 +33,12 @@ def proxy_lines(kind, backend, ca_file):
     if backend.startswith("https"):
         lines += {
             "plain": [],
-            "mod_ssl": ["SSLProxyEngine on", "SSLProxyVerify require", f"SSLProxyCACertificateFile {ca_file}"],
+            "mod_ssl": [
+                "SSLProxyEngine on",
+                "SSLProxyVerify require",
+                "SSLProxyVerifyDepth 2",
+                f"SSLProxyCACertificateFile {ca_file}",
+            ],
             "mod_tls": ["TLSProxyEngine on", f"TLSProxyCA {ca_file}"],
         }[kind]
     return lines
@@ -163,7 +168,11 @@ class Nginx(Server):
         if backend:
             body = [f"location / {{ proxy_pass {backend}; proxy_http_version 1.1; proxy_set_header Connection ''; }}"]
             if backend.startswith("https"):
-                body += ["proxy_ssl_verify on;", f"proxy_ssl_trusted_certificate {self.ca_file};"]
+                body += [
+                    "proxy_ssl_verify on;",
+                    "proxy_ssl_verify_depth 2;",
+                    f"proxy_ssl_trusted_certificate {self.ca_file};",
+                ]
                 body += ["proxy_ssl_name localhost;", "proxy_ssl_server_name on;"]
         servers = []
         for name, cert in hosts:
