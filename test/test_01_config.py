@@ -7,6 +7,7 @@ import re
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption
 
 from harness.certs import PEM, PKCS8, TRADITIONAL, key_pem
@@ -156,6 +157,19 @@ class TestCertificate:
         good.write(httpd.root, "own", form=form)
         httpd.graceful()
         assert curl(httpd, "a.test").text == "hello"
+
+    @pytest.mark.parametrize("form", [PKCS8, TRADITIONAL])
+    @pytest.mark.parametrize(
+        "key", [lambda: rsa.generate_private_key(65537, 1024), lambda: ec.generate_private_key(ec.SECP256K1())]
+    )
+    def test_14_kinds_that_cannot_be_used(self, httpd, authority, key, form):
+        """A start refuses them as -t does: it is not put off until the key is needed."""
+        issued = authority.issue_for("a.test", key())
+        lines = [f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert=issued.write(httpd.root, "own", form=form))]
+        assert "own.key: the private key cannot be used" in errors(httpd, *lines)
+        assert httpd.run().wait(30) != 0
+        httpd.log.expect("own.key: the private key cannot be used")
+        httpd.log.allow("the configuration has errors|AH00016")
 
     @pytest.mark.parametrize("form", [PKCS8, TRADITIONAL])
     def test_09_encrypted_key(self, httpd, authority, form):

@@ -12,7 +12,7 @@ use pkcs1::RsaPrivateKeyRef;
 use pkcs1::der::Encode;
 use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 use rustls::sign::{Signer, SigningKey};
-use rustls::{SignatureAlgorithm, SignatureScheme};
+use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::PrivateKeyDer;
 use sec1::EcPrivateKey;
 
@@ -25,6 +25,10 @@ use crate::x509::Certificate;
 /// rsaEncryption (RFC 8017 appendix A.1).
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
+/// The lengths of common moduli, in bytes, and the common exponent.
+const RSA_SIZES: [usize; 3] = [256, 384, 512];
+const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
+
 /// A key as its file has it.
 #[derive(Debug)]
 pub(crate) struct DeferredKey {
@@ -36,8 +40,8 @@ pub(crate) struct DeferredKey {
 }
 
 impl DeferredKey {
-    /// The key in `file`, if it says itself that it is the one of `certificate`; else it is given back. What is found to be
-    /// wrong with it later is told to `journal`.
+    /// The key in `file`, if it says itself that it is the one of `certificate` and is of a kind that every library can
+    /// use; else it is given back, to be looked at at once. What is found to be wrong with it later is told to `journal`.
     pub(crate) fn new(
         der: SecretKey,
         certificate: &Certificate<'_>,
@@ -83,7 +87,7 @@ impl SigningKey for DeferredKey {
     }
 }
 
-/// The algorithm of a key that says of itself that the public key of `certificate` is its own.
+/// The algorithm of a key of a common kind that says of itself that the public key of `certificate` is its own.
 fn algorithm_if_of(key: &PrivateKeyDer<'_>, certificate: &Certificate<'_>) -> Option<SignatureAlgorithm> {
     let (algorithm, parameters, public) = certificate.public_key();
     let (oid, curve, inner) = match key {
@@ -100,12 +104,18 @@ fn algorithm_if_of(key: &PrivateKeyDer<'_>, certificate: &Certificate<'_>) -> Op
         return None;
     }
     if oid == RSA {
-        let own = RsaPrivateKeyRef::try_from(inner).ok()?.public_key().to_der().ok()?;
-        return (own == public).then_some(SignatureAlgorithm::RSA);
+        let key = RsaPrivateKeyRef::try_from(inner).ok()?;
+        let own = key.public_key();
+        let is_common =
+            RSA_SIZES.contains(&own.modulus.as_bytes().len()) && own.public_exponent.as_bytes() == RSA_EXPONENT;
+        return (is_common && own.to_der().ok()? == public).then_some(SignatureAlgorithm::RSA);
     }
     if oid == EC_PUBLIC_KEY {
         let key = EcPrivateKey::try_from(inner).ok()?;
         let curve = curve.or(key.parameters.and_then(|parameters| parameters.named_curve()))?;
+        if !matches!(certificate.curve(), Some(NamedGroup::secp256r1 | NamedGroup::secp384r1)) {
+            return None;
+        }
         let is_own = key.public_key? == public && Some(curve.as_bytes()) == parameters.as_deref();
         return is_own.then_some(SignatureAlgorithm::ECDSA);
     }

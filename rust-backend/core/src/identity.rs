@@ -433,7 +433,7 @@ fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn Signing
 ///
 /// httpd reads its configuration twice at start and again at each reload; servers have thousands of certificates of
 /// which few ever change in between. An entry is good for as long as its files are the same by device, inode, size
-/// and times.
+/// and time of change.
 #[derive(Debug, Default)]
 pub struct IdentityStore {
     entries: Mutex<HashMap<IdentityFiles, Box<Entry>>>,

@@ -298,7 +298,7 @@ impl ClientSettings {
     /// Whether mod_ssl's directives have said anything that is to be [settled](ClientSettings::settle).
     pub(crate) fn is_unsettled(&self) -> bool {
         let sources = [&self.ca_sources, &self.name_sources, &self.crl_sources];
-        !self.crls.is_empty() || sources.iter().any(|sources| !sources.list().is_empty())
+        sources.iter().any(|sources| !sources.list().is_empty())
     }
 
     /// Puts what mod_ssl's directives name where the others' is, unless that says something itself.
