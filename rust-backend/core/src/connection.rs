@@ -18,6 +18,7 @@ use crate::client_auth::verdict::Verdict;
 use crate::client_auth::verifier::Audit;
 use crate::clock::unix_now;
 use crate::config::Config;
+use crate::copying::{self, Source};
 use crate::counters::Counter;
 use crate::facts::{CipherNames, Facts};
 use crate::fault;
@@ -350,9 +351,9 @@ impl Connection {
         if self.backend.is_some() && self.head.is_empty() {
             self.head.extend(data.first());
         }
-        let mut rest = data;
+        let mut rest = Source(data);
         let mut event = Event::None;
-        while !rest.is_empty() {
+        while !rest.0.is_empty() {
             let State::Live(live) = &mut self.state else { break };
             match live.read_tls(&mut rest) {
                 Ok(_) => {}
@@ -368,10 +369,10 @@ impl Connection {
                 news => event = news,
             }
             if self.peer_closed {
-                rest = &[];
+                rest = Source(&[]);
             }
         }
-        Ok((data.len() - rest.len(), event))
+        Ok((data.len() - rest.0.len(), event))
     }
 
     /// Lets rustls work on what it has received.
@@ -603,9 +604,10 @@ impl Connection {
             return false;
         }
         let total: usize = data.iter().map(|piece| piece.len()).sum();
+        let data = copying::in_pieces(data);
         let written = match self.backend {
-            Some(_) => live.writer().write_vectored(data).unwrap_or(0),
-            None => self.record_size.write(&mut live.writer(), data, total),
+            Some(_) => live.writer().write_vectored(&data).unwrap_or(0),
+            None => self.record_size.write(&mut live.writer(), &data, total),
         };
         self.sendable = match live.process_new_packets() {
             Ok(state) => state.tls_bytes_to_write(),
@@ -685,7 +687,7 @@ struct Sink<'a> {
 
 impl Write for Sink<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let written = (&mut self.buffer[self.used..]).write(data)?;
+        let written = copying::copy(data, &mut self.buffer[self.used..]);
         self.used += written;
         Ok(written)
     }

@@ -14,6 +14,7 @@ pub mod clock;
 mod compile;
 pub mod config;
 pub mod connection;
+mod copying;
 pub mod counters;
 mod crypto;
 mod deferred_key;
