@@ -2,6 +2,7 @@
 """What the cryptography that was built in can do, and says of itself."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,14 @@ def test_01_says_what_it_is(httpd):
     assert re.search(LIBRARY[CRYPTO], library)
     assert f"mod_tls/0.1.0, {library}" in httpd.configtest("DUMP_TLS")[1]
     assert re.search(rf"tls: .*{re.escape(library)}", httpd.log.text())
+
+
+def test_02_says_whose_aes_it_is(httpd):
+    flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    cpu = set(flags.group(1).split()) if flags else set()
+    short_vectors = {"avx2", "vaes", "vpclmulqdq"} <= cpu and "avx512f" not in cpu
+    httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
+    assert ("AES-GCM: ring's" in httpd.configtest("DUMP_TLS")[1]) == (CRYPTO == "aws-lc" and short_vectors)
 
 
 class TestSignatures:

@@ -15,6 +15,10 @@ use mod_tls_core::process::Process;
 use mod_tls_core::vhosts::NameIndex;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::client::Resumption;
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs::default_provider;
+#[cfg(feature = "ring")]
+use rustls::crypto::ring::default_provider;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
 /// A directory with certificates that goes when it is dropped.
@@ -111,7 +115,9 @@ impl Pair {
         let (config, diagnostics) = builder.compile();
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).expect("it is a certificate");
-        let mut client = ClientConfig::builder_with_protocol_versions(&[version])
+        let mut client = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[version])
+            .expect("the version has suites")
             .with_root_certificates(roots)
             .with_no_client_auth();
         if !resumes {

@@ -4,25 +4,29 @@
 //! Nothing else in this crate names a library of cryptography. A feature that one of them lacks is simply not in the
 //! lists here: settings that want it are told so.
 
-#[cfg(not(any(feature = "aws-lc", feature = "ring")))]
-compile_error!("one of the features aws-lc and ring is needed");
-#[cfg(all(feature = "aws-lc", feature = "ring"))]
-compile_error!("the features aws-lc and ring exclude each other");
+#[cfg_attr(not(all(feature = "aws-lc", not(feature = "fips"))), path = "suites_of_one.rs")]
+mod suites;
 
-#[cfg(feature = "aws-lc")]
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+compile_error!("one of the features aws-lc, fips and ring is needed");
+#[cfg(all(feature = "aws-lc-rs", feature = "ring"))]
+compile_error!("the features aws-lc and fips exclude ring");
+
+#[cfg(feature = "aws-lc-rs")]
 use aws_lc_rs::rand;
-#[cfg(feature = "aws-lc")]
+#[cfg(feature = "aws-lc-rs")]
 pub(crate) use aws_lc_rs::{aead, digest, hkdf};
 #[cfg(feature = "ring")]
 use ring::rand;
 #[cfg(feature = "ring")]
 pub(crate) use ring::{aead, digest, hkdf};
-#[cfg(feature = "aws-lc")]
+#[cfg(feature = "aws-lc-rs")]
 use rustls::crypto::aws_lc_rs as provider;
 #[cfg(feature = "ring")]
 use rustls::crypto::ring as provider;
 
 pub(crate) use provider::{ALL_CIPHER_SUITES, ALL_KX_GROUPS, DEFAULT_CIPHER_SUITES, default_provider};
+pub(crate) use suites::{fastest, is_aes_of_ring};
 
 use std::sync::Arc;
 

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Cipher suites of aws-lc with AES-GCM of ring where that is faster.
+//!
+//! aws-lc has AES-GCM for AES-NI and for AVX-512. On CPUs that have VAES and no AVX-512, AMD's Zen 3 above all, it uses what it
+//! has for AES-NI. ring has some for VAES alone, which needs half of the time. Everything else of a suite stays aws-lc's.
+
+use std::sync::LazyLock;
+
+use rustls::crypto::{aws_lc_rs, ring};
+use rustls::{CipherSuiteCommon, SupportedCipherSuite, Tls12CipherSuite, Tls13CipherSuite};
+
+/// The suite as this CPU does it fastest.
+pub(crate) fn fastest(suite: SupportedCipherSuite) -> SupportedCipherSuite {
+    static MIXED: LazyLock<Box<[SupportedCipherSuite]>> = LazyLock::new(|| {
+        let wanted = aws_lc_rs::ALL_CIPHER_SUITES.iter().filter(|_| is_aes_of_ring());
+        wanted.filter_map(|suite| with_aes_of_ring(*suite)).collect()
+    });
+    let mixed = MIXED.iter().find(|mixed| mixed.suite() == suite.suite());
+    mixed.copied().unwrap_or(suite)
+}
+
+/// Whether AES-GCM is ring's: the CPU has AES for vectors, and only short ones.
+pub(crate) fn is_aes_of_ring() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("vaes")
+        && is_x86_feature_detected!("vpclmulqdq")
+        && !is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// The suite with ring's AES-GCM, if it is one with AES-GCM. It exists for as long as the process, as rustls wants it.
+fn with_aes_of_ring(suite: SupportedCipherSuite) -> Option<SupportedCipherSuite> {
+    use SupportedCipherSuite::{Tls12, Tls13};
+    let of_ring = ring::ALL_CIPHER_SUITES.iter().copied();
+    let other = of_ring.filter(is_aes).find(|other| other.suite() == suite.suite())?;
+    Some(match (suite, other) {
+        (Tls13(suite), Tls13(other)) => Tls13(Box::leak(Box::new(Tls13CipherSuite {
+            common: common(&suite.common),
+            hkdf_provider: suite.hkdf_provider,
+            aead_alg: other.aead_alg,
+            quic: None,
+        }))),
+        (Tls12(suite), Tls12(other)) => Tls12(Box::leak(Box::new(Tls12CipherSuite {
+            common: common(&suite.common),
+            prf_provider: suite.prf_provider,
+            kx: suite.kx,
+            sign: suite.sign,
+            aead_alg: other.aead_alg,
+        }))),
+        _ => return None,
+    })
+}
+
+fn common(of: &CipherSuiteCommon) -> CipherSuiteCommon {
+    CipherSuiteCommon {
+        suite: of.suite,
+        hash_provider: of.hash_provider,
+        confidentiality_limit: of.confidentiality_limit,
+    }
+}
+
+fn is_aes(suite: &SupportedCipherSuite) -> bool {
+    suite.suite().as_str().is_some_and(|name| name.contains("_AES_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+
+    use rustls::crypto::CryptoProvider;
+    use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection};
+    use rustls_pki_types::{PrivateKeyDer, ServerName};
+
+    use super::*;
+
+    fn provider(suite: SupportedCipherSuite) -> Arc<CryptoProvider> {
+        Arc::new(CryptoProvider {
+            cipher_suites: vec![suite],
+            ..aws_lc_rs::default_provider()
+        })
+    }
+
+    /// Moves what `from` has to send.
+    fn pass(from: &mut Connection, to: &mut Connection) {
+        let mut wire = Vec::new();
+        while from.wants_write() {
+            from.write_tls(&mut wire).unwrap();
+        }
+        let mut wire = wire.as_slice();
+        while !wire.is_empty() {
+            to.read_tls(&mut wire).unwrap();
+            to.process_new_packets().unwrap();
+        }
+    }
+
+    fn send(data: &[u8], from: &mut Connection, to: &mut Connection) {
+        from.writer().write_all(data).unwrap();
+        pass(from, to);
+        let mut read = vec![0; data.len()];
+        to.reader().read_exact(&mut read).unwrap();
+        assert_eq!(read, data);
+    }
+
+    fn check(ours: SupportedCipherSuite, theirs: SupportedCipherSuite) {
+        let own = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        let chain = vec![own.cert.der().clone()];
+        let mut roots = RootCertStore::empty();
+        roots.add(chain[0].clone()).unwrap();
+        let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let server = ServerConfig::builder_with_provider(provider(ours));
+        let server = server.with_safe_default_protocol_versions().unwrap();
+        let server = server.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let client = ClientConfig::builder_with_provider(provider(theirs));
+        let client = client.with_safe_default_protocol_versions().unwrap();
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        let name = ServerName::try_from("a.test").unwrap();
+        let mut server: Connection = ServerConnection::new(Arc::new(server)).unwrap().into();
+        let mut client: Connection = ClientConnection::new(Arc::new(client), name).unwrap().into();
+        while client.is_handshaking() || server.is_handshaking() {
+            pass(&mut client, &mut server);
+            pass(&mut server, &mut client);
+        }
+        // Lengths around those that vectors of AES come in, before and after new keys.
+        for len in (0..600).step_by(7).chain([4_095, 16_000]) {
+            let data: Vec<u8> = (0..len).map(|at| at as u8).collect();
+            send(&data, &mut client, &mut server);
+            send(&data, &mut server, &mut client);
+            if len == 294 && ours.tls13().is_some() {
+                server.refresh_traffic_keys().unwrap();
+                client.refresh_traffic_keys().unwrap();
+            }
+        }
+        let exported = |connection: &Connection| connection.export_keying_material([0; 32], b"label", None).unwrap();
+        assert_eq!(exported(&client), exported(&server));
+    }
+
+    #[test]
+    fn mixed_suites_are_the_same_suites() {
+        // Those for RSA keys differ in nothing that is mixed.
+        let is_for_rsa = |suite: &SupportedCipherSuite| suite.suite().as_str().unwrap().contains("_RSA_");
+        let suites = aws_lc_rs::ALL_CIPHER_SUITES.iter().copied();
+        for suite in suites.filter(|suite| !is_for_rsa(suite)) {
+            match with_aes_of_ring(suite) {
+                Some(mixed) => {
+                    check(mixed, suite);
+                    check(suite, mixed);
+                }
+                None => assert!(suite.suite().as_str().unwrap().contains("CHACHA20")),
+            }
+            assert_eq!(fastest(suite).suite(), suite.suite());
+        }
+    }
+}
