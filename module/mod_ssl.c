@@ -16,7 +16,7 @@ static void register_hooks(apr_pool_t *p)
 
 module AP_MODULE_DECLARE_DATA ssl_module = {
     STANDARD20_MODULE_STUFF,
-    tls_create_dir_settings,
+    NULL, /* Settings of directories are made by the first directive. */
     tls_merge_dir_settings,
     tls_create_server_settings,
     tls_merge_server_settings,

@@ -83,7 +83,7 @@ const char *tls_keep_for_handshake(cmd_parms *cmd, void *dir, int argc, char *co
 const char *tls_set_demand(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     tls_text error = { NULL, 0 };
-    tls_dir_settings *settings = tls_own_dir_settings(cmd);
+    tls_dir_settings *settings;
     tls_status status;
 
     if (!cmd->path) {
@@ -92,6 +92,7 @@ const char *tls_set_demand(cmd_parms *cmd, void *dir, int argc, char *const argv
     if (argc != 1) {
         return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes one argument", NULL);
     }
+    settings = tls_own_dir_settings(cmd);
     settings->strict_rules = settings->strict_rules || cmd->info;
     status = cmd->info ? tls_ssl_demand_parse(tls_slice_of(argv[0]), &settings->client, &error)
                        : tls_demand_parse(tls_slice_of(argv[0]), &settings->client, &error);

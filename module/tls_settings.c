@@ -14,14 +14,8 @@ void *tls_merge_server_settings(apr_pool_t *p, void *base, void *own)
     return own;
 }
 
-void *tls_create_dir_settings(apr_pool_t *p, char *dir)
-{
-    tls_dir_settings *settings = apr_pcalloc(p, sizeof(*settings));
-
-    (void)dir;
-    settings->depth = -1;
-    return settings;
-}
+/* Where nothing was said. Most directories, and most of thousands of virtual hosts, say nothing. */
+static const tls_dir_settings nothing = { .depth = -1 };
 
 /* What holds outside and inside of a section, the outer ones first. */
 static apr_array_header_t *append(apr_pool_t *p, apr_array_header_t *outer, apr_array_header_t *inner)
@@ -32,13 +26,8 @@ static apr_array_header_t *append(apr_pool_t *p, apr_array_header_t *outer, apr_
 void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
 {
     const tls_dir_settings *base = outer, *own = inner;
-    tls_dir_settings *merged;
+    tls_dir_settings *merged = apr_palloc(p, sizeof(*merged));
 
-    if (!own->said) {
-        return outer; /* As most of thousands of virtual hosts. */
-    }
-    merged = apr_palloc(p, sizeof(*merged));
-    merged->said = true;
     merged->options = tls_options_merge(base->options, own->options);
     merged->client = own->client == TLS_DEMAND_UNSET ? base->client : own->client;
     merged->early_methods = own->early_methods == TLS_EARLY_METHODS_UNSET ? base->early_methods : own->early_methods;
@@ -77,7 +66,9 @@ tls_server_settings *tls_settings_of(const server_rec *s)
 
 const tls_dir_settings *tls_dir_settings_of(const request_rec *r)
 {
-    return ap_get_module_config(r->per_dir_config, tls_record);
+    const tls_dir_settings *settings = ap_get_module_config(r->per_dir_config, tls_record);
+
+    return settings ? settings : &nothing;
 }
 
 tls_server_settings *tls_own_settings(cmd_parms *cmd)
@@ -96,9 +87,8 @@ tls_dir_settings *tls_own_dir_settings(cmd_parms *cmd)
     tls_dir_settings *settings = ap_get_module_config(cmd->context, tls_record);
 
     if (!settings) {
-        settings = tls_create_dir_settings(cmd->pool, cmd->path);
+        settings = apr_pmemdup(cmd->pool, &nothing, sizeof(nothing));
         ap_set_module_config(cmd->context, tls_record, settings);
     }
-    settings->said = true;
     return settings;
 }

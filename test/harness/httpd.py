@@ -203,7 +203,7 @@ Listen {self.port}
         return [int(pid) for pid in run.stdout.split()]
 
     def graceful(self):
-        """Reloads, and waits until the children of before are gone or idle and new ones serve."""
+        """Reloads, and waits until new children serve. On a busy machine one of before may take another connection."""
         before = self._serving()
         self._process.send_signal(signal.SIGUSR1)
         wait_for(lambda: self._serving() > before, "a graceful restart", self.patience)

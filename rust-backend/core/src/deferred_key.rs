@@ -6,7 +6,7 @@
 //! cryptography keeps ready for a key, would take most of the time of a start and much memory.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use pkcs1::RsaPrivateKeyRef;
 use pkcs1::der::Encode;
@@ -34,9 +34,8 @@ const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 pub(crate) struct DeferredKey {
     der: SecretKey,
     algorithm: SignatureAlgorithm,
-    file: Box<Path>,
+    file: Arc<Path>,
     journal: Arc<Journal>,
-    ready: OnceLock<Option<Arc<dyn SigningKey>>>,
 }
 
 impl DeferredKey {
@@ -45,45 +44,48 @@ impl DeferredKey {
     pub(crate) fn new(
         der: SecretKey,
         certificate: &Certificate<'_>,
-        file: &Path,
+        file: &Arc<Path>,
         journal: &Arc<Journal>,
     ) -> Result<Self, SecretKey> {
         match algorithm_if_of(&der, certificate) {
             Some(algorithm) => Ok(Self {
                 der,
                 algorithm,
-                file: file.into(),
+                file: Arc::clone(file),
                 journal: Arc::clone(journal),
-                ready: OnceLock::new(),
             }),
             None => Err(der),
         }
     }
 
-    fn ready(&self) -> Option<&Arc<dyn SigningKey>> {
-        let prepare = || match crypto::signing_key(&self.der) {
-            Ok(key) => Some(key),
-            Err(error) => {
-                let text = format!(
-                    "{}: the private key is damaged ({error}): handshakes that need it fail until the file is replaced and \
-                     httpd reloaded",
-                    self.file.display()
-                );
-                self.journal.add(Severity::Error, text);
-                None
-            }
-        };
-        self.ready.get_or_init(prepare).as_ref()
+    pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    /// The key, ready to sign. One that turns out to be damaged signs nothing.
+    pub(crate) fn ready(&self) -> Arc<dyn SigningKey> {
+        crypto::signing_key(&self.der).unwrap_or_else(|error| {
+            let text = format!(
+                "{}: the private key is damaged ({error}): handshakes that need it fail until the file is replaced and \
+                 httpd reloaded",
+                self.file.display()
+            );
+            self.journal.add(Severity::Error, text);
+            Arc::new(DamagedKey(self.algorithm))
+        })
     }
 }
 
-impl SigningKey for DeferredKey {
-    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        self.ready()?.choose_scheme(offered)
+#[derive(Debug)]
+struct DamagedKey(SignatureAlgorithm);
+
+impl SigningKey for DamagedKey {
+    fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        None
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        self.algorithm
+        self.0
     }
 }
 

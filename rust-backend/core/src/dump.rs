@@ -236,6 +236,6 @@ fn details(identity: &Identity, now: i64) -> Vec<(&'static str, String)> {
         ("Key", certificate.key_type()),
         ("Issuer", variable("I_DN")),
         ("Expires", validity),
-        ("Chain length", identity.certified().cert.len().to_string()),
+        ("Chain length", identity.chain_len().to_string()),
     ]
 }

@@ -77,7 +77,7 @@ fn regular_size(metadata: &Metadata) -> io::Result<u64> {
 }
 
 /// By what a changed file is recognised. Whatever changes a file, or its time of modification, changes its ctime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileStamp {
     inode: (u64, u64),
     size: u64,

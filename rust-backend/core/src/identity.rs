@@ -3,7 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
@@ -31,7 +34,17 @@ pub struct IdentityFiles {
 }
 
 impl IdentityFiles {
-    fn key_file(&self) -> &Path {
+    /// Paths of its own. Those of a configuration lie between other things that go with it.
+    fn copied(&self) -> Self {
+        let copied = |path: &Option<Arc<Path>>| path.as_deref().map(Arc::from);
+        Self {
+            certificate: Arc::from(&*self.certificate),
+            key: copied(&self.key),
+            chain: copied(&self.chain),
+        }
+    }
+
+    fn key_file(&self) -> &Arc<Path> {
         self.key.as_ref().unwrap_or(&self.certificate)
     }
 }
@@ -126,7 +139,42 @@ pub struct Identity {
     /// Where it comes from, for people.
     source: Arc<Path>,
     facts: Facts,
-    certified: RwLock<Arc<CertifiedKey>>,
+    leaf: Box<[u8]>,
+    issuers: Chain,
+    key: Key,
+    /// What rustls serves, once somebody was served: of thousands of certificates a process serves few.
+    certified: RwLock<Option<Arc<CertifiedKey>>>,
+    /// The digest of names that were found in the certificate; 0 if none were looked for.
+    covered: AtomicU64,
+}
+
+/// Certificates that many identities have in common.
+type Chain = Arc<[CertificateDer<'static>]>;
+
+#[derive(Debug)]
+enum Key {
+    Ready(Arc<dyn SigningKey>),
+    Deferred(DeferredKey),
+    /// The key of another.
+    Of(Arc<Identity>),
+}
+
+impl Key {
+    fn ready(&self) -> Arc<dyn SigningKey> {
+        match self {
+            Self::Ready(key) => Arc::clone(key),
+            Self::Deferred(key) => key.ready(),
+            Self::Of(other) => other.key.ready(),
+        }
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        match self {
+            Self::Ready(key) => key.algorithm(),
+            Self::Deferred(key) => key.algorithm(),
+            Self::Of(other) => other.key.algorithm(),
+        }
+    }
 }
 
 /// What is asked of a certificate often.
@@ -153,19 +201,20 @@ impl Facts {
 }
 
 impl Identity {
-    /// Puts chain and key together after checking that they belong together. The issuers are known to be well-formed.
+    /// Puts certificates and key together after checking that they belong together. The issuers are known to be well-formed.
     fn new(
         files: &IdentityFiles,
-        chain: Vec<CertificateDer<'static>>,
+        leaf: CertificateDer<'static>,
+        issuers: Chain,
         key: Arc<dyn SigningKey>,
     ) -> Result<Self, IdentityError> {
-        let leaf = well_formed(&files.certificate, 1, &chain[0])?;
-        if !is_key_of(&key, &leaf) {
-            let other = position_of(&key, files, &chain)?;
+        let parsed = well_formed(&files.certificate, 1, &leaf)?;
+        if !is_key_of(&key, &parsed) {
+            let other = position_of(&key, files, std::iter::once(&leaf).chain(issuers.iter()))?;
             return Err(IdentityError::Mismatch(files.clone(), other.map(|at| at + 1)));
         }
-        let facts = Facts::of(&leaf);
-        Ok(Self::with(Arc::clone(&files.certificate), facts, chain, key))
+        let facts = Facts::of(&parsed);
+        Ok(Self::with(&files.certificate, facts, leaf, issuers, Key::Ready(key)))
     }
 
     /// An identity from PEM in memory, as others hand it over: mod_md's answers to ACME challenges.
@@ -175,36 +224,51 @@ impl Identity {
             key: None,
             chain: None,
         };
-        let chain = certificates(&files.certificate, certificate)?;
-        for (at, issuer) in chain.iter().enumerate().skip(1) {
-            well_formed(&files.certificate, at + 1, issuer)?;
+        let (leaf, issuers) = leaf_and_issuers(&files.certificate, certificate)?;
+        for (at, issuer) in issuers.iter().enumerate() {
+            well_formed(&files.certificate, at + 2, issuer)?;
         }
         let key = key_of(&files, key.unwrap_or(certificate), &mut nobody)?;
-        Self::new(&files, chain, signing_key(&files, &key)?)
+        Self::new(&files, leaf, issuers.into(), signing_key(&files, &key)?)
     }
 
     /// An identity that was made rather than read, or that is known to be sound.
-    pub(crate) fn generated(source: &Path, chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Self {
-        let leaf = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
-        let facts = leaf.as_ref().map_or(Facts::UNKNOWN, Facts::of);
-        Self::with(source.into(), facts, chain, key)
+    pub(crate) fn generated(
+        source: &Path,
+        leaf: CertificateDer<'static>,
+        issuers: Vec<CertificateDer<'static>>,
+        key: Arc<dyn SigningKey>,
+    ) -> Self {
+        let facts = Certificate::parse(&leaf).map_or(Facts::UNKNOWN, |leaf| Facts::of(&leaf));
+        Self::with(&source.into(), facts, leaf, issuers.into(), Key::Ready(key))
     }
 
-    fn with(source: Arc<Path>, facts: Facts, chain: Vec<CertificateDer<'static>>, key: Arc<dyn SigningKey>) -> Self {
+    fn with(source: &Arc<Path>, facts: Facts, leaf: CertificateDer<'_>, issuers: Chain, key: Key) -> Self {
         Self {
-            source,
+            source: Arc::clone(source),
             facts,
-            certified: RwLock::new(Arc::new(CertifiedKey::new(chain, key))),
+            leaf: leaf.as_ref().into(),
+            issuers,
+            key,
+            certified: RwLock::default(),
+            covered: AtomicU64::new(0),
         }
     }
 
     /// The same with the certificates of its issuers, as far as they are among `anchors`, and without a root, which whoever
     /// trusts it has; none if that changes nothing.
-    pub(crate) fn completed(&self, anchors: &Anchors) -> Option<Self> {
-        let certified = self.certified();
-        let [leaf] = certified.cert.as_slice() else { return None };
-        let chain = chain_of(leaf.clone(), |name| Some(anchors.with_subject(name)?.der.clone()));
-        (chain.len() > 1).then(|| Self::with(Arc::clone(&self.source), self.facts, chain, Arc::clone(&certified.key)))
+    pub(crate) fn completed(self: &Arc<Self>, anchors: &Anchors) -> Option<Self> {
+        if self.has_issuers() {
+            return None;
+        }
+        let issuers = issuers_of(&self.leaf(), |name| Some(anchors.with_subject(name)?.der.clone()));
+        let key = || Key::Of(Arc::clone(self));
+        (!issuers.is_empty()).then(|| Self::with(&self.source, self.facts, self.leaf(), issuers.into(), key()))
+    }
+
+    /// Where it comes from: the certificate's file.
+    pub(crate) fn source(&self) -> &Arc<Path> {
+        &self.source
     }
 
     /// Where it comes from, for people: the certificate's file.
@@ -219,7 +283,20 @@ impl Identity {
 
     /// What rustls serves.
     pub fn certified(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.certified.read().unwrap_or_else(PoisonError::into_inner))
+        if let Some(certified) = &*self.certified.read().unwrap_or_else(PoisonError::into_inner) {
+            return Arc::clone(certified);
+        }
+        let mut slot = self.certified.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slot.get_or_insert_with(|| {
+            let leaf = CertificateDer::from(self.leaf.to_vec());
+            let chain = std::iter::once(leaf).chain(self.issuers.iter().cloned());
+            Arc::new(CertifiedKey::new(chain.collect(), self.key.ready()))
+        }))
+    }
+
+    /// By what its key signs.
+    pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
     }
 
     /// Its certificates, the issuers after the certificate itself, and the key that signs by none but `schemes`.
@@ -233,13 +310,41 @@ impl Identity {
     }
 
     /// The certificate itself, as DER.
-    pub fn leaf(&self) -> CertificateDer<'static> {
-        self.certified().cert[0].clone()
+    pub fn leaf(&self) -> CertificateDer<'_> {
+        CertificateDer::from(&*self.leaf)
+    }
+
+    /// Which of `names` the certificate does not cover. Those of a host are asked for again at each reload, and the
+    /// certificate is parsed only if they have changed.
+    pub(crate) fn uncovered<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
+        let mut hasher = DefaultHasher::new();
+        names.hash(&mut hasher);
+        let digest = hasher.finish();
+        if self.covered.load(Relaxed) == digest {
+            return Vec::new();
+        }
+        let parsed = Certificate::parse(&self.leaf).ok();
+        let covers = |name: &str| parsed.as_ref().is_some_and(|certificate| certificate.covers(name));
+        let uncovered: Vec<_> = names.iter().copied().filter(|name| !covers(name)).collect();
+        if uncovered.is_empty() {
+            self.covered.store(digest, Relaxed);
+        }
+        uncovered
+    }
+
+    /// Whether the certificate comes with those of its issuers.
+    pub(crate) fn has_issuers(&self) -> bool {
+        !self.issuers.is_empty()
+    }
+
+    /// How many certificates are presented.
+    pub(crate) fn chain_len(&self) -> usize {
+        1 + self.issuers.len()
     }
 
     /// What the certificate is known by to providers of OCSP responses: its SHA-256 digest.
     pub fn id(&self) -> [u8; 32] {
-        let digest = digest::digest(&digest::SHA256, &self.certified().cert[0]);
+        let digest = digest::digest(&digest::SHA256, &self.leaf);
         let mut id = [0; 32];
         id.copy_from_slice(digest.as_ref());
         id
@@ -247,11 +352,8 @@ impl Identity {
 
     /// The certificate and the one of its issuer in PEM, if the chain has it.
     pub fn pem_with_issuer(&self) -> Option<String> {
-        let certified = self.certified();
-        let [leaf, issuer, ..] = certified.cert.as_slice() else {
-            return None;
-        };
-        Some(pem::certificate(leaf) + &pem::certificate(issuer))
+        let issuer = self.issuers.first()?;
+        Some(pem::certificate(&self.leaf()) + &pem::certificate(issuer))
     }
 
     /// Whether a client that offers `schemes` can verify this identity's signatures. A client of TLS 1.2 also tells by
@@ -269,10 +371,9 @@ impl Identity {
         if self.certified().ocsp.as_deref() == response {
             return;
         }
-        let mut slot = self.certified.write().unwrap_or_else(PoisonError::into_inner);
-        let mut certified = CertifiedKey::clone(&slot);
+        let mut certified = CertifiedKey::clone(&self.certified());
         certified.ocsp = response.map(<[u8]>::to_vec);
-        *slot = Arc::new(certified);
+        *self.certified.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(certified));
     }
 }
 
@@ -312,14 +413,14 @@ fn is_key_of(key: &Arc<dyn SigningKey>, certificate: &Certificate<'_>) -> bool {
         .is_some_and(|public| public.as_ref() == certificate.spki_der())
 }
 
-/// Which certificate of the chain `key` belongs to. All of them must be well-formed.
-fn position_of(
+/// Which of the certificates `key` belongs to. All of them must be well-formed.
+fn position_of<'a>(
     key: &Arc<dyn SigningKey>,
     files: &IdentityFiles,
-    chain: &[CertificateDer<'_>],
+    chain: impl IntoIterator<Item = &'a CertificateDer<'static>>,
 ) -> Result<Option<usize>, IdentityError> {
     let mut position = None;
-    for (at, der) in chain.iter().enumerate() {
+    for (at, der) in chain.into_iter().enumerate() {
         if is_key_of(key, &well_formed(&files.certificate, at + 1, der)?) {
             position = position.or(Some(at));
         }
@@ -348,6 +449,16 @@ fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
+/// The first certificate in `pem`, the content of `path`, and those that follow.
+fn leaf_and_issuers(
+    path: &Path,
+    pem: &[u8],
+) -> Result<(CertificateDer<'static>, Vec<CertificateDer<'static>>), IdentityError> {
+    let mut all = certificates(path, pem)?;
+    let leaf = all.remove(0);
+    Ok((leaf, all))
+}
+
 /// The private key in `pem`, the content of the key's file.
 fn key_of(files: &IdentityFiles, pem: &[u8], unlock: &mut Unlock<'_>) -> Result<SecretKey, IdentityError> {
     let path = files.key_file();
@@ -355,7 +466,7 @@ fn key_of(files: &IdentityFiles, pem: &[u8], unlock: &mut Unlock<'_>) -> Result<
     match bundle.keys.into_iter().next() {
         Some(key) => Ok(key),
         None if bundle.encrypted_key => unlock(path, pem),
-        None => Err(IdentityError::NoKey(path.to_owned(), files.key.is_some())),
+        None => Err(IdentityError::NoKey(path.to_path_buf(), files.key.is_some())),
     }
 }
 
@@ -392,33 +503,33 @@ fn identities_in(path: &Path, further: &[CertificateDer<'static>]) -> Result<Vec
         let at = position_of(&key, &files, &bundle.certificates)?
             .ok_or_else(|| IdentityError::Mismatch(files.clone(), None))?;
         let leaf = bundle.certificates[at].clone();
-        let chain = chain_of(leaf, |name| {
+        let issuers = issuers_of(&leaf, |name| {
             let is_wanted = |der: &&CertificateDer<'static>| {
                 Certificate::parse(der).is_ok_and(|certificate| certificate.subject_der() == name)
             };
             bundle.certificates.iter().chain(further).find(is_wanted).cloned()
         });
-        identities.push(Identity::generated(path, chain, key));
+        identities.push(Identity::generated(path, leaf, issuers, key));
     }
     Ok(identities)
 }
 
-/// `leaf` and who has issued it, one after the other, as `find` finds them by the DER of their names; without a root, which
-/// whoever trusts it has.
-fn chain_of(
-    leaf: CertificateDer<'static>,
+/// Who has issued `leaf` and each other, one after the other, as `find` finds them by the DER of their names; without a root,
+/// which whoever trusts it has.
+fn issuers_of(
+    leaf: &CertificateDer<'_>,
     find: impl Fn(&[u8]) -> Option<CertificateDer<'static>>,
 ) -> Vec<CertificateDer<'static>> {
-    let mut chain = vec![leaf];
-    while let Some(issuer) = chain
-        .last()
-        .and_then(|last| find(Certificate::parse(last).ok()?.issuer_der()))
+    let mut issuers: Vec<CertificateDer<'static>> = Vec::new();
+    let next = |last: &CertificateDer<'_>| find(Certificate::parse(last).ok()?.issuer_der());
+    while let Some(issuer) = next(issuers.last().unwrap_or(leaf))
         && !is_root(&issuer)
-        && !chain.contains(&issuer)
+        && issuer != *leaf
+        && !issuers.contains(&issuer)
     {
-        chain.push(issuer);
+        issuers.push(issuer);
     }
-    chain
+    issuers
 }
 
 fn is_root(certificate: &CertificateDer<'_>) -> bool {
@@ -426,7 +537,8 @@ fn is_root(certificate: &CertificateDer<'_>) -> bool {
 }
 
 fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {
-    crypto::signing_key(key).map_err(|error| IdentityError::UnusableKey(files.key_file().to_owned(), error.to_string()))
+    crypto::signing_key(key)
+        .map_err(|error| IdentityError::UnusableKey(files.key_file().to_path_buf(), error.to_string()))
 }
 
 /// Keeps what was read, so that a reload reads only what has changed.
@@ -436,26 +548,44 @@ fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn Signing
 /// and time of change.
 #[derive(Debug, Default)]
 pub struct IdentityStore {
-    entries: Mutex<HashMap<IdentityFiles, Box<Entry>>>,
+    entries: Mutex<HashMap<IdentityFiles, Entry>>,
     issuers: Mutex<HashSet<&'static [u8]>>,
     /// The issuers of chains by their PEM.
     issuer_texts: Mutex<HashMap<Box<[u8]>, Chain>>,
 }
-
-type Chain = Box<[CertificateDer<'static>]>;
 
 /// How many texts of issuers are remembered. CAs have a handful of intermediates.
 const MAX_ISSUER_TEXTS: usize = 256;
 
 #[derive(Debug)]
 struct Entry {
-    stamps: Stamps,
+    stamp: Stamp,
     identity: Arc<Identity>,
     used: bool,
 }
 
-/// The stamps of an identity's files: of the certificate's, of the key's if it has its own, of the chain's.
-type Stamps = (FileStamp, Option<FileStamp>, Option<FileStamp>);
+/// What the stamps of an identity's files come to: of the certificate's, of the key's if it has its own, of the chain's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp(u64);
+
+impl Stamp {
+    fn new(certificate: FileStamp, key: Option<FileStamp>, chain: Option<FileStamp>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (certificate, key, chain).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+
+    /// The stamp of `files` as they are now.
+    fn of(files: &IdentityFiles) -> Result<Self, IdentityError> {
+        let stamp = |path: &Path| FileStamp::of(path).map_err(IdentityError::File);
+        let optional = |path: &Option<Arc<Path>>| path.as_deref().map(stamp).transpose();
+        Ok(Self::new(
+            stamp(&files.certificate)?,
+            optional(&files.key)?,
+            optional(&files.chain)?,
+        ))
+    }
+}
 
 impl IdentityStore {
     /// The identity in `files`, read if it is not known or has changed. `unlock` is asked for a key that is encrypted. With a
@@ -469,19 +599,20 @@ impl IdentityStore {
     ) -> Result<Arc<Identity>, IdentityError> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get_mut(files)
-            && entry.stamps == stamps(files)?
+            && entry.stamp == Stamp::of(files)?
         {
             entry.used = true;
             return Ok(Arc::clone(&entry.identity));
         }
-        let (identity, stamps) = self.read(files, journal, unlock)?;
+        let files = files.copied();
+        let (identity, stamp) = self.read(&files, journal, unlock)?;
         let identity = Arc::new(identity);
         let entry = Entry {
-            stamps,
+            stamp,
             identity: Arc::clone(&identity),
             used: true,
         };
-        entries.insert(files.clone(), Box::new(entry));
+        entries.insert(files, entry);
         Ok(identity)
     }
 
@@ -498,64 +629,64 @@ impl IdentityStore {
         files: &IdentityFiles,
         journal: Option<&Arc<Journal>>,
         unlock: &mut Unlock<'_>,
-    ) -> Result<(Identity, Stamps), IdentityError> {
+    ) -> Result<(Identity, Stamp), IdentityError> {
         let (pem, stamp) = files::read_stamped(&files.certificate).map_err(IdentityError::File)?;
-        let mut stamps = (stamp, None, None);
-        let mut chain = self.chain_in(&files.certificate, &pem)?;
-        let key = match &files.key {
+        let (leaf, mut issuers) = self.chain_in(&files.certificate, &pem)?;
+        let (key, key_stamp) = match &files.key {
             Some(path) => {
                 let (pem, stamp) = files::read_stamped(path).map_err(IdentityError::File)?;
-                stamps.1 = Some(stamp);
-                key_of(files, &pem, unlock)?
+                (key_of(files, &pem, unlock)?, Some(stamp))
             }
-            None => key_of(files, &pem, unlock)?,
+            None => (key_of(files, &pem, unlock)?, None),
         };
+        let mut chain_stamp = None;
         if let Some(path) = &files.chain {
             let (pem, stamp) = files::read_stamped(path).map_err(IdentityError::File)?;
-            stamps.2 = Some(stamp);
-            if let [leaf] = chain.as_slice() {
-                let leaf = leaf.clone();
-                for (at, issuer) in certificates(path, &pem)?.iter().enumerate() {
-                    // The file may begin with the certificate itself.
-                    if *issuer != leaf {
-                        chain.push(self.shared(path, at + 1, issuer)?);
-                    }
-                }
+            chain_stamp = Some(stamp);
+            if issuers.is_empty() {
+                let all = certificates(path, &pem)?;
+                // The file may begin with the certificate itself.
+                let others = all.iter().enumerate().filter(|(_, issuer)| **issuer != leaf);
+                let shared = others.map(|(at, issuer)| self.shared(path, at + 1, issuer));
+                issuers = shared.collect::<Result<_, _>>()?;
             }
         }
-        chain.shrink_to_fit();
-        let leaf = well_formed(&files.certificate, 1, &chain[0])?;
-        let facts = Facts::of(&leaf);
+        let parsed = well_formed(&files.certificate, 1, &leaf)?;
         let deferred = match journal {
-            Some(journal) => DeferredKey::new(key, &leaf, files.key_file(), journal),
+            Some(journal) => DeferredKey::new(key, &parsed, files.key_file(), journal),
             None => Err(key),
         };
         let identity = match deferred {
-            Ok(key) => Identity::with(Arc::clone(&files.certificate), facts, chain, Arc::new(key)),
-            Err(key) => Identity::new(files, chain, signing_key(files, &key)?)?,
+            Ok(key) => {
+                let facts = Facts::of(&parsed);
+                Identity::with(&files.certificate, facts, leaf, issuers, Key::Deferred(key))
+            }
+            Err(key) => Identity::new(files, leaf, issuers, signing_key(files, &key)?)?,
         };
-        Ok((identity, stamps))
+        Ok((identity, Stamp::new(stamp, key_stamp, chain_stamp)))
     }
 
-    /// The certificates in `pem`, the content of `file`. The text of issuers that were read before is recognised.
-    fn chain_in(&self, file: &Arc<Path>, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    /// The certificate in `pem`, the content of `file`, and its issuers. The text of issuers that were read before is
+    /// recognised.
+    fn chain_in(&self, file: &Arc<Path>, pem: &[u8]) -> Result<(CertificateDer<'static>, Chain), IdentityError> {
         let rest = pem::issuers_in(pem);
         let mut known = self.issuer_texts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rest) = rest
             && let Some(issuers) = known.get(rest)
         {
-            let mut chain = certificates(file, &pem[..pem.len() - rest.len()])?;
-            chain.extend_from_slice(issuers);
-            return Ok(chain);
+            let (leaf, _) = leaf_and_issuers(file, &pem[..pem.len() - rest.len()])?;
+            return Ok((leaf, Arc::clone(issuers)));
         }
-        let mut chain = certificates(file, pem)?;
-        for (at, issuer) in chain.iter_mut().enumerate().skip(1) {
-            *issuer = self.shared(file, at + 1, issuer)?;
-        }
+        let (leaf, issuers) = leaf_and_issuers(file, pem)?;
+        let shared = issuers
+            .iter()
+            .enumerate()
+            .map(|(at, issuer)| self.shared(file, at + 2, issuer));
+        let issuers: Chain = shared.collect::<Result<_, _>>()?;
         if let Some(rest) = rest.filter(|_| known.len() < MAX_ISSUER_TEXTS) {
-            known.insert(rest.into(), chain[1..].into());
+            known.insert(rest.into(), Arc::clone(&issuers));
         }
-        Ok(chain)
+        Ok((leaf, issuers))
     }
 
     /// One copy of each issuer certificate serves all chains. It stays for the life of the process, which knows only a
@@ -579,14 +710,4 @@ impl IdentityStore {
         };
         Ok(CertificateDer::from(der))
     }
-}
-
-fn stamps(files: &IdentityFiles) -> Result<Stamps, IdentityError> {
-    let stamp = |path: &Path| FileStamp::of(path).map_err(IdentityError::File);
-    let optional = |path: &Option<Arc<Path>>| path.as_deref().map(stamp).transpose();
-    Ok((
-        stamp(&files.certificate)?,
-        optional(&files.key)?,
-        optional(&files.chain)?,
-    ))
 }

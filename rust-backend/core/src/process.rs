@@ -59,7 +59,8 @@ fn make_stopgap() -> Result<Identity, Box<dyn std::error::Error>> {
     let signing_key = crypto::signing_key(&der)?;
     Ok(Identity::generated(
         Path::new("(no certificate configured)"),
-        vec![certificate.der().clone()],
+        certificate.der().clone(),
+        Vec::new(),
         signing_key,
     ))
 }

@@ -13,7 +13,6 @@ use crate::encrypted_key::{EncryptedKey, SecretKey};
 use crate::identity::{self, Identity, IdentityError, IdentityFiles};
 use crate::pass_phrase::{Dialog, PassPhrases, Question};
 use crate::settings::Said;
-use crate::x509::Certificate;
 
 /// What a host has to present.
 pub(super) enum Identities {
@@ -68,7 +67,7 @@ impl Compiler {
         }
         // Nobody put what others supply in an order of preference, and mod_ssl has none.
         if is_supplied || is_mod_ssls {
-            identities.sort_by_key(|identity| kind(identity) == SignatureAlgorithm::RSA);
+            identities.sort_by_key(|identity| identity.algorithm() == SignatureAlgorithm::RSA);
         }
         match (identities.is_empty(), locked) {
             (true, true) => Some(Identities::Locked),
@@ -80,7 +79,7 @@ impl Compiler {
     /// Adds the issuers that a certificate came without, as OpenSSL does: those among the CAs that clients are verified by.
     fn with_issuers(&mut self, index: usize, identity: Arc<Identity>) -> Arc<Identity> {
         let cas = self.hosts[index].policy.clients.cas.clone();
-        if cas.is_empty() || identity.certified().cert.len() > 1 {
+        if cas.is_empty() || identity.has_issuers() {
             return identity;
         }
         let paths: Vec<PathBuf> = cas.iter().map(|said| said.value.clone()).collect();
@@ -103,7 +102,6 @@ impl Compiler {
         files: &IdentityFiles,
         said: Option<&Said<IdentityFiles>>,
     ) -> Loaded {
-        self.certificate_files.push(files.certificate.clone());
         let origin = said.map(|said| &said.origin);
         let process = Arc::clone(&self.builder.process);
         let server = self.key_owner(index);
@@ -121,7 +119,10 @@ impl Compiler {
         };
         // A test shall find all that can be found.
         let journal = (self.builder.mode != Mode::Test).then_some(&process.journal);
-        match process.identities.load(files, journal, &mut unlock) {
+        let loaded = process.identities.load(files, journal, &mut unlock);
+        let file = loaded.as_ref().map_or(&files.certificate, |identity| identity.source());
+        self.certificate_files.push(Arc::clone(file));
+        match loaded {
             Ok(identity) => {
                 if let Some(text) = self.validity_problem(&identity) {
                     self.diagnostics.report(Severity::Warning, index, origin, text);
@@ -183,14 +184,11 @@ impl Compiler {
             return;
         };
         let server = &self.builder.servers[index];
-        let leaves: Vec<_> = identities.iter().map(|identity| identity.leaf()).collect();
-        let certificates: Vec<_> = leaves.iter().filter_map(|der| Certificate::parse(der).ok()).collect();
-        let uncovered: Vec<&str> = std::iter::once(&server.name)
-            .chain(&server.aliases)
-            .map(String::as_str)
-            .filter(|name| !name.contains(['*', '?']))
-            .filter(|name| !certificates.iter().any(|certificate| certificate.covers(name)))
-            .collect();
+        let names = std::iter::once(&server.name).chain(&server.aliases).map(String::as_str);
+        let mut uncovered: Vec<&str> = names.filter(|name| !name.contains(['*', '?'])).collect();
+        for identity in identities {
+            uncovered = identity.uncovered(&uncovered);
+        }
         if uncovered.is_empty() {
             return;
         }
@@ -246,15 +244,11 @@ impl Compiler {
     }
 }
 
-fn kind(identity: &Identity) -> SignatureAlgorithm {
-    identity.certified().key.algorithm()
-}
-
 /// The last of each kind of key, as with mod_ssl.
 fn last_of_each_kind(identities: Vec<Arc<Identity>>) -> Vec<Arc<Identity>> {
     let mut kept: Vec<Arc<Identity>> = Vec::new();
     for identity in identities {
-        kept.retain(|other| kind(other) != kind(&identity));
+        kept.retain(|other| other.algorithm() != identity.algorithm());
         kept.push(identity);
     }
     kept
