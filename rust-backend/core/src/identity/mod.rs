@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Certificates and private keys: reading them, checking that they belong together, keeping them.
+//! Certificates and private keys: reading them, checking that they belong together.
 
-use std::collections::{HashMap, HashSet};
+mod error;
+mod store;
+
+pub use error::IdentityError;
+pub use store::IdentityStore;
+
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
@@ -16,9 +21,8 @@ use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use crate::crypto::{self, digest};
 use crate::deferred_key::DeferredKey;
 use crate::encrypted_key::SecretKey;
-use crate::files::{self, FileError, FileStamp};
-use crate::journal::Journal;
-use crate::pem::{self, PemBundle, PemError};
+use crate::files;
+use crate::pem::{self, PemBundle};
 use crate::trust::anchors::Anchors;
 use crate::x509::Certificate;
 
@@ -48,90 +52,6 @@ impl IdentityFiles {
         self.key.as_ref().unwrap_or(&self.certificate)
     }
 }
-
-/// Why an identity cannot be used. Each text names the file and the mend.
-#[derive(Debug)]
-pub enum IdentityError {
-    /// A file could not be read.
-    File(FileError),
-    /// A file is not the PEM it should be.
-    Pem(PathBuf, PemError),
-    /// There is no certificate in the file.
-    NoCertificate(PathBuf),
-    /// There is no private key in the file; whether one was to be expected in a file of its own.
-    NoKey(PathBuf, bool),
-    /// The private key is encrypted, and there is nobody to ask for its pass phrase.
-    EncryptedKey(PathBuf),
-    /// The private key is encrypted, and stays so.
-    Locked(PathBuf, String),
-    /// The private key is of a kind that cannot be used.
-    UnusableKey(PathBuf, String),
-    /// A certificate (number in the file, from 1) cannot be parsed.
-    BadCertificate(Arc<Path>, usize, String),
-    /// The key is not that of the first certificate; the number of the one it does fit, from 1.
-    Mismatch(IdentityFiles, Option<usize>),
-}
-
-impl fmt::Display for IdentityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(error) => error.fmt(f),
-            Self::Pem(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::NoCertificate(path) => write!(
-                f,
-                "{}: no certificate in this file: expected a block that begins with \"-----BEGIN CERTIFICATE-----\"",
-                path.display()
-            ),
-            Self::NoKey(path, false) => write!(
-                f,
-                "{}: no private key in this file: add the key to it, or name the key's file as second argument",
-                path.display()
-            ),
-            Self::NoKey(path, true) => write!(
-                f,
-                "{}: no private key in this file: expected a block that begins with \"-----BEGIN PRIVATE KEY-----\", \
-                 \"-----BEGIN EC PRIVATE KEY-----\" or \"-----BEGIN RSA PRIVATE KEY-----\"",
-                path.display()
-            ),
-            Self::EncryptedKey(path) => write!(
-                f,
-                "{0}: the private key is encrypted, and nobody is there to type its pass phrase: decrypt it once with \
-                 `openssl pkey -in {0} -out <new file>`, keep the new file readable by root alone, and name it here",
-                path.display()
-            ),
-            Self::Locked(path, why) => write!(f, "{}: the private key is encrypted: {why}", path.display()),
-            Self::UnusableKey(path, why) => write!(
-                f,
-                "{}: the private key cannot be used: {why}; RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) and \
-                 Ed25519 keys can",
-                path.display()
-            ),
-            Self::BadCertificate(path, number, why) => {
-                write!(
-                    f,
-                    "{}: certificate {number} in this file cannot be read: {why}",
-                    path.display()
-                )
-            }
-            Self::Mismatch(files, Some(number)) => write!(
-                f,
-                "{}: the private key in {} is not that of the first certificate but of certificate {number}: put that one \
-                 first, then its issuers",
-                files.certificate.display(),
-                files.key_file().display(),
-            ),
-            Self::Mismatch(files, None) => write!(
-                f,
-                "{}: the private key in {} does not belong to this certificate: name the key that the certificate was \
-                 requested with",
-                files.certificate.display(),
-                files.key_file().display(),
-            ),
-        }
-    }
-}
-
-impl std::error::Error for IdentityError {}
 
 /// A certificate chain with its private key.
 #[derive(Debug)]
@@ -539,175 +459,4 @@ fn is_root(certificate: &CertificateDer<'_>) -> bool {
 fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {
     crypto::signing_key(key)
         .map_err(|error| IdentityError::UnusableKey(files.key_file().to_path_buf(), error.to_string()))
-}
-
-/// Keeps what was read, so that a reload reads only what has changed.
-///
-/// httpd reads its configuration twice at start and again at each reload; servers have thousands of certificates of
-/// which few ever change in between. An entry is good for as long as its files are the same by device, inode, size
-/// and time of change.
-#[derive(Debug, Default)]
-pub struct IdentityStore {
-    entries: Mutex<HashMap<IdentityFiles, Entry>>,
-    issuers: Mutex<HashSet<&'static [u8]>>,
-    /// The issuers of chains by their PEM.
-    issuer_texts: Mutex<HashMap<Box<[u8]>, Chain>>,
-}
-
-/// How many texts of issuers are remembered. CAs have a handful of intermediates.
-const MAX_ISSUER_TEXTS: usize = 256;
-
-#[derive(Debug)]
-struct Entry {
-    stamp: Stamp,
-    identity: Arc<Identity>,
-    used: bool,
-}
-
-/// What the stamps of an identity's files come to: of the certificate's, of the key's if it has its own, of the chain's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp(u64);
-
-impl Stamp {
-    fn new(certificate: FileStamp, key: Option<FileStamp>, chain: Option<FileStamp>) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (certificate, key, chain).hash(&mut hasher);
-        Self(hasher.finish())
-    }
-
-    /// The stamp of `files` as they are now.
-    fn of(files: &IdentityFiles) -> Result<Self, IdentityError> {
-        let stamp = |path: &Path| FileStamp::of(path).map_err(IdentityError::File);
-        let optional = |path: &Option<Arc<Path>>| path.as_deref().map(stamp).transpose();
-        Ok(Self::new(
-            stamp(&files.certificate)?,
-            optional(&files.key)?,
-            optional(&files.chain)?,
-        ))
-    }
-}
-
-impl IdentityStore {
-    /// The identity in `files`, read if it is not known or has changed. `unlock` is asked for a key that is encrypted. With a
-    /// `journal`, a key that says itself that it belongs to the certificate is not looked at more closely until it is
-    /// needed, and the journal gets to know what is wrong with it then.
-    pub fn load(
-        &self,
-        files: &IdentityFiles,
-        journal: Option<&Arc<Journal>>,
-        unlock: &mut Unlock<'_>,
-    ) -> Result<Arc<Identity>, IdentityError> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = entries.get_mut(files)
-            && entry.stamp == Stamp::of(files)?
-        {
-            entry.used = true;
-            return Ok(Arc::clone(&entry.identity));
-        }
-        let files = files.copied();
-        let (identity, stamp) = self.read(&files, journal, unlock)?;
-        let identity = Arc::new(identity);
-        let entry = Entry {
-            stamp,
-            identity: Arc::clone(&identity),
-            used: true,
-        };
-        entries.insert(files, entry);
-        Ok(identity)
-    }
-
-    /// Forgets what was not loaded since the last call: nobody refers to it any more.
-    pub fn forget_unused(&self) {
-        self.entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|_, entry| std::mem::take(&mut entry.used));
-    }
-
-    fn read(
-        &self,
-        files: &IdentityFiles,
-        journal: Option<&Arc<Journal>>,
-        unlock: &mut Unlock<'_>,
-    ) -> Result<(Identity, Stamp), IdentityError> {
-        let (pem, stamp) = files::read_stamped(&files.certificate).map_err(IdentityError::File)?;
-        let (leaf, mut issuers) = self.chain_in(&files.certificate, &pem)?;
-        let (key, key_stamp) = match &files.key {
-            Some(path) => {
-                let (pem, stamp) = files::read_stamped(path).map_err(IdentityError::File)?;
-                (key_of(files, &pem, unlock)?, Some(stamp))
-            }
-            None => (key_of(files, &pem, unlock)?, None),
-        };
-        let mut chain_stamp = None;
-        if let Some(path) = &files.chain {
-            let (pem, stamp) = files::read_stamped(path).map_err(IdentityError::File)?;
-            chain_stamp = Some(stamp);
-            if issuers.is_empty() {
-                let all = certificates(path, &pem)?;
-                // The file may begin with the certificate itself.
-                let others = all.iter().enumerate().filter(|(_, issuer)| **issuer != leaf);
-                let shared = others.map(|(at, issuer)| self.shared(path, at + 1, issuer));
-                issuers = shared.collect::<Result<_, _>>()?;
-            }
-        }
-        let parsed = well_formed(&files.certificate, 1, &leaf)?;
-        let deferred = match journal {
-            Some(journal) => DeferredKey::new(key, &parsed, files.key_file(), journal),
-            None => Err(key),
-        };
-        let identity = match deferred {
-            Ok(key) => {
-                let facts = Facts::of(&parsed);
-                Identity::with(&files.certificate, facts, leaf, issuers, Key::Deferred(key))
-            }
-            Err(key) => Identity::new(files, leaf, issuers, signing_key(files, &key)?)?,
-        };
-        Ok((identity, Stamp::new(stamp, key_stamp, chain_stamp)))
-    }
-
-    /// The certificate in `pem`, the content of `file`, and its issuers. The text of issuers that were read before is
-    /// recognised.
-    fn chain_in(&self, file: &Arc<Path>, pem: &[u8]) -> Result<(CertificateDer<'static>, Chain), IdentityError> {
-        let rest = pem::issuers_in(pem);
-        let mut known = self.issuer_texts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rest) = rest
-            && let Some(issuers) = known.get(rest)
-        {
-            let (leaf, _) = leaf_and_issuers(file, &pem[..pem.len() - rest.len()])?;
-            return Ok((leaf, Arc::clone(issuers)));
-        }
-        let (leaf, issuers) = leaf_and_issuers(file, pem)?;
-        let shared = issuers
-            .iter()
-            .enumerate()
-            .map(|(at, issuer)| self.shared(file, at + 2, issuer));
-        let issuers: Chain = shared.collect::<Result<_, _>>()?;
-        if let Some(rest) = rest.filter(|_| known.len() < MAX_ISSUER_TEXTS) {
-            known.insert(rest.into(), Arc::clone(&issuers));
-        }
-        Ok((leaf, issuers))
-    }
-
-    /// One copy of each issuer certificate serves all chains. It stays for the life of the process, which knows only a
-    /// handful of them: they change when a CA changes its intermediates. An error if it is not well-formed: it is
-    /// certificate `number` in `file`.
-    fn shared(
-        &self,
-        file: &Arc<Path>,
-        number: usize,
-        issuer: &CertificateDer<'_>,
-    ) -> Result<CertificateDer<'static>, IdentityError> {
-        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
-        let der = match issuers.get(issuer.as_ref()) {
-            Some(known) => *known,
-            None => {
-                well_formed(file, number, issuer)?;
-                let der: &'static [u8] = Box::leak(issuer.to_vec().into_boxed_slice());
-                issuers.insert(der);
-                der
-            }
-        };
-        Ok(CertificateDer::from(der))
-    }
 }
