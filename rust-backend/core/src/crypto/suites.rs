@@ -11,9 +11,13 @@ use rustls::{CipherSuiteCommon, SupportedCipherSuite, Tls12CipherSuite, Tls13Cip
 
 /// The suite as this CPU does it fastest.
 pub(crate) fn fastest(suite: SupportedCipherSuite) -> SupportedCipherSuite {
-    static MIXED: LazyLock<Box<[SupportedCipherSuite]>> = LazyLock::new(|| {
-        let wanted = aws_lc_rs::ALL_CIPHER_SUITES.iter().filter(|_| is_aes_of_ring());
-        wanted.filter_map(|suite| with_aes_of_ring(*suite)).collect()
+    static MIXED: LazyLock<Box<[SupportedCipherSuite]>> = LazyLock::new(|| match is_aes_of_ring() {
+        true => aws_lc_rs::ALL_CIPHER_SUITES
+            .iter()
+            .copied()
+            .filter_map(with_aes_of_ring)
+            .collect(),
+        false => Box::default(),
     });
     let mixed = MIXED.iter().find(|mixed| mixed.suite() == suite.suite());
     mixed.copied().unwrap_or(suite)

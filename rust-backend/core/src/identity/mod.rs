@@ -8,7 +8,7 @@ pub use error::IdentityError;
 pub use store::IdentityStore;
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -237,9 +237,7 @@ impl Identity {
     /// Which of `names` the certificate does not cover. Those of a host are asked for again at each reload, and the
     /// certificate is parsed only if they have changed.
     pub(crate) fn uncovered<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
-        let mut hasher = DefaultHasher::new();
-        names.hash(&mut hasher);
-        let digest = hasher.finish();
+        let digest = hash_of(names);
         if self.covered.load(Relaxed) == digest {
             return Vec::new();
         }
@@ -288,13 +286,19 @@ impl Identity {
 
     /// Staples `response` (a DER OCSPResponse, RFC 6960) to the handshakes from now on; `None` staples nothing.
     pub fn staple(&self, response: Option<&[u8]>) {
-        if self.certified().ocsp.as_deref() == response {
+        let certified = self.certified();
+        if certified.ocsp.as_deref() == response {
             return;
         }
-        let mut certified = CertifiedKey::clone(&self.certified());
+        let mut certified = CertifiedKey::clone(&certified);
         certified.ocsp = response.map(<[u8]>::to_vec);
         *self.certified.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(certified));
     }
+}
+
+/// The same for equal values for as long as the process lives, and for its children.
+fn hash_of(value: impl Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
 }
 
 /// A key that not all algorithms it could sign by are wanted of.

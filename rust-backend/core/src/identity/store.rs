@@ -2,14 +2,13 @@
 //! What was read of certificates and keys, kept over reloads.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::CertificateDer;
 
 use super::{
-    Chain, Facts, Identity, IdentityError, IdentityFiles, Key, Unlock, certificates, key_of, leaf_and_issuers,
+    Chain, Facts, Identity, IdentityError, IdentityFiles, Key, Unlock, certificates, hash_of, key_of, leaf_and_issuers,
     signing_key, well_formed,
 };
 use crate::deferred_key::DeferredKey;
@@ -47,9 +46,7 @@ struct Stamp(u64);
 
 impl Stamp {
     fn new(certificate: FileStamp, key: Option<FileStamp>, chain: Option<FileStamp>) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (certificate, key, chain).hash(&mut hasher);
-        Self(hasher.finish())
+        Self(hash_of((certificate, key, chain)))
     }
 
     /// The stamp of `files` as they are now.
