@@ -18,9 +18,10 @@ use crate::client_auth::verdict::Verdict;
 use crate::client_auth::verifier::Audit;
 use crate::clock::unix_now;
 use crate::config::Config;
-use crate::copying::{self, Source};
+use crate::copying::{self, Sink, Source};
 use crate::counters::Counter;
 use crate::facts::{CipherNames, Facts};
+use crate::failure::{Failure, describe};
 use crate::fault;
 use crate::framing::Framing;
 use crate::hello::Hello;
@@ -43,31 +44,6 @@ pub enum Event {
     Early,
     /// The handshake is complete; [`Connection::facts`] are there.
     Established,
-}
-
-/// Why a connection ended. An alert, if one is due, waits to be taken.
-#[derive(Debug)]
-pub struct Failure {
-    /// What happened, for the log.
-    pub text: String,
-    /// Whether it is the administrator's to mend, rather than the client's doing.
-    pub ours: bool,
-}
-
-impl Failure {
-    fn ours(text: impl fmt::Display) -> Self {
-        Self {
-            text: text.to_string(),
-            ours: true,
-        }
-    }
-
-    fn theirs(text: impl fmt::Display) -> Self {
-        Self {
-            text: text.to_string(),
-            ours: false,
-        }
-    }
 }
 
 enum State {
@@ -391,7 +367,7 @@ impl Connection {
                     false => Counter::FailedHandshakes,
                 };
                 if self.backend.is_some() {
-                    return Err(self.backend_failure(&error));
+                    return Err(Failure::of_backend(&error, looks_like_http(&self.head)));
                 }
                 self.config.counters().count(counter);
                 return Err(self.failure(&error));
@@ -468,42 +444,6 @@ impl Connection {
             }
             None => Ok(()),
         }
-    }
-
-    /// Why there is no connection to the backend, and what the administrator can do about it.
-    fn backend_failure(&self, error: &rustls::Error) -> Failure {
-        use rustls::{CertificateError, Error as E, OtherError};
-        Failure::ours(match error {
-            E::InvalidCertificate(CertificateError::Other(OtherError(refusal))) => refusal.to_string(),
-            E::InvalidMessage(_) if looks_like_http(&self.head) => {
-                "the backend does not speak TLS on this port (it answered in plain text): use http://, or another port"
-                    .to_owned()
-            }
-            E::AlertReceived(alert @ (AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure)) => {
-                format!(
-                    "the backend ended the connection with alert {alert:?}: it may want a client certificate \
-                     (TLSProxyMachineCertificate), or know none of our protocols and cipher suites (TLSProxyProtocol, \
-                     TLSProxyCiphersSuppress)"
-                )
-            }
-            E::AlertReceived(
-                alert @ (AlertDescription::BadCertificate
-                | AlertDescription::UnknownCA
-                | AlertDescription::CertificateExpired
-                | AlertDescription::CertificateRevoked
-                | AlertDescription::CertificateUnknown
-                | AlertDescription::UnsupportedCertificate),
-            ) => format!(
-                "the backend does not take TLSProxyMachineCertificate: it ended the connection with alert {alert:?}"
-            ),
-            E::AlertReceived(AlertDescription::ProtocolVersion) => {
-                "the backend speaks none of the protocol versions of TLSProxyProtocol (TLS 1.2 and 1.3 unless it says \
-                 otherwise)"
-                    .to_owned()
-            }
-            E::AlertReceived(alert) => format!("the backend ended the connection with alert {alert:?}"),
-            other => other.to_string(),
-        })
     }
 
     /// Keeps what the handshake has come to. Of one that began with early data all is known before it is complete.
@@ -679,36 +619,6 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Bytes for the network, gathered in a buffer of fixed size.
-struct Sink<'a> {
-    buffer: &'a mut [u8],
-    used: usize,
-}
-
-impl Write for Sink<'_> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let written = copying::copy(data, &mut self.buffer[self.used..]);
-        self.used += written;
-        Ok(written)
-    }
-
-    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut total = 0;
-        for piece in pieces {
-            let written = self.write(piece)?;
-            total += written;
-            if written < piece.len() {
-                break;
-            }
-        }
-        Ok(total)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Whether `head` begins a ClientHello of a version before TLS 1.2. rustls complains first of extensions that such
 /// clients cannot know of.
 fn is_outdated(head: &[u8]) -> bool {
@@ -734,14 +644,6 @@ fn is_post_quantum(group: NamedGroup) -> bool {
             | NamedGroup::MLKEM768
             | NamedGroup::MLKEM1024
     )
-}
-
-/// An error in words that an administrator can use.
-fn describe(error: &rustls::Error) -> String {
-    match error {
-        rustls::Error::AlertReceived(alert) => format!("the client ended the connection with alert {alert:?}"),
-        other => other.to_string(),
-    }
 }
 
 /// The session id in a TLS 1.2 ServerHello (RFC 5246 section 7.4.1.3) that begins `flight`, in upper-case hex. rustls

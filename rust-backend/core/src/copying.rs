@@ -6,13 +6,13 @@
 //! often: they all begin a few bytes into a page. So what is long is copied in pieces.
 
 use std::borrow::Cow;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice, Read, Write};
 
 /// What glibc copies by vector instructions on all CPUs.
 const PIECE: usize = 2048;
 
 /// Copies `from` to the beginning of `to` as far as it fits. Returns how much did.
-pub(crate) fn copy(from: &[u8], to: &mut [u8]) -> usize {
+fn copy(from: &[u8], to: &mut [u8]) -> usize {
     for (from, to) in from.chunks(PIECE).zip(to.chunks_mut(PIECE)) {
         let len = from.len().min(to.len());
         to[..len].copy_from_slice(&from[..len]);
@@ -39,6 +39,37 @@ impl Read for Source<'_> {
         let read = copy(self.0, buffer);
         self.0 = &self.0[read..];
         Ok(read)
+    }
+}
+
+/// Bytes for the network, gathered in a buffer of fixed size.
+#[derive(Debug)]
+pub(crate) struct Sink<'a> {
+    pub(crate) buffer: &'a mut [u8],
+    pub(crate) used: usize,
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let written = copy(data, &mut self.buffer[self.used..]);
+        self.used += written;
+        Ok(written)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut total = 0;
+        for piece in pieces {
+            let written = self.write(piece)?;
+            total += written;
+            if written < piece.len() {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -24,6 +24,7 @@ mod dump;
 pub mod early_data;
 pub mod encrypted_key;
 pub mod facts;
+pub mod failure;
 pub mod fault;
 pub mod files;
 mod framing;

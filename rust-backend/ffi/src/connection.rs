@@ -5,7 +5,8 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use mod_tls_core::AlertDescription;
-use mod_tls_core::connection::{Connection, Event, Failure};
+use mod_tls_core::connection::{Connection, Event};
+use mod_tls_core::failure::Failure;
 use mod_tls_core::identity::Identity;
 use mod_tls_core::ssl::vocabulary::worded;
 
