@@ -420,7 +420,7 @@ apr_status_t tls_connection_receive(tls_connection *tc, apr_read_type_e block)
         }
         apr_bucket_delete(b);
     }
-    if (APR_STATUS_IS_EAGAIN(rv)) {
+    if (tls_connection_may_continue(rv)) {
         return rv;
     }
     if (status != TLS_STATUS_OK) {
@@ -454,7 +454,7 @@ apr_status_t tls_connection_shake_hands(tls_connection *tc, apr_read_type_e bloc
     if (tls_connection_is_open(tc)) {
         return APR_SUCCESS;
     }
-    if (tc->outgoing_to && !APR_STATUS_IS_EAGAIN(rv)) {
+    if (tc->outgoing_to && !tls_connection_may_continue(rv)) {
         tls_proxy_give_up(tc, rv);
     }
     return rv == APR_SUCCESS ? APR_ECONNABORTED : rv;

@@ -73,6 +73,15 @@ static inline int tls_connection_is_open(const tls_connection *tc)
     return phase == TLS_ESTABLISHED || phase == TLS_EARLY;
 }
 
+/**
+ * Whether a connection can go on after a read has returned `rv`: nothing came, or not within the time that the caller had set
+ * for this read. mod_proxy_http2 reads with limits of microseconds.
+ */
+static inline int tls_connection_may_continue(apr_status_t rv)
+{
+    return APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_TIMEUP(rv) || APR_STATUS_IS_EINTR(rv);
+}
+
 /** Makes a connection TLS, on which nothing was said yet. `config` is the configuration that it begins with. */
 tls_connection *tls_connection_make(conn_rec *c, const tls_config *config);
 

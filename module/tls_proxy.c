@@ -6,7 +6,7 @@
 #include "mod_ssl.h"
 
 #include "tls_failover.h"
-#include "tls_proxy_name.h"
+#include "tls_proxy_worker.h"
 #include "tls_settings.h"
 #include "tls_state.h"
 
@@ -71,22 +71,30 @@ static int is_enabled(const tls_config *config, const apr_array_header_t *chain)
     return config && tls_config_proxy_enabled(config, (const size_t *)chain->elts, (size_t)chain->nelts);
 }
 
-/* mod_proxy uses a connection that it has kept, perhaps for somebody whose settings are others; or it puts it away, in
- * nobody's name. What matters is who writes next. */
-static int bind_again(tls_connection *tc, const apr_array_header_t *chain)
+/*
+ * mod_proxy uses a connection that it has kept for a request whose settings may differ from those of the request that it was
+ * made for. If they do, the request must not be sent. A connection that is put away belongs to its worker alone: what is
+ * written then, such as the GOAWAY of HTTP/2, is about the connection itself.
+ */
+static int bind_again(tls_connection *tc, struct ap_conf_vector_t *dir_conf, const apr_array_header_t *chain)
 {
     const apr_array_header_t *made = tc->outgoing_to->chain;
 
     tc->outgoing_to->misbound = !tls_config_proxy_same(tc->config, (const size_t *)made->elts, (size_t)made->nelts,
-                                                       (const size_t *)chain->elts, (size_t)chain->nelts);
+                                                       (const size_t *)chain->elts, (size_t)chain->nelts)
+                                && !tls_proxy_is_of_worker(tc->c, dir_conf);
     return OK;
 }
 
 void tls_proxy_prepare(tls_connection *tc, const apr_bucket_brigade *bb)
 {
     if (tc->phase == TLS_HANDSHAKE) {
-        /* A failure shows in the phase. */
-        tls_connection_shake_hands(tc, APR_BLOCK_READ);
+        apr_status_t rv = tls_connection_shake_hands(tc, APR_BLOCK_READ);
+
+        if (tls_connection_may_continue(rv)) {
+            /* There is no other time to write than now. */
+            tls_proxy_give_up(tc, rv);
+        }
     }
     if (tc->phase == TLS_ESTABLISHED && tc->outgoing_to->misbound && !APR_BUCKET_IS_METADATA(APR_BRIGADE_FIRST(bb))) {
         ap_log_cerror(APLOG_MARK, APLOG_WARNING, 0, tc->c,
@@ -97,13 +105,13 @@ void tls_proxy_prepare(tls_connection *tc, const apr_bucket_brigade *bb)
     }
 }
 
-static int bind_to(conn_rec *c, const apr_array_header_t *chain)
+static int bind_to(conn_rec *c, struct ap_conf_vector_t *dir_conf, const apr_array_header_t *chain)
 {
     const tls_config *config = tls_state_config();
     tls_connection *tc = ap_get_module_config(c->conn_config, tls_record);
 
     if (tc && tc->outgoing_to) {
-        return bind_again(tc, chain);
+        return bind_again(tc, dir_conf, chain);
     }
     if (!is_enabled(config, chain)) {
         return DECLINED;
@@ -127,7 +135,7 @@ static int bind_outgoing(conn_rec *c, struct ap_conf_vector_t *dir_conf, int ena
     if (!enable || apr_pool_create(&scratch, c->pool) != APR_SUCCESS) {
         return DECLINED;
     }
-    rv = bind_to(c, tls_proxy_chain(scratch, dir_conf, c->base_server));
+    rv = bind_to(c, dir_conf, tls_proxy_chain(scratch, dir_conf, c->base_server));
     apr_pool_destroy(scratch);
     return rv;
 }

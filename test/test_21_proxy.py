@@ -381,22 +381,15 @@ class TestProtocols:
                     assert stream.read(len(text)) == text.upper()
 
     def test_02_http2(self, httpd, proxy, authority, ports):
-        issued = authority.server("localhost")
-        issued.write(httpd.root, "h2")
         port = ports.take()
         httpd.docs.joinpath("big").write_bytes(bytes(range(256)) * 8000)
-        command = ["nghttpd", "-d", httpd.docs, str(port), httpd.root / "h2.key", httpd.root / "h2.pem"]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-            try:
-                proxy(f"ProxyPass / h2://localhost:{port}/", modules=["proxy_http2"])
-                wait_for(lambda: listens(port), "nghttpd")
-                for _ in range(3):
-                    assert get(httpd, "/index.html") == (200, "hello\n")
-                url = f"http://127.0.0.1:{httpd.plain_port}/big"
-                run = subprocess.run(["curl", "-sS", url], capture_output=True)
-                assert run.stdout == httpd.docs.joinpath("big").read_bytes()
-            finally:
-                server.terminate()
+        with backends.nghttpd(httpd.root, authority.server("localhost"), port):
+            proxy(f"ProxyPass / h2://localhost:{port}/", modules=["proxy_http2"])
+            for _ in range(3):
+                assert get(httpd, "/index.html") == (200, "hello\n")
+            url = f"http://127.0.0.1:{httpd.plain_port}/big"
+            run = subprocess.run(["curl", "-sS", url], capture_output=True)
+            assert run.stdout == httpd.docs.joinpath("big").read_bytes()
 
     def test_03_no_http2(self, httpd, proxy, backend):
         one = backend()
@@ -433,13 +426,6 @@ class TestProtocols:
         assert get(httpd, "/one")[0] == 200
         assert get(httpd, "/two")[0] == 200
         assert one.alpn == ["http/1.1"] and two.alpn == [None]
-
-
-def listens(port):
-    with contextlib.suppress(OSError):
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    return False
 
 
 BALANCER = ["proxy_balancer", "lbmethod_byrequests"]

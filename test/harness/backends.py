@@ -5,7 +5,10 @@ import contextlib
 import socket
 import ssl
 import struct
+import subprocess
 import threading
+
+from harness.httpd import wait_for
 
 
 class Backend:
@@ -102,3 +105,24 @@ def context(directory, issued, name="backend", client_ca=None, alpn=None):
     if alpn:
         ctx.set_alpn_protocols(alpn)
     return ctx
+
+
+def listens(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+
+
+@contextlib.contextmanager
+def nghttpd(directory, issued, port, *args):
+    """Runs nghttpd, an HTTP/2 server of the files in `htdocs`, with the certificate `issued`. Yields a function that returns
+    the lines that it has printed."""
+    issued.write(directory, "nghttpd")
+    log = directory / "nghttpd.log"
+    files = [directory / "nghttpd.key", directory / "nghttpd.pem"]
+    command = ["stdbuf", "-oL", "nghttpd", "-d", directory / "htdocs", *args, str(port), *files]
+    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:
+        try:
+            wait_for(lambda: listens(port), "nghttpd")
+            yield lambda: log.read_text().splitlines()
+        finally:
+            process.terminate()

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_proxy_worker.h
+ * What mod_proxy's workers tell about outgoing connections. Used by tls_proxy.c.
+ */
+#ifndef TLS_PROXY_WORKER_H
+#define TLS_PROXY_WORKER_H
+
+#include "mod_tls.h"
+
+/** The name of the backend of an outgoing connection: a host name, or the IP address if there is no name. */
+const char *tls_proxy_name_of(conn_rec *c);
+
+/**
+ * Whether `dir_conf`, by which mod_proxy binds a connection, is that of a worker rather than of a request. mod_proxy binds a
+ * connection so when it puts it away: by the <Proxy> section of its worker, or by nothing (NULL).
+ */
+int tls_proxy_is_of_worker(conn_rec *c, const struct ap_conf_vector_t *dir_conf);
+
+#endif /* TLS_PROXY_WORKER_H */
