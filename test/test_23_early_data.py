@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests that come with the first bytes of a connection: answered sooner, told apart, and never run twice."""
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -327,6 +328,66 @@ def test_workers_do_not_wait_for_handshakes(site, httpd):
         for client in clients:
             client.kill()
             client.communicate()
+
+
+class TestElsewhere:
+    """Clients with a ticket that allows early data, at a server that takes none: it ignores their early data (RFC 8446 section
+    4.2.10), however much there is, and the handshake goes on."""
+
+    @pytest.fixture
+    def session(self, site):
+        site.start("TLSMaxEarlyDataSize 1048576")
+        return site.session()
+
+    @pytest.mark.parametrize("lines", [["TLSSessionTickets on"], ["TLSSessionTickets off"], ["TLSSessionCache none"]])
+    @pytest.mark.parametrize("size", [1, 16_000, 200_000, 1_000_000])
+    def test_01_skipped(self, session, second_httpd, lines, size):
+        second_httpd.start(f"TLSEngine {second_httpd.port}", *lines, second_httpd.vhost("a.test"))
+        output = Site(second_httpd).send_early(b"x" * size, session=session, send=request("a.test"))
+        assert "Early data was rejected" in output
+        assert "HTTP/1.1 200 OK" in output and "hello\n" in output
+
+    @pytest.mark.parametrize("lines", [["TLSSessionTickets on"], ["TLSSessionTickets off"]])
+    def test_02_switched_off_by_a_reload(self, site, httpd, lines):
+        """The server knows the session, which may be resumed all the same."""
+        site.start(*lines)
+        session = site.session()
+        httpd.conf_file.write_text(httpd.conf_file.read_text().replace("TLSEarlyData on", ""))
+        httpd.graceful()
+        output = site.send_early(b"x" * 10_000, session=session, send=request("a.test"))
+        assert "Early data was rejected" in output and "HTTP/1.1 200 OK" in output
+
+    def test_03_resumed_without(self, second_httpd):
+        """Sessions of such a server allow no early data, and go on being resumed."""
+        second_httpd.start(f"TLSEngine {second_httpd.port}", "TLSSessionTickets off", second_httpd.vhost("a.test"))
+        site = Site(second_httpd)
+        session = site.session()
+        assert "Max Early Data: 0" in session_text(session)
+        assert s_client(second_httpd, "-sess_in", str(session), *CLIENT, name="a.test", send=request("a.test")).reused
+
+    @pytest.mark.parametrize("size", [1, 16_000, 200_000])
+    def test_04_before_a_second_hello(self, session, second_httpd, size):
+        """The server asks for another group (HelloRetryRequest), and ignores what comes before the answer."""
+        second_httpd.start(
+            f"TLSEngine {second_httpd.port}", second_httpd.vhost("a.test", "TLSGroupsSuppress secp256r1")
+        )
+        groups = ("-groups", "P-256:P-384")
+        output = Site(second_httpd).send_early(b"x" * size, *groups, session=session, send=request("a.test"))
+        assert "Early data was rejected" in output and "HTTP/1.1 200 OK" in output
+
+    def test_05_too_much_is_refused(self, session, second_httpd):
+        """No client may keep a server busy with what it ignores."""
+        second_httpd.start(f"TLSEngine {second_httpd.port}", second_httpd.vhost("a.test"))
+        flight = Site(second_httpd).first_flight(b"x" * 1000, session=session)
+        with raw_connection(second_httpd) as sock:
+            sock.sendall(flight)
+            junk = bytes([APPLICATION_DATA, 3, 3, 0x40, 0]) + bytes(0x4000)
+            with contextlib.suppress(OSError):
+                for _ in range(200):
+                    sock.sendall(junk)
+                while sock.recv(65536):
+                    pass
+        wait_for(lambda: "handshake failed" in second_httpd.log.text(), "the connection to be refused")
 
 
 class TestConfiguration:

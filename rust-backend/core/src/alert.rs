@@ -1,12 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Alerts (RFC 8446 section 6) that are ours to send because rustls has no say in them.
 
-use rustls::AlertDescription;
+use rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
+
+const ALERT: u8 = 21;
+const FATAL: u8 = 2;
 
 /// A fatal alert in a record of its own, unencrypted: for handshakes that end before there are keys.
 pub fn plaintext_record(description: AlertDescription) -> [u8; 7] {
-    const ALERT: u8 = 21;
-    const FATAL: u8 = 2;
     // Records before the ServerHello carry TLS 1.2's version number whatever is negotiated (RFC 8446 section 5.1).
     [ALERT, 3, 3, 0, 2, FATAL, description.into()]
+}
+
+/// Whether the last of some unencrypted records is a fatal alert.
+pub(crate) fn ends_with_plaintext(records: &[u8]) -> bool {
+    matches!(records.last_chunk(), Some([ALERT, _, _, 0, 2, FATAL, _]))
+}
+
+/// The alert for an error that rustls ends a connection with (RFC 8446 section 6.2); none in answer to an alert.
+pub(crate) fn for_error(error: &Error) -> Option<AlertDescription> {
+    use AlertDescription as Alert;
+    use PeerMisbehaved as Misbehaved;
+    Some(match error {
+        Error::AlertReceived(_) => return None,
+        Error::PeerMisbehaved(
+            Misbehaved::IllegalTlsInnerPlaintext
+            | Misbehaved::IllegalMiddleboxChangeCipherSpec
+            | Misbehaved::MessageInterleavedWithHandshakeMessage
+            | Misbehaved::RejectedEarlyDataInterleavedWithHandshakeMessage
+            | Misbehaved::KeyEpochWithPendingFragment
+            | Misbehaved::TooManyEmptyFragments
+            | Misbehaved::TooManyKeyUpdateRequests
+            | Misbehaved::TooManyRenegotiationRequests
+            | Misbehaved::TooManyWarningAlertsReceived,
+        )
+        | Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. } => Alert::UnexpectedMessage,
+        Error::PeerMisbehaved(_) => Alert::IllegalParameter,
+        Error::InvalidMessage(_) => Alert::DecodeError,
+        Error::DecryptError => Alert::BadRecordMac,
+        Error::PeerSentOversizedRecord => Alert::RecordOverflow,
+        Error::PeerIncompatible(_) => Alert::HandshakeFailure,
+        Error::NoCertificatesPresented => Alert::CertificateRequired,
+        Error::UnsupportedNameType => Alert::UnrecognisedName,
+        Error::InvalidCertificate(CertificateError::Expired) => Alert::CertificateExpired,
+        Error::InvalidCertificate(CertificateError::Revoked) => Alert::CertificateRevoked,
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Alert::UnknownCA,
+        Error::InvalidCertificate(_) => Alert::BadCertificate,
+        Error::NoApplicationProtocol => Alert::NoApplicationProtocol,
+        _ => Alert::InternalError,
+    })
 }

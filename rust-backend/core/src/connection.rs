@@ -12,7 +12,7 @@ use rustls::server::{Accepted, Acceptor};
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
 use rustls_pki_types::ServerName;
 
-use crate::alert::plaintext_record;
+use crate::alert::{self, plaintext_record};
 use crate::client_auth::demand::Mode;
 use crate::client_auth::verdict::Verdict;
 use crate::client_auth::verifier::Audit;
@@ -20,6 +20,7 @@ use crate::clock::unix_now;
 use crate::config::Config;
 use crate::copying::{self, Sink, Source};
 use crate::counters::Counter;
+use crate::crypto::protection::{Protection, observe};
 use crate::facts::{CipherNames, Facts};
 use crate::failure::{Failure, describe};
 use crate::fault;
@@ -28,6 +29,7 @@ use crate::hello::Hello;
 use crate::identity::Identity;
 use crate::proxy::profile::ProxyProfile;
 use crate::record_size::RecordSize;
+use crate::rejected_early_data::{End, Found, Skipper};
 use crate::site::Site;
 
 /// What [`Connection::receive`] wants to be done next.
@@ -74,6 +76,9 @@ pub struct Connection {
     early_data: Vec<u8>,
     /// To be sent before anything that rustls has to send.
     alert: Vec<u8>,
+    protection: Protection,
+    /// What removes the early data of a client whose early data was not accepted, until the handshake goes on.
+    skipper: Option<Box<Skipper>>,
     identity: Option<Arc<Identity>>,
     /// Whom it goes to, if it is not from a client.
     backend: Option<Backend>,
@@ -139,6 +144,8 @@ impl Connection {
             behind_hello: Vec::new(),
             early_data: Vec::new(),
             alert: Vec::new(),
+            protection: Protection::default(),
+            skipper: None,
             identity: None,
             backend: None,
             audit: None,
@@ -277,7 +284,8 @@ impl Connection {
             self.usual_depth = Some(auth.spec.usual_depth).filter(|usual| *usual < auth.spec.depth);
         }
         self.names = site.names;
-        let live = match accepted.into_connection(config) {
+        self.protection.want_decrypter(self.hello.early_data);
+        let mut live = match observe(&mut self.protection, || accepted.into_connection(config)) {
             Ok(live) => live,
             Err((error, mut alert)) => return Err(self.refused(site, error, &mut alert)),
         };
@@ -287,6 +295,9 @@ impl Connection {
                 AlertDescription::InappropriateFallback,
                 "the client fell back to an older protocol version than it and we support",
             ));
+        }
+        if self.hello.early_data {
+            self.skipper = skipper(&mut live).map(Box::new);
         }
         let mut live = Box::new(rustls::Connection::from(live));
         live.set_buffer_limit(None);
@@ -327,6 +338,25 @@ impl Connection {
         if self.backend.is_some() && self.head.is_empty() {
             self.head.extend(data.first());
         }
+        let Some(skipper) = &mut self.skipper else {
+            return self.feed(data);
+        };
+        let (taken, found) = skipper.take(data, &self.protection);
+        let record = match found {
+            Found::Nothing => return Ok((taken, Event::None)),
+            Found::Other(record) => record,
+            Found::Last(record) => {
+                self.skipper = None;
+                self.protection.want_decrypter(false);
+                record
+            }
+        };
+        let (_, event) = self.feed(&record)?;
+        Ok((taken, event))
+    }
+
+    /// Gives records to rustls. Returns how much it took.
+    fn feed(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
         let mut rest = Source(data);
         let mut event = Event::None;
         while !rest.0.is_empty() {
@@ -335,8 +365,9 @@ impl Connection {
                 Ok(_) => {}
                 // There is enough plaintext to be read first.
                 Err(error) if error.kind() == io::ErrorKind::Other => break,
+                // A handshake message is larger than rustls takes.
                 Err(error) => {
-                    self.state = State::Failed;
+                    self.end(Some(AlertDescription::DecodeError));
                     return Err(Failure::theirs(error));
                 }
             }
@@ -357,11 +388,10 @@ impl Connection {
             return Ok(Event::None);
         };
         fault::point("receive", self.hello.sni.as_deref());
-        let state = match live.process_new_packets() {
+        let state = match observe(&mut self.protection, || live.process_new_packets()) {
             Ok(state) => state,
             Err(error) => {
-                self.sendable = UNKNOWN_SENDABLE;
-                self.closing = true;
+                self.end(alert::for_error(&error));
                 let counter = match self.established {
                     true => Counter::FailedConnections,
                     false => Counter::FailedHandshakes,
@@ -545,11 +575,15 @@ impl Connection {
         }
         let total: usize = data.iter().map(|piece| piece.len()).sum();
         let data = copying::in_pieces(data);
-        let written = match self.backend {
-            Some(_) => live.writer().write_vectored(&data).unwrap_or(0),
-            None => self.record_size.write(&mut live.writer(), &data, total),
-        };
-        self.sendable = match live.process_new_packets() {
+        let (is_backend, record_size) = (self.backend.is_some(), &mut self.record_size);
+        let (written, state) = observe(&mut self.protection, || {
+            let written = match is_backend {
+                true => live.writer().write_vectored(&data).unwrap_or(0),
+                false => record_size.write(&mut live.writer(), &data, total),
+            };
+            (written, live.process_new_packets())
+        });
+        self.sendable = match state {
             Ok(state) => state.tls_bytes_to_write(),
             Err(_) => UNKNOWN_SENDABLE,
         };
@@ -597,6 +631,24 @@ impl Connection {
         }
     }
 
+    /// Ends the connection after a failure: what rustls has to send is still sent, then `alert` where rustls has none to send.
+    fn end(&mut self, alert: Option<AlertDescription>) {
+        let State::Live(mut live) = std::mem::replace(&mut self.state, State::Failed) else {
+            return;
+        };
+        // Writing to memory does not fail.
+        while live.wants_write() && live.write_tls(&mut self.alert).is_ok() {}
+        let has_alert = match self.protection.is_encrypting() {
+            true => self.protection.has_sent_alert(),
+            false => alert::ends_with_plaintext(&self.alert),
+        };
+        if let Some(alert) = alert.filter(|_| !has_alert) {
+            let encrypted = self.protection.fatal_alert(alert);
+            self.alert
+                .extend(encrypted.unwrap_or_else(|| plaintext_record(alert).into()));
+        }
+    }
+
     /// Ends the connection after an error inside this module. What is encrypted cannot be trusted any more, so nothing
     /// is sent, except in a handshake that has no keys yet.
     pub fn poison(&mut self) {
@@ -617,6 +669,17 @@ impl fmt::Debug for Connection {
             .field("hello", &self.hello)
             .finish_non_exhaustive()
     }
+}
+
+/// What removes the early data that the client sends in vain; none if it was accepted, or cannot be.
+fn skipper(live: &mut rustls::ServerConnection) -> Option<Skipper> {
+    if live.protocol_version() != Some(ProtocolVersion::TLSv1_3) || live.early_data().is_some() {
+        return None;
+    }
+    Some(Skipper::new(match live.handshake_kind() {
+        Some(HandshakeKind::FullWithHelloRetryRequest) => End::ClientHello,
+        _ => End::Encrypted,
+    }))
 }
 
 /// Whether `head` begins a ClientHello of a version before TLS 1.2. rustls complains first of extensions that such

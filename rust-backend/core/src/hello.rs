@@ -14,6 +14,8 @@ pub struct Hello {
     pub(crate) tickets: Option<usize>,
     /// Whether the client offers the extended master secret (RFC 7627).
     pub(crate) extended_master_secret: bool,
+    /// Whether early data follows (RFC 8446 section 4.2.10).
+    pub(crate) early_data: bool,
 }
 
 /// How many tickets a client gets that has used one: one in its place, as with OpenSSL.
@@ -27,6 +29,7 @@ struct Extensions {
     /// Whether a session is offered for resumption (RFC 8446 section 4.2.11).
     pre_shared_key: bool,
     extended_master_secret: bool,
+    early_data: bool,
 }
 
 impl Hello {
@@ -46,6 +49,7 @@ impl Hello {
                 (None, false) => None,
             },
             extended_master_secret: extensions.extended_master_secret,
+            early_data: extensions.early_data,
         }
     }
 }
@@ -84,6 +88,7 @@ impl Extensions {
             match (u16::from_be_bytes(*kind), content) {
                 (23, []) => found.extended_master_secret = true,
                 (41, _) => found.pre_shared_key = true,
+                (42, []) => found.early_data = true,
                 (58, [new, resumed]) => found.ticket_request = Some((*new, *resumed)),
                 _ => {}
             }
@@ -136,11 +141,12 @@ mod tests {
 
     #[test]
     fn finds_extensions_however_they_arrive() {
-        let message = client_hello(&[(0, b"\0\0"), (58, &[3, 1]), (23, b""), (41, b"psk")]);
+        let message = client_hello(&[(0, b"\0\0"), (58, &[3, 1]), (23, b""), (42, b""), (41, b"psk")]);
         let expected = Extensions {
             ticket_request: Some((3, 1)),
             pre_shared_key: true,
             extended_master_secret: true,
+            early_data: true,
         };
         for size in [1, 5, 40, 16_384] {
             let found = Extensions::find(&handshake_bytes(&records(&message, size)));

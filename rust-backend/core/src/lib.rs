@@ -42,6 +42,7 @@ pub mod profile;
 pub mod protocol;
 pub mod proxy;
 mod record_size;
+mod rejected_early_data;
 pub mod sessions;
 pub mod settings;
 pub mod shared;

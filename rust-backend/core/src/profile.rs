@@ -116,7 +116,7 @@ impl Profile {
         resumption: &Resumption,
     ) -> Result<Self, rustls::Error> {
         let provider = Arc::new(CryptoProvider {
-            cipher_suites: suites.iter().copied().map(crypto::fastest).collect(),
+            cipher_suites: suites.iter().copied().map(crypto::observable).collect(),
             kx_groups: groups,
             ..default_provider()
         });

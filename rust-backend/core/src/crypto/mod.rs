@@ -7,6 +7,8 @@
 #[cfg_attr(not(all(feature = "aws-lc", not(feature = "fips"))), path = "suites_of_one.rs")]
 mod suites;
 
+pub(crate) mod protection;
+
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("one of the features aws-lc, fips and ring is needed");
 #[cfg(all(feature = "aws-lc-rs", feature = "ring"))]
@@ -25,8 +27,10 @@ use rustls::crypto::aws_lc_rs as provider;
 #[cfg(feature = "ring")]
 use rustls::crypto::ring as provider;
 
+pub(crate) use protection::observable;
 pub(crate) use provider::{ALL_CIPHER_SUITES, ALL_KX_GROUPS, DEFAULT_CIPHER_SUITES, default_provider};
-pub(crate) use suites::{fastest, is_aes_of_ring};
+use suites::fastest;
+pub(crate) use suites::is_aes_of_ring;
 
 use std::sync::Arc;
 

@@ -6,8 +6,10 @@
 
 use std::sync::LazyLock;
 
+use rustls::SupportedCipherSuite;
 use rustls::crypto::{aws_lc_rs, ring};
-use rustls::{CipherSuiteCommon, SupportedCipherSuite, Tls12CipherSuite, Tls13CipherSuite};
+
+use super::protection::{with_aead12, with_aead13};
 
 /// The suite as this CPU does it fastest.
 pub(crate) fn fastest(suite: SupportedCipherSuite) -> SupportedCipherSuite {
@@ -34,35 +36,16 @@ pub(crate) fn is_aes_of_ring() -> bool {
     return false;
 }
 
-/// The suite with ring's AES-GCM, if it is one with AES-GCM. It exists for as long as the process, as rustls wants it.
+/// The suite with ring's AES-GCM, if it is one with AES-GCM.
 fn with_aes_of_ring(suite: SupportedCipherSuite) -> Option<SupportedCipherSuite> {
     use SupportedCipherSuite::{Tls12, Tls13};
     let of_ring = ring::ALL_CIPHER_SUITES.iter().copied();
     let other = of_ring.filter(is_aes).find(|other| other.suite() == suite.suite())?;
     Some(match (suite, other) {
-        (Tls13(suite), Tls13(other)) => Tls13(Box::leak(Box::new(Tls13CipherSuite {
-            common: common(&suite.common),
-            hkdf_provider: suite.hkdf_provider,
-            aead_alg: other.aead_alg,
-            quic: None,
-        }))),
-        (Tls12(suite), Tls12(other)) => Tls12(Box::leak(Box::new(Tls12CipherSuite {
-            common: common(&suite.common),
-            prf_provider: suite.prf_provider,
-            kx: suite.kx,
-            sign: suite.sign,
-            aead_alg: other.aead_alg,
-        }))),
+        (Tls13(suite), Tls13(other)) => with_aead13(suite, other.aead_alg),
+        (Tls12(suite), Tls12(other)) => with_aead12(suite, other.aead_alg),
         _ => return None,
     })
-}
-
-fn common(of: &CipherSuiteCommon) -> CipherSuiteCommon {
-    CipherSuiteCommon {
-        suite: of.suite,
-        hash_provider: of.hash_provider,
-        confidentiality_limit: of.confidentiality_limit,
-    }
 }
 
 fn is_aes(suite: &SupportedCipherSuite) -> bool {

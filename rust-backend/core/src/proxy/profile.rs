@@ -82,7 +82,7 @@ impl ProxyProfile {
     /// Makes a profile.
     pub fn new(parts: Parts) -> Result<Self, rustls::Error> {
         let provider = Arc::new(CryptoProvider {
-            cipher_suites: parts.suites.into_iter().map(crypto::fastest).collect(),
+            cipher_suites: parts.suites.into_iter().map(crypto::observable).collect(),
             ..default_provider()
         });
         let verifier = Arc::new(BackendVerifier {

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Access to the record protection (RFC 8446 section 5.2) of a connection, which rustls keeps to itself.
+//!
+//! Two things need it: a fatal alert where rustls ends a connection without one, and the records of early data that a
+//! server ignores, which only a trial decryption tells from the handshake (RFC 8446 section 4.2.10). The suites made here
+//! are those of the provider; their keys are noted while [`observe`] runs.
+
+use std::cell::RefCell;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+
+use rustls::crypto::cipher::{
+    AeadKey, InboundOpaqueMessage, InboundPlainMessage, Iv, KeyBlockShape, MessageDecrypter, MessageEncrypter,
+    OutboundChunks, OutboundOpaqueMessage, OutboundPlainMessage, Tls12AeadAlgorithm, Tls13AeadAlgorithm,
+    UnsupportedOperationError,
+};
+use rustls::{
+    AlertDescription, CipherSuiteCommon, ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion,
+    SupportedCipherSuite, Tls12CipherSuite, Tls13CipherSuite,
+};
+
+use super::{ALL_CIPHER_SUITES, fastest};
+
+/// AlertLevel.fatal (RFC 8446 section 6).
+const FATAL: u8 = 2;
+
+thread_local! {
+    /// What the call of rustls that runs in this thread has made; none if it is not observed.
+    static OBSERVED: RefCell<Option<Protection>> = const { RefCell::new(None) };
+}
+
+/// The newest keys of a connection.
+#[derive(Default)]
+pub(crate) struct Protection {
+    encrypter: Option<Arc<Encrypter>>,
+    decrypter: Option<Arc<Decrypter>>,
+    wants_decrypter: bool,
+}
+
+/// Runs a call of rustls, and notes the keys that it makes in `protection`.
+pub(crate) fn observe<T>(protection: &mut Protection, call: impl FnOnce() -> T) -> T {
+    OBSERVED.set(Some(Protection {
+        wants_decrypter: protection.wants_decrypter,
+        ..Protection::default()
+    }));
+    let result = call();
+    if let Some(made) = OBSERVED.take() {
+        protection.encrypter = made.encrypter.or(protection.encrypter.take());
+        protection.decrypter = made.decrypter.or(protection.decrypter.take());
+    }
+    result
+}
+
+impl Protection {
+    /// Whether records that are sent are encrypted.
+    pub(crate) fn is_encrypting(&self) -> bool {
+        self.encrypter
+            .as_ref()
+            .is_some_and(|encrypter| encrypter.lock().is_active)
+    }
+
+    /// Whether the last encrypted record that was sent is a fatal alert.
+    pub(crate) fn has_sent_alert(&self) -> bool {
+        self.encrypter
+            .as_ref()
+            .is_some_and(|encrypter| encrypter.lock().is_alerted)
+    }
+
+    /// A fatal alert as the next and last record, if records are encrypted. A number must not be used twice with a key, so
+    /// rustls would panic if it were to send another record.
+    pub(crate) fn fatal_alert(&self, description: AlertDescription) -> Option<Vec<u8>> {
+        let mut state = self.encrypter.as_ref()?.lock();
+        if !state.is_active {
+            return None;
+        }
+        let alert = OutboundPlainMessage {
+            typ: ContentType::Alert,
+            version: ProtocolVersion::TLSv1_2,
+            payload: OutboundChunks::Single(&[FATAL, description.into()]),
+        };
+        let seq = state.next_seq;
+        let record = state.encrypt(alert, seq).ok()?;
+        state.is_closed = true;
+        Some(record.encode())
+    }
+
+    /// Whether `payload` is that of the first record under the newest keys of the peer.
+    pub(crate) fn opens_first(&self, payload: &[u8]) -> bool {
+        let Some(decrypter) = &self.decrypter else { return false };
+        let mut copy = payload.to_vec();
+        let record = InboundOpaqueMessage::new(ContentType::ApplicationData, ProtocolVersion::TLSv1_2, &mut copy);
+        decrypter.lock().decrypt(record, 0).is_ok()
+    }
+
+    /// Says whether the keys of the peer are to be noted, too.
+    pub(crate) fn want_decrypter(&mut self, wants: bool) {
+        self.wants_decrypter = wants;
+        self.decrypter.take_if(|_| !wants);
+    }
+}
+
+/// The suite as this CPU does it fastest, with keys that can be observed.
+pub(crate) fn observable(suite: SupportedCipherSuite) -> SupportedCipherSuite {
+    static SUITES: LazyLock<Box<[SupportedCipherSuite]>> =
+        LazyLock::new(|| ALL_CIPHER_SUITES.iter().copied().map(fastest).map(wrap).collect());
+    let found = SUITES.iter().find(|known| known.suite() == suite.suite());
+    found.copied().unwrap_or(suite)
+}
+
+fn wrap(suite: SupportedCipherSuite) -> SupportedCipherSuite {
+    match suite {
+        SupportedCipherSuite::Tls13(suite) => with_aead13(suite, Box::leak(Box::new(Observed13(suite.aead_alg)))),
+        SupportedCipherSuite::Tls12(suite) => with_aead12(suite, Box::leak(Box::new(Observed12(suite.aead_alg)))),
+    }
+}
+
+/// The suite with other record protection. It exists for as long as the process, as rustls wants it.
+pub(super) fn with_aead13(suite: &Tls13CipherSuite, aead_alg: &'static dyn Tls13AeadAlgorithm) -> SupportedCipherSuite {
+    SupportedCipherSuite::Tls13(Box::leak(Box::new(Tls13CipherSuite {
+        common: common(&suite.common),
+        hkdf_provider: suite.hkdf_provider,
+        aead_alg,
+        quic: None,
+    })))
+}
+
+/// The same for a suite of TLS 1.2.
+pub(super) fn with_aead12(suite: &Tls12CipherSuite, aead_alg: &'static dyn Tls12AeadAlgorithm) -> SupportedCipherSuite {
+    SupportedCipherSuite::Tls12(Box::leak(Box::new(Tls12CipherSuite {
+        common: common(&suite.common),
+        prf_provider: suite.prf_provider,
+        kx: suite.kx,
+        sign: suite.sign,
+        aead_alg,
+    })))
+}
+
+fn common(of: &CipherSuiteCommon) -> CipherSuiteCommon {
+    CipherSuiteCommon {
+        suite: of.suite,
+        hash_provider: of.hash_provider,
+        confidentiality_limit: of.confidentiality_limit,
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+struct Encrypter(Mutex<EncrypterState>);
+
+struct EncrypterState {
+    inner: Box<dyn MessageEncrypter>,
+    next_seq: u64,
+    /// Whether records are encrypted with it. Keys of TLS 1.3 are used as soon as they are made, those of TLS 1.2 from
+    /// our Finished on.
+    is_active: bool,
+    is_alerted: bool,
+    is_closed: bool,
+}
+
+impl EncrypterState {
+    fn encrypt(&mut self, record: OutboundPlainMessage<'_>, seq: u64) -> Result<OutboundOpaqueMessage, Error> {
+        if self.is_closed {
+            return Err(Error::EncryptError);
+        }
+        self.next_seq = seq + 1;
+        self.is_active = true;
+        self.is_alerted = record.typ == ContentType::Alert && record.payload.to_vec().first() == Some(&FATAL);
+        self.inner.encrypt(record, seq)
+    }
+}
+
+impl Encrypter {
+    fn lock(&self) -> MutexGuard<'_, EncrypterState> {
+        lock(&self.0)
+    }
+
+    /// Notes `inner` for the observer, if there is one.
+    fn observed(inner: Box<dyn MessageEncrypter>, is_active: bool) -> Box<dyn MessageEncrypter> {
+        OBSERVED.with_borrow_mut(|observed| {
+            let Some(made) = observed else { return inner };
+            let state = EncrypterState {
+                inner,
+                next_seq: 0,
+                is_active,
+                is_alerted: false,
+                is_closed: false,
+            };
+            let shared = Arc::new(Self(Mutex::new(state)));
+            made.encrypter = Some(Arc::clone(&shared));
+            Box::new(SharedEncrypter(shared))
+        })
+    }
+}
+
+struct SharedEncrypter(Arc<Encrypter>);
+
+impl MessageEncrypter for SharedEncrypter {
+    fn encrypt(&mut self, record: OutboundPlainMessage<'_>, seq: u64) -> Result<OutboundOpaqueMessage, Error> {
+        self.0.lock().encrypt(record, seq)
+    }
+
+    fn encrypted_payload_len(&self, payload_len: usize) -> usize {
+        self.0.lock().inner.encrypted_payload_len(payload_len)
+    }
+}
+
+struct Decrypter(Mutex<Box<dyn MessageDecrypter>>);
+
+impl Decrypter {
+    fn lock(&self) -> MutexGuard<'_, Box<dyn MessageDecrypter>> {
+        lock(&self.0)
+    }
+
+    /// Notes `inner` for the observer, if there is one that wants it.
+    fn observed(inner: Box<dyn MessageDecrypter>) -> Box<dyn MessageDecrypter> {
+        OBSERVED.with_borrow_mut(|observed| {
+            let Some(made) = observed.as_mut().filter(|made| made.wants_decrypter) else {
+                return inner;
+            };
+            let shared = Arc::new(Self(Mutex::new(inner)));
+            made.decrypter = Some(Arc::clone(&shared));
+            Box::new(SharedDecrypter(shared))
+        })
+    }
+}
+
+struct SharedDecrypter(Arc<Decrypter>);
+
+impl MessageDecrypter for SharedDecrypter {
+    fn decrypt<'a>(&mut self, record: InboundOpaqueMessage<'a>, seq: u64) -> Result<InboundPlainMessage<'a>, Error> {
+        self.0.lock().decrypt(record, seq)
+    }
+}
+
+struct Observed13(&'static dyn Tls13AeadAlgorithm);
+
+impl Tls13AeadAlgorithm for Observed13 {
+    fn encrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageEncrypter> {
+        Encrypter::observed(self.0.encrypter(key, iv), true)
+    }
+
+    fn decrypter(&self, key: AeadKey, iv: Iv) -> Box<dyn MessageDecrypter> {
+        Decrypter::observed(self.0.decrypter(key, iv))
+    }
+
+    fn key_len(&self) -> usize {
+        self.0.key_len()
+    }
+
+    fn extract_keys(&self, key: AeadKey, iv: Iv) -> Result<ConnectionTrafficSecrets, UnsupportedOperationError> {
+        self.0.extract_keys(key, iv)
+    }
+
+    fn fips(&self) -> bool {
+        self.0.fips()
+    }
+}
+
+struct Observed12(&'static dyn Tls12AeadAlgorithm);
+
+impl Tls12AeadAlgorithm for Observed12 {
+    fn encrypter(&self, key: AeadKey, iv: &[u8], extra: &[u8]) -> Box<dyn MessageEncrypter> {
+        Encrypter::observed(self.0.encrypter(key, iv, extra), false)
+    }
+
+    fn decrypter(&self, key: AeadKey, iv: &[u8]) -> Box<dyn MessageDecrypter> {
+        self.0.decrypter(key, iv)
+    }
+
+    fn key_block_shape(&self) -> KeyBlockShape {
+        self.0.key_block_shape()
+    }
+
+    fn extract_keys(
+        &self,
+        key: AeadKey,
+        iv: &[u8],
+        explicit: &[u8],
+    ) -> Result<ConnectionTrafficSecrets, UnsupportedOperationError> {
+        self.0.extract_keys(key, iv, explicit)
+    }
+
+    fn fips(&self) -> bool {
+        self.0.fips()
+    }
+}
