@@ -226,14 +226,14 @@ impl Connection {
                     fault::point("hello", self.hello.sni.as_deref());
                     return Ok((data.len(), Event::Hello));
                 }
-                Err((error, mut alert)) => {
+                Err((error, mut sent)) => {
                     if matches!(error, rustls::Error::PeerIncompatible(_)) && is_outdated(&self.head) {
                         let why = "the client speaks no version newer than TLS 1.1";
                         return Err(self.fail(AlertDescription::ProtocolVersion, why));
                     }
                     // Writing to memory does not fail.
-                    let _ = alert.write_all(&mut self.alert);
-                    return Err(self.fail(AlertDescription::DecodeError, format!("ClientHello refused: {error}")));
+                    let _ = sent.write_all(&mut self.alert);
+                    return Err(self.fail(alert::for_error(&error), format!("ClientHello refused: {error}")));
                 }
             }
         }
@@ -245,10 +245,10 @@ impl Connection {
         self.fail(alert, why)
     }
 
-    /// Ends the handshake with `alert`, unless a better one waits already.
-    fn fail(&mut self, alert: AlertDescription, why: impl fmt::Display) -> Failure {
+    /// Ends the handshake with `alert`, if it is one, unless a better one waits already.
+    fn fail(&mut self, alert: impl Into<Option<AlertDescription>>, why: impl fmt::Display) -> Failure {
         self.state = State::Failed;
-        if self.alert.is_empty() {
+        if let Some(alert) = alert.into().filter(|_| self.alert.is_empty()) {
             self.alert.extend_from_slice(&plaintext_record(alert));
         }
         self.config.counters().count(Counter::FailedHandshakes);
@@ -287,7 +287,7 @@ impl Connection {
         self.protection.want_decrypter(self.hello.early_data);
         let mut live = match observe(&mut self.protection, || accepted.into_connection(config)) {
             Ok(live) => live,
-            Err((error, mut alert)) => return Err(self.refused(site, error, &mut alert)),
+            Err((error, mut sent)) => return Err(self.refused(site, error, &mut sent)),
         };
         // RFC 7507: a client that came back with a lower version than we both speak was tampered with.
         if is_fallback && live.protocol_version() != Some(site.profile().spec().protocols.max()) {
@@ -316,7 +316,7 @@ impl Connection {
     }
 
     /// The handshake was refused in the answer to the ClientHello.
-    fn refused(&mut self, site: &Site, error: rustls::Error, alert: &mut rustls::server::AcceptedAlert) -> Failure {
+    fn refused(&mut self, site: &Site, error: rustls::Error, sent: &mut rustls::server::AcceptedAlert) -> Failure {
         if self.identity.is_none() && matches!(error, rustls::Error::General(_)) {
             return self.fail(
                 AlertDescription::HandshakeFailure,
@@ -326,8 +326,8 @@ impl Connection {
                 ),
             );
         }
-        let _ = alert.write_all(&mut self.alert);
-        self.fail(AlertDescription::HandshakeFailure, describe(&error))
+        let _ = sent.write_all(&mut self.alert);
+        self.fail(alert::for_error(&error), describe(&error))
     }
 
     fn receive_records(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
