@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backends that are spoken to in TLS: whom mod_proxy reaches through us, and whom it does not."""
 
-import contextlib
 import http.client
 import re
-import socket
 import ssl
 import subprocess
 import threading

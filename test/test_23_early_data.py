@@ -331,8 +331,8 @@ def test_workers_do_not_wait_for_handshakes(site, httpd):
 
 
 class TestElsewhere:
-    """Clients with a ticket that allows early data, at a server that takes none: it ignores their early data (RFC 8446 section
-    4.2.10), however much there is, and the handshake goes on."""
+    """Clients with a ticket that allows early data, at a server that takes none: it ignores their early data (RFC 8446
+    section 4.2.10), however much there is, and the handshake goes on."""
 
     @pytest.fixture
     def session(self, site):

@@ -25,8 +25,8 @@ def start(httpd, *lines):
 
 
 class TestEcho:
-    """The backend answers while the request is still being sent. mod_proxy_http2 looks for that with time limits from 25 µs
-    up, and sends on when nothing has come."""
+    """The backend answers while the request is still being sent. mod_proxy_http2 looks for that with time limits from
+    25 µs up, and sends on when nothing has come."""
 
     @pytest.fixture
     def server(self, httpd, backend):
@@ -52,8 +52,8 @@ class TestEcho:
 
 
 class TestKept:
-    """Connections that mod_proxy keeps. TLSProxyEngine stands in a <Proxy> section, whose settings are a request's, and not
-    those of a connection that was put away."""
+    """Connections that mod_proxy keeps. TLSProxyEngine stands in a <Proxy> section, whose settings are a request's, and
+    not those of a connection that was put away."""
 
     @pytest.fixture
     def server(self, httpd, backend):

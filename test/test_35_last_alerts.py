@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A connection that ends for a mistake of the client ends with the alert for it, which the client can read whatever else it
-has sent: nothing is reset."""
+"""A connection that ends for a mistake of the client ends with the alert for it, which the client can read whatever else
+it has sent: nothing is reset."""
 
 import pytest
 
@@ -99,7 +99,7 @@ def mistake(version, name):
 
 
 def cut(flight, kind):
-    """The records of a client's flight before the first one of this type, that one's payload, and the records after it."""
+    """The records of a client's flight before the first one of this type, its payload, and the records after it."""
     found = records(flight)
     at = next(i for i, (type_, _) in enumerate(found) if type_ == kind)
     join = [b"".join(record(*one) for one in part) for part in (found[:at], found[at + 1 :])]

@@ -114,8 +114,8 @@ def listens(port):
 
 @contextlib.contextmanager
 def nghttpd(directory, issued, port, *args):
-    """Runs nghttpd, an HTTP/2 server of the files in `htdocs`, with the certificate `issued`. Yields a function that returns
-    the lines that it has printed."""
+    """Runs nghttpd, an HTTP/2 server of the files in `htdocs`, with the certificate `issued`. Yields a function that
+    returns the lines that it has printed."""
     issued.write(directory, "nghttpd")
     log = directory / "nghttpd.log"
     files = [directory / "nghttpd.key", directory / "nghttpd.pem"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records that no well-behaved client sends: Python's ssl makes the handshake, and a test goes on under the same keys with
-records of any content."""
+"""Records that no well-behaved client sends: Python's ssl makes the handshake, and a test goes on under the same keys
+with records of any content."""
 
 import contextlib
 import hmac
@@ -139,8 +139,8 @@ class Rogue:
         return Keys12(suite, bytes.fromhex(value), bytes.fromhex(client_random), self._server_random)
 
     def last_alert(self):
-        """Reads to the end. Returns how the server has ended, in OpenSSL's words: an alert, close_notify or nothing. A reset
-        is an error."""
+        """Reads to the end. Returns how the server has ended, in OpenSSL's words: an alert, close_notify or nothing. A
+        reset is an error."""
         with self.sock:
             while data := self.sock.recv(65536):
                 self.client.incoming.write(data)
