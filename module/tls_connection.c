@@ -64,7 +64,8 @@ tls_connection *tls_connection_make(conn_rec *c, const tls_config *config)
     tc->c = c;
     tc->config = config;
     tc->server = c->base_server;
-    tc->server_index = tc->named_index = tls_settings_of(c->base_server)->index;
+    tc->hosts.chain = tls_chain_of(c);
+    tc->hosts.first = tc->hosts.connected = tc->hosts.named = tls_settings_of(c->base_server)->index;
     tc->started = apr_time_now();
     apr_pool_cleanup_register(c->pool, tc, free_connection, apr_pool_cleanup_null);
     ap_set_module_config(c->conn_config, tls_record, tc);
@@ -200,21 +201,17 @@ static void answer_plain_http(tls_connection *tc)
 /* The server that the client means. httpd's modules see it as the connection's from now on. */
 static tls_status choose_server(tls_connection *tc)
 {
-    conn_rec *c = tc->c;
     server_rec *s;
-    size_t index = tc->server_index;
-    tls_status status = tls_conn_find_server(tc->backend, tls_chain_of(c), index, &tc->named_index, &index);
+    tls_status status = tls_conn_find_server(tc->backend, &tc->hosts);
 
-    if (status != TLS_STATUS_OK || index == tc->server_index) {
+    if (status != TLS_STATUS_OK || tc->hosts.connected == tc->hosts.first) {
         return status;
     }
-    s = tls_state_server(index);
+    s = tls_state_server(tc->hosts.connected);
     if (!s) {
         return TLS_STATUS_INVALID;
     }
-    tc->server = s;
-    tc->server_index = index;
-    c->base_server = s;
+    tc->server = tc->c->base_server = s;
     return TLS_STATUS_OK;
 }
 
@@ -247,7 +244,7 @@ static void staple(const unsigned char *der, apr_size_t len, void *userdata)
     tls_connection *tc = userdata;
     tls_slice response = { der, len };
 
-    tls_conn_staple(tc->backend, tc->server_index, response);
+    tls_conn_staple(tc->backend, tc->hosts.connected, response);
 }
 
 /* Asks whoever provides OCSP responses for one; without, the handshake goes on all the same. */
@@ -257,7 +254,7 @@ static void staple_response(tls_connection *tc)
     uint8_t id[32];
 
     if (providers && providers->nelts
-        && tls_conn_certificate_id(tc->backend, tc->server_index, id) == TLS_STATUS_OK) {
+        && tls_conn_certificate_id(tc->backend, tc->hosts.connected, id) == TLS_STATUS_OK) {
         ap_ssl_ocsp_get_resp(tc->server, tc->c, (const char *)id, sizeof(id), staple, tc);
     }
 }
@@ -283,7 +280,7 @@ static tls_status accept_client(tls_connection *tc, tls_event *event)
         staple_response(tc);
     }
     tc->accepted = 1;
-    return tls_conn_accept(tc->backend, tc->server_index, tls_slice_of(protocol), tls_slice_of(certificate),
+    return tls_conn_accept(tc->backend, tc->hosts.connected, tls_slice_of(protocol), tls_slice_of(certificate),
                            tls_slice_of(key), event);
 }
 

@@ -33,11 +33,10 @@ typedef struct {
     unsigned waited : 1;
     /** Whom it goes to; NULL for a connection of a client. */
     struct tls_backend *outgoing_to;
-    /** The server that the handshake was with, and its number. */
+    /** The server that the handshake was with. */
     server_rec *server;
-    size_t server_index;
-    /** The number of the server that the client has named: another one only where that one is not TLS itself. */
-    size_t named_index;
+    /** Its number, and those of the others that matter for requests. */
+    tls_hosts hosts;
     /** Our filters. */
     ap_filter_t *input;
     ap_filter_t *output;

@@ -7,6 +7,7 @@
 
 #include "tls_connection.h"
 #include "tls_settings.h"
+#include "tls_state.h"
 
 /* RFC 8470 section 5.2; httpd 2.4 has no name for it. */
 #define TOO_EARLY 425
@@ -48,14 +49,42 @@ static int check_early(request_rec *r)
     return TOO_EARLY;
 }
 
+/* What a request gets where its connection is not good for it, which `routing` says why. */
+static int refuse(const request_rec *r, const tls_connection *tc, const server_rec *wanted, tls_routing routing)
+{
+    const char *host = r->hostname ? r->hostname : wanted->server_hostname;
+
+    switch (routing) {
+    case TLS_ROUTING_HOST_MISSING:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: request without a host on a connection to %s: 400",
+                      tc->server->server_hostname);
+        return HTTP_BAD_REQUEST;
+    case TLS_ROUTING_SNI_MISSING:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "tls: request for %s refused: the client did not say in the handshake whom it wants "
+                      "(SSLStrictSNIVHostCheck)", host);
+        return HTTP_FORBIDDEN;
+    case TLS_ROUTING_UNAVAILABLE:
+        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "tls: %s has no certificate yet: 503", wanted->server_hostname);
+        return HTTP_SERVICE_UNAVAILABLE;
+    default:
+        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
+                      "tls: request for %s (virtual host %s) on a connection to %s, whose certificate does not cover the "
+                      "name or whose TLS settings differ: 421", host, wanted->server_hostname, tc->server->server_hostname);
+        return HTTP_MISDIRECTED_REQUEST;
+    }
+}
+
 /*
- * Whether a request may use its connection. It may name another host than the handshake did: that is right only if the
- * handshake would have been the same with that host (RFC 9110 section 15.5.20).
+ * Whether a request may use its connection. It may name another host than the handshake did. A name that no host has is for
+ * the address's first host; httpd takes the connection's, which we have set to that of the handshake.
  */
 static int check_host(request_rec *r)
 {
     tls_connection *tc = tls_connection_of(r->connection);
+    tls_routing routing = TLS_ROUTING_MISDIRECTED;
     tls_text why = { NULL, 0 };
+    server_rec *wanted;
     size_t index;
 
     if (!tc) {
@@ -63,28 +92,22 @@ static int check_host(request_rec *r)
     }
     mark_early(r, tc);
     index = tls_settings_of(r->server)->index;
-    if (!tls_conn_server_name(tc->backend).len && tls_config_requires_sni(tc->config, index, tc->server_index)) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                      "tls: request for %s refused: the client did not say in the handshake whom it wants "
-                      "(SSLStrictSNIVHostCheck)", r->server->server_hostname);
-        return HTTP_FORBIDDEN;
+    if (tls_config_route(tc->config, tc->facts, &tc->hosts, tls_slice_of(r->hostname), &index, &routing)
+        != TLS_STATUS_OK || !(wanted = tls_state_server(index))) {
+        return HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (index != tc->server_index && index != tc->named_index && !tls_config_agree(tc->config, tc->server_index, index)) {
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                      "tls: request for %s on a connection to %s, whose TLS settings differ: 421",
-                      r->server->server_hostname, tc->server->server_hostname);
-        return HTTP_MISDIRECTED_REQUEST;
+    if (routing != TLS_ROUTING_SERVE) {
+        return refuse(r, tc, wanted, routing);
+    }
+    if (wanted != r->server) {
+        r->server = wanted;
+        r->per_dir_config = wanted->lookup_defaults;
     }
     if (tls_facts_stand(tc->facts, &why) != TLS_STATUS_OK) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: request on a resumed session refused: %s",
                       tls_text_take(r->pool, why));
         r->connection->keepalive = AP_CONN_CLOSE;
         return HTTP_FORBIDDEN;
-    }
-    if (tls_config_site(tc->config, index) == TLS_SITE_STATE_UNAVAILABLE) {
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "tls: %s has no certificate yet: 503",
-                      r->server->server_hostname);
-        return HTTP_SERVICE_UNAVAILABLE;
     }
     return DECLINED;
 }

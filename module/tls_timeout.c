@@ -38,7 +38,7 @@ static struct {
 /* When the handshake has to be complete; 0 if there is no limit. */
 static apr_time_t deadline(const tls_connection *tc)
 {
-    uint64_t limit = tls_config_handshake_timeout(tc->config, tc->server_index, tc->bytes_received);
+    uint64_t limit = tls_config_handshake_timeout(tc->config, tc->hosts.connected, tc->bytes_received);
 
     return limit ? tc->started + apr_time_from_msec((apr_time_t)limit) + SLACK : 0;
 }

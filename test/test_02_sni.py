@@ -114,21 +114,73 @@ class TestStrict:
 
 
 class TestRequests:
-    def test_01_same_settings_share_a_connection(self, httpd):
-        httpd.start(*engine(httpd, httpd.vhost("a.test", name_header("a")), httpd.vhost("b.test", name_header("b"))))
-        response = curl(httpd, "b.test", connect="a.test")
-        assert (response.code, response.headers["x-host"]) == (200, "b")
+    """Requests for another host than the handshake was with (RFC 9110 section 7.4)."""
+
+    def hosts(self, httpd, authority, *names, line=""):
+        """a.test, whose certificate covers `names`, too; b.test and c.test with certificates of their own. `line` is
+        one of b.test."""
+        cert = authority.server("a.test", *names).write(httpd.root, "shared")
+        return [
+            httpd.vhost("a.test", name_header("a"), cert=cert),
+            httpd.vhost("b.test", name_header("b"), line),
+            httpd.vhost("c.test", name_header("c"), "ServerAlias *.c.test"),
+        ]
+
+    def test_01_a_certificate_for_both_shares_a_connection(self, httpd, authority):
+        """As browsers do that coalesce HTTP/2 connections (RFC 9113 section 9.1.1)."""
+        httpd.start(*engine(httpd, "Protocols h2 http/1.1", *self.hosts(httpd, authority, "b.test", "*.c.test")))
+        for version in ("--http1.1", "--http2"):
+            for host, answered in (("b.test", "b"), ("www.c.test", "c")):
+                response = curl(httpd, host, "/", version, connect="a.test")
+                assert (response.code, response.headers["x-host"]) == (200, answered)
+
+    def test_05_a_certificate_for_one_is_421(self, httpd, authority):
+        """Whatever else the hosts have in common."""
+        httpd.start(*engine(httpd, "Protocols h2 http/1.1", *self.hosts(httpd, authority)))
+        for version in ("--http1.1", "--http2"):
+            assert curl(httpd, "b.test", "/", version, connect="a.test").code == 421
+            assert curl(httpd, "a.test", "/", version, connect="b.test").code == 421
+        assert (
+            httpd.log.text().count("whose certificate does not cover the name or whose TLS settings differ: 421") == 4
+        )
+
+    def test_06_what_was_presented_counts(self, httpd, authority):
+        """Not another certificate of the host, which this client did not see."""
+        shared = authority.server("a.test", "b.test", kind="rsa2048").write(httpd.root, "shared")
+        own = authority.server("a.test").write(httpd.root, "own")
+        a = httpd.vhost("a.test", f"TLSCertificate {own}", f"TLSCertificate {shared}", cert=False)
+        httpd.start(*engine(httpd, a, httpd.vhost("b.test")))
+        rsa = ["--tls-max", "1.2", "--ciphers", "ECDHE-RSA-AES128-GCM-SHA256"]
+        assert curl(httpd, "b.test", "/", connect="a.test").code == 421
+        assert curl(httpd, "b.test", "/", *rsa, connect="a.test").code == 200
+
+    def test_07_resumed_connections(self, httpd, authority):
+        httpd.start(*engine(httpd, *self.hosts(httpd, authority, "b.test")))
+        session = httpd.root / "session"
+        s_client(httpd, "-sess_out", str(session), name="a.test", send=request("a.test"))
+        for host, code in (("b.test", b"200"), ("c.test", b"421")):
+            resumed = s_client(httpd, "-sess_in", str(session), name="a.test", send=request(host))
+            assert resumed.reused and f"HTTP/1.1 {code.decode()}" in resumed.output
+
+    def test_08_without_server_name(self, httpd, authority):
+        """The connection is to the first host of the address, and so are requests for names that no host has."""
+        httpd.start(*engine(httpd, *self.hosts(httpd, authority, "b.test")))
+        for host, code, answered in (("b.test", 200, "b"), ("c.test", 421, None), ("unknown.test", 200, "a")):
+            output = s_client(httpd, send=request(host)).output
+            assert f"HTTP/1.1 {code} " in output and (not answered or f"X-Host: {answered}" in output)
 
     @pytest.mark.parametrize("line", ["TLSProtocol TLSv1.3+", "TLSHonorClientOrder off", "TLSSessionTickets off"])
-    def test_02_other_settings_are_421(self, httpd, line):
-        httpd.start(*engine(httpd, httpd.vhost("a.test"), httpd.vhost("b.test", line)))
+    def test_02_other_settings_are_421(self, httpd, authority, line):
+        httpd.start(*engine(httpd, *self.hosts(httpd, authority, "b.test", line=line)))
         assert curl(httpd, "b.test", connect="a.test").code == 421
         assert curl(httpd, "b.test").code == 200
 
-    def test_03_unknown_host_gets_the_connections_first(self, httpd):
-        httpd.start(*engine(httpd, httpd.vhost("a.test", name_header("a")), httpd.vhost("b.test")))
-        response = curl(httpd, "unknown.test", connect="a.test")
-        assert (response.code, response.headers["x-host"]) == (200, "a")
+    def test_03_an_unknown_host_is_for_the_first_one(self, httpd, authority):
+        httpd.start(*engine(httpd, "Protocols h2 http/1.1", *self.hosts(httpd, authority)))
+        for version in ("--http1.1", "--http2"):
+            response = curl(httpd, "unknown.test", "/", version, connect="a.test")
+            assert (response.code, response.headers["x-host"]) == (200, "a")
+            assert curl(httpd, "unknown.test", "/", version, connect="b.test").code == 421
 
     def test_04_malformed_host(self, httpd):
         httpd.start(*engine(httpd, httpd.vhost("a.test")))

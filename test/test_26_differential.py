@@ -70,11 +70,6 @@ EXPECTED = [
         "mod_ssl has to keep the body while it renegotiates",
         lambda o, t: (o, t) == (200, 413) or o and not t,
     ),
-    (
-        "names/host/nobody/auth.test/(code|host)",
-        "a request for a name that nobody has is for the host of the handshake, which mod_ssl forgets",
-        lambda o, t: (o, t) in ((200, 421), ("nobody.test", None)),
-    ),
     ("failures/http(10)?", "another header comes first", lambda o, t: o[:24] == t[:24] == "HTTP/1.1 400 Bad Request"),
     ("failures/(junk|ssh)", "ours says what is wrong", lambda o, t: o and not t),
     (
@@ -434,6 +429,7 @@ class TestHosts:
             for shaken in ("a.test", "auth.test", "unknown.test"):
                 questions[f"host/{host}/{shaken}"] = answer_on(name, shaken)
             questions[f"no-sni/{host}"] = lambda server, name=name: without_sni(server, name)
+            questions[f"no-host/{host}"] = lambda server, name=name: without_host(server, name)
         for name in ("www.alias.test", "other.test", "A.TEST", "a.test."):
             questions[f"sni/{name}"] = answer(name, "/", "-k", headers=["x-host"])
         compare(pair, "names", **questions)
@@ -691,6 +687,12 @@ def answer_on(host, connect):
         return {"exit": response.exit, "code": response.code, "host": response.headers.get("x-host")}
 
     return ask
+
+
+def without_host(server, name):
+    session = s_client(server, "-tls1_2", "-quiet", name=name, send=b"GET / HTTP/1.0\r\n\r\n")
+    found = re.search(r"HTTP/1.1 (\d+)", session.output)
+    return found and found.group(1)
 
 
 def without_sni(server, host):

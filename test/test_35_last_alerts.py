@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A connection that ends for a mistake of the client ends with the alert for it, which the client can read whatever it has
-sent behind its mistake: nothing is reset."""
+"""A connection that ends for a mistake of the client ends with the alert for it. The client can read the alert whatever
+it has sent behind its mistake: nothing is reset."""
 
 import pytest
 

@@ -200,7 +200,7 @@ impl Config {
     }
 
     /// Whether the server is TLS by mod_ssl's rules.
-    fn is_ssl(&self, server: usize) -> bool {
+    pub(crate) fn is_ssl(&self, server: usize) -> bool {
         self.ssl_servers.get(server) == Some(&true)
     }
 
@@ -224,20 +224,8 @@ impl Config {
         self.sites.get(index)?.as_ref()
     }
 
-    /// Whether a request for the server `other` may use a connection that was made to `server`.
-    pub fn agree(&self, server: usize, other: usize) -> bool {
-        match (self.site(server), self.site(other)) {
-            (Some(one), Some(two)) => match self.sni_policy.or(self.is_ssl(server).then(SniPolicy::default)) {
-                Some(policy) => policy.allows(one, two),
-                None => Arc::ptr_eq(one.profile(), two.profile()),
-            },
-            (Some(_), None) => self.is_ssl(server) && self.sni_policy == Some(SniPolicy::Insecure),
-            _ => false,
-        }
-    }
-
-    /// Whether a request for `server`, on a connection to `connected`, needs a client that has said whom it wants.
-    pub fn requires_sni(&self, server: usize, connected: usize) -> bool {
+    /// Whether a request for `server`, on a connection to `connected`, needs a client that has named a host in the handshake.
+    pub(crate) fn requires_sni(&self, server: usize, connected: usize) -> bool {
         [server, connected]
             .iter()
             .any(|index| self.require_sni.get(*index) == Some(&true))

@@ -43,6 +43,7 @@ pub mod protocol;
 pub mod proxy;
 mod record_size;
 mod rejected_early_data;
+pub mod routing;
 pub mod sessions;
 pub mod settings;
 pub mod shared;

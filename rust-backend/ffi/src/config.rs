@@ -4,28 +4,18 @@
 use std::sync::Arc;
 
 use mod_tls_core::config::Config;
+use mod_tls_core::routing::{Hosts, Routing};
 use mod_tls_core::settings::SessionCache;
 
 use crate::builder::{SeverityCode, ip_address};
 use crate::cache::CacheOperations;
+use crate::facts::FactsHandle;
 use crate::guard::{Status, guard};
 use crate::types::{OwnedText, Slice, array};
 
 /// A configuration. Connections keep a reference of their own.
 #[derive(Debug)]
 pub struct ConfigHandle(pub(crate) Arc<Config>);
-
-/// What a server is for TLS connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub enum SiteState {
-    /// No TLS connection can mean it.
-    None,
-    /// It has a certificate.
-    Ready,
-    /// It has none: requests are answered with 503.
-    Unavailable,
-}
 
 /// Where children shall share sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,38 +90,30 @@ pub unsafe extern "C" fn tls_config_is_enabled(
         .is_some_and(|(config, ip)| config.0.is_enabled(ip, port, server))
 }
 
-/// What the server with index `server` is for TLS connections.
+/// Sets `out` to what becomes of a request on the connection `facts` to `hosts`. `host` is the host that the request names,
+/// without data if it names none. `server` is the virtual host that httpd has found for it; it is set to the one that the
+/// request is for.
 ///
 /// # Safety
-/// The pointer is valid.
+/// The pointers and the slice are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_config_site(config: *const ConfigHandle, server: usize) -> SiteState {
-    // SAFETY: the caller promises that a pointer that is not null is valid.
-    match unsafe { config.as_ref() }.and_then(|config| config.0.site(server)) {
-        None => SiteState::None,
-        Some(site) if site.unavailable => SiteState::Unavailable,
-        Some(_) => SiteState::Ready,
-    }
-}
-
-/// Whether a request for the server `other` may use a connection that was made to `server`.
-///
-/// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_config_agree(config: *const ConfigHandle, server: usize, other: usize) -> bool {
-    // SAFETY: the caller promises that a pointer that is not null is valid.
-    unsafe { config.as_ref() }.is_some_and(|config| config.0.agree(server, other))
-}
-
-/// Whether a request for `server`, on a connection to `connected`, needs a client that has said whom it wants.
-///
-/// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_config_requires_sni(config: *const ConfigHandle, server: usize, connected: usize) -> bool {
-    // SAFETY: the caller promises that a pointer that is not null is valid.
-    unsafe { config.as_ref() }.is_some_and(|config| config.0.requires_sni(server, connected))
+pub unsafe extern "C" fn tls_config_route(
+    config: *const ConfigHandle,
+    facts: *const FactsHandle,
+    hosts: *const Hosts,
+    host: Slice,
+    server: *mut usize,
+    out: *mut Routing,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, facts, hosts) = unsafe { (config.as_ref()?, facts.as_ref()?, hosts.as_ref()?) };
+        // SAFETY: the same, and the slice is valid.
+        let (server, out, host) = unsafe { (server.as_mut()?, out.as_mut()?, host.optional_bytes()) };
+        let host = host.map(String::from_utf8_lossy);
+        (*out, *server) = config.0.route(&facts.0, *hosts, *server, host.as_deref());
+        Some(Status::Ok)
+    })
 }
 
 /// Whether this module speaks TLS to backends where the blocks of `chain`, the outermost first, hold.

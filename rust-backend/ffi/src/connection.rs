@@ -8,6 +8,7 @@ use mod_tls_core::AlertDescription;
 use mod_tls_core::connection::{Connection, Event};
 use mod_tls_core::failure::Failure;
 use mod_tls_core::identity::Identity;
+use mod_tls_core::routing::Hosts;
 use mod_tls_core::ssl::vocabulary::worded;
 
 use crate::config::ConfigHandle;
@@ -241,29 +242,22 @@ pub unsafe extern "C" fn tls_conn_alpn(conn: *const ConnectionHandle, index: usi
     })
 }
 
-/// The server that the client's server name means among those of `chain`, `named`; `default_server` if it asked for none.
-/// `out` is the one whose certificate is presented, which may be another one.
-/// `TLS_STATUS_FAILED`: no server has the name, and such clients are refused.
+/// Sets the servers `named` and `connected` of `hosts` to those that the client means by its server name, which are the first
+/// one of the address if it has sent none. `TLS_STATUS_FAILED`: no server has the name, and such clients are refused.
 ///
 /// # Safety
 /// The pointers are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_conn_find_server(
-    conn: *mut ConnectionHandle,
-    chain: usize,
-    default_server: usize,
-    named: *mut usize,
-    out: *mut usize,
-) -> Status {
+pub unsafe extern "C" fn tls_conn_find_server(conn: *mut ConnectionHandle, hosts: *mut Hosts) -> Status {
     // SAFETY: the caller promises that pointers that are not null are valid.
     unsafe {
         on_connection(conn, |conn| {
-            let (named, out) = (named.as_mut()?, out.as_mut()?);
+            let hosts = hosts.as_mut()?;
             let config = Arc::clone(conn.connection.config());
             let sni = conn.connection.hello().sni.clone();
-            match config.find_server(chain, default_server, sni.as_deref()) {
+            match config.find_server(hosts.chain, hosts.first, sni.as_deref()) {
                 Ok(found) => {
-                    (*named, *out) = found;
+                    (hosts.named, hosts.connected) = found;
                     Some(Status::Ok)
                 }
                 Err(_) => {

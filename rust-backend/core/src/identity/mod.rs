@@ -250,6 +250,11 @@ impl Identity {
         uncovered
     }
 
+    /// Whether the certificate is valid for `host`, a DNS name or an IP address.
+    pub(crate) fn covers(&self, host: &str) -> bool {
+        Certificate::parse(&self.leaf).is_ok_and(|certificate| certificate.covers(host))
+    }
+
     /// Whether the certificate comes with those of its issuers.
     pub(crate) fn has_issuers(&self) -> bool {
         !self.issuers.is_empty()
