@@ -5,6 +5,7 @@ import ctypes
 import os
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from harness.clients import connect, context, read_all, request, s_client, session_text
 from harness.httpd import wait_for
 
+H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VARIABLES = 'Header always set X-Resumed "%{SSL_SESSION_RESUMED}s"\nHeader always set X-Pid "%{PID}e"'
 
@@ -92,6 +94,73 @@ class TestTickets:
         ctx = context(httpd, TLS13)
         _, session = fetch(httpd, ctx)
         assert not fetch(httpd, ctx, session, "b.test")[0]
+
+    def test_08_fresh_ones_are_kept(self, httpd):
+        """In TLS 1.2 a client gets a new ticket only when half of the life of the old one has passed."""
+        start(httpd, "TLSSessionLifetime 4")
+        session = httpd.root / "session"
+
+        def connect(option):
+            args = ("-tls1_2", "-msg", option, str(session))
+            return s_client(httpd, *args, name="a.test", send=request("a.test"))
+
+        assert "NewSessionTicket" in connect("-sess_out").output
+        began = time.monotonic()
+        renewed = wait_for(lambda: self.renewed(connect("-sess_in")), "a new ticket", 4)
+        assert renewed.reused and time.monotonic() - began > 1
+
+    @staticmethod
+    def renewed(connection):
+        assert connection.reused
+        return connection if "NewSessionTicket" in connection.output else None
+
+    def test_09_a_new_one_if_the_old_one_is_not_known(self, httpd):
+        start(httpd)
+        session = httpd.root / "session"
+        s_client(httpd, "-tls1_2", "-sess_out", str(session), name="a.test", send=request("a.test"))
+        httpd.stop()
+        httpd.log.begin()
+        start(httpd)
+        again = s_client(httpd, "-tls1_2", "-msg", "-sess_in", str(session), name="a.test", send=request("a.test"))
+        assert not again.reused and "NewSessionTicket" in again.output
+
+
+class TestAlpn:
+    """A resumed connection agrees on a protocol anew: what the session was made with does not count (RFC 7301 section
+    3.1)."""
+
+    OFFERS = {"none": None, "h2": ["h2"], "http/1.1": ["http/1.1"], "both": ["h2", "http/1.1"]}
+    AGREED = {"none": None, "h2": "h2", "http/1.1": "http/1.1", "both": "h2"}
+
+    def connect(self, httpd, version, offer, session=None):
+        ctx = context(httpd, version) if session is None else session[0]
+        if offer:
+            ctx.set_alpn_protocols(offer)
+        with connect(httpd, "a.test", ctx=ctx, session=session and session[1]) as tls:
+            tls.sendall(H2_PREFACE if tls.selected_alpn_protocol() == "h2" else request("a.test"))
+            tls.recv(1000)
+            return tls.selected_alpn_protocol(), tls.session_reused, (ctx, tls.session)
+
+    @pytest.mark.parametrize("version", [TLS12, TLS13])
+    @pytest.mark.parametrize("first", OFFERS)
+    @pytest.mark.parametrize("second", ["h2", "http/1.1", "both"])
+    def test_01_any_after_any(self, httpd, version, first, second):
+        start(httpd, "Protocols h2 http/1.1")
+        agreed, _, session = self.connect(httpd, version, self.OFFERS[first])
+        assert agreed == self.AGREED[first]
+        assert self.connect(httpd, version, self.OFFERS[second], session)[:2] == (self.AGREED[second], True)
+
+    @pytest.mark.parametrize("version", [TLS12, TLS13])
+    def test_02_nothing_in_common(self, httpd, version):
+        """That is an alert whether a session is resumed or not (RFC 7301 section 3.2). mod_ssl answers with a protocol
+        that the client has not offered, which OpenSSL's clients refuse."""
+        start(httpd, "Protocols http/1.1")
+        _, _, session = self.connect(httpd, version, ["http/1.1"])
+        for resumed in (None, session):
+            with pytest.raises(ssl.SSLError):
+                self.connect(httpd, version, ["h2"], resumed)
+        log = httpd.log.text()
+        assert log.count("handshake failed") == 2
 
 
 class TestSessionIds:

@@ -27,9 +27,11 @@ use crate::fault;
 use crate::framing::Framing;
 use crate::hello::Hello;
 use crate::identity::Identity;
+use crate::profile::offers_tls13;
 use crate::proxy::profile::ProxyProfile;
 use crate::record_size::RecordSize;
 use crate::rejected_early_data::{End, Found, Skipper};
+use crate::sessions::keeping_fresh_tickets;
 use crate::site::Site;
 
 /// What [`Connection::receive`] wants to be done next.
@@ -285,7 +287,12 @@ impl Connection {
         }
         self.names = site.names;
         self.protection.want_decrypter(self.hello.early_data);
-        let mut live = match observe(&mut self.protection, || accepted.into_connection(config)) {
+        let is_tls13 = site.profile().spec().protocols.tls13 && offers_tls13(&hello);
+        let answer = || match is_tls13 {
+            true => accepted.into_connection(config),
+            false => keeping_fresh_tickets(|| accepted.into_connection(config)),
+        };
+        let mut live = match observe(&mut self.protection, answer) {
             Ok(live) => live,
             Err((error, mut sent)) => return Err(self.refused(site, error, &mut sent)),
         };

@@ -4,6 +4,7 @@
 //! Both are bound to a *scope*, a digest of the settings that decided who the client is. rustls leaves it to its user
 //! that a session made under one client authentication policy does not enter under another; the scope sees to it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -109,12 +110,15 @@ impl Sealer {
     }
 
     fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.open_at(sealed, unix_now()).map(|(_, session)| session)
+    }
+
+    /// Opens a session that can still be resumed. Returns its age in seconds, too.
+    fn open_at(&self, sealed: &[u8], now: i64) -> Option<(i64, Vec<u8>)> {
         let mut dated = self.keys.open(&self.scope.digest(), sealed)?;
         let made = i64::from_be_bytes(*dated.first_chunk()?);
-        if unix_now().saturating_sub(made) > i64::from(self.lifetime) {
-            return None;
-        }
-        Some(dated.split_off(size_of_val(&made)))
+        let age = now.saturating_sub(made);
+        (age <= i64::from(self.lifetime)).then(|| (age, dated.split_off(size_of_val(&made))))
     }
 }
 
@@ -146,13 +150,29 @@ impl StoresServerSessions for CachedSessions {
     }
 }
 
+thread_local! {
+    /// Whether the client of the handshake that this thread is in keeps its ticket; none if that is not asked.
+    static KEPT: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Runs a handshake of TLS 1.2 up to our Finished. A client that has resumed its session by a ticket with more than half of
+/// its life before it keeps that ticket: the session does not live longer with a new one, and other clients of the session
+/// may use the old one.
+pub(crate) fn keeping_fresh_tickets<T>(handshake: impl FnOnce() -> T) -> T {
+    KEPT.set(Some(false));
+    let result = handshake();
+    KEPT.set(None);
+    result
+}
+
 /// Tickets (RFC 5077, RFC 8446 section 4.6.1) under the server's ratcheting keys.
 #[derive(Debug)]
 pub(crate) struct Tickets(pub(crate) Arc<Sealer>);
 
 impl ProducesTickets for Tickets {
+    /// rustls asks this after it has opened a ticket of TLS 1.2, when it says whether a new one follows.
     fn enabled(&self) -> bool {
-        true
+        KEPT.get() != Some(true)
     }
 
     fn lifetime(&self) -> u32 {
@@ -164,7 +184,11 @@ impl ProducesTickets for Tickets {
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
-        self.0.open(cipher)
+        let (age, session) = self.0.open_at(cipher, unix_now())?;
+        if KEPT.get().is_some() {
+            KEPT.set(Some(age < i64::from(self.0.lifetime) / 2));
+        }
+        Some(session)
     }
 }
 
