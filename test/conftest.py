@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from harness import backends
 from harness.certs import Authority
 from harness.clients import s_client
 from harness.httpd import Httpd, Installation
 from harness.ports import Ports
+from harness.stacks import RECORDS, Stack
 
 
 @pytest.fixture(scope="session")
@@ -99,3 +101,25 @@ def start_both(httpd, authority):
         return lambda *args: s_client(httpd, *args, name="a.test")
 
     return start
+
+
+@pytest.fixture
+def backend(httpd, ports, authority):
+    """Starts a backend whose certificate is for localhost unless it says otherwise."""
+    running = []
+
+    def start(kind=backends.Backend, issued=None, host="127.0.0.1", **options):
+        port = ports.take()
+        issued = issued or authority.server("localhost")
+        running.append(kind(port, backends.context(httpd.root, issued, f"backend{port}", **options), host))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture(params=RECORDS)
+def stack(request, httpd):
+    """The test runs over ours with our directives, over ours with mod_ssl's, and over mod_ssl."""
+    return Stack(httpd, request.param)

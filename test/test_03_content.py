@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from harness.cgi import add_cgi
 from harness.clients import MemoryClient, connect, context, curl, raw_connection, read_all, read_response, request
 from harness.httpd import wait_for
 
@@ -30,20 +31,6 @@ def server(httpd):
         return httpd
 
     return start
-
-
-def add_cgi(httpd, name, text):
-    directory = httpd.root / "cgi-bin"
-    directory.mkdir(exist_ok=True)
-    directory.chmod(0o755)
-    script = directory / name
-    script.write_text(text)
-    script.chmod(0o755)
-    return [
-        f"ScriptSock {httpd.root}/cgisock",
-        f"ScriptAlias /cgi-bin/ {directory}/",
-        f"<Directory {directory}>\nRequire all granted\n</Directory>",
-    ]
 
 
 class TestDownload:

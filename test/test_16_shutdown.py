@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from harness.cgi import add_cgi
 from harness.clients import connect, context, curl, read_all, request
 from harness.httpd import wait_for
-from test_03_content import add_cgi
 
 
 @pytest.fixture

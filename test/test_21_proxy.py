@@ -31,22 +31,6 @@ def get(httpd, path="/", *args):
 
 
 @pytest.fixture
-def backend(httpd, ports, authority):
-    """Starts a backend whose certificate is for localhost unless it says otherwise."""
-    running = []
-
-    def start(kind=backends.Backend, issued=None, host="127.0.0.1", **options):
-        port = ports.take()
-        issued = issued or authority.server("localhost")
-        running.append(kind(port, backends.context(httpd.root, issued, f"backend{port}", **options), host))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.stop()
-
-
-@pytest.fixture
 def proxy(httpd):
     """Starts httpd with TLS to backends."""
 

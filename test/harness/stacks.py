@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three ways to serve TLS behind one interface, so that one test covers them all."""
+
+from harness.cgi import add_cgi
+
+# Ours with our directives, ours with mod_ssl's, and mod_ssl itself.
+RECORDS = ("tls", "ssl", "mod_ssl")
+# Warnings of mod_ssl about the tests' certificates: no OCSP responder, and the names in them.
+OF_MOD_SSL = "AH02217|AH01909|AH01906"
+
+
+class Stack:
+    def __init__(self, httpd, record):
+        self.httpd, self.record = httpd, record
+        self.prefix = "TLS" if record == "tls" else "SSL"
+        self._scripts = []
+        if record == "mod_ssl":
+            httpd.log.allow(OF_MOD_SSL)
+
+    @property
+    def is_ours(self):
+        return self.record != "mod_ssl"
+
+    def engine(self, port=None):
+        """The lines of the server that make `port` one of TLS."""
+        return [f"TLSEngine {port or self.httpd.port}"] if self.record == "tls" else []
+
+    def certificate(self, *names):
+        """The lines of a host that serves TLS with a certificate for `names`."""
+        file, key = self.httpd.authority.server(*names).write(self.httpd.root, names[0].replace("*", "any")).split()
+        if self.record == "tls":
+            return [f"TLSCertificate {file} {key}"]
+        return ["SSLEngine on", f"SSLCertificateFile {file}", f"SSLCertificateKeyFile {key}"]
+
+    def vhost(self, name, *lines, names=(), **options):
+        """A host on the TLS port; its certificate has `names`, too."""
+        return self.httpd.vhost(name, *self.certificate(name, *names), *lines, cert=False, **options)
+
+    def variables(self):
+        """The lines that put variables of TLS into the environment of requests."""
+        return [f"{self.prefix}Options +StdEnvVars"]
+
+    def to_backends(self):
+        """The lines for TLS to backends, whose certificates the tests' CA has issued."""
+        ca = {"TLS": "TLSProxyCA", "SSL": "SSLProxyVerify require\nSSLProxyCACertificateFile"}[self.prefix]
+        return [f"{self.prefix}ProxyEngine on", f"{ca} {self.httpd.ca_file}"]
+
+    def add_scripts(self, **texts):
+        """Puts these scripts into /cgi-bin/, for mod_cgid."""
+        for name, text in texts.items():
+            self._scripts = add_cgi(self.httpd, name, text)
+
+    def configure(self, *lines, top=(), modules=(), **options):
+        """Writes a configuration with the host a.test, which has `lines`; `top` is for the whole server."""
+        lines = [*self.engine(), *self._scripts, *top, self.vhost("a.test", *lines)]
+        modules = [*modules, *(["cgid"] if self._scripts else [])]
+        self.httpd.configure(*lines, records=[self.record], modules=modules, **options)
+
+    def start(self, *lines, **options):
+        self.configure(*lines, **options)
+        return self.httpd.start()
