@@ -42,8 +42,16 @@ class Stack:
 
     def to_backends(self):
         """The lines for TLS to backends, whose certificates the tests' CA has issued."""
-        ca = {"TLS": "TLSProxyCA", "SSL": "SSLProxyVerify require\nSSLProxyCACertificateFile"}[self.prefix]
-        return [f"{self.prefix}ProxyEngine on", f"{ca} {self.httpd.ca_file}"]
+        if self.record == "tls":
+            return ["TLSProxyEngine on", f"TLSProxyCA {self.httpd.ca_file}"]
+        verify = ["SSLProxyVerify require", "SSLProxyVerifyDepth 2"]
+        return ["SSLProxyEngine on", *verify, f"SSLProxyCACertificateFile {self.httpd.ca_file}"]
+
+    def asking(self, ca):
+        """The lines that ask clients for certificates of this CA."""
+        if self.record == "tls":
+            return [f"TLSClientCA {ca}", "TLSClientCertificate optional"]
+        return [f"SSLCACertificateFile {ca}", "SSLVerifyClient optional"]
 
     def add_scripts(self, **texts):
         """Puts these scripts into /cgi-bin/, for mod_cgid."""

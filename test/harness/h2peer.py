@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP/2 spoken by hand: a client that can stop in the middle of anything, and a backend that echoes."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from h2 import events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+
+from harness import backends
+from harness.clients import connect, context
+
+# A digest of a stream's body, which is sent as a trailer.
+DIGEST = "x-digest"
+
+
+@dataclass
+class Stream:
+    headers: dict = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+    trailers: dict = None
+    ended: bool = False
+    reset: int = None
+
+    @property
+    def status(self):
+        return int(self.headers.get(":status", 0))
+
+
+class Peer:
+    """One side of a connection, in one thread: it reads while it waits for something."""
+
+    def __init__(self, sock, client_side):
+        self.sock = sock
+        self.h2 = H2Connection(H2Configuration(client_side=client_side, header_encoding="utf-8"))
+        self.streams, self.pings = {}, []
+        self.last_stream = None
+        # The streams whose data is not acknowledged: their windows stay closed.
+        self.stopped = set()
+        self.h2.initiate_connection()
+        self.flush()
+
+    def flush(self):
+        self.sock.sendall(self.h2.data_to_send())
+
+    def pump(self):
+        """Reads once; returns whether the connection is open."""
+        data = self.sock.recv(65536)
+        for event in self.h2.receive_data(data) if data else ():
+            self._handle(event)
+        self.flush()
+        return bool(data)
+
+    def wait(self, condition):
+        while not condition():
+            if not self.pump():
+                raise ConnectionError(f"the connection ended: {self.streams}")
+
+    def _handle(self, event):
+        stream = self.streams.setdefault(getattr(event, "stream_id", 0), Stream())
+        if isinstance(event, (events.ResponseReceived, events.RequestReceived)):
+            stream.headers = dict(event.headers)
+        elif isinstance(event, events.DataReceived):
+            stream.body += event.data
+            if event.stream_id not in self.stopped:
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, events.TrailersReceived):
+            stream.trailers = dict(event.headers)
+        elif isinstance(event, events.StreamEnded):
+            stream.ended = True
+        elif isinstance(event, events.StreamReset):
+            stream.reset, stream.ended = event.error_code, True
+        elif isinstance(event, events.PingAckReceived):
+            self.pings.append(event.ping_data)
+        elif isinstance(event, events.ConnectionTerminated):
+            self.last_stream = event.last_stream_id
+
+
+class Client(Peer):
+    """A connection to a host of httpd's, through TLS or, with a socket, without."""
+
+    def __init__(self, httpd, host="a.test", sock=None):
+        self.authority = f"{host}:{httpd.port}"
+        super().__init__(sock or connect(httpd, host, ctx=context(httpd, alpn=["h2"])), client_side=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def request(self, method, path, *headers, end=True):
+        """Begins a request; returns the number of its stream."""
+        number = self.h2.get_next_available_stream_id()
+        head = [(":method", method), (":scheme", "https"), (":authority", self.authority), (":path", path)]
+        self.h2.send_headers(number, [*head, *headers], end_stream=end)
+        self.streams[number] = Stream()
+        self.flush()
+        return number
+
+    def send(self, number, data, end=False):
+        """Sends data when the windows allow it, and reads until they do."""
+        view = memoryview(data)
+        while view:
+            self.wait(lambda: self.h2.local_flow_control_window(number) > 0)
+            size = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size, len(view))
+            self.h2.send_data(number, bytes(view[:size]))
+            view = view[size:]
+            self.flush()
+        if end:
+            self.h2.end_stream(number)
+            self.flush()
+
+    def trailers(self, number, *headers):
+        """Ends a request by trailers."""
+        self.h2.send_headers(number, headers, end_stream=True)
+        self.flush()
+
+    def response(self, number):
+        """The complete response to a stream."""
+        self.wait(lambda: self.streams[number].ended)
+        return self.streams[number]
+
+    def get(self, path, *headers):
+        return self.response(self.request("GET", path, *headers))
+
+
+class _Echo(Peer):
+    """Sends back each piece of a body when it comes, and a digest in trailers at the end, as gRPC services do."""
+
+    def __init__(self, sock):
+        self._waiting, self._seen, self._finished = {}, {}, set()
+        super().__init__(sock, client_side=False)
+
+    def _handle(self, event):
+        super()._handle(event)
+        number = getattr(event, "stream_id", 0)
+        if isinstance(event, events.RequestReceived):
+            self._waiting[number], self._seen[number] = bytearray(), hashlib.sha256()
+            self.h2.send_headers(number, [(":status", "200"), ("content-type", "application/grpc")])
+        elif isinstance(event, events.DataReceived):
+            self._waiting[number] += event.data
+            self._seen[number].update(event.data)
+        elif isinstance(event, events.StreamEnded):
+            self._finished.add(number)
+        elif isinstance(event, events.StreamReset):
+            self._forget(number)
+        for waiting in list(self._waiting):
+            self._send(waiting)
+
+    def _forget(self, number):
+        self._waiting.pop(number, None)
+        self._finished.discard(number)
+
+    def _send(self, number):
+        data = self._waiting[number]
+        while data and (window := self.h2.local_flow_control_window(number)) > 0:
+            size = min(window, self.h2.max_outbound_frame_size, len(data))
+            self.h2.send_data(number, bytes(data[:size]))
+            del data[:size]
+        if not data and number in self._finished:
+            trailers = [("grpc-status", "0"), (DIGEST, self._seen[number].hexdigest())]
+            self.h2.send_headers(number, trailers, end_stream=True)
+            self._forget(number)
+
+
+class Backend(backends.Backend):
+    """A backend that speaks nothing but HTTP/2, and echoes; `connections` are those that it has had."""
+
+    def __init__(self, *args):
+        self.connections = []
+        super().__init__(*args)
+
+    def handle(self, sock):
+        peer = _Echo(sock)
+        self.connections.append(peer)
+        while peer.pump():
+            pass
