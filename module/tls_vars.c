@@ -134,6 +134,13 @@ static const char *expr_variable(ap_expr_eval_ctx_t *ctx, const void *data)
     return value ? value : "";
 }
 
+/* %{SSL:NAME} and SSL(NAME) */
+static const char *expr_function(ap_expr_eval_ctx_t *ctx, const void *data, const char *name)
+{
+    (void)data;
+    return expr_variable(ctx, name);
+}
+
 static apr_array_header_t *expr_extensions(ap_expr_eval_ctx_t *ctx, const void *data, const char *arg)
 {
     (void)data;
@@ -147,6 +154,13 @@ static int expr_lookup(ap_expr_lookup_parms *parms)
         if (!ap_cstr_casecmpn(parms->name, "SSL_", 4)) {
             *parms->func = expr_variable;
             *parms->data = parms->name;
+            return OK;
+        }
+        break;
+    case AP_EXPR_FUNC_STRING:
+        if (!ap_cstr_casecmp(parms->name, "SSL")) {
+            *parms->func = expr_function;
+            *parms->data = "SSL";
             return OK;
         }
         break;

@@ -154,11 +154,13 @@ class TestElsewhere:
             f"TLSEngine {httpd.port}",
             '<Location "/ssl">\nRequire ssl\n</Location>',
             "<Location \"/expr\">\nRequire expr %{SSL_PROTOCOL} == 'TLSv1.3'\n</Location>",
+            "<Location \"/function\">\nRequire expr %{SSL:SSL_PROTOCOL} == 'TLSv1.3'\n</Location>",
             "<Location \"/never\">\nRequire expr %{SSL_PROTOCOL} == 'TLSv1.2'\n</Location>",
             httpd.vhost("a.test"),
         )
         assert curl(httpd, "a.test", "/ssl").code == 404
         assert curl(httpd, "a.test", "/expr").code == 404
+        assert curl(httpd, "a.test", "/function").code == 404
         assert curl(httpd, "a.test", "/never").code == 403
         run = subprocess.run(
             ["curl", "-si", f"http://127.0.0.1:{httpd.plain_port}/ssl"], capture_output=True, text=True
