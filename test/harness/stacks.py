@@ -25,16 +25,22 @@ class Stack:
         """The lines of the server that make `port` one of TLS."""
         return [f"TLSEngine {port or self.httpd.port}"] if self.record == "tls" else []
 
+    @property
+    def switch(self):
+        """The lines that a host on the TLS port needs, apart from its certificate."""
+        return [] if self.record == "tls" else ["SSLEngine on"]
+
     def certificate(self, *names):
         """The lines of a host that serves TLS with a certificate for `names`."""
         file, key = self.httpd.authority.server(*names).write(self.httpd.root, names[0].replace("*", "any")).split()
         if self.record == "tls":
             return [f"TLSCertificate {file} {key}"]
-        return ["SSLEngine on", f"SSLCertificateFile {file}", f"SSLCertificateKeyFile {key}"]
+        return [*self.switch, f"SSLCertificateFile {file}", f"SSLCertificateKeyFile {key}"]
 
-    def vhost(self, name, *lines, names=(), **options):
+    def vhost(self, name, *lines, names=(), certificate=True, **options):
         """A host on the TLS port; its certificate has `names`, too."""
-        return self.httpd.vhost(name, *self.certificate(name, *names), *lines, cert=False, **options)
+        own = self.certificate(name, *names) if certificate else self.switch
+        return self.httpd.vhost(name, *own, *lines, cert=False, **options)
 
     def variables(self):
         """The lines that put variables of TLS into the environment of requests."""
