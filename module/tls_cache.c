@@ -7,6 +7,8 @@
 #include "ap_socache.h"
 #include "util_mutex.h"
 
+#include "tls_terminal.h"
+
 /* What `Mutex` calls our lock, and what it calls those of mod_ssl. */
 #define LOCK_TYPE "tls-cache"
 #define SSL_LOCK_TYPE "ssl-cache"
@@ -111,19 +113,25 @@ static bool take(void *context, tls_slice id, uint8_t *buffer, size_t *len)
     return read_entry(context, id, buffer, len, true);
 }
 
-/* What went wrong when the cache was opened; NULL if nothing did. */
-static const char *open_cache(session_cache *c, const char *name, const char *args, apr_pool_t *pconf,
-                              apr_pool_t *ptemp)
+/* Finds the provider and lets it read its arguments, which changes nothing outside. What is wrong with them; NULL if nothing
+ * is. */
+static const char *create_cache(session_cache *c, const char *name, const char *args, apr_pool_t *p, apr_pool_t *ptemp)
 {
-    const char *error;
-    apr_status_t rv;
-    char why[256];
-
     c->provider = ap_lookup_provider(AP_SOCACHE_PROVIDER_GROUP, name, AP_SOCACHE_PROVIDER_VERSION);
     if (!c->provider) {
         return apr_psprintf(ptemp, "there is no provider \"%s\": load mod_socache_%s", name, name);
     }
-    error = c->provider->create(&c->instance, args && *args ? args : NULL, ptemp, pconf);
+    return c->provider->create(&c->instance, args && *args ? args : NULL, ptemp, p);
+}
+
+/* What went wrong when the cache was opened; NULL if nothing did. */
+static const char *open_cache(session_cache *c, const char *name, const char *args, apr_pool_t *pconf,
+                              apr_pool_t *ptemp)
+{
+    const char *error = create_cache(c, name, args, pconf, ptemp);
+    apr_status_t rv;
+    char why[256];
+
     if (error) {
         return error;
     }
@@ -139,6 +147,27 @@ static const char *open_cache(session_cache *c, const char *name, const char *ar
         return apr_psprintf(ptemp, "it cannot be opened: %s", apr_strerror(rv, why, sizeof(why)));
     }
     return NULL;
+}
+
+static int refuse(apr_pool_t *ptemp, server_rec *s, const char *name, const char *error)
+{
+    tls_complain(ptemp, s, apr_psprintf(ptemp, "%sSessionCache %s: %s", tls_has_only_ssl_directives() ? "SSL" : "TLS",
+                                        name, error));
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+int tls_cache_check(apr_pool_t *ptemp, server_rec *s, const tls_config *config)
+{
+    session_cache checked = { 0 };
+    tls_cache_choice choice;
+    const char *name, *error;
+
+    if (tls_config_session_cache(config, &choice) != TLS_STATUS_OK || choice.kind != TLS_CACHE_KIND_PROVIDER) {
+        return OK;
+    }
+    name = tls_slice_dup(ptemp, choice.provider);
+    error = create_cache(&checked, name, tls_slice_dup(ptemp, choice.args), ptemp, ptemp);
+    return error ? refuse(ptemp, s, name, error) : OK;
 }
 
 int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tls_config *config)
@@ -164,9 +193,7 @@ int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tl
     }
     cache = NULL;
     if (choice.required) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "tls: %sSessionCache %s: %s",
-                     tls_has_only_ssl_directives() ? "SSL" : "TLS", name, error);
-        return HTTP_INTERNAL_SERVER_ERROR;
+        return refuse(ptemp, s, name, error);
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                  "tls: no session cache: %s; clients of TLS 1.2 without tickets will not resume sessions "

@@ -9,6 +9,12 @@
 #include "mod_tls.h"
 
 /**
+ * Checks what can be checked of the cache that the configuration names without opening it.
+ * @return OK, or an HTTP status if the server must not start, after saying why
+ */
+int tls_cache_check(apr_pool_t *ptemp, server_rec *s, const tls_config *config);
+
+/**
  * Opens the cache that the configuration names.
  * @return OK, also where there is no cache and there need not be one; an HTTP status if the server must not start
  */

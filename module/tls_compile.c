@@ -13,6 +13,7 @@
 
 #include "tls_proxy.h"
 #include "tls_settings.h"
+#include "tls_terminal.h"
 
 typedef struct {
     apr_pool_t *p;
@@ -340,10 +341,13 @@ static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)
     size_t i;
 
     for (i = 0; tls_diagnostics_get(diagnostics, i, &message) == TLS_STATUS_OK; i++) {
-        int level = tls_log_level(message.severity);
+        const char *text = tls_slice_dup(x->p, message.text);
 
-        if (x->mode != TLS_COMPILE_MODE_FIRST || level == APLOG_ERR) {
-            ap_log_error(APLOG_MARK, level, 0, x->base, "tls: %s", tls_slice_dup(x->p, message.text));
+        if (message.severity == TLS_SEVERITY_ERROR) {
+            tls_complain(x->p, x->base, text);
+        }
+        else if (x->mode != TLS_COMPILE_MODE_FIRST) {
+            ap_log_error(APLOG_MARK, tls_log_level(message.severity), 0, x->base, "tls: %s", text);
         }
     }
 }

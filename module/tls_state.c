@@ -14,6 +14,7 @@
 #include "tls_cache.h"
 #include "tls_compile.h"
 #include "tls_settings.h"
+#include "tls_terminal.h"
 
 /* Slots of counters: children count in the one that their process number picks. */
 #define COUNTER_SLOTS 64
@@ -125,12 +126,21 @@ static int wants_dump(void)
            || ap_exists_config_define("DUMP_SSL_COMPAT");
 }
 
+/* At start httpd reads its configuration twice. */
+static int is_first_pass(void)
+{
+    return ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+}
+
 /* httpd -t gets no further than this; a start checks when other modules are ready to be asked. */
 static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     int mode = ap_state_query(AP_SQ_RUN_MODE);
 
     (void)plog;
+    if (mode == AP_SQ_RM_NORMAL && is_first_pass()) {
+        tls_terminal_keep(s);
+    }
     if (mode != AP_SQ_RM_CONFIG_TEST && !(mode == AP_SQ_RM_CONFIG_DUMP && wants_dump())) {
         return OK;
     }
@@ -138,7 +148,10 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, 
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     compile(pconf, ptemp, s, TLS_COMPILE_MODE_TEST);
-    return config ? OK : HTTP_INTERNAL_SERVER_ERROR;
+    if (!config) {
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return tls_config_is_active(config) ? tls_cache_check(ptemp, s, config) : OK;
 }
 
 static const char *protocols_of(apr_pool_t *p, server_rec *s)
@@ -235,12 +248,12 @@ static void introduce(apr_pool_t *pconf, server_rec *s)
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "tls: %s, %s", version, library_version(pconf));
 }
 
-static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+/* Makes the configuration, and everything around it that a server needs. */
+static int prepare(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 {
-    int first = ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+    int first = is_first_pass();
     int rv = retain(s);
 
-    (void)plog;
     if (rv != OK) {
         return rv;
     }
@@ -249,8 +262,11 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "tls: the configuration has errors, see above");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (first || !tls_config_is_active(config)) {
+    if (!tls_config_is_active(config)) {
         return OK;
+    }
+    if (first) {
+        return tls_cache_check(ptemp, s, config);
     }
     rv = tls_cache_open(pconf, ptemp, s, config);
     if (rv != OK) {
@@ -259,6 +275,17 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     prime_stapling(ptemp, s);
     introduce(pconf, s);
     return OK;
+}
+
+static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    int rv = prepare(pconf, ptemp, s);
+
+    (void)plog;
+    if (!is_first_pass()) {
+        tls_terminal_forget();
+    }
+    return rv;
 }
 
 void tls_state_log(apr_pool_t *p, const tls_config *from, server_rec *s)
