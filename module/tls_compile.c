@@ -52,6 +52,14 @@ static void add_addresses(compilation *x, server_rec *s, size_t index)
     }
 }
 
+static void add_listener(compilation *x, const apr_sockaddr_t *address)
+{
+    const uint8_t *bytes = NULL;
+    size_t len = address_bytes(address, &bytes);
+
+    tls_builder_add_listener(x->builder, bytes, is_any_address(bytes, len) ? 0 : len, address->port);
+}
+
 static void add_aliases(compilation *x, const apr_array_header_t *names, size_t index)
 {
     int i;
@@ -324,11 +332,22 @@ static void add_chains(compilation *x)
 static void tell_about_others(compilation *x)
 {
     apr_array_header_t *providers = ap_hook_get_ssl_ocsp_prime_hook();
+    apr_array_header_t *suppliers = ap_hook_get_ssl_add_cert_files();
+    const ap_listen_rec *listener;
     ap_version_t version;
     const char *text;
 
     if (providers && providers->nelts) {
         tls_builder_set_stapler(x->builder);
+    }
+    if (suppliers && suppliers->nelts) {
+        tls_builder_set_supplier(x->builder);
+    }
+    if (!tls_has_ssl_directives() && ap_find_linked_module("mod_ssl.c")) {
+        tls_builder_set_other_tls(x->builder);
+    }
+    for (listener = ap_listeners; listener; listener = listener->next) {
+        add_listener(x, listener->bind_addr);
     }
     ap_get_server_revision(&version);
     text = apr_psprintf(x->p, "%d.%d.%d", version.major, version.minor, version.patch);

@@ -101,9 +101,10 @@ const char *tls_set_demand(cmd_parms *cmd, void *dir, int argc, char *const argv
 
 const char *tls_set_user_name(cmd_parms *cmd, void *dir, const char *variable)
 {
-    (void)dir;
-    tls_own_dir_settings(cmd)->user_name = variable;
-    return NULL;
+    char *argv[] = { apr_pstrdup(cmd->pool, variable) };
+
+    tls_own_dir_settings(cmd)->user_name = argv[0];
+    return tls_keep_for_handshake(cmd, dir, 1, argv);
 }
 
 static const char *set_early_methods(cmd_parms *cmd, void *dir, const char *word)

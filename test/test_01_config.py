@@ -216,13 +216,14 @@ class TestCertificate:
         httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.w.test", "ServerAlias b.w.test", cert=cert))
         assert curl(httpd, "b.w.test").text == "hello"
 
-    def test_14_unreachable_hosts_are_not_checked(self, httpd):
-        httpd.configure(
+    def test_16_hosts_on_no_tls_port_are_checked(self, httpd):
+        text = errors(
+            httpd,
             f"TLSEngine {httpd.port}",
             httpd.vhost("a.test"),
             httpd.vhost("b.test", cert="nowhere.pem", port=httpd.plain_port),
         )
-        assert httpd.configtest()[0] == 0
+        assert "nowhere.pem: no such file" in text
 
     def test_15_unreadable_for_its_user(self, httpd):
         httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))

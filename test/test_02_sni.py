@@ -120,10 +120,11 @@ class TestRequests:
         """a.test, whose certificate covers `names`, too; b.test and c.test with certificates of their own. `line` is
         one of b.test."""
         cert = authority.server("a.test", *names).write(httpd.root, "shared")
+        wild = authority.server("c.test", "*.c.test").write(httpd.root, "wild")
         return [
             httpd.vhost("a.test", name_header("a"), cert=cert),
             httpd.vhost("b.test", name_header("b"), line),
-            httpd.vhost("c.test", name_header("c"), "ServerAlias *.c.test"),
+            httpd.vhost("c.test", name_header("c"), "ServerAlias *.c.test", cert=wild),
         ]
 
     def test_01_a_certificate_for_both_shares_a_connection(self, httpd, authority):

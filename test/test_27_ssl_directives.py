@@ -26,6 +26,7 @@ class Ssl:
         cert.write_bytes(issued.chain_pem)
         options = {"form": form} if form else {}
         key_file.write_bytes(key_pem(key or issued.key, password=password, **options))
+        key_file.chmod(0o600)
         return [f"SSLCertificateFile {cert}", f"SSLCertificateKeyFile {key_file}"]
 
     def vhost(self, name, *lines, certificate=None):
@@ -171,7 +172,7 @@ REFUSED = [
     ("SSLVerifyDepth deep", "takes the number of CAs"),
     ("SSLCARevocationCheck all", "takes leaf, chain or none"),
     ("SSLSessionTickets maybe", 'takes "on" or "off"'),
-    ("SSLSessionTicketKeyFile /dev/null", "not a regular file"),
+    ("SSLSessionTicketKeyFile /dev/null", "/dev/null: cannot be read: it is a device"),
     ("SSLHonorCipherOrder", "takes at least one argument"),
     ("SSLPassPhraseDialog ask", "takes builtin, exec:/path/to/program"),
     ("SSLPassPhraseDialog exec:/nothing/there", "/nothing/there is no program"),

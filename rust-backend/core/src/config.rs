@@ -67,6 +67,12 @@ pub struct Builder {
     pub(crate) mode: Mode,
     pub(crate) has_stapler: bool,
     pub(crate) is_mod_ssl: bool,
+    /// Whether another module may have certificates for hosts.
+    pub(crate) has_supplier: bool,
+    /// Whether another module may speak TLS at some port.
+    pub(crate) has_other_tls: bool,
+    /// Where httpd listens; no IP address means all.
+    pub(crate) listeners: Vec<(Option<IpAddr>, u16)>,
     pub(crate) servers: Vec<Server>,
     pub(crate) chains: HashMap<usize, Vec<usize>>,
     pub(crate) proxy_blocks: Vec<ProxyBlock>,
@@ -91,6 +97,9 @@ impl Builder {
             mode: Mode::Run,
             has_stapler: false,
             is_mod_ssl: false,
+            has_supplier: false,
+            has_other_tls: false,
+            listeners: Vec::new(),
             servers: Vec::new(),
             chains: HashMap::new(),
             proxy_blocks: Vec::new(),
@@ -112,6 +121,21 @@ impl Builder {
     pub fn set_mod_ssl(&mut self, is_there: bool, only: bool, version: &str) {
         self.is_mod_ssl = is_there;
         vocabulary::choose(only, version);
+    }
+
+    /// Says that another module may have certificates for hosts, once it can be asked.
+    pub fn set_supplier(&mut self) {
+        self.has_supplier = true;
+    }
+
+    /// Says that another module may speak TLS at some port.
+    pub fn set_other_tls(&mut self) {
+        self.has_other_tls = true;
+    }
+
+    /// Adds an address that httpd listens to; no IP address means all.
+    pub fn add_listener(&mut self, ip: Option<IpAddr>, port: u16) {
+        self.listeners.push((ip, port));
     }
 
     /// Adds the next server and returns its index. The first one is the base server.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use pkcs1::RsaPrivateKeyRef;
 use pkcs1::der::Encode;
-use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
+use pkcs8::PrivateKeyInfoRef;
 use rustls::sign::{Signer, SigningKey};
 use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::PrivateKeyDer;
@@ -20,10 +20,8 @@ use crate::crypto::{self, EC_PUBLIC_KEY};
 use crate::diagnostics::Severity;
 use crate::encrypted_key::SecretKey;
 use crate::journal::Journal;
+use crate::key_kind::RSA;
 use crate::x509::Certificate;
-
-/// rsaEncryption (RFC 8017 appendix A.1).
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// The lengths of common moduli, in bytes, and the common exponent.
 const RSA_SIZES: [usize; 3] = [256, 384, 512];

@@ -10,7 +10,7 @@ use std::path::Path;
 use rustls::KeyLog;
 use zeroize::Zeroizing;
 
-use crate::files::FileError;
+use crate::files::{self, FileError};
 use crate::x509::hex;
 
 /// A file in the format that all tools read (RFC 9850), opened by the parent for all its children.
@@ -20,7 +20,8 @@ impl KeyLogFile {
     /// Opens or makes the file, which only its owner can read from now on.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let open = || -> std::io::Result<File> {
-            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+            let mut options = OpenOptions::new();
+            let file = files::open_regular(path, options.append(true).create(true).mode(0o600))?;
             file.set_permissions(Permissions::from_mode(0o600))?;
             Ok(file)
         };

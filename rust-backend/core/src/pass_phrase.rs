@@ -2,14 +2,14 @@
 //! Pass phrases of private keys: who is asked, and what was answered. `SSLPassPhraseDialog`.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
 use crate::encrypted_key::{DecryptError, EncryptedKey, SecretKey};
+use crate::program::{self, Conversation};
 
 /// How often somebody who types may be wrong.
 const RETRIES: usize = 5;
@@ -86,7 +86,7 @@ impl Question<'_> {
     }
 }
 
-type PassPhrase = Zeroizing<String>;
+pub(crate) type PassPhrase = Zeroizing<String>;
 
 /// Pass phrases that were right for some key: they are tried for the next one before anybody is asked. Whoever starts the
 /// server types them once; reloads find them here.
@@ -152,7 +152,7 @@ impl PassPhrases {
         let mut slot = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         let conversation = match &mut *slot {
             Some(going_on) => going_on,
-            None => slot.insert(Conversation::begin(command)?),
+            None => slot.insert(Conversation::begin(command, program::limit())?),
         };
         let answer = conversation.ask(&question.prompt());
         if answer.is_err() {
@@ -172,64 +172,9 @@ impl PassPhrases {
     }
 }
 
-/// The first line of what a program prints.
+/// What a program prints that is called for each key.
 fn run(program: &Path, question: &Question<'_>) -> io::Result<PassPhrase> {
-    let mut child = Command::new(program)
-        .args([question.server, &question.kind()])
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    let line = first_line(&mut BufReader::new(output));
-    child.wait()?;
-    line
-}
-
-fn first_line(reader: &mut impl BufRead) -> io::Result<PassPhrase> {
-    let mut line = Zeroizing::new(String::with_capacity(1024));
-    if reader.read_line(&mut line)? == 0 {
-        return Err(io::Error::other("the program has printed no pass phrase"));
-    }
-    let end = line.trim_end_matches(['\r', '\n']).len();
-    line.truncate(end);
-    Ok(line)
-}
-
-/// A program that is asked by what it reads, and answers by what it prints.
-struct Conversation {
-    child: Child,
-    questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Conversation {
-    fn begin(command: &[String]) -> io::Result<Self> {
-        let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut child = Command::new(program)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let questions = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let answers = BufReader::new(child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?);
-        Ok(Self {
-            child,
-            questions,
-            answers,
-        })
-    }
-
-    fn ask(&mut self, prompt: &str) -> io::Result<PassPhrase> {
-        // A program that answers without reading may be gone by now; its answer is there all the same.
-        let _ = writeln!(self.questions, "{prompt}").and_then(|()| self.questions.flush());
-        first_line(&mut self.answers)
-    }
-}
-
-impl Drop for Conversation {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    program::answer_of(program, &[question.server, &question.kind()], program::limit())
 }
 
 #[cfg(test)]

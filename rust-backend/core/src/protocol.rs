@@ -57,20 +57,31 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// Older versions were asked for beside supported ones, and are left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OlderLeftOut;
+/// What was asked for beside supported versions, and is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Older versions.
+    Older,
+    /// A version by a number that none has yet.
+    Unknown(String),
+}
 
-impl fmt::Display for OlderLeftOut {
+impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("versions older than TLSv1.2 are not supported and will not be spoken")
+        match self {
+            Self::Older => f.write_str("versions older than TLSv1.2 are not supported and will not be spoken"),
+            Self::Unknown(word) => write!(
+                f,
+                "{word}: TLSv1.3 (TLSv0x0304) is the newest version that there is, so this says nothing: remove it"
+            ),
+        }
     }
 }
 
 impl Protocols {
     /// Reads the arguments of `TLSProtocol`: versions (`TLSv1.2`, `v1.2`, `TLSv0x0303`), one with `+` for it and all
     /// later ones, a range (`TLSv1.2-TLSv1.3`), or `default`; several add up.
-    pub fn parse(words: &[&str]) -> Result<(Self, Option<OlderLeftOut>), ProtocolError> {
+    pub fn parse(words: &[&str]) -> Result<(Self, Vec<LeftOut>), ProtocolError> {
         if words.is_empty() {
             return Err(ProtocolError::Missing);
         }
@@ -78,14 +89,17 @@ impl Protocols {
             tls12: false,
             tls13: false,
         };
-        let mut older = None;
+        let mut left_out = Vec::new();
         for word in words {
             let (first, last) = Self::range(word)?;
             if first > last {
                 return Err(ProtocolError::Reversed((*word).to_owned()));
             }
-            if first < TLS12 {
-                older = Some(OlderLeftOut);
+            if first < TLS12 && !left_out.contains(&LeftOut::Older) {
+                left_out.push(LeftOut::Older);
+            }
+            if last > TLS13 {
+                left_out.push(LeftOut::Unknown((*word).to_owned()));
             }
             protocols.tls12 |= (first..=last).contains(&TLS12);
             protocols.tls13 |= (first..=last).contains(&TLS13);
@@ -93,7 +107,7 @@ impl Protocols {
         if !protocols.tls12 && !protocols.tls13 {
             return Err(ProtocolError::Unsupported(words.join(" ")));
         }
-        Ok((protocols, older))
+        Ok((protocols, left_out))
     }
 
     fn range(word: &str) -> Result<(u16, u16), ProtocolError> {
@@ -201,9 +215,28 @@ mod tests {
 
     use super::*;
 
+    /// Whether TLS 1.2 and 1.3 are spoken, and whether older versions are left out.
     fn parse(text: &str) -> Result<(bool, bool, bool), ProtocolError> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        Protocols::parse(&words).map(|(protocols, older)| (protocols.tls12, protocols.tls13, older.is_some()))
+        let is_older = |left_out: &[LeftOut]| left_out.contains(&LeftOut::Older);
+        Protocols::parse(&words).map(|(protocols, left_out)| (protocols.tls12, protocols.tls13, is_older(&left_out)))
+    }
+
+    #[test]
+    fn numbers_that_no_version_has() {
+        for (words, unknown) in [
+            (["TLSv1.2", "TLSv0x0305"], Some("TLSv0x0305")),
+            (["TLSv1.2", "TLSv0x0305+"], Some("TLSv0x0305+")),
+            (["TLSv1.2", "TLSv1.3-TLSv0x0305"], Some("TLSv1.3-TLSv0x0305")),
+            (["TLSv1.2", "TLSv1.3+"], None),
+        ] {
+            let (_, left_out) = Protocols::parse(&words).unwrap();
+            let expected: Vec<_> = unknown
+                .map(|word| LeftOut::Unknown(word.to_owned()))
+                .into_iter()
+                .collect();
+            assert_eq!(left_out, expected);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Here is the one place where each server-level directive is interpreted. A virtual host inherits from the base server
 //! what it does not say itself.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::groups::{self, GroupSettings};
 use crate::handshake_timeout::HandshakeTimeout;
 use crate::identity::IdentityFiles;
 use crate::pass_phrase::Dialog;
-use crate::protocol::Protocols;
+use crate::protocol::{LeftOut, Protocols};
 use crate::sessions::{DEFAULT_EARLY_DATA, MAX_EARLY_DATA, MAX_TICKETS, SessionSpec};
 use crate::shared::Shared;
 use crate::ssl;
@@ -30,6 +30,8 @@ use crate::ssl::sources::Sources;
 use crate::ssl::suites::OnlySuites;
 use crate::tickets::{self, MAX_LIFETIME};
 use crate::trust::revocation::CrlCheck;
+use crate::variable_names;
+use crate::wrong_file::shell_word;
 
 /// A setting with the place that said it.
 #[derive(Clone, Debug)]
@@ -81,6 +83,16 @@ impl EngineAddress {
         }
         .map(|ip: IpAddr| ip.to_canonical())
         .map_err(|()| format!("\"{text}\" is no IP address (write 192.0.2.1:443 or [2001:db8::1]:443)"))
+    }
+}
+
+impl Display for EngineAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            Some(IpAddr::V6(ip)) => write!(f, "[{ip}]:{}", self.port),
+            Some(ip) => write!(f, "{ip}:{}", self.port),
+            None => write!(f, "{}", self.port),
+        }
     }
 }
 
@@ -306,6 +318,8 @@ pub struct HostSettings {
     pub engine: Option<Said<bool>>,
     /// The certificates, in the order of preference.
     pub certificates: Vec<Said<IdentityFiles>>,
+    /// Whether the server itself names them.
+    pub has_own_certificates: bool,
     /// Certificates by mod_ssl's directives.
     pub files: CertificateFiles,
     /// The place of the host's ServerName, if it was given.
@@ -368,6 +382,7 @@ impl HostSettings {
                 true => base.certificates.clone(),
                 false => self.certificates,
             },
+            has_own_certificates: self.has_own_certificates,
             files: self.files.inherit(&base.files),
             named_at: self.named_at,
             policy: match self.policy.is(nothing) {
@@ -503,23 +518,14 @@ impl<'a> Interpreter<'a> {
                 // Most of thousands of hosts have one.
                 host.certificates.reserve_exact(1);
                 host.certificates.push(Said { value, origin });
+                host.has_own_certificates = true;
             }
             "TLSProtocol" => {
                 let value = self.protocols(index, directive)?;
                 host.policy.protocols = Some(Said { value, origin });
             }
-            "TLSCiphersPrefer" => {
-                host.policy.prefer = Some(Said {
-                    value: cipher_list(directive)?,
-                    origin,
-                })
-            }
-            "TLSCiphersSuppress" => {
-                host.policy.suppress = Some(Said {
-                    value: cipher_list(directive)?,
-                    origin,
-                })
-            }
+            "TLSCiphersPrefer" => host.policy.prefer = Some(self.preferred_ciphers(index, directive)?),
+            "TLSCiphersSuppress" => host.policy.suppress = Some(suppressed_ciphers(directive)?),
             "TLSHonorClientOrder" => host.policy.honor_client_order = Some(directive.flag()?),
             "TLSSessionTickets" => {
                 let value = directive.flag()?;
@@ -578,6 +584,7 @@ impl<'a> Interpreter<'a> {
                 let value = CrlCheck::parse(&directive.words())?;
                 host.policy.clients.crl_check = Some(Said { value, origin });
             }
+            "TLSUserName" => variable_names::check(directive.single()?)?,
             "ServerName" => host.named_at = Some(origin),
             "RequestReadTimeout" => {
                 if let Some(limit) = HandshakeTimeout::parse(directive) {
@@ -613,13 +620,39 @@ impl<'a> Interpreter<'a> {
     }
 
     pub(crate) fn protocols(&mut self, index: usize, directive: &Directive) -> Result<Protocols, String> {
-        let (value, notice) = Protocols::parse(&directive.words()).map_err(|e| e.to_string())?;
-        if let Some(notice) = notice {
-            let text = format!("{}: {notice}", directive.name);
-            self.diagnostics
-                .report(Severity::Notice, index, Some(&directive.origin), text);
+        let (value, left_out) = Protocols::parse(&directive.words()).map_err(|e| e.to_string())?;
+        for one in left_out {
+            let severity = match one {
+                LeftOut::Older => Severity::Notice,
+                // Nobody has ever spoken it.
+                LeftOut::Unknown(_) => Severity::Warning,
+            };
+            let text = format!("{}: {one}", directive.name);
+            self.diagnostics.report(severity, index, Some(&directive.origin), text);
         }
         Ok(value)
+    }
+
+    /// The suites that a directive prefers.
+    pub(crate) fn preferred_ciphers(
+        &mut self,
+        index: usize,
+        directive: &Directive,
+    ) -> Result<Said<Vec<&'static Cipher>>, String> {
+        let list = ciphers::parse_list(&directive.words()).map_err(|error| error.to_string())?;
+        for number in list.unassigned {
+            let text = format!(
+                "{}: no cipher suite with the number TLS_CIPHER_0x{number:04X} is known, and none will be used: if it is not \
+                 mistyped, remove it",
+                directive.name
+            );
+            self.diagnostics
+                .report(Severity::Warning, index, Some(&directive.origin), text);
+        }
+        Ok(Said {
+            value: list.ciphers,
+            origin: directive.origin.clone(),
+        })
     }
 
     pub(crate) fn only_in_base_server(&self, index: usize) -> Result<(), String> {
@@ -642,8 +675,12 @@ impl<'a> Interpreter<'a> {
                 chain: None,
             }),
             words => Err(format!(
-                "takes a certificate file and, unless it is in there too, a key file, not {} files",
-                words.len()
+                "takes a certificate file and, unless it is in there too, a key file, not {} files: the certificates of issuers \
+                 belong behind the certificate in its own file (`cat <issuers> >> {}`)",
+                words.len(),
+                words
+                    .first()
+                    .map_or_else(String::new, |first| shell_word(Path::new(first)))
             )),
         }
     }
@@ -690,8 +727,13 @@ fn number<T: FromStr + PartialOrd + Display>(
     })
 }
 
-pub(crate) fn cipher_list(directive: &Directive) -> Result<Vec<&'static Cipher>, String> {
-    ciphers::parse_list(&directive.words()).map_err(|error| error.to_string())
+/// The suites that a directive suppresses. What nobody knows is suppressed already.
+pub(crate) fn suppressed_ciphers(directive: &Directive) -> Result<Said<Vec<&'static Cipher>>, String> {
+    let list = ciphers::parse_list(&directive.words()).map_err(|error| error.to_string())?;
+    Ok(Said {
+        value: list.ciphers,
+        origin: directive.origin.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -709,6 +751,9 @@ mod tests {
         assert!(v4.matches("::ffff:127.0.0.1".parse().unwrap(), 8443));
         assert!(!v4.matches("127.0.0.2".parse().unwrap(), 8443));
         assert!(!v4.matches("127.0.0.1".parse().unwrap(), 443));
+        for text in ["443", "127.0.0.1:8443", "[::1]:443"] {
+            assert_eq!(parse(text).unwrap().to_string(), text);
+        }
         assert!(parse("[::1]:443").unwrap().matches("::1".parse().unwrap(), 443));
         for wrong in [
             "",

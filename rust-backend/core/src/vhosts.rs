@@ -45,6 +45,14 @@ impl NameIndex {
     }
 }
 
+/// Whether `name` fits `alias`, whatever the case.
+pub(crate) fn matches_alias(alias: &str, name: &str) -> bool {
+    matches(
+        alias.to_ascii_lowercase().as_bytes(),
+        name.to_ascii_lowercase().as_bytes(),
+    )
+}
+
 /// Whether `text` fits `pattern`, in which `*` stands for any characters and `?` for one: `ap_strcmp_match`.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);

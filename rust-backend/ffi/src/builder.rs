@@ -249,6 +249,53 @@ pub unsafe extern "C" fn tls_builder_set_mod_ssl(
     })
 }
 
+/// Says that another module may have certificates for hosts, once it can be asked.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_set_supplier(builder: *mut Builder) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { builder.as_mut()? }.config.set_supplier();
+        Some(Status::Ok)
+    })
+}
+
+/// Says that another module may speak TLS at some port.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_set_other_tls(builder: *mut Builder) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { builder.as_mut()? }.config.set_other_tls();
+        Some(Status::Ok)
+    })
+}
+
+/// Adds an address that httpd listens to: `ip` has `ip_len` bytes in network order, 4 or 16, or 0 for all addresses.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_listener(
+    builder: *mut Builder,
+    ip: *const u8,
+    ip_len: usize,
+    port: u16,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        let builder = unsafe { builder.as_mut()? };
+        // SAFETY: the caller promises `ip_len` bytes.
+        let ip = unsafe { ip_address(ip, ip_len) };
+        builder.config.add_listener(ip, port);
+        Some(Status::Ok)
+    })
+}
+
 /// Adds the next server: the base server first, then its virtual hosts. `out` is its index, counted from 0.
 ///
 /// # Safety

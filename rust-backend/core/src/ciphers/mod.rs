@@ -99,23 +99,25 @@ pub fn by_id(id: u16) -> Option<&'static Cipher> {
 /// The prefix of a name that is a number, in capitals.
 const NUMBERED: &str = "TLS_CIPHER_0X";
 
-/// The suite called `name`, in any case: by IANA, by OpenSSL, by rustls (`TLS13_…`), or by number in four hexadecimal
-/// digits (`TLS_CIPHER_0xC02F`). A number that nobody has given away is unknown like a name that nobody has: it is
-/// more likely mistyped than meant.
+/// The suite called `name`, in any case: by IANA, by OpenSSL, by rustls (`TLS13_...`), or by number in four hexadecimal
+/// digits (`TLS_CIPHER_0xC02F`).
 pub fn find(name: &str) -> Option<&'static Cipher> {
     let name = name.to_ascii_uppercase();
-    if let Some(number) = name.strip_prefix(NUMBERED) {
-        // from_str_radix alone would take a sign, too.
-        let is_number = number.len() == 4 && number.bytes().all(|digit| digit.is_ascii_hexdigit());
-        return u16::from_str_radix(number, 16)
-            .ok()
-            .filter(|_| is_number)
-            .and_then(by_id);
+    if name.starts_with(NUMBERED) {
+        return number_in(&name).and_then(by_id);
     }
     match name.strip_prefix("TLS13_") {
         Some(rest) => by_name(&format!("TLS_{rest}")).filter(|cipher| cipher.is_tls13()),
         None => by_name(&name),
     }
+}
+
+/// The number that `name`, in capitals, is.
+fn number_in(name: &str) -> Option<u16> {
+    let number = name.strip_prefix(NUMBERED)?;
+    // from_str_radix alone would take a sign, too.
+    let is_number = number.len() == 4 && number.bytes().all(|digit| digit.is_ascii_hexdigit());
+    u16::from_str_radix(number, 16).ok().filter(|_| is_number)
 }
 
 /// The suite that IANA or OpenSSL calls `name`, which is in capitals.
@@ -176,7 +178,7 @@ impl fmt::Display for UnknownCipher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unknown cipher suite \"{}\"", self.name)?;
         if self.is_number() {
-            return f.write_str(": no suite has this number; give four hexadecimal digits, as in TLS_CIPHER_0xC02F");
+            return f.write_str(": a number has four hexadecimal digits, as in TLS_CIPHER_0xC02F");
         }
         match self.nearest {
             Some(nearest) => write!(f, ": did you mean {nearest}?"),
@@ -187,21 +189,38 @@ impl fmt::Display for UnknownCipher {
 
 impl std::error::Error for UnknownCipher {}
 
-/// Reads lists of names joined by `:` or white space. A suite that is named twice keeps its first place.
-pub fn parse_list(args: &[&str]) -> Result<Vec<&'static Cipher>, UnknownCipher> {
-    let mut ciphers: Vec<&'static Cipher> = Vec::new();
+/// Suites that were named.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CipherList {
+    /// Each once, in the order of the names.
+    pub ciphers: Vec<&'static Cipher>,
+    /// Numbers that no suite has.
+    pub unassigned: Vec<u16>,
+}
+
+/// Reads lists of names joined by `:` or white space, or the word `default`, which stands for no name. A suite that is named
+/// twice keeps its first place.
+pub fn parse_list(args: &[&str]) -> Result<CipherList, UnknownCipher> {
+    let mut list = CipherList::default();
+    if let [only] = args
+        && only.eq_ignore_ascii_case("default")
+    {
+        return Ok(list);
+    }
     let separator = |c: char| c == ':' || c.is_whitespace();
     for name in args
         .iter()
         .flat_map(|arg| arg.split(separator))
         .filter(|name| !name.is_empty())
     {
-        let cipher = find(name).ok_or_else(|| UnknownCipher::new(name))?;
-        if !ciphers.contains(&cipher) {
-            ciphers.push(cipher);
+        match (find(name), number_in(&name.to_ascii_uppercase())) {
+            (Some(cipher), _) if !list.ciphers.contains(&cipher) => list.ciphers.push(cipher),
+            (Some(_), _) => {}
+            (None, Some(number)) => list.unassigned.push(number),
+            (None, None) => return Err(UnknownCipher::new(name)),
         }
     }
-    Ok(ciphers)
+    Ok(list)
 }
 
 /// Why suites cannot be arranged as wanted.
@@ -353,17 +372,16 @@ mod tests {
             let name = format!("TLS_CIPHER_{name}");
             assert_eq!(find(&name), None, "{name}");
         }
-        let error = parse_list(&["tls_cipher_0xFFFF"]).unwrap_err().to_string();
-        assert!(
-            error.contains("tls_cipher_0xFFFF") && error.contains("number"),
-            "{error}"
-        );
+        let list = parse_list(&["tls_cipher_0xFAFA:AES128-SHA"]).unwrap();
+        assert_eq!((list.ciphers.len(), list.unassigned), (1, vec![0xfafa]));
+        let error = parse_list(&["tls_cipher_0xFF"]).unwrap_err().to_string();
+        assert!(error.contains("tls_cipher_0xFF") && error.contains("four"), "{error}");
     }
 
     #[test]
     fn lists() {
         let list = parse_list(&["AES128-SHA:TLS_AES_128_GCM_SHA256", " : AES128-SHA"]).unwrap();
-        assert_eq!(list.iter().map(|c| c.id).collect::<Vec<_>>(), [0x2f, 0x1301]);
+        assert_eq!(list.ciphers.iter().map(|c| c.id).collect::<Vec<_>>(), [0x2f, 0x1301]);
         let error = parse_list(&["TLS_AES_128_GCM_SHA265"]).unwrap_err().to_string();
         assert!(error.contains("did you mean TLS_AES_128_GCM_SHA256"), "{error}");
         let unknown = |text: &str| parse_list(&["AES128-SHA", text]).unwrap_err();
@@ -377,7 +395,9 @@ mod tests {
         );
         assert_eq!(unknown("-").nearest, None);
         assert_eq!(unknown(&"A".repeat(8000)).nearest, None);
-        assert_eq!(parse_list(&["", ":: "]), Ok(Vec::new()));
+        assert_eq!(parse_list(&["", ":: "]), Ok(CipherList::default()));
+        assert_eq!(parse_list(&["Default"]), Ok(CipherList::default()));
+        assert!(parse_list(&["default", "AES128-SHA"]).is_err());
     }
 
     #[test]

@@ -124,7 +124,12 @@ impl Compiler {
         self.certificate_files.push(Arc::clone(file));
         match loaded {
             Ok(identity) => {
-                if let Some(text) = self.validity_problem(&identity) {
+                let mut problems: Vec<String> = self.validity_problem(&identity).into_iter().collect();
+                // Thousands of hosts may have the same certificate.
+                if self.warned.insert(Arc::clone(identity.source())) {
+                    problems.extend(identity.warnings(files));
+                }
+                for text in problems {
                     self.diagnostics.report(Severity::Warning, index, origin, text);
                 }
                 Ok(identity)
@@ -178,29 +183,6 @@ impl Compiler {
         None
     }
 
-    /// Warns of names that no certificate covers. Names that httpd guessed are nobody's business.
-    pub(super) fn check_names(&mut self, index: usize, identities: &[Arc<Identity>]) {
-        let Some(origin) = self.hosts[index].named_at.clone() else {
-            return;
-        };
-        let server = &self.builder.servers[index];
-        let names = std::iter::once(&server.name).chain(&server.aliases).map(String::as_str);
-        let mut uncovered: Vec<&str> = names.filter(|name| !name.contains(['*', '?'])).collect();
-        for identity in identities {
-            uncovered = identity.uncovered(&uncovered);
-        }
-        if uncovered.is_empty() {
-            return;
-        }
-        let files: Vec<_> = identities.iter().map(|identity| identity.name().to_string()).collect();
-        let text = format!(
-            "{} is not covered by {}: clients that ask for it will refuse the certificate",
-            uncovered.join(", "),
-            files.join(", ")
-        );
-        self.diagnostics.report(Severity::Warning, index, Some(&origin), text);
-    }
-
     /// What a host without certificate presents.
     pub(super) fn stopgaps(&mut self, index: usize) -> Option<Vec<Arc<Identity>>> {
         let supplied = std::mem::take(&mut self.builder.servers[index].stopgaps);
@@ -208,7 +190,9 @@ impl Compiler {
             let loaded: Vec<_> = supplied.iter().map(|files| self.load(index, 0, files, None)).collect();
             return loaded.into_iter().collect::<Result<_, _>>().ok();
         }
-        if self.hosts[index].is_mod_ssls {
+        // A test comes before mod_md can say which hosts are its own.
+        let may_be_supplied = self.builder.mode == Mode::Test && self.builder.has_supplier;
+        if self.hosts[index].is_mod_ssls && !may_be_supplied {
             let text = format!(
                 "{} has SSLEngine on and no certificate: give it SSLCertificateFile and SSLCertificateKeyFile",
                 self.describe(index)
@@ -218,7 +202,8 @@ impl Compiler {
                 .report(Severity::Error, index, engine.as_ref().map(|said| &said.origin), text);
             return None;
         }
-        if index != 0 || !self.base_is_hidden() {
+        let is_known_to_lack = !(self.hosts[index].is_mod_ssls && may_be_supplied);
+        if is_known_to_lack && (index != 0 || !self.base_is_hidden()) {
             let text = format!(
                 "{} is on a TLS port but has no certificate: its requests will be answered with 503; give it a \
                  TLSCertificate",

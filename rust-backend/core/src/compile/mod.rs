@@ -3,12 +3,14 @@
 
 mod clients;
 mod identities;
+mod names;
+mod plain;
 mod sessions;
 pub(crate) mod suites;
 mod tickets;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -39,6 +41,8 @@ pub(crate) struct Compiler {
     hosts: Vec<HostSettings>,
     /// The files of certificates, host by host.
     certificate_files: Vec<Arc<Path>>,
+    /// Those of which it was said what is odd about them.
+    warned: HashSet<Arc<Path>>,
     diagnostics: Diagnostics,
     profiles: HashMap<ProfileSpec, Arc<Profile>>,
     /// The profiles of policies, by their [ids](crate::shared::Shared::id) and whether mod_ssl's rules hold.
@@ -80,6 +84,7 @@ impl Compiler {
             builder,
             hosts,
             certificate_files: Vec::new(),
+            warned: HashSet::new(),
             profiles: HashMap::new(),
             profiles_by_policy: HashMap::new(),
             client_auths: ClientAuths::default(),
@@ -107,12 +112,14 @@ impl Compiler {
             let identities: Vec<_> = (0..self.hosts.len())
                 .map(|index| self.is_reachable(index).then(|| self.identities(index)))
                 .collect();
+            self.check_plain_hosts();
             sites = identities
                 .into_iter()
                 .enumerate()
                 .map(|(index, identities)| self.site(index, identities??, &resumptions[&self.ticket_key_file(index)]))
                 .collect();
         }
+        self.check_engines();
         self.check_proxies();
         self.builder.process.identities.forget_unused();
         self.builder.process.pass_phrases.finish();
@@ -246,9 +253,13 @@ impl Compiler {
             true => CipherNames::OpenSsl,
             false => CipherNames::Iana,
         };
+        let is_asked_for = self.builder.mode != Mode::First && (index != 0 || !self.base_is_hidden());
+        if is_asked_for {
+            self.check_encoding(index);
+        }
         match identities {
             Identities::Own(identities) => {
-                if self.builder.mode != Mode::First && (index != 0 || !self.base_is_hidden()) {
+                if is_asked_for {
                     self.check_names(index, &identities);
                 }
                 self.check_signatures(index, &identities)?;

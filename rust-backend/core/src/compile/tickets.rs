@@ -59,14 +59,24 @@ impl Compiler {
             );
             self.report_at(Severity::Error, index, &tickets, text);
         }
-        match files::read(&said.value) {
-            Ok(seed) if seed.len() >= MIN_SEED => Some(Arc::new(TicketKeys::from_seed(&seed, lifetime))),
+        match files::read_stamped(&said.value) {
+            Ok(seed) if seed.bytes.len() >= MIN_SEED => {
+                if let Some(text) = seed.exposure.about(&said.value, "read what is in all tickets") {
+                    self.report_at(
+                        Severity::Warning,
+                        index,
+                        said,
+                        format!("TLSSessionTicketKeyFile {text}"),
+                    );
+                }
+                Some(Arc::new(TicketKeys::from_seed(&seed.bytes, lifetime)))
+            }
             Ok(seed) => {
                 let path = said.value.display();
                 let text = format!(
                     "TLSSessionTicketKeyFile {path} has {} bytes, which can be guessed: make it with \
                      `openssl rand -out {path} 48`",
-                    seed.len()
+                    seed.bytes.len()
                 );
                 self.report_at(Severity::Error, index, said, text);
                 None

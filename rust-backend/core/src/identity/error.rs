@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::IdentityFiles;
-use crate::files::FileError;
+use crate::files::{self, FileError};
 use crate::pem::PemError;
+use crate::wrong_file::{self, shell_word};
 
 /// Why an identity cannot be used. Each text names the file and the mend.
 #[derive(Debug)]
@@ -16,10 +17,12 @@ pub enum IdentityError {
     File(FileError),
     /// A file is not the PEM it should be.
     Pem(PathBuf, PemError),
-    /// There is no certificate in the file.
-    NoCertificate(PathBuf),
-    /// There is no private key in the file; whether one was to be expected in a file of its own.
-    NoKey(PathBuf, bool),
+    /// There is no certificate in the file, and what there is instead.
+    NoCertificate(PathBuf, String),
+    /// There is no private key in the file, and what there is instead.
+    NoKey(PathBuf, String),
+    /// The certificate is in the key's file, and the key in the certificate's.
+    Swapped(IdentityFiles),
     /// The private key is encrypted, and there is nobody to ask for its pass phrase.
     EncryptedKey(PathBuf),
     /// The private key is encrypted, and stays so.
@@ -32,32 +35,42 @@ pub enum IdentityError {
     Mismatch(IdentityFiles, Option<usize>),
 }
 
+impl IdentityError {
+    /// This error, or that the files of certificate and key were exchanged, if that is so; `text` is the content of the
+    /// certificate's.
+    pub(super) fn or_swapped(self, files: &IdentityFiles, text: &[u8]) -> Self {
+        let is_certificate = |path: &Arc<Path>| {
+            let content = files::read(path).ok();
+            content.is_some_and(|content| super::certificates(path, &content).is_ok())
+        };
+        match (&self, &files.key) {
+            (Self::NoCertificate(..), Some(key)) if wrong_file::has_private_key(text) && is_certificate(key) => {
+                Self::Swapped(files.clone())
+            }
+            _ => self,
+        }
+    }
+}
+
 impl fmt::Display for IdentityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(error) => error.fmt(f),
-            Self::Pem(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::NoCertificate(path) => write!(
+            Self::Pem(path, error) => f.write_str(&error.about(path)),
+            Self::NoCertificate(path, why) => write!(f, "{}: no certificate in this file: {why}", path.display()),
+            Self::NoKey(path, why) => write!(f, "{}: no private key in this file: {why}", path.display()),
+            Self::Swapped(files) => write!(
                 f,
-                "{}: no certificate in this file: expected a block that begins with \"-----BEGIN CERTIFICATE-----\"",
-                path.display()
-            ),
-            Self::NoKey(path, false) => write!(
-                f,
-                "{}: no private key in this file: add the key to it, or name the key's file as second argument",
-                path.display()
-            ),
-            Self::NoKey(path, true) => write!(
-                f,
-                "{}: no private key in this file: expected a block that begins with \"-----BEGIN PRIVATE KEY-----\", \
-                 \"-----BEGIN EC PRIVATE KEY-----\" or \"-----BEGIN RSA PRIVATE KEY-----\"",
-                path.display()
+                "{} is the file of a private key, and {} that of its certificate: exchange the two names",
+                files.certificate.display(),
+                files.key_file().display(),
             ),
             Self::EncryptedKey(path) => write!(
                 f,
-                "{0}: the private key is encrypted, and nobody is there to type its pass phrase: decrypt it once with \
-                 `openssl pkey -in {0} -out <new file>`, keep the new file readable by root alone, and name it here",
-                path.display()
+                "{}: the private key is encrypted, and nobody is there to type its pass phrase: decrypt it once with \
+                 `openssl pkey -in {} -out <new file>`, keep the new file readable by root alone, and name it here",
+                path.display(),
+                shell_word(path),
             ),
             Self::Locked(path, why) => write!(f, "{}: the private key is encrypted: {why}", path.display()),
             Self::UnusableKey(path, why) => write!(

@@ -2,10 +2,13 @@
 //! Certificates and private keys: reading them, checking that they belong together.
 
 mod error;
+mod oddities;
 mod store;
 
 pub use error::IdentityError;
 pub use store::IdentityStore;
+
+use oddities::Oddities;
 
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
@@ -22,8 +25,10 @@ use crate::crypto::{self, digest};
 use crate::deferred_key::DeferredKey;
 use crate::encrypted_key::SecretKey;
 use crate::files;
+use crate::key_kind;
 use crate::pem::{self, PemBundle};
 use crate::trust::anchors::Anchors;
+use crate::wrong_file;
 use crate::x509::Certificate;
 
 /// The files that an identity is read from. The key is in the certificate's file unless it has its own.
@@ -104,18 +109,21 @@ struct Facts {
     curve: Option<NamedGroup>,
     /// The first second and the last one in which it is valid, since 1970.
     validity: (i64, i64),
+    oddities: Oddities,
 }
 
 impl Facts {
     const UNKNOWN: Self = Self {
         curve: None,
         validity: (i64::MIN, i64::MAX),
+        oddities: Oddities::NONE,
     };
 
     fn of(certificate: &Certificate<'_>) -> Self {
         Self {
             curve: certificate.curve(),
             validity: (certificate.not_before(), certificate.not_after()),
+            oddities: Oddities::of(certificate),
         }
     }
 }
@@ -186,6 +194,15 @@ impl Identity {
         (!issuers.is_empty()).then(|| Self::with(&self.source, self.facts, self.leaf(), issuers.into(), key()))
     }
 
+    /// The files of one that has all in one.
+    pub(crate) fn only_file(&self) -> IdentityFiles {
+        IdentityFiles {
+            certificate: Arc::clone(&self.source),
+            key: None,
+            chain: None,
+        }
+    }
+
     /// Where it comes from: the certificate's file.
     pub(crate) fn source(&self) -> &Arc<Path> {
         &self.source
@@ -199,6 +216,23 @@ impl Identity {
     /// The first second and the last one in which the certificate is valid, since 1970.
     pub fn validity(&self) -> (i64, i64) {
         self.facts.validity
+    }
+
+    /// What an administrator should know of the identity, which was read from `files`.
+    pub(crate) fn warnings(&self, files: &IdentityFiles) -> Vec<String> {
+        match self.facts.oddities == Oddities::NONE {
+            true => Vec::new(),
+            false => self.facts.oddities.describe(files, &self.leaf, &self.issuers),
+        }
+    }
+
+    /// The same of one for backends, whose names and issuers are the backends' business.
+    pub(crate) fn key_warning(&self, files: &IdentityFiles) -> Option<String> {
+        let exposure = self.facts.oddities.exposure;
+        exposure.about(
+            files.key_file(),
+            "pass for this server where backends ask for a certificate",
+        )
     }
 
     /// What rustls serves.
@@ -234,7 +268,7 @@ impl Identity {
         CertificateDer::from(&*self.leaf)
     }
 
-    /// Which of `names` the certificate does not cover. Those of a host are asked for again at each reload, and the
+    /// Which of `names`, ServerNames and ServerAliases, the certificate does not cover. Those of a host are asked for again at each reload, and the
     /// certificate is parsed only if they have changed.
     pub(crate) fn uncovered<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
         let digest = hash_of(names);
@@ -242,7 +276,11 @@ impl Identity {
             return Vec::new();
         }
         let parsed = Certificate::parse(&self.leaf).ok();
-        let covers = |name: &str| parsed.as_ref().is_some_and(|certificate| certificate.covers(name));
+        let covers = |name: &str| {
+            parsed
+                .as_ref()
+                .is_some_and(|certificate| certificate.covers_alias(name))
+        };
         let uncovered: Vec<_> = names.iter().copied().filter(|name| !covers(name)).collect();
         if uncovered.is_empty() {
             self.covered.store(digest, Relaxed);
@@ -373,7 +411,10 @@ pub fn nobody(path: &Path, _: &[u8]) -> Result<SecretKey, IdentityError> {
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let mut bundle = bundle(path, pem)?;
     match bundle.certificates.is_empty() {
-        true => Err(IdentityError::NoCertificate(path.to_owned())),
+        true => Err(IdentityError::NoCertificate(
+            path.to_owned(),
+            wrong_file::without_certificate(path, pem),
+        )),
         false => Ok(std::mem::take(&mut bundle.certificates)),
     }
 }
@@ -395,7 +436,10 @@ fn key_of(files: &IdentityFiles, pem: &[u8], unlock: &mut Unlock<'_>) -> Result<
     match bundle.keys.into_iter().next() {
         Some(key) => Ok(key),
         None if bundle.encrypted_key => unlock(path, pem),
-        None => Err(IdentityError::NoKey(path.to_path_buf(), files.key.is_some())),
+        None => {
+            let why = wrong_file::without_key(path, pem, &bundle.certificates, files.key.is_some());
+            Err(IdentityError::NoKey(path.to_path_buf(), why))
+        }
     }
 }
 
@@ -411,7 +455,10 @@ pub fn machine_identities(path: &Path, chain: Option<&Path>) -> Result<Vec<Ident
         identities.extend(identities_in(&file, &further)?);
     }
     match identities.is_empty() {
-        true => Err(IdentityError::NoKey(path.to_owned(), false)),
+        true => {
+            let why = "each certificate needs its key beside it, in the same file".to_owned();
+            Err(IdentityError::NoKey(path.to_owned(), why))
+        }
         false => Ok(identities),
     }
 }
@@ -422,7 +469,8 @@ fn identities_in(path: &Path, further: &[CertificateDer<'static>]) -> Result<Vec
         key: None,
         chain: None,
     };
-    let bundle = bundle(path, &files::read(path).map_err(IdentityError::File)?)?;
+    let content = files::read_stamped(path).map_err(IdentityError::File)?;
+    let bundle = bundle(path, &content.bytes)?;
     if bundle.encrypted_key {
         return Err(IdentityError::EncryptedKey(path.to_owned()));
     }
@@ -438,7 +486,9 @@ fn identities_in(path: &Path, further: &[CertificateDer<'static>]) -> Result<Vec
             };
             bundle.certificates.iter().chain(further).find(is_wanted).cloned()
         });
-        identities.push(Identity::generated(path, leaf, issuers, key));
+        let mut identity = Identity::generated(path, leaf, issuers, key);
+        identity.facts.oddities.exposure = content.exposure;
+        identities.push(identity);
     }
     Ok(identities)
 }
@@ -467,5 +517,5 @@ fn is_root(certificate: &CertificateDer<'_>) -> bool {
 
 fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {
     crypto::signing_key(key)
-        .map_err(|error| IdentityError::UnusableKey(files.key_file().to_path_buf(), error.to_string()))
+        .map_err(|_| IdentityError::UnusableKey(files.key_file().to_path_buf(), key_kind::why_unusable(key)))
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::CertificateDer;
 
+use super::oddities::Links;
 use super::{
     Chain, Facts, Identity, IdentityError, IdentityFiles, Key, Unlock, certificates, hash_of, key_of, leaf_and_issuers,
     signing_key, well_formed,
@@ -26,11 +27,25 @@ pub struct IdentityStore {
     entries: Mutex<HashMap<IdentityFiles, Entry>>,
     issuers: Mutex<HashSet<&'static [u8]>>,
     /// The issuers of chains by their PEM.
-    issuer_texts: Mutex<HashMap<Box<[u8]>, Chain>>,
+    issuer_texts: Mutex<HashMap<Box<[u8]>, Issuers>>,
 }
 
 /// How many texts of issuers are remembered. CAs have a handful of intermediates.
 const MAX_ISSUER_TEXTS: usize = 256;
+
+/// Certificates of issuers, and what was found out about them.
+#[derive(Clone, Debug)]
+struct Issuers {
+    certificates: Chain,
+    links: Arc<Links>,
+}
+
+impl Issuers {
+    fn new(certificates: Chain) -> Self {
+        let links = Arc::new(Links::of(&certificates));
+        Self { certificates, links }
+    }
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -104,25 +119,24 @@ impl IdentityStore {
         journal: Option<&Arc<Journal>>,
         unlock: &mut Unlock<'_>,
     ) -> Result<(Identity, Stamp), IdentityError> {
-        let (pem, stamp) = files::read_stamped(&files.certificate).map_err(IdentityError::File)?;
-        let (leaf, mut issuers) = self.chain_in(&files.certificate, &pem)?;
-        let (key, key_stamp) = match &files.key {
-            Some(path) => {
-                let (pem, stamp) = files::read_stamped(path).map_err(IdentityError::File)?;
-                (key_of(files, &pem, unlock)?, Some(stamp))
-            }
-            None => (key_of(files, &pem, unlock)?, None),
-        };
+        let read = |path: &Path| files::read_stamped(path).map_err(IdentityError::File);
+        let certificate = read(&files.certificate)?;
+        let (leaf, mut chain) = self
+            .chain_in(&files.certificate, &certificate.bytes)
+            .map_err(|error| error.or_swapped(files, &certificate.bytes))?;
+        let own_file = files.key.as_deref().map(read).transpose()?;
+        let key_file = own_file.as_ref().unwrap_or(&certificate);
+        let key = key_of(files, &key_file.bytes, unlock)?;
         let mut chain_stamp = None;
         if let Some(path) = &files.chain {
-            let (pem, stamp) = files::read_stamped(path).map_err(IdentityError::File)?;
-            chain_stamp = Some(stamp);
-            if issuers.is_empty() {
-                let all = certificates(path, &pem)?;
+            let content = read(path)?;
+            chain_stamp = Some(content.stamp);
+            if chain.certificates.is_empty() {
+                let all = certificates(path, &content.bytes)?;
                 // The file may begin with the certificate itself.
                 let others = all.iter().enumerate().filter(|(_, issuer)| **issuer != leaf);
                 let shared = others.map(|(at, issuer)| self.shared(path, at + 1, issuer));
-                issuers = shared.collect::<Result<_, _>>()?;
+                chain = Issuers::new(shared.collect::<Result<_, _>>()?);
             }
         }
         let parsed = well_formed(&files.certificate, 1, &leaf)?;
@@ -130,35 +144,44 @@ impl IdentityStore {
             Some(journal) => DeferredKey::new(key, &parsed, files.key_file(), journal),
             None => Err(key),
         };
-        let identity = match deferred {
+        let mut identity = match deferred {
             Ok(key) => {
                 let facts = Facts::of(&parsed);
-                Identity::with(&files.certificate, facts, leaf, issuers, Key::Deferred(key))
+                Identity::with(
+                    &files.certificate,
+                    facts,
+                    leaf.clone(),
+                    chain.certificates,
+                    Key::Deferred(key),
+                )
             }
-            Err(key) => Identity::new(files, leaf, issuers, signing_key(files, &key)?)?,
+            Err(key) => Identity::new(files, leaf.clone(), chain.certificates, signing_key(files, &key)?)?,
         };
-        Ok((identity, Stamp::new(stamp, key_stamp, chain_stamp)))
+        identity.facts.oddities.stranger = chain.links.stranger_below(&parsed);
+        identity.facts.oddities.exposure = key_file.exposure;
+        let key_stamp = own_file.as_ref().map(|file| file.stamp);
+        Ok((identity, Stamp::new(certificate.stamp, key_stamp, chain_stamp)))
     }
 
     /// The certificate in `pem`, the content of `file`, and its issuers. The text of issuers that were read before is
     /// recognised.
-    fn chain_in(&self, file: &Arc<Path>, pem: &[u8]) -> Result<(CertificateDer<'static>, Chain), IdentityError> {
+    fn chain_in(&self, file: &Arc<Path>, pem: &[u8]) -> Result<(CertificateDer<'static>, Issuers), IdentityError> {
         let rest = pem::issuers_in(pem);
         let mut known = self.issuer_texts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(rest) = rest
             && let Some(issuers) = known.get(rest)
         {
             let (leaf, _) = leaf_and_issuers(file, &pem[..pem.len() - rest.len()])?;
-            return Ok((leaf, Arc::clone(issuers)));
+            return Ok((leaf, issuers.clone()));
         }
         let (leaf, issuers) = leaf_and_issuers(file, pem)?;
         let shared = issuers
             .iter()
             .enumerate()
             .map(|(at, issuer)| self.shared(file, at + 2, issuer));
-        let issuers: Chain = shared.collect::<Result<_, _>>()?;
+        let issuers = Issuers::new(shared.collect::<Result<_, _>>()?);
         if let Some(rest) = rest.filter(|_| known.len() < MAX_ISSUER_TEXTS) {
-            known.insert(rest.into(), Arc::clone(&issuers));
+            known.insert(rest.into(), issuers.clone());
         }
         Ok((leaf, issuers))
     }

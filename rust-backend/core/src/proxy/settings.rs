@@ -8,7 +8,7 @@ use crate::diagnostics::{Origin, Severity};
 use crate::directive::Directive;
 use crate::identity::IdentityFiles;
 use crate::protocol::Protocols;
-use crate::settings::{Interpreter, Said, cipher_list};
+use crate::settings::{Interpreter, Said, suppressed_ciphers};
 use crate::ssl::sources::Sources;
 use crate::ssl::suites::OnlySuites;
 use crate::trust::revocation::CrlCheck;
@@ -279,7 +279,7 @@ impl Interpreter<'_> {
                     value.paths.push(said.value);
                 }
                 for (at, word) in directive.words().iter().enumerate().rev() {
-                    if word.eq_ignore_ascii_case("system") {
+                    if ["system", "default"].iter().any(|all| word.eq_ignore_ascii_case(all)) {
                         value.system = true;
                         value.paths.remove(at);
                     }
@@ -299,14 +299,8 @@ impl Interpreter<'_> {
                 let value = self.protocols(index, directive)?;
                 settings.protocols = Some(Said { value, origin });
             }
-            "TLSProxyCiphersPrefer" => {
-                let value = cipher_list(directive)?;
-                settings.prefer = Some(Said { value, origin });
-            }
-            "TLSProxyCiphersSuppress" => {
-                let value = cipher_list(directive)?;
-                settings.suppress = Some(Said { value, origin });
-            }
+            "TLSProxyCiphersPrefer" => settings.prefer = Some(self.preferred_ciphers(index, directive)?),
+            "TLSProxyCiphersSuppress" => settings.suppress = Some(suppressed_ciphers(directive)?),
             "TLSProxyMachineCertificate" => {
                 let value = self.certificate(directive)?;
                 settings.identities.push(Said { value, origin });

@@ -182,7 +182,13 @@ impl Maker<'_> {
         let mut identities = Vec::new();
         for said in settings.machine_certificates.list() {
             match identity::machine_identities(&said.value, chain) {
-                Ok(read) => identities.extend(read.into_iter().map(Arc::new)),
+                Ok(read) => {
+                    let warnings = read.iter().filter_map(|one| one.key_warning(&one.only_file()));
+                    for text in warnings.collect::<Vec<_>>() {
+                        self.report(Severity::Warning, Some(&said), &text);
+                    }
+                    identities.extend(read.into_iter().map(Arc::new));
+                }
                 Err(error) => {
                     let text = format!("TLSProxyMachineCertificate {error}");
                     self.report(Severity::Error, Some(&said), &text);
@@ -269,7 +275,12 @@ impl Maker<'_> {
             .identities
             .load(&said.value, None, &mut identity::nobody)
         {
-            Ok(identity) => Some(identity),
+            Ok(identity) => {
+                if let Some(text) = identity.key_warning(&said.value) {
+                    self.report(Severity::Warning, Some(said), &text);
+                }
+                Some(identity)
+            }
             Err(error) => {
                 let text = format!("TLSProxyMachineCertificate {error}");
                 self.report(Severity::Error, Some(said), &text);

@@ -8,12 +8,14 @@ use super::table::{self, Class, Context, Entry};
 use super::{conf_cmd, protocol};
 use crate::client_auth::demand::Demand;
 use crate::client_auth::verifier::CaNames;
+use crate::diagnostics::Severity;
 use crate::directive::Directive;
 use crate::pass_phrase::Dialog;
 use crate::protocol::Protocols;
 use crate::settings::{CertificateFiles, ClientSettings, HostSettings, Interpreter, Said, SessionCache, combine};
 use crate::tickets::MAX_LIFETIME;
 use crate::trust::revocation::CrlCheck;
+use crate::variable_names;
 
 use super::sources::{Content, Sources};
 use crate::files::Hashed;
@@ -65,6 +67,13 @@ impl Interpreter<'_> {
             "SSLProtocol" => {
                 let value = self.ssl_protocols(directive)?;
                 host.policy.protocols = Some(Said { value, origin });
+            }
+            // mod_ssl takes whatever it is called.
+            "SSLUserName" => {
+                if let Err(why) = variable_names::check(directive.single()?) {
+                    let text = format!("SSLUserName {why}");
+                    self.diagnostics.report(Severity::Warning, index, Some(&origin), text);
+                }
             }
             // What sections say of these holds for requests, which C asks about.
             "SSLOptions" => {}

@@ -158,7 +158,7 @@ pub const TABLE: &[Entry] = &[
     honoured(
         "SSLEngine",
         Context::Host,
-        "`on` and `off`, and implied by `Listen … https` as with mod_ssl. `optional` (RFC 2817) is refused.",
+        "`on` and `off`, and implied by `Listen ... https` as with mod_ssl. `optional` (RFC 2817) is refused.",
     ),
     honoured(
         "SSLFIPS",
@@ -203,7 +203,9 @@ pub const TABLE: &[Entry] = &[
     honoured(
         "SSLPassPhraseDialog",
         Context::Server,
-        "`builtin`, `exec:` and `|` as with mod_ssl. `httpd -t` asks nobody, and leaves encrypted keys unchecked.",
+        "`builtin`, `exec:` and `|` as with mod_ssl. A program has 300 seconds for each answer; the environment variable \
+         MOD_TLS_PASS_PHRASE_TIMEOUT says another number, or 0 for no limit. `httpd -t` asks nobody, and leaves encrypted keys \
+         unchecked.",
     ),
     honoured(
         "SSLProtocol",
@@ -289,7 +291,11 @@ pub const TABLE: &[Entry] = &[
         "Responses that another module provides are stapled (mod_md: MDStapling on). Without one there are none, which is \
          said at start.",
     ),
-    honoured("SSLUserName", Context::HostOrSection, ""),
+    honoured(
+        "SSLUserName",
+        Context::HostOrSection,
+        "Names that no variable has are a warning.",
+    ),
     honoured("SSLVHostSNIPolicy", Context::Server, ""),
     honoured(
         "SSLVerifyClient",

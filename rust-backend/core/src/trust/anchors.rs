@@ -11,6 +11,7 @@ use crate::crypto::digest;
 use crate::diagnostics::{Diagnostics, Origin, Severity};
 use crate::files;
 use crate::pem;
+use crate::wrong_file;
 use crate::x509::Certificate;
 
 /// The certificate of a CA that is trusted.
@@ -78,7 +79,7 @@ impl Anchors {
         for path in paths {
             certificates.extend(read_certificates(path, report));
         }
-        if system {
+        if system && system_store_is_readable(report) {
             let store = rustls_native_certs::load_native_certs().certs;
             let usable = store
                 .into_iter()
@@ -200,6 +201,24 @@ impl Anchors {
     }
 }
 
+/// Whether what the environment names as the platform's trust store can be opened: whoever reads it does not look first.
+fn system_store_is_readable(report: &mut Report) -> bool {
+    let Some(path) = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from) else {
+        return true;
+    };
+    let Ok(metadata) = std::fs::metadata(&path) else {
+        return true;
+    };
+    let regular = files::is_regular(metadata.file_type());
+    if let Err(error) = &regular {
+        report.errors.push(format!(
+            "{}: named as the platform's trust store by the environment variable SSL_CERT_FILE, cannot be read: {error}",
+            path.display()
+        ));
+    }
+    regular.is_ok()
+}
+
 fn read_certificates(path: &Path, report: &mut Report) -> Vec<(PathBuf, CertificateDer<'static>)> {
     let files = match files::expand(path) {
         Ok(files) => files,
@@ -211,15 +230,19 @@ fn read_certificates(path: &Path, report: &mut Report) -> Vec<(PathBuf, Certific
     let is_directory = files.len() != 1 || files[0] != path;
     let mut found = Vec::new();
     for file in files {
-        let bundle = match files::read(&file) {
-            Ok(content) => pem::parse(&content).map_err(|error| format!("{}: {error}", file.display())),
-            Err(error) => Err(error.to_string()),
-        };
-        match bundle {
-            Ok(bundle) if bundle.certificates.is_empty() && !is_directory => report.errors.push(format!(
-                "{}: no certificate in this file: expected blocks that begin with \"-----BEGIN CERTIFICATE-----\"",
-                file.display()
-            )),
+        let read = files::read(&file).map_err(|error| error.to_string());
+        let parsed = read.and_then(|content| {
+            let bundle = pem::parse(&content).map_err(|error| error.about(&file))?;
+            match bundle.certificates.is_empty() && !is_directory {
+                true => Err(format!(
+                    "{}: no certificate in this file: {}",
+                    file.display(),
+                    wrong_file::without_certificate(&file, &content)
+                )),
+                false => Ok(bundle),
+            }
+        });
+        match parsed {
             // A directory may hold other things beside certificates.
             Ok(bundle) => found.extend(bundle.certificates.into_iter().map(|der| (file.clone(), der))),
             Err(why) => report.errors.push(why),

@@ -15,6 +15,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::crypto::digest;
+use crate::pem::{self, PemError};
 use crate::x509::{Certificate, distribution_point_names};
 
 /// Why a revocation list cannot be used.
@@ -94,9 +95,13 @@ pub fn split(content: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>
     if content.first() == Some(&0x30) {
         return Ok(vec![content.to_vec().into()]);
     }
-    CertificateRevocationListDer::pem_slice_iter(content)
+    if pem::is_utf16(content) {
+        return Err(CrlError::Malformed(PemError::Utf16.to_string()));
+    }
+    pem::without_marks(content)
+        .flat_map(CertificateRevocationListDer::pem_slice_iter)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| CrlError::Malformed(error.to_string()))
+        .map_err(|error| CrlError::Malformed(PemError::from(error).to_string()))
 }
 
 impl Crl {

@@ -23,7 +23,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Version;
 
 pub use self::names::matches_host;
-pub(crate) use self::variables::hex;
+pub(crate) use self::variables::{hex, name_parts};
 
 /// Why a certificate cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,6 +165,11 @@ impl<'a> Certificate<'a> {
             Err(_) => false,
         };
         may_sign && self.parsed.is_ca()
+    }
+
+    /// Whether it says of itself that it is a CA's (RFC 5280 section 4.2.1.9).
+    pub fn is_ca(&self) -> bool {
+        self.parsed.is_ca()
     }
 
     /// Whether it may sign revocation lists: its key usage says so, or there is none (RFC 5280 section 4.2.1.3).

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use x509_parser::extensions::GeneralName;
 
 use super::{Certificate, dn};
+use crate::vhosts::matches_alias;
 
 impl Certificate<'_> {
     /// The DNS names and IP addresses that it is for. Clients ignore the common name of the subject if there is any
@@ -42,6 +43,28 @@ impl Certificate<'_> {
     pub fn covers(&self, host: &str) -> bool {
         self.names().iter().any(|name| matches_host(name, host))
     }
+
+    /// The same for a ServerAlias, in which `*` and `?` may stand for other characters. Where a certificate can have the same
+    /// wildcard, it has to; of others it is enough that some name fits. An alias for all names is for those that nobody knows.
+    pub fn covers_alias(&self, alias: &str) -> bool {
+        if !alias.contains(['*', '?']) {
+            return self.covers(alias);
+        }
+        alias.chars().all(|c| c == '*') || self.names().iter().any(|name| covers_pattern(name, alias))
+    }
+}
+
+fn covers_pattern(name: &str, alias: &str) -> bool {
+    let is_literal = |text: &str| !text.contains(['*', '?']);
+    match alias.split_once('.') {
+        Some((first, parent)) if is_literal(parent) => {
+            let same_wildcard = name
+                .strip_prefix("*.")
+                .is_some_and(|own| own.eq_ignore_ascii_case(parent));
+            same_wildcard || first != "*" && matches_alias(alias, name)
+        }
+        _ => matches_alias(alias, name),
+    }
 }
 
 /// Whether `name`, as a certificate has it, is for `host`, a DNS name or an IP address.
@@ -75,7 +98,25 @@ fn covers_name(pattern: &str, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::covers_name;
+    use super::{covers_name, covers_pattern};
+
+    #[test]
+    fn aliases_with_wildcards() {
+        for (name, alias, covered) in [
+            ("*.a.test", "*.a.test", true),
+            ("*.A.test", "*.a.TEST", true),
+            ("www.a.test", "*.a.test", false),
+            ("a.test", "*.a.test", false),
+            ("*.a.test", "www*.a.test", true),
+            ("www2.a.test", "www?.a.test", true),
+            ("mail.a.test", "www?.a.test", false),
+            ("www.a.test", "www.*", true),
+            ("www.a.test", "*a.test", true),
+            ("b.test", "*a.test", false),
+        ] {
+            assert_eq!(covers_pattern(name, alias), covered, "{name} {alias}");
+        }
+    }
 
     #[test]
     fn wildcards() {

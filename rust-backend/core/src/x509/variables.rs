@@ -31,6 +31,11 @@ const PARTS: &[(&str, &str)] = &[
     ("Email", "1.2.840.113549.1.9.1"),
 ];
 
+/// What parts of names are called in variables.
+pub(crate) fn name_parts() -> impl Iterator<Item = &'static str> {
+    PARTS.iter().map(|(name, _)| *name)
+}
+
 /// The long names that OpenSSL has for algorithms.
 const ALGORITHMS: &[(&str, &str)] = &[
     ("1.2.840.113549.1.1.1", "rsaEncryption"),
