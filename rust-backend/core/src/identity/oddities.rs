@@ -10,7 +10,7 @@ use crate::x509::Certificate;
 /// What an administrator should know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Oddities {
-    /// The certificate says that it is a CA's.
+    /// The certificate says that it is a CA's, and it is not one of those that `openssl req -x509` makes for a server.
     is_ca: bool,
     /// It has no subjectAltName.
     is_nameless: bool,
@@ -30,9 +30,11 @@ impl Oddities {
 
     /// What the certificate itself says.
     pub(super) fn of(certificate: &Certificate<'_>) -> Self {
+        let is_nameless = certificate.alternative_host_names().is_empty();
+        let is_self_issued = certificate.issuer_der() == certificate.subject_der();
         Self {
-            is_ca: certificate.is_ca(),
-            is_nameless: certificate.alternative_host_names().is_empty(),
+            is_ca: certificate.is_ca() && (is_nameless || !is_self_issued),
+            is_nameless,
             ..Self::NONE
         }
     }
