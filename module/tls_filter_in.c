@@ -5,7 +5,10 @@
 static int has_plaintext(tls_connection *tc)
 {
     while (!APR_BRIGADE_EMPTY(tc->plaintext) && APR_BRIGADE_FIRST(tc->plaintext)->length == 0) {
-        apr_bucket_delete(APR_BRIGADE_FIRST(tc->plaintext));
+        /* In older versions of apr-util (1.6.1) apr_bucket_delete() evaluates its argument more than once. */
+        apr_bucket *empty = APR_BRIGADE_FIRST(tc->plaintext);
+
+        apr_bucket_delete(empty);
     }
     return !APR_BRIGADE_EMPTY(tc->plaintext);
 }
