@@ -97,7 +97,7 @@ class Httpd:
         self.as_user = None
         self.patience = TIMEOUT
         self.environment = dict(os.environ)
-        self._process = None
+        self._process = self.exit_status = None
         self._threaded = self._has_daemon = False
 
     # --- configuration ---
@@ -250,6 +250,7 @@ Listen {self.port}
                 raise
         if self._process:
             self._process.stdout.close()
+            self.exit_status = self._process.returncode
             self._process = None
 
     def access_lines(self):

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether httpd grows. The parent must not over all reloads; children must not while they live.
+
+A child that is replaced takes what it has leaked with it, so none is in the last part of a run, the steady one. Each
+judgement compares medians of many samples, since load goes up and down."""
+
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+
+from soak.processes import descriptors, proportional, resident
+
+INTERVAL = 1
+# The beginning of the steady part is left out: new children fill their caches.
+WARM_UP = 0.25
+# What medians may differ by, in KiB and descriptors.
+PARENT_MEMORY, PARENT_DESCRIPTORS = 1024, 0
+CHILDREN_MEMORY, CHILDREN_DESCRIPTORS = 5120, 12
+
+
+@dataclass
+class Sample:
+    time: float
+    connections: int
+    parent_memory: int
+    parent_descriptors: int
+    children: tuple
+    children_memory: int
+    children_descriptors: int
+
+
+class Sampler(threading.Thread):
+    def __init__(self, site, ledger):
+        super().__init__(daemon=True)
+        self.samples = []
+        self._site, self._ledger, self._over = site, ledger, threading.Event()
+
+    def run(self):
+        while not self._over.wait(INTERVAL):
+            try:
+                self.samples.append(self._sample())
+            except (OSError, StopIteration):
+                continue  # a process has ended meanwhile
+
+    def stop(self):
+        self._over.set()
+        self.join()
+
+    def _sample(self):
+        parent, children = self._site.httpd.pid, tuple(sorted(self._site.httpd.children()))
+        return Sample(
+            time.time(),
+            self._ledger.notes["connections"],
+            resident(parent),
+            descriptors(parent),
+            children,
+            sum(map(proportional, children)) + proportional(parent),
+            sum(map(descriptors, children)),
+        )
+
+
+@dataclass
+class Verdict:
+    what: str
+    before: float
+    after: float
+    tolerance: float
+    per: str = ""
+
+    @property
+    def good(self):
+        return self.after - self.before <= self.tolerance
+
+    def __str__(self):
+        growth = self.after - self.before
+        text = f"{self.what}: {self.before:.0f} -> {self.after:.0f} ({growth:+.0f}, up to {self.tolerance} allowed)"
+        return text + self.per
+
+
+def write(samples, path):
+    """All samples, for a closer look."""
+    begin = samples[0].time
+    with open(path, "w") as f:
+        for s in samples:
+            figures = [s.connections, s.parent_memory, s.parent_descriptors, s.children_memory, s.children_descriptors]
+            print(f"{s.time - begin:.0f}", *figures, *s.children, file=f)
+
+
+def judge(samples, steady_since, asan=False):
+    """Verdicts on samples, of which those after `steady_since` are of the steady part. AddressSanitizer keeps what was
+    freed, so that memory says nothing; it finds leaks itself."""
+    half = [s for s in samples if s.time >= (samples[0].time + samples[-1].time) / 2]
+    since = [s for s in samples if s.time >= steady_since]
+    since = since[int(len(since) * WARM_UP) :]
+    # Another child may be started for more load: what counts is after that.
+    steady = [s for s in since if s.children == samples[-1].children]
+    verdicts = [
+        _compare("parent, descriptors, second half", half, "parent_descriptors", PARENT_DESCRIPTORS),
+        _compare("children, descriptors, steady part", steady, "children_descriptors", CHILDREN_DESCRIPTORS),
+    ]
+    if not asan:
+        verdicts += [
+            _compare("parent, resident memory in KiB, second half", half, "parent_memory", PARENT_MEMORY),
+            _compare("all processes, memory in KiB, steady part", steady, "children_memory", CHILDREN_MEMORY),
+        ]
+    if len(steady) < len(since) / 2:
+        verdicts.append(Verdict("samples without the last children, of the steady part", len(steady), len(since), 0))
+    return verdicts
+
+
+def _compare(what, samples, name, tolerance):
+    """The first third of the samples with the last."""
+    third = max(1, len(samples) // 3)
+    first, last = samples[:third], samples[-third:]
+    connections = _median(last, "connections") - _median(first, "connections")
+    return Verdict(what, _median(first, name), _median(last, name), tolerance, f", {connections:.0f} connections apart")
+
+
+def _median(samples, name):
+    return statistics.median(getattr(s, name) for s in samples)
