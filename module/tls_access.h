@@ -6,7 +6,7 @@
 #ifndef TLS_ACCESS_H
 #define TLS_ACCESS_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 void tls_access_register_hooks(apr_pool_t *p);
 

@@ -6,7 +6,7 @@
 #ifndef TLS_CACHE_H
 #define TLS_CACHE_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 /**
  * Checks what can be checked of the cache that the configuration names without opening it.

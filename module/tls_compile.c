@@ -11,7 +11,6 @@
 #include "http_ssl.h"
 #include "http_vhost.h"
 
-#include "tls_proxy.h"
 #include "tls_settings.h"
 #include "tls_terminal.h"
 
@@ -257,11 +256,6 @@ static void add_foreign_lines_of_hosts(compilation *x)
             }
         }
     }
-}
-
-size_t tls_chain_of(const conn_rec *c)
-{
-    return (size_t)(uintptr_t)(c->vhost_lookup_data ? c->vhost_lookup_data : (void *)c->base_server);
 }
 
 static int add_to_chain(void *baton, conn_rec *c, server_rec *s)

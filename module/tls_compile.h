@@ -6,13 +6,7 @@
 #ifndef TLS_COMPILE_H
 #define TLS_COMPILE_H
 
-#include "mod_tls.h"
-
-/**
- * What stands for the hosts of a connection's address, among which the server name chooses: httpd's list of them, or the
- * only one if there is no list.
- */
-size_t tls_chain_of(const conn_rec *c);
+#include "tls_base.h"
 
 /**
  * Compiles the configuration of all servers and logs what there is to say about it.

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_connection.h
- * A connection of ours: its parts, its handshake, and what the filters share.
+ * The state of a TLS connection, of a client or to a backend. The files above this one work on it.
  */
 #ifndef TLS_CONNECTION_H
 #define TLS_CONNECTION_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 #include "apr_buckets.h"
 #include "util_filter.h"
@@ -17,6 +17,16 @@ typedef enum {
     TLS_ESTABLISHED, /* data passes */
     TLS_FAILED       /* nothing passes any more */
 } tls_phase;
+
+/** What is known of the backend of a connection. */
+typedef struct {
+    /** The blocks of directives that hold for the connection (size_t). */
+    apr_array_header_t *chain;
+    /** The name by which mod_proxy has called it: a host name or an IP address; NULL before the handshake. */
+    const char *name;
+    /** Whether the request that uses the connection now would have made it with other settings. */
+    bool misbound;
+} tls_backend;
 
 /** What belongs to a connection that is TLS. */
 typedef struct {
@@ -32,7 +42,7 @@ typedef struct {
     unsigned accepted : 1;
     unsigned waited : 1;
     /** Whom it goes to; NULL for a connection of a client. */
-    struct tls_backend *outgoing_to;
+    tls_backend *outgoing_to;
     /** The server that the handshake was with. */
     server_rec *server;
     /** Its number, and those of the others that matter for requests. */
@@ -72,29 +82,8 @@ static inline int tls_connection_is_open(const tls_connection *tc)
     return phase == TLS_ESTABLISHED || phase == TLS_EARLY;
 }
 
-/**
- * Whether a connection can go on after a read has returned `rv`: nothing came, or not within the time that the caller had set
- * for this read. mod_proxy_http2 reads with limits of microseconds.
- */
-static inline int tls_connection_may_continue(apr_status_t rv)
-{
-    return APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_TIMEUP(rv) || APR_STATUS_IS_EINTR(rv);
-}
-
 /** Makes a connection TLS, on which nothing was said yet. `config` is the configuration that it begins with. */
 tls_connection *tls_connection_make(conn_rec *c, const tls_config *config);
-
-/** Puts the filters of a connection in their places. */
-void tls_connection_attach(tls_connection *tc);
-
-/** Shakes hands, as far as that goes without waiting if `block` says so. */
-apr_status_t tls_connection_shake_hands(tls_connection *tc, apr_read_type_e block);
-
-/**
- * Reads from the network once and works on what comes: decrypts, shakes hands, answers.
- * @return APR_SUCCESS if something came; an error if the connection is over, after the last alert was sent
- */
-apr_status_t tls_connection_receive(tls_connection *tc, apr_read_type_e block);
 
 /**
  * A buffer for data on its way, to be freed by free(). APR would keep it for the connection it was for, which may be idle
@@ -102,17 +91,5 @@ apr_status_t tls_connection_receive(tls_connection *tc, apr_read_type_e block);
  * does where APR finds none.
  */
 void *tls_buffer_alloc(apr_size_t size);
-
-/** Moves what is to be sent to the end of `outgoing`. */
-void tls_connection_collect(tls_connection *tc);
-
-/** Sends what is to be sent, and waits until it is sent. */
-apr_status_t tls_connection_flush(tls_connection *tc);
-
-/** Ends the connection after its backend has said so. Logs why, and sends the alert. */
-void tls_connection_fail(tls_connection *tc, tls_status status);
-
-/** Registers the hooks that make connections TLS. */
-void tls_connection_register_hooks(apr_pool_t *p);
 
 #endif /* TLS_CONNECTION_H */

@@ -6,7 +6,7 @@
 #ifndef TLS_DIRECTIVES_H
 #define TLS_DIRECTIVES_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 /** Our directives, and mod_ssl's. */
 extern const command_rec tls_commands[];

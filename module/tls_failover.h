@@ -6,7 +6,7 @@
 #ifndef TLS_FAILOVER_H
 #define TLS_FAILOVER_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 /** Notes that the handshake with a backend has failed, in this thread, before anything was sent to it. */
 void tls_failover_note(void);

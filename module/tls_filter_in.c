@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_filters.h"
 
+#include "tls_handshake.h"
+#include "tls_transfer.h"
+
 /* Whether there is plaintext to give. Lines that end with their bucket leave an empty one behind. */
 static int has_plaintext(tls_connection *tc)
 {
@@ -22,7 +25,7 @@ static apr_status_t fill(tls_connection *tc, apr_read_type_e block)
         if (tc->input_end != APR_SUCCESS) {
             return tc->input_end;
         }
-        rv = tls_connection_receive(tc, block);
+        rv = tls_transfer_receive(tc, block);
         if (rv != APR_SUCCESS && !has_plaintext(tc)) {
             return rv;
         }
@@ -120,7 +123,7 @@ apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
     apr_status_t rv;
 
     if (tc->phase == TLS_HANDSHAKE) {
-        rv = tls_connection_shake_hands(tc, block);
+        rv = tls_handshake_run(tc, block);
         if (rv != APR_SUCCESS) {
             return rv;
         }

@@ -10,7 +10,8 @@
 #include "http_connection.h"
 #include "http_request.h"
 
-#include "tls_proxy.h"
+#include "tls_handshake.h"
+#include "tls_transfer.h"
 
 /* The largest plaintext of a record (RFC 8446 section 5.1). */
 #define RECORD_SIZE 16384
@@ -36,13 +37,13 @@ static apr_status_t encrypt(tls_connection *tc, batch *work)
     if (work->count) {
         tc->header_due = 0;
         status = tls_conn_write(tc->backend, work->pieces, work->count);
-        tls_connection_collect(tc);
+        tls_transfer_collect(tc);
     }
     work->count = 0;
     work->len = 0;
     apr_brigade_cleanup(work->buckets);
     if (status == TLS_STATUS_INTERNAL) {
-        tls_connection_fail(tc, status);
+        tls_transfer_fail(tc, status);
     }
     return status == TLS_STATUS_OK ? APR_SUCCESS : APR_ECONNABORTED;
 }
@@ -161,9 +162,9 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
         tls_status status = tls_conn_close(tc->backend);
 
         if (status != TLS_STATUS_OK) {
-            tls_connection_fail(tc, status);
+            tls_transfer_fail(tc, status);
         }
-        tls_connection_collect(tc);
+        tls_transfer_collect(tc);
         if (AP_BUCKET_IS_EOC(b)) {
             /* Nobody flushes after the end. */
             APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
@@ -248,7 +249,7 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     apr_status_t rv;
 
     if (tc->outgoing_to && !APR_BRIGADE_EMPTY(bb)) {
-        tls_proxy_prepare(tc, bb);
+        tls_handshake_before_write(tc, bb);
     }
     if (!tls_connection_is_open(tc)) {
         return drop_data(tc, f->next, bb);
@@ -279,10 +280,17 @@ static void expect_header(request_rec *r)
     }
 }
 
-void tls_filters_add(tls_connection *tc)
+void tls_filters_attach(tls_connection *tc)
 {
-    tc->input = ap_add_input_filter(TLS_FILTER_NAME, tc, NULL, tc->c);
-    tc->output = ap_add_output_filter(TLS_FILTER_NAME, tc, NULL, tc->c);
+    conn_rec *c = tc->c;
+
+    tc->received = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->plaintext = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->held = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->encrypting = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->outgoing = apr_brigade_create(c->pool, c->bucket_alloc);
+    tc->input = ap_add_input_filter(TLS_FILTER_NAME, tc, NULL, c);
+    tc->output = ap_add_output_filter(TLS_FILTER_NAME, tc, NULL, c);
 }
 
 void tls_filters_register(void)

@@ -5,66 +5,15 @@
 #include "http_ssl.h"
 #include "mod_ssl.h"
 
-#include "tls_failover.h"
+#include "tls_filters.h"
 #include "tls_proxy_worker.h"
 #include "tls_settings.h"
 #include "tls_state.h"
-
-/* The protocol that mod_proxy wants to speak, in the notes of a connection. */
-#define ALPN_NOTE "proxy-request-alpn-protos"
-
-/* A backend, as far as we know it. */
-struct tls_backend {
-    /* The blocks that hold for the connection (size_t). */
-    apr_array_header_t *chain;
-    /* Whom mod_proxy has called: a host name or an IP address. */
-    const char *name;
-    /* Whether who uses the connection now would have made it otherwise. */
-    bool misbound;
-};
 
 /* What mod_ssl, if it is there, has for callers of before httpd 2.4.48. */
 static APR_OPTIONAL_FN_TYPE(ssl_engine_disable) *other_engine_disable;
 static APR_OPTIONAL_FN_TYPE(ssl_engine_set) *other_engine_set;
 static APR_OPTIONAL_FN_TYPE(ssl_proxy_enable) *other_proxy_enable;
-
-static void push_blocks(apr_array_header_t *chain, const apr_array_header_t *blocks)
-{
-    int i;
-
-    for (i = 0; blocks && i < blocks->nelts; i++) {
-        APR_ARRAY_PUSH(chain, size_t) = APR_ARRAY_IDX(blocks, i, tls_proxy_block *)->index;
-    }
-}
-
-static const apr_array_header_t *blocks_of(const struct ap_conf_vector_t *dir_conf)
-{
-    const tls_dir_settings *settings = dir_conf ? ap_get_module_config(dir_conf, tls_record) : NULL;
-
-    return settings ? settings->proxy_blocks : NULL;
-}
-
-/* Whether `blocks` begin as `outer` do. */
-static int begins_with(const apr_array_header_t *blocks, const apr_array_header_t *outer)
-{
-    return !outer
-           || (blocks && blocks->nelts >= outer->nelts
-               && !memcmp(blocks->elts, outer->elts, sizeof(tls_proxy_block *) * (size_t)outer->nelts));
-}
-
-apr_array_header_t *tls_proxy_chain(apr_pool_t *p, const struct ap_conf_vector_t *dir_conf, const server_rec *server)
-{
-    apr_array_header_t *chain = apr_array_make(p, 4, sizeof(size_t));
-    const apr_array_header_t *blocks = blocks_of(dir_conf);
-    const apr_array_header_t *outer = server ? blocks_of(server->lookup_defaults) : NULL;
-
-    /* The settings of a <Proxy> section come alone where no request has merged them with its server's. */
-    if (!begins_with(blocks, outer)) {
-        push_blocks(chain, outer);
-    }
-    push_blocks(chain, blocks);
-    return chain;
-}
 
 static int is_enabled(const tls_config *config, const apr_array_header_t *chain)
 {
@@ -84,25 +33,6 @@ static int bind_again(tls_connection *tc, struct ap_conf_vector_t *dir_conf, con
                                                        (const size_t *)chain->elts, (size_t)chain->nelts)
                                 && !tls_proxy_is_of_worker(tc->c, dir_conf);
     return OK;
-}
-
-void tls_proxy_prepare(tls_connection *tc, const apr_bucket_brigade *bb)
-{
-    if (tc->phase == TLS_HANDSHAKE) {
-        apr_status_t rv = tls_connection_shake_hands(tc, APR_BLOCK_READ);
-
-        if (tls_connection_may_continue(rv)) {
-            /* There is no other time to write than now. */
-            tls_proxy_give_up(tc, rv);
-        }
-    }
-    if (tc->phase == TLS_ESTABLISHED && tc->outgoing_to->misbound && !APR_BUCKET_IS_METADATA(APR_BRIGADE_FIRST(bb))) {
-        ap_log_cerror(APLOG_MARK, APLOG_WARNING, 0, tc->c,
-                      "tls: a connection to backend %s was made under other settings and is not used here: give "
-                      "the backends of each place a worker of its own, or say enablereuse=off", tc->outgoing_to->name);
-        tc->phase = TLS_FAILED;
-        tc->c->aborted = 1;
-    }
 }
 
 static int bind_to(conn_rec *c, struct ap_conf_vector_t *dir_conf, const apr_array_header_t *chain)
@@ -148,46 +78,8 @@ static int pre_connection(conn_rec *c, void *csd)
     if (!tc || !tc->outgoing_to || tc->output) {
         return DECLINED;
     }
-    tls_connection_attach(tc);
+    tls_filters_attach(tc);
     return OK;
-}
-
-apr_status_t tls_proxy_begin(tls_connection *tc)
-{
-    const apr_array_header_t *chain = tc->outgoing_to->chain;
-    const char *protocol = apr_table_get(tc->c->notes, ALPN_NOTE);
-    tls_text error = { NULL, 0 };
-
-    tc->outgoing_to->name = tls_proxy_name_of(tc->c);
-    if (tls_conn_to_backend(tc->config, (const size_t *)chain->elts, (size_t)chain->nelts,
-                            tls_slice_of(tc->outgoing_to->name), tls_slice_of(protocol ? protocol : "http/1.1"),
-                            &tc->backend, &error) == TLS_STATUS_OK) {
-        return tls_connection_flush(tc);
-    }
-    tls_proxy_log_failure(tc, "handshake", tls_text_take(tc->c->pool, error));
-    tc->phase = TLS_FAILED;
-    return APR_ECONNABORTED;
-}
-
-void tls_proxy_give_up(tls_connection *tc, apr_status_t rv)
-{
-    if (tc->phase == TLS_HANDSHAKE) {
-        tls_proxy_log_failure(tc, "handshake",
-                              APR_STATUS_IS_TIMEUP(rv) ? "the backend does not answer: see ProxyTimeout"
-                                                       : "the backend closed the connection: does it speak TLS?");
-    }
-    tc->phase = TLS_FAILED;
-    tls_failover_note();
-    /* So mod_proxy knows that it is the backend's doing. */
-    tc->c->aborted = 1;
-}
-
-void tls_proxy_log_failure(const tls_connection *tc, const char *phase, const char *why)
-{
-    const char *name = tc->outgoing_to->name ? tc->outgoing_to->name : "";
-
-    ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, tc->c, "tls: %s with backend %s (%s) failed: %s", phase, name,
-                  tc->c->client_ip, why);
 }
 
 /* --- For callers of before httpd 2.4.48 --- */

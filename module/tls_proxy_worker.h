@@ -6,7 +6,7 @@
 #ifndef TLS_PROXY_WORKER_H
 #define TLS_PROXY_WORKER_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 /** The name of the backend of an outgoing connection: a host name, or the IP address if there is no name. */
 const char *tls_proxy_name_of(conn_rec *c);

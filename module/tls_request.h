@@ -6,7 +6,7 @@
 #ifndef TLS_REQUEST_H
 #define TLS_REQUEST_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 /** Whether a request came as early data (RFC 8470). */
 int tls_request_is_early(const request_rec *r);

@@ -92,3 +92,46 @@ tls_dir_settings *tls_own_dir_settings(cmd_parms *cmd)
     }
     return settings;
 }
+
+static void push_blocks(apr_array_header_t *chain, const apr_array_header_t *blocks)
+{
+    int i;
+
+    for (i = 0; blocks && i < blocks->nelts; i++) {
+        APR_ARRAY_PUSH(chain, size_t) = APR_ARRAY_IDX(blocks, i, tls_proxy_block *)->index;
+    }
+}
+
+static const apr_array_header_t *blocks_of(const struct ap_conf_vector_t *dir_conf)
+{
+    const tls_dir_settings *settings = dir_conf ? ap_get_module_config(dir_conf, tls_record) : NULL;
+
+    return settings ? settings->proxy_blocks : NULL;
+}
+
+/* Whether `blocks` begin as `outer` do. */
+static int begins_with(const apr_array_header_t *blocks, const apr_array_header_t *outer)
+{
+    return !outer
+           || (blocks && blocks->nelts >= outer->nelts
+               && !memcmp(blocks->elts, outer->elts, sizeof(tls_proxy_block *) * (size_t)outer->nelts));
+}
+
+apr_array_header_t *tls_proxy_chain(apr_pool_t *p, const struct ap_conf_vector_t *dir_conf, const server_rec *server)
+{
+    apr_array_header_t *chain = apr_array_make(p, 4, sizeof(size_t));
+    const apr_array_header_t *blocks = blocks_of(dir_conf);
+    const apr_array_header_t *outer = server ? blocks_of(server->lookup_defaults) : NULL;
+
+    /* The settings of a <Proxy> section come alone where no request has merged them with its server's. */
+    if (!begins_with(blocks, outer)) {
+        push_blocks(chain, outer);
+    }
+    push_blocks(chain, blocks);
+    return chain;
+}
+
+size_t tls_chain_of(const conn_rec *c)
+{
+    return (size_t)(uintptr_t)(c->vhost_lookup_data ? c->vhost_lookup_data : (void *)c->base_server);
+}

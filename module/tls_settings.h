@@ -6,7 +6,7 @@
 #ifndef TLS_SETTINGS_H
 #define TLS_SETTINGS_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 #include "ap_expr.h"
 
@@ -94,5 +94,17 @@ const tls_dir_settings *tls_dir_settings_of(const request_rec *r);
 /** The settings of the server, or of the section, that a directive stands in. They are made if there are none. */
 tls_server_settings *tls_own_settings(cmd_parms *cmd);
 tls_dir_settings *tls_own_dir_settings(cmd_parms *cmd);
+
+/**
+ * The numbers of the blocks of TLSProxy... directives that hold in `dir_conf`, the outermost first (size_t). Those of
+ * `server` come before them where `dir_conf` does not have them already; NULL leaves them out.
+ */
+apr_array_header_t *tls_proxy_chain(apr_pool_t *p, const struct ap_conf_vector_t *dir_conf, const server_rec *server);
+
+/**
+ * What stands for the virtual hosts of a connection's address, among which the server name chooses: httpd's list of them, or
+ * the only one if there is no list.
+ */
+size_t tls_chain_of(const conn_rec *c);
 
 #endif /* TLS_SETTINGS_H */

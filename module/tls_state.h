@@ -6,7 +6,7 @@
 #ifndef TLS_STATE_H
 #define TLS_STATE_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 /** The configuration in force, or NULL before there is one. */
 const tls_config *tls_state_config(void);

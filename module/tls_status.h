@@ -6,7 +6,7 @@
 #ifndef TLS_STATUS_H
 #define TLS_STATUS_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 void tls_status_register_hooks(apr_pool_t *p);
 

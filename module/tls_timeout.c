@@ -95,24 +95,6 @@ static int is_running(void)
         || apr_thread_create(&watchman.thread, NULL, keep_watch, NULL, watchman.pool) == APR_SUCCESS;
 }
 
-void tls_timeout_watch(tls_connection *tc)
-{
-    struct tls_watch *watch;
-
-    if (tc->watch || !watchman.lock || !deadline(tc)) {
-        return;
-    }
-    watch = apr_palloc(tc->c->pool, sizeof(*watch));
-    watch->tc = tc;
-    apr_thread_mutex_lock(watchman.lock);
-    if (!watchman.stopping && is_running()) {
-        APR_RING_INSERT_TAIL(&watchman.watches, watch, tls_watch, link);
-        tc->watch = watch;
-        apr_thread_cond_signal(watchman.changed);
-    }
-    apr_thread_mutex_unlock(watchman.lock);
-}
-
 void tls_timeout_unwatch(tls_connection *tc)
 {
     /* Only those that are watched ever pay for the lock; the watchman takes nobody in. */
@@ -122,6 +104,32 @@ void tls_timeout_unwatch(tls_connection *tc)
     apr_thread_mutex_lock(watchman.lock);
     if (tc->watch) {
         unlink_watch(tc);
+    }
+    apr_thread_mutex_unlock(watchman.lock);
+}
+
+/* A connection that is freed while it is watched. */
+static apr_status_t unwatch_closed(void *tc)
+{
+    tls_timeout_unwatch(tc);
+    return APR_SUCCESS;
+}
+
+void tls_timeout_watch(tls_connection *tc)
+{
+    struct tls_watch *watch;
+
+    if (tc->watch || !watchman.lock || !deadline(tc)) {
+        return;
+    }
+    watch = apr_palloc(tc->c->pool, sizeof(*watch));
+    watch->tc = tc;
+    apr_pool_cleanup_register(tc->c->pool, tc, unwatch_closed, apr_pool_cleanup_null);
+    apr_thread_mutex_lock(watchman.lock);
+    if (!watchman.stopping && is_running()) {
+        APR_RING_INSERT_TAIL(&watchman.watches, watch, tls_watch, link);
+        tc->watch = watch;
+        apr_thread_cond_signal(watchman.changed);
     }
     apr_thread_mutex_unlock(watchman.lock);
 }

@@ -6,7 +6,7 @@
 #ifndef TLS_VARS_H
 #define TLS_VARS_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 void tls_vars_register_hooks(apr_pool_t *p);
 

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_base.h"
+
+module *tls_record = &tls_module;
+
+/* The records that were loaded for this configuration. */
+static bool is_tls_loaded, is_ssl_loaded;
+
+bool tls_has_ssl_directives(void)
+{
+    return is_ssl_loaded;
+}
+
+bool tls_has_only_ssl_directives(void)
+{
+    return is_ssl_loaded && !is_tls_loaded;
+}
+
+static apr_status_t forget_records(void *unused)
+{
+    (void)unused;
+    is_tls_loaded = is_ssl_loaded = false;
+    ssl_module.module_index = -1;
+    return APR_SUCCESS;
+}
+
+/*
+ * The linker takes our ssl_module for that of a mod_ssl.so that is loaded after us, or once more at a restart: modules are
+ * loaded into one scope, and this file stays in it. All that mod_ssl does with its record is to find its settings by the
+ * index that httpd has given to it; so ours, which httpd does not know then, gets the same one before directives are read.
+ */
+static int lend_record(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    const module *others = is_ssl_loaded ? NULL : ap_find_linked_module("mod_ssl.c");
+
+    (void)pconf;
+    (void)plog;
+    (void)ptemp;
+    if (others) {
+        ssl_module.module_index = others->module_index;
+    }
+    return OK;
+}
+
+bool tls_record_loaded(apr_pool_t *pconf, module *record)
+{
+    bool is_first = !is_tls_loaded && !is_ssl_loaded;
+
+    *(record == &ssl_module ? &is_ssl_loaded : &is_tls_loaded) = true;
+    if (is_first) {
+        tls_record = record;
+        apr_pool_cleanup_register(pconf, NULL, forget_records, apr_pool_cleanup_null);
+    }
+    return is_first;
+}
+
+void tls_record_register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_pre_config(lend_record, NULL, NULL, APR_HOOK_REALLY_FIRST);
+}

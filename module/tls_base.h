@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_base.h
+ * Small helpers that every file of the module uses. It uses no other file of the module.
+ */
+#ifndef TLS_BASE_H
+#define TLS_BASE_H
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "apr_strings.h"
+
+#include "tls_backend.h"
+
+/** The records that httpd may load from this file: ours, and the one that stands for mod_ssl. */
+extern module AP_MODULE_DECLARE_DATA tls_module __attribute__((visibility("default")));
+extern module AP_MODULE_DECLARE_DATA ssl_module __attribute__((visibility("default")));
+
+/** The record that was loaded first. All settings are kept under it, whichever record's directives they come from. */
+extern module *tls_record;
+
+/** Messages are of the module that was loaded: `LogLevel ssl:debug` works where that is mod_ssl. */
+#undef APLOG_MODULE_INDEX
+#define APLOG_MODULE_INDEX (tls_record->module_index)
+
+/** Whether mod_ssl's directives are there, and whether they are the only ones. */
+bool tls_has_ssl_directives(void);
+bool tls_has_only_ssl_directives(void);
+
+/**
+ * Notes that httpd has loaded `record`. Called by each record when httpd asks it to register its hooks.
+ * @return whether it is the first one of this configuration: that one registers the hooks
+ */
+bool tls_record_loaded(apr_pool_t *pconf, module *record);
+
+/** Registers the hook that lets a real mod_ssl be loaded beside `tls_module`. */
+void tls_record_register_hooks(apr_pool_t *p);
+
+/** The name that other modules order their hooks by, and that our filters have. */
+#define TLS_FILTER_NAME "tls"
+
+/** A slice of a C string; NULL gives an empty slice whose data is NULL. */
+static inline tls_slice tls_slice_of(const char *text)
+{
+    tls_slice slice = { (const uint8_t *)text, text ? strlen(text) : 0 };
+    return slice;
+}
+
+/** A copy of a slice as a C string. */
+static inline char *tls_slice_dup(apr_pool_t *p, tls_slice slice)
+{
+    return apr_pstrmemdup(p, slice.data ? (const char *)slice.data : "", slice.len);
+}
+
+/** A copy of text that was given to us as a C string; frees the text. */
+static inline char *tls_text_take(apr_pool_t *p, tls_text text)
+{
+    char *copy = apr_pstrmemdup(p, text.data ? (const char *)text.data : "", text.len);
+    tls_text_free(text);
+    return copy;
+}
+
+/** The level at which httpd logs a message of this severity. */
+static inline int tls_log_level(tls_severity severity)
+{
+    return severity == TLS_SEVERITY_ERROR     ? APLOG_ERR
+           : severity == TLS_SEVERITY_WARNING ? APLOG_WARNING
+                                              : APLOG_NOTICE;
+}
+
+#endif /* TLS_BASE_H */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tls_handshake.h
+ * Handshakes with clients and backends. Used by the filters, and by tls_process.c.
+ */
+#ifndef TLS_HANDSHAKE_H
+#define TLS_HANDSHAKE_H
+
+#include "tls_connection.h"
+
+/** Shakes hands, as far as that goes without waiting if `block` says so. */
+apr_status_t tls_handshake_run(tls_connection *tc, apr_read_type_e block);
+
+/**
+ * Prepares a connection to a backend for `bb`, which is not empty: a handshake with a backend begins with the first write. The
+ * connection has failed afterwards if `bb` must not be written.
+ */
+void tls_handshake_before_write(tls_connection *tc, const apr_bucket_brigade *bb);
+
+#endif /* TLS_HANDSHAKE_H */

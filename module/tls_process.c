@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_process.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+
+#include "apr_portable.h"
+
+#include "ap_mpm.h"
+#include "http_connection.h"
+#include "http_protocol.h"
+
+#include "tls_filters.h"
+#include "tls_settings.h"
+#include "tls_state.h"
+#include "tls_timeout.h"
+#include "tls_transfer.h"
+
+/* A client is near if packets need no longer to it and back, in microseconds; its answer is waited for so long, in ms. */
+#define NEAR_RTT 5000
+#define NEAR_WAIT 10
+
+/* Whether the MPM can wait for a connection while its handshake needs more from the client. */
+static int can_wait;
+
+static int is_enabled(const tls_config *config, const conn_rec *c)
+{
+    const apr_sockaddr_t *local = c->local_addr;
+
+    return config
+           && tls_config_is_enabled(config, local->ipaddr_ptr, (size_t)local->ipaddr_len, local->port,
+                                    tls_settings_of(c->base_server)->index);
+}
+
+static int pre_connection(conn_rec *c, void *csd)
+{
+    const tls_config *config = tls_state_config();
+    tls_conn *backend;
+    tls_connection *tc;
+
+    (void)csd;
+    if (c->master || c->outgoing || !is_enabled(config, c)) {
+        return DECLINED;
+    }
+    if (tls_conn_new(config, &backend) != TLS_STATUS_OK) {
+        ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, c, "tls: a connection cannot be made TLS and is closed");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    tc = tls_connection_make(c, config);
+    tc->backend = backend;
+    tls_filters_attach(tc);
+    return OK;
+}
+
+/* Whether the MPM can be left to wait for this connection. One that is stopping may have nobody left who waits: it counts
+ * connections only once a worker has them. */
+static int mpm_waits(const conn_rec *c)
+{
+    int state;
+
+    return can_wait && c->cs && ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state != AP_MPMQ_STOPPING;
+}
+
+/*
+ * The rest of a handshake that began with early data, which was answered meanwhile. It wakes up a connection that waits for
+ * its next request, and a worker that reads that would wait on. HTTP/2 does not let workers wait.
+ */
+static int finish_early_handshake(tls_connection *tc)
+{
+    conn_rec *c = tc->c;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!mpm_waits(c) || c->keepalive != AP_CONN_KEEPALIVE || strcmp(ap_get_protocol(c), AP_PROTOCOL_HTTP1)) {
+        return DECLINED;
+    }
+    while (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(tc->plaintext)) {
+        rv = tls_transfer_receive(tc, APR_NONBLOCK_READ);
+    }
+    /* Only who was told that there is no more may wait for more. */
+    if (!APR_STATUS_IS_EAGAIN(rv)) {
+        return DECLINED;
+    }
+    c->cs->state = CONN_STATE_WRITE_COMPLETION;
+    return OK;
+}
+
+/* Nothing is put into the brigade: any that is empty will do, and a client that dribbles costs no new one each time. */
+static apr_status_t begin_reading(tls_connection *tc, apr_read_type_e block)
+{
+    return ap_get_brigade(tc->c->input_filters, tc->encrypting, AP_MODE_INIT, block, 0);
+}
+
+/*
+ * Waits a moment for the answer to our part of the handshake, if the client is near enough: that costs less than to give
+ * the connection to the MPM, and to have another worker begin with it. Once only, so that nobody keeps workers waiting.
+ */
+static int answers_soon(tls_connection *tc)
+{
+#ifdef TCP_INFO
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+    struct pollfd poll_fd = { 0, POLLIN, 0 };
+    apr_socket_t *sock = ap_get_conn_socket(tc->c);
+
+    if (!tc->accepted || tc->waited || !sock || apr_os_sock_get(&poll_fd.fd, sock) != APR_SUCCESS
+        || getsockopt(poll_fd.fd, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_rtt > NEAR_RTT) {
+        return 0;
+    }
+    tc->waited = 1;
+    return poll(&poll_fd, 1, NEAR_WAIT) > 0;
+#else
+    (void)tc;
+    return 0;
+#endif
+}
+
+/* Shakes hands before anybody reads or writes. Where the MPM can wait, no worker does. */
+static int process_connection(conn_rec *c)
+{
+    tls_connection *tc = c->master ? NULL : tls_connection_of(c);
+    apr_status_t rv;
+    int waits;
+
+    if (tc && tc->phase == TLS_EARLY) {
+        return finish_early_handshake(tc);
+    }
+    if (!tc || tc->phase != TLS_HANDSHAKE) {
+        return DECLINED;
+    }
+    waits = mpm_waits(c);
+    rv = begin_reading(tc, waits ? APR_NONBLOCK_READ : APR_BLOCK_READ);
+    if (APR_STATUS_IS_EAGAIN(rv) && answers_soon(tc)) {
+        rv = begin_reading(tc, APR_NONBLOCK_READ);
+    }
+    if (rv == APR_SUCCESS) {
+        tls_timeout_unwatch(tc);
+        return DECLINED;
+    }
+#ifdef AP_MPMQ_CAN_WAITIO
+    if (waits && APR_STATUS_IS_EAGAIN(rv)) {
+        tls_timeout_watch(tc);
+        c->cs->state = CONN_STATE_ASYNC_WAITIO;
+        c->cs->sense = CONN_SENSE_WANT_READ;
+        return OK;
+    }
+#endif
+    tls_timeout_unwatch(tc);
+    if (c->cs) {
+        c->cs->state = CONN_STATE_LINGER;
+    }
+    return DONE;
+}
+
+static void init_child(apr_pool_t *p, server_rec *s)
+{
+    (void)p;
+    (void)s;
+#ifdef AP_MPMQ_CAN_WAITIO
+    if (ap_mpm_query(AP_MPMQ_CAN_WAITIO, &can_wait) != APR_SUCCESS) {
+        can_wait = 0;
+    }
+#endif
+}
+
+void tls_process_register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_child_init(init_child, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_pre_connection(pre_connection, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_process_connection(process_connection, NULL, NULL, APR_HOOK_MIDDLE);
+}

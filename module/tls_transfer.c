@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_transfer.h"
+
+#include "tls_accept.h"
+#include "tls_state.h"
+
+/* What is less is likely to be a request. */
+#define SMALL_READ 4096
+
+void tls_transfer_log_backend(const tls_connection *tc, const char *phase, const char *why)
+{
+    const char *name = tc->outgoing_to->name ? tc->outgoing_to->name : "";
+
+    ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, tc->c, "tls: %s with backend %s (%s) failed: %s", phase, name,
+                  tc->c->client_ip, why);
+}
+
+void tls_transfer_collect(tls_connection *tc)
+{
+    apr_bucket_alloc_t *alloc = tc->c->bucket_alloc;
+    size_t size;
+
+    while ((size = tls_conn_sendable(tc->backend)) > 0) {
+        char *buffer = tls_buffer_alloc(size);
+        size_t used = tls_conn_take(tc->backend, (uint8_t *)buffer, size);
+
+        if (!used) {
+            free(buffer);
+            break;
+        }
+        APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_heap_create(buffer, used, free, alloc));
+    }
+}
+
+apr_status_t tls_transfer_flush(tls_connection *tc)
+{
+    apr_status_t rv;
+
+    tls_transfer_collect(tc);
+    if (APR_BRIGADE_EMPTY(tc->outgoing)) {
+        return APR_SUCCESS;
+    }
+    APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
+    rv = ap_pass_brigade(tc->output->next, tc->outgoing);
+    apr_brigade_cleanup(tc->outgoing);
+    return rv;
+}
+
+void tls_transfer_fail(tls_connection *tc, tls_status status)
+{
+    tls_slice name = tls_conn_server_name(tc->backend);
+    const char *phase = tc->phase == TLS_ESTABLISHED ? "connection" : "handshake";
+
+    if (tc->phase == TLS_FAILED) {
+        return;
+    }
+    tc->phase = TLS_FAILED;
+    if (status == TLS_STATUS_FAILED && tc->outgoing_to) {
+        tls_slice why = tls_conn_error(tc->backend, NULL);
+
+        tls_transfer_log_backend(tc, phase, apr_pstrmemdup(tc->c->pool, (const char *)why.data, why.len));
+    }
+    else if (status == TLS_STATUS_FAILED) {
+        bool ours = false;
+        tls_slice why = tls_conn_error(tc->backend, &ours);
+
+        ap_log_cerror(APLOG_MARK, ours ? APLOG_WARNING : APLOG_INFO, 0, tc->c,
+                      "tls: %s failed: %.*s (server name \"%.*s\", virtual host %s)", phase, (int)why.len, why.data,
+                      (int)name.len, name.data ? (const char *)name.data : "", tc->server->server_hostname);
+    }
+    else {
+        char panic[512];
+        size_t len = tls_last_panic((uint8_t *)panic, sizeof(panic));
+
+        ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, tc->c,
+                      "tls: %s ended by an internal error, please report it: %.*s", phase, (int)len, panic);
+    }
+    tls_state_log(tc->c->pool, tc->config, tc->server);
+    /* Whoever is refused is to know why, so the alert goes out before the connection is closed. */
+    tls_transfer_flush(tc);
+}
+
+/* Answers a browser that was sent to https://-port with http://. */
+static void answer_plain_http(tls_connection *tc)
+{
+    static const char body[] =
+        "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>400 Bad Request</title>\n"
+        "</head><body>\n<h1>Bad Request</h1>\n"
+        "<p>This port speaks HTTPS, and your client sent plain HTTP. Use https:// instead.</p>\n</body></html>\n";
+    apr_bucket_brigade *bb = tc->outgoing;
+
+    ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, tc->c, "tls: plain HTTP on a TLS port, answered with 400");
+    tc->phase = TLS_FAILED;
+    apr_brigade_printf(bb, NULL, NULL,
+                       "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html; charset=iso-8859-1\r\n"
+                       "Content-Length: %d\r\nConnection: close\r\n\r\n%s", (int)(sizeof(body) - 1), body);
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(tc->c->bucket_alloc));
+    ap_pass_brigade(tc->output->next, bb);
+    apr_brigade_cleanup(bb);
+}
+
+/* Requests are small, and many connections wait after one: they get no more memory than they need. Uploads do better in
+ * the buckets that APR reuses. */
+static void keep_plaintext(tls_connection *tc, tls_slice data)
+{
+    char *copy;
+
+    if (data.len >= SMALL_READ) {
+        apr_brigade_write(tc->plaintext, NULL, NULL, (const char *)data.data, data.len);
+        return;
+    }
+    copy = memcpy(tls_buffer_alloc(data.len), data.data, data.len);
+    APR_BRIGADE_INSERT_TAIL(tc->plaintext, apr_bucket_heap_create(copy, data.len, free, tc->c->bucket_alloc));
+}
+
+static tls_status drain(tls_connection *tc, size_t *drained)
+{
+    tls_slice data = { NULL, 0 };
+    tls_status status;
+
+    *drained = 0;
+    while ((status = tls_conn_read(tc->backend, &data)) == TLS_STATUS_OK && data.len) {
+        keep_plaintext(tc, data);
+        status = tls_conn_consume(tc->backend, data.len);
+        *drained += data.len;
+    }
+    return status;
+}
+
+static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_t len)
+{
+    while (len) {
+        tls_slice data = { (const uint8_t *)bytes, len };
+        tls_event event = TLS_EVENT_NONE;
+        size_t taken = 0, drained;
+        tls_status status = tls_conn_receive(tc->backend, data, &taken, &event);
+
+        if (status == TLS_STATUS_OK && event == TLS_EVENT_HELLO) {
+            event = TLS_EVENT_NONE;
+            status = tls_accept_client(tc, &event);
+        }
+        if (status == TLS_STATUS_OK && event == TLS_EVENT_PLAIN_HTTP) {
+            answer_plain_http(tc);
+            return TLS_STATUS_FAILED;
+        }
+        if (status == TLS_STATUS_OK && (event == TLS_EVENT_EARLY || event == TLS_EVENT_ESTABLISHED)) {
+            status = tc->facts ? TLS_STATUS_OK : tls_conn_facts(tc->backend, &tc->facts);
+            tc->phase = event == TLS_EVENT_EARLY ? TLS_EARLY : TLS_ESTABLISHED;
+            tls_state_log(tc->c->pool, tc->config, tc->server);
+        }
+        if (status == TLS_STATUS_OK) {
+            status = drain(tc, &drained);
+            if (!taken && !drained) {
+                status = TLS_STATUS_INVALID;
+            }
+        }
+        if (status != TLS_STATUS_OK) {
+            return status;
+        }
+        bytes += taken;
+        len -= taken;
+    }
+    return TLS_STATUS_OK;
+}
+
+/* The network has no more. Without a close_notify before it, somebody may have cut the connection. */
+static apr_status_t end_of_input(tls_connection *tc)
+{
+    if (tls_connection_is_open(tc) && tls_conn_peer_closed(tc->backend)) {
+        return APR_EOF;
+    }
+    ap_log_cerror(APLOG_MARK, APLOG_DEBUG, 0, tc->c, "tls: the %s closed the connection without close_notify",
+                  tc->outgoing_to ? "backend" : "client");
+    return APR_ECONNABORTED;
+}
+
+/*
+ * Asks the network for the rest of a record, or for the header of the next one. The core has read what was there, and keeps
+ * what is not asked for; asked for more, it would look once more whether there is any.
+ */
+static apr_status_t read_network(tls_connection *tc, apr_read_type_e block)
+{
+    apr_off_t wanted = (apr_off_t)tls_conn_wanted(tc->backend);
+    apr_status_t rv = ap_get_brigade(tc->input->next, tc->received, AP_MODE_READBYTES, block, wanted);
+
+    if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(tc->received)) {
+        /* The core's way to say that there is nothing without blocking. */
+        return block == APR_NONBLOCK_READ ? APR_EAGAIN : APR_EOF;
+    }
+    return rv;
+}
+
+/* What there is to say is said before anybody waits: tickets and the like share a packet with the response if they can. */
+static apr_status_t read_or_wait(tls_connection *tc, apr_read_type_e block)
+{
+    apr_status_t rv;
+
+    tls_transfer_collect(tc);
+    if (APR_BRIGADE_EMPTY(tc->outgoing)) {
+        return read_network(tc, block);
+    }
+    rv = read_network(tc, APR_NONBLOCK_READ);
+    if (APR_STATUS_IS_EAGAIN(rv)) {
+        rv = tls_transfer_flush(tc);
+        if (rv == APR_SUCCESS) {
+            rv = block == APR_BLOCK_READ ? read_network(tc, block) : APR_EAGAIN;
+        }
+    }
+    return rv;
+}
+
+apr_status_t tls_transfer_receive(tls_connection *tc, apr_read_type_e block)
+{
+    apr_status_t rv = read_or_wait(tc, block);
+    tls_status status = TLS_STATUS_OK;
+
+    while (rv == APR_SUCCESS && status == TLS_STATUS_OK && !APR_BRIGADE_EMPTY(tc->received)) {
+        apr_bucket *b = APR_BRIGADE_FIRST(tc->received);
+
+        if (APR_BUCKET_IS_EOS(b)) {
+            rv = APR_EOF;
+        }
+        else if (!APR_BUCKET_IS_METADATA(b)) {
+            const char *bytes;
+            apr_size_t len;
+
+            rv = apr_bucket_read(b, &bytes, &len, block);
+            if (rv == APR_SUCCESS) {
+                tc->bytes_received += len;
+                status = receive_bytes(tc, bytes, len);
+            }
+        }
+        apr_bucket_delete(b);
+    }
+    if (tls_transfer_may_continue(rv)) {
+        return rv;
+    }
+    if (status != TLS_STATUS_OK) {
+        tls_transfer_fail(tc, status);
+        rv = APR_ECONNABORTED;
+    }
+    else if (APR_STATUS_IS_EOF(rv)) {
+        rv = end_of_input(tc);
+    }
+    else if (rv == APR_SUCCESS) {
+        if (tls_conn_peer_closed(tc->backend)) {
+            tc->input_end = APR_EOF;
+        }
+        return rv;
+    }
+    tc->input_end = rv;
+    apr_brigade_cleanup(tc->received);
+    return rv;
+}
