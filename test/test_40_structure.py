@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may use what. Rooms of the Rust library and files of the C module use each other in one direction: each room says
+in its mod.rs which others it uses, and docs/architecture.md shows the whole."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = ROOT / "rust-backend/core/src"
+MODULE = ROOT / "module"
+
+
+def circle(graph):
+    """A list of names each of which uses the next one, and the last one the first; none if there is no such list."""
+    done, path = set(), []
+
+    def visit(name):
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return None
+        path.append(name)
+        for used in sorted(graph.get(name, ())):
+            if found := visit(used):
+                return found
+        path.pop()
+        done.add(name)
+        return None
+
+    for name in sorted(graph):
+        if found := visit(name):
+            return found
+    return None
+
+
+def test_circles_are_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c", "a"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
+
+
+def without_tests(text):
+    return re.split(r"#\[cfg\(test\)\]\s*mod tests", text)[0]
+
+
+def rooms():
+    """Of each room: the rooms that its files use."""
+    found = {}
+    for directory in sorted(path for path in CORE.iterdir() if path.is_dir()):
+        texts = [without_tests(file.read_text()) for file in directory.rglob("*.rs")]
+        used = {name for text in texts for name in re.findall(r"\bcrate::([a-z_0-9]+)", text)}
+        found[directory.name] = used - {directory.name}
+    return found
+
+
+def declared():
+    """What each room says of itself: `May use: a, b.` at the end of the comment in its mod.rs."""
+    found = {}
+    for room in rooms():
+        text = re.sub(r"\n//! ?", " ", (CORE / room / "mod.rs").read_text())
+        said = re.search(r"May use: ([a-z_0-9, ]*|nothing)\.", text)
+        assert said, f"{room}/mod.rs does not say what it may use"
+        found[room] = set() if said[1] == "nothing" else set(said[1].split(", "))
+    return found
+
+
+class TestRust:
+    def test_01_all_code_is_in_rooms(self):
+        assert [file.name for file in CORE.glob("*.rs")] == ["lib.rs"]
+
+    def test_02_rooms_use_what_they_say(self):
+        assert rooms() == declared()
+
+    def test_03_no_circles(self):
+        assert circle(rooms()) is None
+
+    def test_04_the_picture_is_right(self):
+        """The picture is a list of lines such as `keys -> crypto, trust`."""
+        text = (ROOT / "docs/architecture.md").read_text()
+        lines = re.findall(r"^    ([a-z_0-9]+) +-> (.*)$", text, re.MULTILINE)
+        drawn = {room: set() if used == "nothing" else set(used.split(", ")) for room, used in lines}
+        assert drawn == rooms()
+
+
+def includes():
+    """Of each C file, with its header: the files of ours that it includes."""
+    found = {}
+    for file in MODULE.glob("*.[ch]"):
+        used = re.findall(r'^#include "((?:tls|mod)_[a-z_]+)\.h"', file.read_text(), re.MULTILINE)
+        own = {name for name in used if (MODULE / f"{name}.h").exists() and name != file.stem}
+        found.setdefault(file.stem, set()).update(own)
+    # One header for the two filters.
+    return found
+
+
+class TestC:
+    def test_01_no_circles(self):
+        assert circle(includes()) is None
+
+    def test_02_mod_tls_is_on_top(self):
+        users = {name for name, used in includes().items() if "mod_tls" in used}
+        assert users <= {"mod_ssl"}
+
+    def test_03_the_bottom_uses_nothing(self):
+        assert includes()["tls_base"] == set()
+
+
+@pytest.mark.parametrize("pattern,limit", [("rust-backend/**/src/**/*.rs", 500), ("module/*.[ch]", 500)])
+def test_sizes(pattern, limit):
+    """A file has one concern. Tables may be longer."""
+    tables = {"table.rs"}
+    long = {
+        str(file.relative_to(ROOT)): count
+        for file in ROOT.glob(pattern)
+        if file.name not in tables and (count := len(file.read_text().splitlines())) > limit
+    }
+    assert not long
