@@ -6,7 +6,7 @@
 #ifndef TLS_TERMINAL_H
 #define TLS_TERMINAL_H
 
-#include "mod_tls.h"
+#include "tls_base.h"
 
 /** Keeps stderr as it is before httpd puts the error log in its place. For the check_config hook of a start's first pass. */
 void tls_terminal_keep(server_rec *s);

@@ -5,15 +5,15 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mod_tls_core::client_auth::demand::Demand;
+use mod_tls_core::base::diagnostics::{Diagnostics, Origin, Severity};
+use mod_tls_core::base::directive::Directive;
+use mod_tls_core::base::directive_names::worded;
 use mod_tls_core::config::{Mode, Server};
-use mod_tls_core::diagnostics::{Diagnostics, Origin, Severity};
-use mod_tls_core::directive::Directive;
-use mod_tls_core::early_data::EarlyMethods;
-use mod_tls_core::identity::IdentityFiles;
-use mod_tls_core::options::Options;
-use mod_tls_core::ssl::vocabulary::worded;
-use mod_tls_core::ssl::{self, suites};
+use mod_tls_core::info::options::Options;
+use mod_tls_core::keys::identity::IdentityFiles;
+use mod_tls_core::mod_ssl::{self, suites};
+use mod_tls_core::session::early_data::EarlyMethods;
+use mod_tls_core::trust::client::demand::Demand;
 
 use crate::config::ConfigHandle;
 use crate::guard::{Status, guard};
@@ -658,7 +658,7 @@ pub unsafe extern "C" fn tls_demand_parse(word: Slice, out: *mut Demand, error: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_ssl_demand_parse(word: Slice, out: *mut Demand, error: *mut OwnedText) -> Status {
     // SAFETY: the caller promises the same.
-    unsafe { parse_word("SSLVerifyClient", ssl::demand, word, out, error) }
+    unsafe { parse_word("SSLVerifyClient", mod_ssl::demand, word, out, error) }
 }
 
 /// Checks the arguments of an `SSLCipherSuite` directive in a section. `is_tls13` is set to whether they are about TLS 1.3.

@@ -3,7 +3,7 @@
 
 use std::ffi::c_void;
 
-use mod_tls_core::sessions::SharedCache;
+use mod_tls_core::session::resumption::SharedCache;
 
 use crate::types::Slice;
 

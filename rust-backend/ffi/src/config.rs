@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use mod_tls_core::config::Config;
-use mod_tls_core::routing::{Hosts, Routing};
+use mod_tls_core::request::routing::{Hosts, Routing};
 use mod_tls_core::settings::SessionCache;
 
 use crate::builder::{SeverityCode, ip_address};

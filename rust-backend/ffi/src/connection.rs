@@ -5,11 +5,11 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use mod_tls_core::AlertDescription;
+use mod_tls_core::base::directive_names::worded;
+use mod_tls_core::connection::failure::Failure;
 use mod_tls_core::connection::{Connection, Event};
-use mod_tls_core::failure::Failure;
-use mod_tls_core::identity::Identity;
-use mod_tls_core::routing::Hosts;
-use mod_tls_core::ssl::vocabulary::worded;
+use mod_tls_core::keys::identity::Identity;
+use mod_tls_core::request::routing::Hosts;
 
 use crate::config::ConfigHandle;
 use crate::facts::FactsHandle;

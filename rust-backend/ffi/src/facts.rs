@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use mod_tls_core::access;
-use mod_tls_core::client_auth::demand::Demand;
-use mod_tls_core::facts::{Facts, server_variable};
-use mod_tls_core::options::{FAKE_BASIC_AUTH, LEGACY_DN_STRING_FORMAT, Options, STRICT_REQUIRE};
-use mod_tls_core::ssl::vocabulary::worded;
+use mod_tls_core::base::directive_names::worded;
+use mod_tls_core::info::facts::{Facts, server_variable};
+use mod_tls_core::info::options::{FAKE_BASIC_AUTH, LEGACY_DN_STRING_FORMAT, Options, STRICT_REQUIRE};
+use mod_tls_core::request::access;
+use mod_tls_core::trust::client::demand::Demand;
 use mod_tls_core::x509::Context;
 
 use crate::guard::{Status, guard};

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use mod_tls_core::counters::{COUNTERS, SLOT_CELLS};
-use mod_tls_core::facts::INTERFACE;
+use mod_tls_core::info::facts::INTERFACE;
+use mod_tls_core::process::counters::{COUNTERS, SLOT_CELLS};
 
 use crate::guard::{Status, guard, install_panic_hook};
 use crate::types::Slice;

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use mod_tls_core::CertificateDer;
-use mod_tls_core::client_auth::demand::{Demand, Mode};
-use mod_tls_core::client_auth::verifier::{CaNames, ClientAuth, ClientAuthSpec};
+use mod_tls_core::base::diagnostics::Origin;
+use mod_tls_core::base::directive::Directive;
 use mod_tls_core::config::{Builder, Config, Server};
 use mod_tls_core::connection::{Connection, Event};
-use mod_tls_core::diagnostics::Origin;
-use mod_tls_core::directive::Directive;
-use mod_tls_core::encrypted_key::EncryptedKey;
-use mod_tls_core::identity::Identity;
-use mod_tls_core::ssl::{protocol, suites};
+use mod_tls_core::keys::encrypted_key::EncryptedKey;
+use mod_tls_core::keys::identity::Identity;
+use mod_tls_core::mod_ssl::{protocol, suites};
 use mod_tls_core::trust::anchors::{Anchors, Report};
+use mod_tls_core::trust::client::demand::{Demand, Mode};
+use mod_tls_core::trust::client::verifier::{CaNames, ClientAuth, ClientAuthSpec};
 use mod_tls_core::trust::crl::{self, Crl};
 use mod_tls_core::trust::revocation::CrlCheck;
 use mod_tls_core::x509::{Certificate, Context};
@@ -108,7 +108,7 @@ pub fn pem(data: &[u8]) {
     if let Some(Ok(key @ EncryptedKey::Traditional { .. })) = EncryptedKey::find(data) {
         let _ = key.decrypt(b"secret");
     }
-    let Ok(bundle) = mod_tls_core::pem::parse(data) else {
+    let Ok(bundle) = mod_tls_core::x509::pem::parse(data) else {
         return;
     };
     let context = Context::at(1_800_000_000);

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mod_tls_core::base::diagnostics::Origin;
+use mod_tls_core::base::directive::Directive;
+use mod_tls_core::config::vhosts::NameIndex;
 use mod_tls_core::config::{Builder, Config, Server};
 use mod_tls_core::connection::{Connection, Event};
-use mod_tls_core::diagnostics::Origin;
-use mod_tls_core::directive::Directive;
 use mod_tls_core::process::Process;
-use mod_tls_core::vhosts::NameIndex;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::client::Resumption;
 #[cfg(feature = "aws-lc-rs")]

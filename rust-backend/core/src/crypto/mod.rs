@@ -3,6 +3,14 @@
 //!
 //! Nothing else in this crate names a library of cryptography. A feature that one of them lacks is simply not in the
 //! lists here: settings that want it are told so.
+//!
+//! May use: base.
+
+pub mod cipher_string;
+pub mod ciphers;
+pub mod groups;
+pub(crate) mod key_kind;
+pub mod protocol;
 
 #[cfg_attr(not(all(feature = "aws-lc", not(feature = "fips"))), path = "suites_of_one.rs")]
 mod suites;
@@ -40,7 +48,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::sign::SigningKey;
 use rustls_pki_types::PrivateKeyDer;
 
-use crate::groups;
+/// The libraries that do the work, as `SSL_VERSION_LIBRARY` gives them.
+pub const LIBRARY: &str = env!("MOD_TLS_LIBRARY");
 
 /// Whether this is a build whose cryptography is a validated module (FIPS 140-3).
 pub(crate) const IS_FIPS_BUILD: bool = cfg!(feature = "fips");
@@ -84,7 +93,7 @@ pub(crate) fn unapproved(provider: &CryptoProvider) -> String {
     let groups = groups.filter_map(|group| groups::name_of(group.name()));
     let names: Vec<&str> = suites.chain(groups).collect();
     match names.is_empty() {
-        true => format!("a module that is not in FIPS mode ({})", crate::facts::LIBRARY),
+        true => format!("a module that is not in FIPS mode ({})", LIBRARY),
         false => names.join(", "),
     }
 }

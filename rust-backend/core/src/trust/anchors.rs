@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use rustls::DistinguishedName;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
+use crate::base::diagnostics::{Diagnostics, Origin, Severity};
+use crate::base::file_reading;
 use crate::crypto::digest;
-use crate::diagnostics::{Diagnostics, Origin, Severity};
-use crate::files;
-use crate::pem;
-use crate::wrong_file;
 use crate::x509::Certificate;
+use crate::x509::pem;
+use crate::x509::wrong_file;
 
 /// The certificate of a CA that is trusted.
 #[derive(Debug)]
@@ -209,7 +209,7 @@ fn system_store_is_readable(report: &mut Report) -> bool {
     let Ok(metadata) = std::fs::metadata(&path) else {
         return true;
     };
-    let regular = files::is_regular(metadata.file_type());
+    let regular = file_reading::is_regular(metadata.file_type());
     if let Err(error) = &regular {
         report.errors.push(format!(
             "{}: named as the platform's trust store by the environment variable SSL_CERT_FILE, cannot be read: {error}",
@@ -220,7 +220,7 @@ fn system_store_is_readable(report: &mut Report) -> bool {
 }
 
 fn read_certificates(path: &Path, report: &mut Report) -> Vec<(PathBuf, CertificateDer<'static>)> {
-    let files = match files::expand(path) {
+    let files = match file_reading::expand(path) {
         Ok(files) => files,
         Err(error) => {
             report.errors.push(error.to_string());
@@ -230,7 +230,7 @@ fn read_certificates(path: &Path, report: &mut Report) -> Vec<(PathBuf, Certific
     let is_directory = files.len() != 1 || files[0] != path;
     let mut found = Vec::new();
     for file in files {
-        let read = files::read(&file).map_err(|error| error.to_string());
+        let read = file_reading::read(&file).map_err(|error| error.to_string());
         let parsed = read.and_then(|content| {
             let bundle = pem::parse(&content).map_err(|error| error.about(&file))?;
             match bundle.certificates.is_empty() && !is_directory {

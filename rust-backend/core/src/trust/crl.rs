@@ -15,7 +15,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::crypto::digest;
-use crate::pem::{self, PemError};
+use crate::x509::pem::{self, PemError};
 use crate::x509::{Certificate, distribution_point_names};
 
 /// Why a revocation list cannot be used.

@@ -15,10 +15,10 @@ use super::anchors::{Anchors, Report};
 use super::crl::{self, Crl, CrlError};
 use super::path::{Role, algorithms};
 use super::refusal::Reason;
+use crate::base::diagnostics::Severity;
+use crate::base::file_reading::{self, FileStamp};
+use crate::base::log_queue::Journal;
 use crate::crypto::digest;
-use crate::diagnostics::Severity;
-use crate::files::{self, FileStamp};
-use crate::journal::Journal;
 
 /// Which certificates of a path have to be on no list: `TLSClientCRLCheck`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -203,7 +203,7 @@ impl RevocationLists {
         let named = |error| format!("{} {error}", self.role.crl_directive());
         let mut stamps = Vec::new();
         for path in &self.paths {
-            for file in files::expand(path).map_err(named)? {
+            for file in file_reading::expand(path).map_err(named)? {
                 let stamp = FileStamp::of(&file).map_err(named)?;
                 stamps.push((file, stamp));
             }
@@ -311,7 +311,7 @@ fn kept(why: &str) -> String {
 }
 
 fn read_file(file: &Path) -> Result<Vec<Crl>, String> {
-    let content = files::read(file).map_err(|error| error.to_string())?;
+    let content = file_reading::read(file).map_err(|error| error.to_string())?;
     let named = |error: CrlError| format!("{}: {error}", file.display());
     crl::split(&content)
         .map_err(named)?

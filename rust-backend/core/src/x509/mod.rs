@@ -2,12 +2,17 @@
 //! X.509 certificates (RFC 5280): what an application may ask about one, in the words that mod_ssl uses.
 //!
 //! The parser is the crate `x509-parser`; nothing here takes DER apart by itself.
+//!
+//! May use: base, crypto.
 
 mod binding;
 mod dn;
 mod extensions;
 mod names;
+pub mod pem;
+pub(crate) mod variable_names;
 mod variables;
+pub(crate) mod wrong_file;
 
 use std::fmt;
 

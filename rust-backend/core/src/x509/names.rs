@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use x509_parser::extensions::GeneralName;
 
 use super::{Certificate, dn};
-use crate::vhosts::matches_alias;
+use crate::base::wildcard::matches_alias;
 
 impl Certificate<'_> {
     /// The DNS names and IP addresses that it is for. Clients ignore the common name of the subject if there is any

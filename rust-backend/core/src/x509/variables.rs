@@ -10,7 +10,7 @@ use x509_parser::x509::X509Name;
 
 use super::{Certificate, Context, dn};
 use crate::crypto::digest;
-use crate::pem;
+use crate::x509::pem;
 
 /// The parts of a name that have variables of their own, with mod_ssl's names for them.
 const PARTS: &[(&str, &str)] = &[

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The settings of connections to some backends, ready to be used.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::{ClientConfig, ClientConnection, ResolvesClientCert, Resumption};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls::{SignatureScheme, SupportedCipherSuite};
+use rustls_pki_types::{CertificateDer, ServerName};
+
+use super::verifier::BackendVerifier;
+use crate::crypto::protocol::Protocols;
+use crate::crypto::{self, default_provider};
+use crate::keys::identity::Identity;
+use crate::settings::backend::NameCheck;
+use crate::trust::path::Policy;
+use crate::trust::refusal::Refusal;
+use crate::x509::Certificate;
+
+/// How many backends a child remembers sessions of.
+const REMEMBERED_BACKENDS: usize = 256;
+
+/// What a profile is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The protocol versions.
+    pub protocols: Protocols,
+    /// The cipher suites, most preferred first.
+    pub suites: Vec<SupportedCipherSuite>,
+    /// What is asked of backends' certificates; none if nothing is.
+    pub policy: Option<Policy>,
+    /// Whether a certificate has to be of a CA that is known.
+    pub any_ca: bool,
+    /// Which names of certificates have to be the backend's.
+    pub check_name: NameCheck,
+    /// Whether certificates that have expired are refused even if nothing else is asked of them.
+    pub check_expiry: bool,
+    /// What is presented to backends that ask.
+    pub identities: Vec<Arc<Identity>>,
+}
+
+/// The settings of connections to backends. Connections with the same profile are alike.
+pub struct ProxyProfile {
+    verifier: Arc<BackendVerifier>,
+    template: ClientConfig,
+    /// Configurations by the protocol that is offered by ALPN.
+    configs: Mutex<HashMap<Vec<u8>, Arc<ClientConfig>>>,
+}
+
+/// What we present to backends.
+#[derive(Debug)]
+struct Identities(Vec<Arc<Identity>>);
+
+impl ResolvesClientCert for Identities {
+    /// The first certificate whose signatures the backend understands, of an issuer that it has named if there is one.
+    fn resolve(&self, root_hint_subjects: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let suitable: Vec<_> = self.0.iter().filter(|identity| identity.suits(schemes, None)).collect();
+        let named = suitable
+            .iter()
+            .find(|identity| is_issued_by(identity, root_hint_subjects));
+        named.or(suitable.first()).map(|identity| identity.certified())
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+fn is_issued_by(identity: &Identity, names: &[&[u8]]) -> bool {
+    identity
+        .certified()
+        .cert
+        .iter()
+        .filter_map(|der| Certificate::parse(der).ok())
+        .any(|certificate| names.contains(&certificate.issuer_der()))
+}
+
+impl ProxyProfile {
+    /// Makes a profile.
+    pub fn new(parts: Parts) -> Result<Self, rustls::Error> {
+        let provider = Arc::new(CryptoProvider {
+            cipher_suites: parts.suites.into_iter().map(crypto::observable).collect(),
+            ..default_provider()
+        });
+        let verifier = Arc::new(BackendVerifier {
+            policy: parts.policy,
+            any_ca: parts.any_ca,
+            check_name: parts.check_name,
+            check_expiry: parts.check_expiry,
+        });
+        let mut template = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&parts.protocols.rustls_versions())?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier.clone())
+            .with_client_cert_resolver(Arc::new(Identities(parts.identities)));
+        template.resumption = Resumption::in_memory_sessions(REMEMBERED_BACKENDS);
+        Ok(Self {
+            verifier,
+            template,
+            configs: Mutex::default(),
+        })
+    }
+
+    /// Whether all of it is approved by FIPS 140-3.
+    pub(crate) fn is_fips(&self) -> bool {
+        self.template.fips()
+    }
+
+    /// What is not.
+    pub(crate) fn unapproved(&self) -> String {
+        crypto::unapproved(self.template.crypto_provider())
+    }
+
+    /// A connection to the backend `name` that offers `protocol` by ALPN.
+    pub(crate) fn connect(
+        &self,
+        name: ServerName<'static>,
+        protocol: &[u8],
+    ) -> Result<ClientConnection, rustls::Error> {
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = configs.entry(protocol.to_vec()).or_insert_with(|| {
+            let mut config = self.template.clone();
+            config.alpn_protocols = vec![protocol.to_vec()];
+            Arc::new(config)
+        });
+        let config = Arc::clone(config);
+        drop(configs);
+        ClientConnection::new(config, name)
+    }
+
+    /// Verifies the backend of a resumed session once more: time has passed since somebody looked.
+    pub(crate) fn verify_again(&self, chain: &[CertificateDer<'_>], now: i64) -> Result<(), Refusal> {
+        self.verifier.verify(chain, None, now)
+    }
+}
+
+impl fmt::Debug for ProxyProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyProfile").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Blocks, what their files hold, and the profiles of chains of them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::profile::{Parts, ProxyProfile};
+use crate::base::clock::unix_now;
+use crate::base::diagnostics::{Diagnostics, Severity};
+use crate::base::directive::Located;
+use crate::crypto::protocol::Protocols;
+use crate::keys::identity::{self, Identity, IdentityFiles};
+use crate::process::Process;
+use crate::settings::backend::{BackendCheck, CaSource, ProxySettings};
+use crate::settings::suites::{self, SuiteSettings};
+use crate::trust::anchors::{Anchors, Report};
+use crate::trust::path::{Policy, Role};
+use crate::trust::revocation::RevocationLists;
+
+/// The lists of files and directories that CRLs and the CAs that signed them are in.
+type ListsKey = (Vec<PathBuf>, CaSource);
+
+/// All that configurations say about backends.
+#[derive(Debug)]
+pub struct ProxyStore {
+    process: Arc<Process>,
+    blocks: Vec<ProxySettings>,
+    /// What was made so far: while httpd starts, all that is known to be needed; later only what nobody could foresee.
+    made: Mutex<Made>,
+}
+
+#[derive(Debug, Default)]
+struct Made {
+    anchors: HashMap<CaSource, Option<Arc<Anchors>>>,
+    identities: HashMap<IdentityFiles, Option<Arc<Identity>>>,
+    lists: HashMap<ListsKey, Option<Arc<RevocationLists>>>,
+    profiles: HashMap<Vec<usize>, Option<Arc<ProxyProfile>>>,
+    /// The same by what the chain says, wherever it says so: connections may serve all who would make the same ones.
+    by_content: HashMap<String, Option<Arc<ProxyProfile>>>,
+}
+
+impl ProxyStore {
+    /// A store of blocks of which nothing was made yet.
+    pub fn new(process: Arc<Process>, blocks: Vec<ProxySettings>) -> Self {
+        Self {
+            process,
+            blocks,
+            made: Mutex::default(),
+        }
+    }
+
+    /// What the blocks of `chain`, the outermost first, say together.
+    pub fn settings(&self, chain: &[usize]) -> ProxySettings {
+        chain
+            .iter()
+            .filter_map(|block| self.blocks.get(*block))
+            .fold(ProxySettings::default(), |outer, inner| inner.inherit(&outer))
+    }
+
+    /// Whether connections that are made where `chain` holds are such as would be made where `other` does. Nothing is read
+    /// or made for the answer.
+    pub fn agree(&self, chain: &[usize], other: &[usize]) -> bool {
+        chain == other || self.settings(chain).content() == self.settings(other).content()
+    }
+
+    /// The profile of `chain`; none if it cannot be made, which was reported when it was tried first.
+    pub fn profile(&self, chain: &[usize], index: usize, diagnostics: &mut Diagnostics) -> Option<Arc<ProxyProfile>> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = made.profiles.get(chain) {
+            return known.clone();
+        }
+        let settings = self.settings(chain);
+        let content = settings.content();
+        if let Some(known) = made.by_content.get(&content).cloned() {
+            made.profiles.insert(chain.to_vec(), known.clone());
+            return known;
+        }
+        let mut maker = Maker {
+            store: self,
+            made: &mut made,
+            diagnostics,
+            index,
+        };
+        let profile = maker.make(&settings).map(Arc::new);
+        made.profiles.insert(chain.to_vec(), profile.clone());
+        made.by_content.insert(content, profile.clone());
+        profile
+    }
+
+    /// Reads revocation lists that have changed.
+    pub fn refresh(&self, now: i64) {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.lists.values().flatten().for_each(|lists| lists.refresh(now));
+    }
+}
+
+struct Maker<'a> {
+    store: &'a ProxyStore,
+    made: &'a mut Made,
+    diagnostics: &'a mut Diagnostics,
+    index: usize,
+}
+
+impl Maker<'_> {
+    fn report<T>(&mut self, severity: Severity, said: Option<&Located<T>>, text: &str) {
+        self.diagnostics
+            .report(severity, self.index, said.map(|said| &said.origin), text);
+    }
+
+    fn make(&mut self, settings: &ProxySettings) -> Option<ProxyProfile> {
+        let mut protocols = settings
+            .protocols
+            .as_ref()
+            .map_or_else(Protocols::default, |said| said.value);
+        let words = SuiteSettings {
+            prefix: "TLSProxy",
+            prefer: &settings.prefer,
+            suppress: &settings.suppress,
+            only: &settings.only_suites,
+            is_mod_ssls: settings.is_mod_ssls == Some(true),
+        };
+        let suites = suites::arrange(self.diagnostics, self.index, &words, &mut protocols)?;
+        let check = settings.check();
+        let policy = match check {
+            BackendCheck::Required => Some(self.policy(settings)?),
+            BackendCheck::AnyCa | BackendCheck::None => {
+                self.warn_of_trust(settings);
+                match check {
+                    BackendCheck::AnyCa => Some(self.policy(settings)?),
+                    _ => None,
+                }
+            }
+        };
+        let identities: Vec<_> = settings.identities.iter().map(|said| self.identity(said)).collect();
+        let mut identities = identities.into_iter().collect::<Option<Vec<_>>>()?;
+        identities.extend(self.machine_identities(settings)?);
+        let parts = Parts {
+            protocols,
+            suites,
+            policy,
+            any_ca: check == BackendCheck::AnyCa,
+            check_name: settings.name_check(),
+            check_expiry: settings.checks_expiry(),
+            identities,
+        };
+        match ProxyProfile::new(parts) {
+            Ok(profile) => Some(profile),
+            Err(error) => {
+                let text = format!("the TLSProxy settings cannot be used: {error}");
+                self.report(Severity::Error, settings.engine.as_ref(), &text);
+                None
+            }
+        }
+    }
+
+    /// Says what it means that backends are not verified.
+    fn warn_of_trust(&mut self, settings: &ProxySettings) {
+        let origin = settings.verify.as_ref().map(|said| &said.origin);
+        let origin = origin.or(settings.engine.as_ref().map(|said| &said.origin));
+        let is_default = settings.verify.is_none();
+        let text = format!(
+            "TLSProxyVerify {}: whoever answers is taken for the backend, and can read and change everything; name its CA with \
+             TLSProxyCA instead{}",
+            if settings.check() == BackendCheck::None {
+                "none"
+            } else {
+                "optional_no_ca"
+            },
+            if is_default {
+                ", and say SSLProxyVerify require (none is the default)"
+            } else {
+                ""
+            },
+        );
+        self.diagnostics.report(Severity::Warning, self.index, origin, text);
+    }
+
+    /// What mod_ssl's directives have for backends that ask.
+    fn machine_identities(&mut self, settings: &ProxySettings) -> Option<Vec<Arc<Identity>>> {
+        let chain = settings.machine_chain.as_ref().map(|said| said.value.as_path());
+        let mut identities = Vec::new();
+        for said in settings.machine_certificates.list() {
+            match identity::machine_identities(&said.value, chain) {
+                Ok(read) => {
+                    let warnings = read.iter().filter_map(|one| one.key_warning(&one.only_file()));
+                    for text in warnings.collect::<Vec<_>>() {
+                        self.report(Severity::Warning, Some(&said), &text);
+                    }
+                    identities.extend(read.into_iter().map(Arc::new));
+                }
+                Err(error) => {
+                    let text = format!("TLSProxyMachineCertificate {error}");
+                    self.report(Severity::Error, Some(&said), &text);
+                    return None;
+                }
+            }
+        }
+        Some(identities)
+    }
+
+    fn policy(&mut self, settings: &ProxySettings) -> Option<Policy> {
+        let anchors = self.anchors(settings)?;
+        let crl_check = settings.crl_check();
+        let lists = match (crl_check.depth.is_some(), settings.crl_files().is_empty()) {
+            (true, false) => Some(self.lists(settings, &anchors)?),
+            (true, true) if settings.crl_check.is_some() => {
+                let text = "SSLProxyCARevocationCheck needs SSLProxyCARevocationFile or SSLProxyCARevocationPath";
+                self.report(Severity::Error, settings.crl_check.as_ref(), text);
+                return None;
+            }
+            _ => None,
+        };
+        Some(Policy {
+            role: Role::Backend,
+            anchors,
+            depth: settings.max_depth(),
+            lists,
+            crl_check,
+        })
+    }
+
+    fn anchors(&mut self, settings: &ProxySettings) -> Option<Arc<Anchors>> {
+        let source = settings.ca_source();
+        if let Some(known) = self.made.anchors.get(&source) {
+            return known.clone();
+        }
+        let mut report = Report::default();
+        let anchors = Anchors::load_with_system(&source.paths, source.system, &mut report);
+        let problems = match settings.check() {
+            // mod_ssl starts, and believes nobody.
+            BackendCheck::Required if settings.is_mod_ssls == Some(true) => &mut report.warnings,
+            BackendCheck::AnyCa => &mut Vec::new(),
+            _ => &mut report.errors,
+        };
+        if anchors.trust().is_empty() && problems.is_empty() {
+            problems.push(
+                "there is no CA to verify backends by: name a PEM file, or install the platform's certificates (Debian: \
+                 ca-certificates)"
+                    .to_owned(),
+            );
+        }
+        let origin = settings.ca_origin();
+        let origin = origin.or(settings.engine.as_ref().map(|said| said.origin.clone()));
+        let usable = report.tell(self.diagnostics, self.index, origin.as_ref(), "TLSProxyCA ");
+        let anchors = usable.then(|| Arc::new(anchors));
+        self.made.anchors.insert(source, anchors.clone());
+        anchors
+    }
+
+    fn lists(&mut self, settings: &ProxySettings, anchors: &Arc<Anchors>) -> Option<Arc<RevocationLists>> {
+        let files = settings.crl_files();
+        let paths: Vec<_> = files.iter().map(|said| said.value.clone()).collect();
+        let key = (paths, settings.ca_source());
+        if let Some(known) = self.made.lists.get(&key) {
+            return known.clone();
+        }
+        let mut report = Report::default();
+        let journal = &self.store.process.journal;
+        let lists = RevocationLists::load(&key.0, Role::Backend, anchors, journal, unix_now(), &mut report);
+        let origin = files.first().map(|said| &said.origin);
+        let usable = report.tell(self.diagnostics, self.index, origin, "");
+        let lists = usable.then(|| Arc::new(lists));
+        self.made.lists.insert(key, lists.clone());
+        lists
+    }
+
+    fn identity(&mut self, said: &Located<IdentityFiles>) -> Option<Arc<Identity>> {
+        if let Some(known) = self.made.identities.get(&said.value) {
+            return known.clone();
+        }
+        let loaded = match self
+            .store
+            .process
+            .identities
+            .load(&said.value, None, &mut identity::nobody)
+        {
+            Ok(identity) => {
+                if let Some(text) = identity.key_warning(&said.value) {
+                    self.report(Severity::Warning, Some(said), &text);
+                }
+                Some(identity)
+            }
+            Err(error) => {
+                let text = format!("TLSProxyMachineCertificate {error}");
+                self.report(Severity::Error, Some(said), &text);
+                None
+            }
+        };
+        self.made.identities.insert(said.value.clone(), loaded.clone());
+        loaded
+    }
+}

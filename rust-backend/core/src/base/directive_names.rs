@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Messages name directives. Where only mod_ssl's are there, they name those.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Our directives and what an administrator who has mod_ssl's writes instead.
+const COUNTERPARTS: &[(&str, &str)] = &[
+    ("TLSEngine", "SSLEngine"),
+    ("TLSCertificate", "SSLCertificateFile"),
+    ("TLSProtocol", "SSLProtocol"),
+    ("TLSCiphersPrefer", "SSLCipherSuite"),
+    ("TLSCiphersSuppress", "SSLCipherSuite"),
+    ("TLSHonorClientOrder", "SSLHonorCipherOrder"),
+    ("TLSStrictSNI", "SSLStrictSNIVHostCheck"),
+    ("TLSSessionCache", "SSLSessionCache"),
+    ("TLSSessionLifetime", "SSLSessionCacheTimeout"),
+    ("TLSSessionTickets", "SSLSessionTickets"),
+    ("TLSSessionTicketKeyFile", "SSLSessionTicketKeyFile"),
+    ("TLSFIPS", "SSLFIPS"),
+    ("TLSGroupsPrefer", "SSLOpenSSLConfCmd Groups"),
+    ("TLSGroupsSuppress", "SSLOpenSSLConfCmd Groups"),
+    ("TLSClientCA", "SSLCACertificateFile"),
+    ("TLSClientCANames", "SSLCADNRequestFile"),
+    ("TLSClientVerifyDepth", "SSLVerifyDepth"),
+    ("TLSClientCRL", "SSLCARevocationFile"),
+    ("TLSClientCRLCheck", "SSLCARevocationCheck"),
+    ("TLSClientCertificate", "SSLVerifyClient"),
+    ("TLSUserName", "SSLUserName"),
+    ("TLSOptions", "SSLOptions"),
+    ("TLSProxy", "SSLProxy"),
+    ("TLSProxyEngine", "SSLProxyEngine"),
+    ("TLSProxyCA", "SSLProxyCACertificateFile"),
+    ("TLSProxyCRL", "SSLProxyCARevocationFile"),
+    ("TLSProxyVerify", "SSLProxyVerify"),
+    ("TLSProxyVerifyDepth", "SSLProxyVerifyDepth"),
+    ("TLSProxyCheckPeerName", "SSLProxyCheckPeerName"),
+    ("TLSProxyProtocol", "SSLProxyProtocol"),
+    ("TLSProxyCiphersPrefer", "SSLProxyCipherSuite"),
+    ("TLSProxyCiphersSuppress", "SSLProxyCipherSuite"),
+    ("TLSProxyMachineCertificate", "SSLProxyMachineCertificateFile"),
+];
+
+/// Whether mod_ssl's directives are the only ones that the process has.
+static IS_MOD_SSLS: AtomicBool = AtomicBool::new(false);
+
+/// The version of httpd, which is also that of its mod_ssl.
+static HTTPD_VERSION: OnceLock<String> = OnceLock::new();
+
+/// Says whether mod_ssl's directives are the only ones that the process has, and which httpd it is: `2.4.71`.
+pub fn choose(is_mod_ssls: bool, httpd_version: &str) {
+    HTTPD_VERSION.get_or_init(|| httpd_version.to_owned());
+    IS_MOD_SSLS.store(is_mod_ssls, Ordering::Relaxed);
+}
+
+/// How mod_ssl calls itself, where this module stands for it: applications may look for that.
+pub fn mod_ssls_name() -> Option<String> {
+    let version = HTTPD_VERSION.get()?;
+    IS_MOD_SSLS
+        .load(Ordering::Relaxed)
+        .then(|| format!("mod_ssl/{version}"))
+}
+
+/// `text`, a message, with the directives that its reader has.
+pub fn worded(text: &str) -> Cow<'_, str> {
+    match IS_MOD_SSLS.load(Ordering::Relaxed) && text.contains("TLS") {
+        true => Cow::Owned(translate(text)),
+        false => Cow::Borrowed(text),
+    }
+}
+
+fn translate(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric();
+    let mut translated = String::with_capacity(text.len() + 16);
+    let mut rest = text;
+    while let Some(start) = rest.find(is_part) {
+        let (before, from_here) = rest.split_at(start);
+        let end = from_here.find(|c| !is_part(c)).unwrap_or(from_here.len());
+        let (word, after) = from_here.split_at(end);
+        let counterpart = COUNTERPARTS.iter().find(|(ours, _)| *ours == word);
+        translated.push_str(before);
+        translated.push_str(counterpart.map_or(word, |(_, theirs)| theirs));
+        rest = after;
+    }
+    translated.push_str(rest);
+    translated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mod_ssl::table;
+
+    #[test]
+    fn whole_words_are_translated() {
+        assert_eq!(
+            translate("TLSClientCRLCheck needs TLSClientCRL: TLSv1.2 (TLSClientCA), the TLSProxy settings"),
+            "SSLCARevocationCheck needs SSLCARevocationFile: TLSv1.2 (SSLCACertificateFile), the SSLProxy settings"
+        );
+        assert_eq!(translate(""), "");
+        assert_eq!(translate("ümlaut: TLSEngine"), "ümlaut: SSLEngine");
+    }
+
+    #[test]
+    fn counterparts_exist() {
+        for (_, theirs) in COUNTERPARTS.iter().filter(|(ours, _)| *ours != "TLSProxy") {
+            let name = theirs.split(' ').next().unwrap();
+            assert!(table::find(name).is_some(), "{theirs}");
+        }
+    }
+}

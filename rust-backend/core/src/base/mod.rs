@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Small things that every room uses: the clock, directives as text, messages for the administrator, reading of files.
+//!
+//! May use: nothing.
+
+pub mod clock;
+pub mod copy_on_write;
+pub mod diagnostics;
+pub mod directive;
+pub mod directive_names;
+pub mod file_reading;
+pub mod log_queue;
+pub mod panic_points;
+pub(crate) mod punycode;
+pub(crate) mod shell;
+pub(crate) mod wildcard;

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Checks of what is said about clients and their certificates.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::DistinguishedName;
+
+use super::Compiler;
+use crate::base::diagnostics::Severity;
+use crate::base::directive::Located;
+use crate::settings::ClientSettings;
+use crate::trust::anchors::{Anchors, Report};
+use crate::trust::client::demand::Mode;
+use crate::trust::client::verifier::{CaNames, ClientAuth, ClientAuthSpec, DEFAULT_DEPTH};
+use crate::trust::path::Role;
+use crate::trust::revocation::RevocationLists;
+
+/// A CertificateRequest has room for 65535 bytes of names (RFC 8446 section 4.2.4); this leaves some for the rest of it.
+const MAX_NAMES: usize = 60_000;
+
+/// The lists of files and directories that CRLs and the CAs that signed them are in.
+type ListsKey = (Vec<PathBuf>, Vec<PathBuf>);
+
+/// What hosts share: files are read once however many hosts name them.
+#[derive(Default)]
+pub(super) struct ClientAuths {
+    auths: HashMap<ClientAuthSpec, Option<Arc<ClientAuth>>>,
+    anchors: HashMap<Vec<PathBuf>, Option<Arc<Anchors>>>,
+    lists: HashMap<ListsKey, Option<Arc<RevocationLists>>>,
+}
+
+impl ClientAuths {
+    /// All revocation lists of the configuration.
+    pub(super) fn into_lists(self) -> Vec<Arc<RevocationLists>> {
+        self.lists.into_values().flatten().collect()
+    }
+}
+
+impl Compiler {
+    /// How the host's clients are verified: none if they are not. An error was reported if the outer one is none.
+    pub(super) fn client_auth(&mut self, index: usize) -> Option<Option<Arc<ClientAuth>>> {
+        let clients = self.hosts[index].policy.clients.clone();
+        let (host, somewhere) = clients.demands();
+        let Some(mode) = Mode::of(host, somewhere) else {
+            return Some(None);
+        };
+        let takes_anybody = mode == Mode::OptionalNoCa || mode == (Mode::Ask { generous: true });
+        let is_mod_ssls = self.hosts[index].is_mod_ssls;
+        if clients.cas.is_empty() && !takes_anybody {
+            let said = if host.asks() {
+                &clients.demand
+            } else {
+                &clients.somewhere
+            };
+            let text = "TLSClientCertificate needs TLSClientCA: whose certificates are to be believed? Name the PEM file \
+                        of the CA that issues them";
+            // Where mod_ssl starts, so do we: no certificate is good then.
+            let severity = if is_mod_ssls {
+                Severity::Warning
+            } else {
+                Severity::Error
+            };
+            self.report_said(severity, index, said.clone().as_ref(), text);
+            if !is_mod_ssls {
+                return None;
+            }
+        }
+        let spec = spec(mode, &clients);
+        if let Some(known) = self.client_auths.auths.get(&spec) {
+            return known.clone().map(Some);
+        }
+        let made = self.make_client_auth(index, &clients, &spec);
+        self.client_auths.auths.insert(spec, made.clone());
+        made.map(Some)
+    }
+
+    fn make_client_auth(
+        &mut self,
+        index: usize,
+        clients: &ClientSettings,
+        spec: &ClientAuthSpec,
+    ) -> Option<Arc<ClientAuth>> {
+        let anchors = self.anchors(index, "TLSClientCA", &spec.cas, clients.cas.first())?;
+        if anchors.trust().is_empty() && !spec.cas.is_empty() {
+            let text = "TLSClientCA has no certificate of a CA that can be trusted, see above";
+            self.report_said(Severity::Error, index, clients.cas.first(), text);
+            return None;
+        }
+        let hints = self.hints(index, clients, spec, &anchors)?;
+        let lists = match self.needs_lists(index, clients, spec) {
+            Some(true) => Some(self.lists(index, clients, spec, &anchors)?),
+            Some(false) => None,
+            None => return None,
+        };
+        Some(Arc::new(ClientAuth::new(spec.clone(), anchors, lists, hints)))
+    }
+
+    fn needs_lists(&mut self, index: usize, clients: &ClientSettings, spec: &ClientAuthSpec) -> Option<bool> {
+        match (&clients.crl_check, spec.crls.is_empty()) {
+            (Some(said), true) if said.value.depth.is_some() => {
+                let text =
+                    "TLSClientCRLCheck needs TLSClientCRL: name the file or the directory of the CA's revocation lists";
+                self.report_at(Severity::Error, index, said, text);
+                None
+            }
+            (Some(said), false) if said.value.depth.is_none() => {
+                let text = "TLSClientCRLCheck none: the revocation lists of TLSClientCRL are not used";
+                self.report_at(Severity::Notice, index, said, text);
+                Some(false)
+            }
+            (_, nothing_there) => Some(!nothing_there),
+        }
+    }
+
+    pub(super) fn anchors<T>(
+        &mut self,
+        index: usize,
+        directive: &str,
+        paths: &[PathBuf],
+        said: Option<&Located<T>>,
+    ) -> Option<Arc<Anchors>> {
+        if let Some(known) = self.client_auths.anchors.get(paths) {
+            return known.clone();
+        }
+        let mut report = Report::default();
+        let anchors = Anchors::load(paths, &mut report);
+        for anchor in anchors.list() {
+            if anchor.validity.1 < self.now {
+                report.warnings.push(format!(
+                    "{}: the CA's certificate has expired: what it has issued will be refused until it is replaced",
+                    anchor.file.display()
+                ));
+            }
+        }
+        let origin = said.map(|said| &said.origin);
+        let usable = report.tell(&mut self.diagnostics, index, origin, &format!("{directive} "));
+        let anchors = usable.then(|| Arc::new(anchors));
+        self.client_auths.anchors.insert(paths.to_vec(), anchors.clone());
+        anchors
+    }
+
+    fn hints(
+        &mut self,
+        index: usize,
+        clients: &ClientSettings,
+        spec: &ClientAuthSpec,
+        anchors: &Anchors,
+    ) -> Option<Vec<DistinguishedName>> {
+        let names = match &spec.names {
+            CaNames::None => Vec::new(),
+            CaNames::Trusted => anchors.names(),
+            CaNames::Of(paths) => self
+                .anchors(index, "TLSClientCANames", paths, clients.names.as_ref())?
+                .names(),
+        };
+        let size: usize = names.iter().map(|name| name.as_ref().len() + 2).sum();
+        if size > MAX_NAMES {
+            let text = format!(
+                "the names of {} CAs do not fit in a handshake: say which ones clients are to be told with \
+                 TLSClientCANames, or none",
+                names.len()
+            );
+            self.report_said(Severity::Error, index, clients.cas.first(), &text);
+            return None;
+        }
+        Some(names)
+    }
+
+    fn lists(
+        &mut self,
+        index: usize,
+        clients: &ClientSettings,
+        spec: &ClientAuthSpec,
+        anchors: &Arc<Anchors>,
+    ) -> Option<Arc<RevocationLists>> {
+        let key = (spec.crls.clone(), spec.cas.clone());
+        if let Some(known) = self.client_auths.lists.get(&key) {
+            return known.clone();
+        }
+        let mut report = Report::default();
+        let journal = &self.builder.process.journal;
+        let lists = RevocationLists::load(&spec.crls, Role::Client, anchors, journal, self.now, &mut report);
+        let origin = clients.crls.first().map(|said| &said.origin);
+        let usable = report.tell(&mut self.diagnostics, index, origin, "");
+        let lists = usable.then(|| Arc::new(lists));
+        self.client_auths.lists.insert(key, lists.clone());
+        lists
+    }
+
+    fn report_said<T>(&mut self, severity: Severity, index: usize, said: Option<&Located<T>>, text: &str) {
+        self.diagnostics
+            .report(severity, index, said.map(|said| &said.origin), text);
+    }
+}
+
+fn spec(mode: Mode, clients: &ClientSettings) -> ClientAuthSpec {
+    let paths = |said: &[Located<PathBuf>]| said.iter().map(|said| said.value.clone()).collect();
+    let usual_depth = clients.depth.unwrap_or(DEFAULT_DEPTH);
+    ClientAuthSpec {
+        mode,
+        cas: paths(&clients.cas),
+        names: clients
+            .names
+            .as_ref()
+            .map_or(CaNames::Trusted, |said| said.value.clone()),
+        depth: usual_depth.max(clients.depth_somewhere.unwrap_or_default()),
+        usual_depth,
+        crls: paths(&clients.crls),
+        crl_check: clients.crl_check.as_ref().map(|said| said.value).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Certificates: which ones a host presents, and what is wrong with them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::SignatureAlgorithm;
+
+use super::Compiler;
+use crate::base::diagnostics::Severity;
+use crate::base::directive::Located;
+use crate::config::Mode;
+use crate::keys::encrypted_key::{EncryptedKey, SecretKey};
+use crate::keys::identity::{self, Identity, IdentityError, IdentityFiles};
+use crate::keys::pass_phrase::{Dialog, PassPhrases, Question};
+
+/// What a host has to present.
+pub(super) enum Identities {
+    /// Certificates of its own, or of another module for it.
+    Own(Vec<Arc<Identity>>),
+    /// Keys that are encrypted, and this is only a test.
+    Locked,
+    /// Nothing.
+    None,
+}
+
+/// Why a certificate is not there.
+enum Missing {
+    /// An error was reported.
+    Reported,
+    /// Its key is encrypted, and nobody is asked in a test.
+    Locked,
+}
+
+type Loaded = Result<Arc<Identity>, Missing>;
+
+impl Compiler {
+    /// The certificates of a host, those that another module supplies before those that are configured. None if one
+    /// cannot be used.
+    pub(super) fn identities(&mut self, index: usize) -> Option<Identities> {
+        let supplied = std::mem::take(&mut self.builder.servers[index].supplied);
+        let named = self.hosts[index].files.pairs();
+        let configured = self.hosts[index].certificates.clone();
+        let is_supplied = !supplied.is_empty();
+        let is_mod_ssls = !is_supplied && !named.is_empty();
+        let loaded: Vec<Loaded> = if is_supplied {
+            supplied.iter().map(|files| self.load(index, 0, files, None)).collect()
+        } else {
+            let all = named.iter().chain(&configured).enumerate();
+            all.map(|(number, said)| self.load(index, number, &said.value, Some(said)))
+                .collect()
+        };
+        let locked = loaded.iter().any(|one| matches!(one, Err(Missing::Locked)));
+        let mut identities = Vec::new();
+        for one in loaded {
+            match one {
+                Ok(identity) => identities.push(identity),
+                Err(Missing::Locked) => {}
+                Err(Missing::Reported) => return None,
+            }
+        }
+        if is_mod_ssls {
+            identities = last_of_each_kind(identities)
+                .into_iter()
+                .map(|identity| self.with_issuers(index, identity))
+                .collect();
+        }
+        // Nobody put what others supply in an order of preference, and mod_ssl has none.
+        if is_supplied || is_mod_ssls {
+            identities.sort_by_key(|identity| identity.algorithm() == SignatureAlgorithm::RSA);
+        }
+        match (identities.is_empty(), locked) {
+            (true, true) => Some(Identities::Locked),
+            (true, false) => Some(Identities::None),
+            (false, _) => Some(Identities::Own(identities)),
+        }
+    }
+
+    /// Adds the issuers that a certificate came without, as OpenSSL does: those among the CAs that clients are verified by.
+    fn with_issuers(&mut self, index: usize, identity: Arc<Identity>) -> Arc<Identity> {
+        let cas = self.hosts[index].policy.clients.cas.clone();
+        if cas.is_empty() || identity.has_issuers() {
+            return identity;
+        }
+        let paths: Vec<PathBuf> = cas.iter().map(|said| said.value.clone()).collect();
+        let key = (identity.id(), paths);
+        if let Some(known) = self.completed.get(&key) {
+            return Arc::clone(known);
+        }
+        let anchors = self.anchors(index, "TLSClientCA", &key.1, cas.first());
+        let completed = anchors.and_then(|anchors| identity.completed(&anchors));
+        let completed = completed.map_or(identity, Arc::new);
+        self.completed.insert(key, Arc::clone(&completed));
+        completed
+    }
+
+    /// The certificate `number` of a host.
+    fn load(
+        &mut self,
+        index: usize,
+        number: usize,
+        files: &IdentityFiles,
+        said: Option<&Located<IdentityFiles>>,
+    ) -> Loaded {
+        let origin = said.map(|said| &said.origin);
+        let process = Arc::clone(&self.builder.process);
+        let server = self.key_owner(index);
+        let dialog = self.dialog(index);
+        let mut unlock = |path: &Path, pem: &[u8]| match &dialog {
+            Some(dialog) => {
+                let question = Question {
+                    server: &server,
+                    number,
+                    file: path,
+                };
+                decrypt(&process.pass_phrases, dialog, &question, pem)
+            }
+            None => identity::nobody(path, pem),
+        };
+        // A test shall find all that can be found.
+        let journal = (self.builder.mode != Mode::Test).then_some(&process.journal);
+        let loaded = process.identities.load(files, journal, &mut unlock);
+        let file = loaded.as_ref().map_or(&files.certificate, |identity| identity.source());
+        self.certificate_files.push(Arc::clone(file));
+        match loaded {
+            Ok(identity) => {
+                let mut problems: Vec<String> = self.validity_problem(&identity).into_iter().collect();
+                // Thousands of hosts may have the same certificate.
+                if self.warned.insert(Arc::clone(identity.source())) {
+                    problems.extend(identity.warnings(files));
+                }
+                for text in problems {
+                    self.diagnostics.report(Severity::Warning, index, origin, text);
+                }
+                Ok(identity)
+            }
+            Err(IdentityError::EncryptedKey(_)) if self.builder.mode == Mode::Test && self.hosts[index].is_mod_ssls => {
+                Err(Missing::Locked)
+            }
+            Err(error) => {
+                let text = match said {
+                    Some(_) => format!("TLSCertificate {error}"),
+                    None => format!("certificate of {}: {error}", self.describe(index)),
+                };
+                self.diagnostics.report(Severity::Error, index, origin, text);
+                Err(Missing::Reported)
+            }
+        }
+    }
+
+    /// Who is asked for pass phrases of a host's keys. Nobody is in a test.
+    fn dialog(&self, index: usize) -> Option<Dialog> {
+        let is_asked = self.hosts[index].is_mod_ssls && self.builder.mode != Mode::Test;
+        let said = self.global.pass_phrases.as_ref();
+        is_asked.then(|| said.map(|said| said.value.clone()).unwrap_or_default())
+    }
+
+    /// How mod_ssl calls a host where it asks for pass phrases.
+    fn key_owner(&self, index: usize) -> String {
+        let server = &self.builder.servers[index];
+        let is_on = self.hosts[index].engine.as_ref().is_some_and(|said| said.value);
+        let port = match (server.port, is_on) {
+            (0, true) => 443,
+            (0, false) => 80,
+            (port, _) => port,
+        };
+        format!("{}:{port}", server.name)
+    }
+
+    fn validity_problem(&self, identity: &Identity) -> Option<String> {
+        let (not_before, not_after) = identity.validity();
+        let file = identity.name();
+        if not_after < self.now {
+            return Some(format!(
+                "{file}: the certificate has expired: clients will refuse it until it is renewed"
+            ));
+        }
+        if not_before > self.now {
+            return Some(format!(
+                "{file}: the certificate is not valid yet: clients will refuse it (is the clock of this machine right?)"
+            ));
+        }
+        None
+    }
+
+    /// What a host without certificate presents.
+    pub(super) fn stopgaps(&mut self, index: usize) -> Option<Vec<Arc<Identity>>> {
+        let supplied = std::mem::take(&mut self.builder.servers[index].stopgaps);
+        if !supplied.is_empty() {
+            let loaded: Vec<_> = supplied.iter().map(|files| self.load(index, 0, files, None)).collect();
+            return loaded.into_iter().collect::<Result<_, _>>().ok();
+        }
+        // A test comes before mod_md can say which hosts are its own.
+        let may_be_supplied = self.builder.mode == Mode::Test && self.builder.has_supplier;
+        if self.hosts[index].is_mod_ssls && !may_be_supplied {
+            let text = format!(
+                "{} has SSLEngine on and no certificate: give it SSLCertificateFile and SSLCertificateKeyFile",
+                self.describe(index)
+            );
+            let engine = self.hosts[index].engine.clone();
+            self.diagnostics
+                .report(Severity::Error, index, engine.as_ref().map(|said| &said.origin), text);
+            return None;
+        }
+        let is_known_to_lack = !(self.hosts[index].is_mod_ssls && may_be_supplied);
+        if is_known_to_lack && (index != 0 || !self.base_is_hidden()) {
+            let text = format!(
+                "{} is on a TLS port but has no certificate: its requests will be answered with 503; give it a \
+                 TLSCertificate",
+                self.describe(index)
+            );
+            // The base server takes what is left over, which may well be nothing.
+            let severity = if index == 0 {
+                Severity::Notice
+            } else {
+                Severity::Warning
+            };
+            self.report(severity, index, text);
+        }
+        let stopgap = self.builder.process.stopgap();
+        if stopgap.is_none() {
+            self.report(
+                Severity::Error,
+                index,
+                "a certificate for hosts without one cannot be made",
+            );
+        }
+        Some(vec![stopgap?])
+    }
+}
+
+/// The last of each kind of key, as with mod_ssl.
+fn last_of_each_kind(identities: Vec<Arc<Identity>>) -> Vec<Arc<Identity>> {
+    let mut kept: Vec<Arc<Identity>> = Vec::new();
+    for identity in identities {
+        kept.retain(|other| other.algorithm() != identity.algorithm());
+        kept.push(identity);
+    }
+    kept
+}
+
+fn decrypt(
+    phrases: &PassPhrases,
+    dialog: &Dialog,
+    question: &Question<'_>,
+    pem: &[u8],
+) -> Result<SecretKey, IdentityError> {
+    let locked = |why: String| IdentityError::Locked(question.file.to_owned(), why);
+    let key = EncryptedKey::find(pem)
+        .ok_or_else(|| locked("its PEM block cannot be read".to_owned()))?
+        .map_err(|error| locked(error.to_string()))?;
+    phrases.unlock(dialog, question, &key).map_err(locked)
+}

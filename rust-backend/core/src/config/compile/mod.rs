@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From what was said to what is served: every check of a configuration.
+
+mod clients;
+mod identities;
+mod names;
+mod plain;
+mod sessions;
+mod tickets;
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use self::clients::ClientAuths;
+use self::identities::Identities;
+use crate::backend::store::ProxyStore;
+use crate::base::clock::unix_now;
+use crate::base::diagnostics::{Diagnostics, Severity};
+use crate::base::directive::Located;
+use crate::config::vhosts::NameIndex;
+use crate::config::{Builder, Config, Mode, Server};
+use crate::crypto::protocol::Protocols;
+use crate::info::facts::CipherNames;
+use crate::keys::identity::Identity;
+use crate::session::resumption::CacheSlot;
+use crate::session::tickets::TicketKeys;
+use crate::settings::suites::{self, SuiteSettings};
+use crate::settings::{EngineAddress, GlobalSettings, HostSettings, Interpreter, SessionCache};
+use crate::site::Site;
+use crate::site::key_log::KeyLogFile;
+use crate::site::profile::{Profile, ProfileSpec, Resumption};
+
+/// Compiles one configuration.
+pub(crate) struct Compiler {
+    builder: Builder,
+    global: GlobalSettings,
+    hosts: Vec<HostSettings>,
+    /// The files of certificates, host by host.
+    certificate_files: Vec<Arc<Path>>,
+    /// Those of which it was said what is odd about them.
+    warned: HashSet<Arc<Path>>,
+    diagnostics: Diagnostics,
+    profiles: HashMap<ProfileSpec, Arc<Profile>>,
+    /// The profiles of policies, by their [ids](crate::base::copy_on_write::Shared::id) and whether mod_ssl's rules hold.
+    profiles_by_policy: HashMap<(usize, bool), Arc<Profile>>,
+    client_auths: ClientAuths,
+    /// Certificates whose issuers were found elsewhere, by their digests and where that was.
+    completed: HashMap<([u8; 32], Vec<PathBuf>), Arc<Identity>>,
+    proxies: ProxyStore,
+    now: i64,
+}
+
+impl Compiler {
+    pub(crate) fn new(mut builder: Builder) -> Self {
+        let root = std::mem::take(&mut builder.server_root);
+        let mut interpreter = Interpreter::new(&root, builder.has_stapler);
+        let blocks = builder
+            .proxy_blocks
+            .iter()
+            .map(|block| interpreter.read_proxy(block.server, &block.directives))
+            .collect();
+        let mut hosts: Vec<HostSettings> = Vec::with_capacity(builder.servers.len());
+        for (index, server) in builder.servers.iter_mut().enumerate() {
+            let own = interpreter.read(index, &std::mem::take(&mut server.directives));
+            hosts.push(match hosts.first() {
+                Some(base) => own.inherit(base, &interpreter.nothing),
+                None => own,
+            });
+        }
+        let proxies = ProxyStore::new(Arc::clone(&builder.process), blocks);
+        for (host, server) in hosts.iter_mut().zip(&builder.servers) {
+            host.is_mod_ssls = host.is_ssl_on(builder.is_mod_ssl && server.https);
+            if host.policy.clients.is_unsettled() {
+                host.policy.clients.settle(host.is_mod_ssls);
+            }
+        }
+        Self {
+            global: interpreter.global,
+            diagnostics: interpreter.diagnostics,
+            builder,
+            hosts,
+            certificate_files: Vec::new(),
+            warned: HashSet::new(),
+            profiles: HashMap::new(),
+            profiles_by_policy: HashMap::new(),
+            client_auths: ClientAuths::default(),
+            completed: HashMap::new(),
+            proxies,
+            now: unix_now(),
+        }
+    }
+
+    pub(crate) fn run(mut self) -> (Option<Arc<Config>>, Diagnostics) {
+        let key_log = self.key_log();
+        let cache = Arc::new(CacheSlot::default());
+        let tickets = self.ticket_stores();
+        let mut sites = Vec::new();
+        if let Some(tickets) = &tickets {
+            let resumption = |keys: &Arc<TicketKeys>| Resumption {
+                keys: Arc::clone(keys),
+                cache: Arc::clone(&cache),
+                key_log: key_log.clone(),
+            };
+            let resumptions = tickets.iter().map(|(file, keys)| (file.clone(), resumption(keys)));
+            let resumptions: HashMap<_, _> = resumptions.collect();
+            // All that stays over reloads is read before anything is made that goes with the configuration: what lies
+            // between the pieces of the one would be left of the other.
+            let identities: Vec<_> = (0..self.hosts.len())
+                .map(|index| self.is_reachable(index).then(|| self.identities(index)))
+                .collect();
+            self.check_plain_hosts();
+            sites = identities
+                .into_iter()
+                .enumerate()
+                .map(|(index, identities)| self.site(index, identities??, &resumptions[&self.ticket_key_file(index)]))
+                .collect();
+        }
+        self.check_engines();
+        self.check_proxies();
+        self.builder.process.identities.forget_unused();
+        self.builder.process.pass_phrases.finish();
+        self.note_deviations();
+        let Some(tickets) = tickets.filter(|_| !self.diagnostics.has_errors()) else {
+            return (None, self.diagnostics);
+        };
+        let has_early_data = self.profiles.keys().any(|spec| spec.sessions.early_data > 0);
+        let (session_cache, session_cache_required) = match self.global.session_cache.take() {
+            Some(said) => (said.value, true),
+            None => (SessionCache::Default, has_early_data),
+        };
+        let config = Config {
+            engines: self.engines().collect(),
+            fips: self.global.wants_fips(),
+            strict_sni: self.global.strict_sni,
+            require_sni: self
+                .hosts
+                .iter()
+                .map(|host| host.policy.requires_sni.unwrap_or(false))
+                .collect(),
+            sni_policy: self.global.sni_policy,
+            handshake_timeouts: self
+                .hosts
+                .iter()
+                .map(|host| host.policy.handshake_timeout.flatten())
+                .collect(),
+            chains: self.chains(),
+            ssl_servers: self.hosts.iter().map(|host| host.is_mod_ssls).collect(),
+            certificate_files: self.certificate_files,
+            process: Arc::clone(&self.builder.process),
+            sites,
+            cache,
+            session_cache,
+            session_cache_required,
+            ticket_keys: tickets.into_values().collect(),
+            revocation_lists: self.client_auths.into_lists(),
+            proxies: self.proxies,
+            proxy_chains: self.builder.proxy_chains,
+        };
+        (Some(Arc::new(config)), self.diagnostics)
+    }
+
+    /// Makes what connections to backends will need, as far as that can be foreseen: files are read while that is allowed.
+    fn check_proxies(&mut self) {
+        for (server, chain) in &self.builder.proxy_chains {
+            let settings = self.proxies.settings(chain);
+            if !settings.is_on() {
+                continue;
+            }
+            let profile = self.proxies.profile(chain, *server, &mut self.diagnostics);
+            if let Some(profile) = profile.filter(|profile| self.global.wants_fips() && !profile.is_fips()) {
+                let text = format!(
+                    "TLSFIPS: backends are not spoken to in an approved way, but by {}",
+                    profile.unapproved()
+                );
+                self.diagnostics
+                    .report(Severity::Error, *server, settings.place.as_ref(), text);
+            }
+        }
+    }
+
+    fn engines(&self) -> impl Iterator<Item = EngineAddress> {
+        self.global.engines.iter().map(|said| said.value)
+    }
+
+    fn report(&mut self, severity: Severity, index: usize, text: impl Display) {
+        self.diagnostics.report(severity, index, None, text);
+    }
+
+    fn report_at<T>(&mut self, severity: Severity, index: usize, said: &Located<T>, text: impl Display) {
+        self.diagnostics.report(severity, index, Some(&said.origin), text);
+    }
+
+    /// Where secrets are written to. Not under `-t`: that shall leave nothing behind.
+    fn key_log(&mut self) -> Option<Arc<KeyLogFile>> {
+        let said = self.global.key_log_file.clone()?;
+        let path = said.value.display();
+        let text = format!(
+            "TLSKeyLogFile {path}: the secrets of all connections are written to this file, and whoever has it can read \
+             them all: remove the directive when you are done"
+        );
+        self.report_at(Severity::Warning, 0, &said, text);
+        if self.builder.mode == Mode::Test {
+            return None;
+        }
+        match KeyLogFile::open(&said.value) {
+            Ok(file) => Some(Arc::new(file)),
+            Err(error) => {
+                self.report_at(Severity::Error, 0, &said, format!("TLSKeyLogFile {error}"));
+                None
+            }
+        }
+    }
+
+    fn chains(&self) -> HashMap<usize, NameIndex> {
+        let servers = &self.builder.servers;
+        let chains = self.builder.chains.iter().map(|(chain, hosts)| {
+            let mut index = NameIndex::default();
+            for &host in hosts {
+                let server = &servers[host];
+                let names = std::iter::once(&server.name).chain(&server.aliases);
+                index.add_host(host as u32, names.map(String::as_str));
+            }
+            (*chain, index)
+        });
+        chains.collect()
+    }
+
+    /// Whether a TLS connection can mean the server. What cannot be reached is not checked.
+    fn is_reachable(&self, index: usize) -> bool {
+        // A connection to an address that no virtual host has, means the base server.
+        self.hosts[index].is_mod_ssls
+            || index == 0 && !self.global.engines.is_empty()
+            || self.engines().any(|engine| is_at(&self.builder.servers[index], engine))
+    }
+
+    /// Whether virtual hosts take every TLS connection away from the base server.
+    fn base_is_hidden(&self) -> bool {
+        let hosts = self.builder.servers.get(1..).unwrap_or_default();
+        !self.hosts[0].is_mod_ssls
+            && self
+                .engines()
+                .all(|engine| hosts.iter().any(|host| covers(host, engine)))
+    }
+
+    fn site(&mut self, index: usize, identities: Identities, resumption: &Resumption) -> Option<Site> {
+        let profile = self.profile(index, resumption);
+        let name = self.builder.servers[index].name.clone();
+        let names = match self.hosts[index].is_mod_ssls {
+            true => CipherNames::OpenSsl,
+            false => CipherNames::Iana,
+        };
+        let is_asked_for = self.builder.mode != Mode::First && (index != 0 || !self.base_is_hidden());
+        if is_asked_for {
+            self.check_encoding(index);
+        }
+        match identities {
+            Identities::Own(identities) => {
+                if is_asked_for {
+                    self.check_names(index, &identities);
+                }
+                self.check_signatures(index, &identities)?;
+                Some(Site::new(&name, profile?, identities, false, names))
+            }
+            Identities::Locked => None,
+            Identities::None => Some(Site::new(&name, profile?, self.stopgaps(index)?, true, names)),
+        }
+    }
+
+    /// Whether a certificate is there for the algorithms that alone are wanted. None if an error was reported.
+    fn check_signatures(&mut self, index: usize, identities: &[Arc<Identity>]) -> Option<()> {
+        let Some(said) = self.hosts[index].policy.signatures.clone() else {
+            return Some(());
+        };
+        if identities.iter().any(|identity| identity.suits(&said.value, None)) {
+            return Some(());
+        }
+        let text =
+            "SSLOpenSSLConfCmd SignatureAlgorithms: no certificate of the host has a key for any of these algorithms";
+        self.report_at(Severity::Error, index, &said, text);
+        None
+    }
+
+    /// The versions that a host speaks. None if an error was reported.
+    fn protocols(&mut self, index: usize) -> Option<Protocols> {
+        let host = &self.hosts[index];
+        let said = host
+            .policy
+            .protocols
+            .as_ref()
+            .map(|said| said.value)
+            .unwrap_or_default();
+        let protocols = said.between(host.policy.min_protocol, host.policy.max_protocol);
+        if !protocols.tls12 && !protocols.tls13 {
+            let text = format!(
+                "{}: SSLOpenSSLConfCmd MinProtocol and MaxProtocol leave no version of TLS",
+                self.describe(index)
+            );
+            self.report(Severity::Error, index, text);
+            return None;
+        }
+        Some(protocols)
+    }
+
+    /// One notice for all of mod_ssl's directives that do something else here.
+    fn note_deviations(&mut self) {
+        let deviations = self.diagnostics.deviations();
+        let Some(first) = deviations.first() else { return };
+        let mut names: Vec<&str> = deviations
+            .iter()
+            .map(|deviation| deviation.directive.as_str())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let text = format!(
+            "{} directives do not do what they do with mod_ssl ({}; the first at {}): httpd -t -D DUMP_SSL_COMPAT tells what \
+             they do",
+            deviations.len(),
+            names.join(", "),
+            first.origin
+        );
+        self.report(Severity::Notice, 0, text);
+    }
+
+    /// How a host's handshakes go. None if an error was reported.
+    fn profile(&mut self, index: usize, resumption: &Resumption) -> Option<Arc<Profile>> {
+        let host = &self.hosts[index];
+        let key = (host.policy.id(), host.is_mod_ssls);
+        if let Some(known) = self.profiles_by_policy.get(&key) {
+            return Some(Arc::clone(known));
+        }
+        let messages = self.diagnostics.list().len();
+        let profile = self.make_profile(index, resumption)?;
+        // What there is to say is said of each host.
+        if self.diagnostics.list().len() == messages {
+            self.profiles_by_policy.insert(key, Arc::clone(&profile));
+        }
+        Some(profile)
+    }
+
+    fn make_profile(&mut self, index: usize, resumption: &Resumption) -> Option<Arc<Profile>> {
+        let mut protocols = self.protocols(index)?;
+        let host = &self.hosts[index];
+        let words = SuiteSettings {
+            prefix: "TLS",
+            prefer: &host.policy.prefer,
+            suppress: &host.policy.suppress,
+            only: &host.policy.only_suites,
+            is_mod_ssls: host.is_mod_ssls,
+        };
+        let suites = suites::arrange(&mut self.diagnostics, index, &words, &mut protocols)?;
+        let groups = host
+            .policy
+            .groups
+            .arrange(&mut self.diagnostics, index, &mut protocols)?;
+        let client_auth = self.client_auth(index)?;
+        let sessions = self.sessions(index, client_auth.is_some(), protocols.tls13);
+        let host = &self.hosts[index];
+        let honor_client_order = host.policy.honor_client_order.unwrap_or(true);
+        let spec = ProfileSpec {
+            protocols,
+            suites: suites.iter().map(|suite| suite.suite().into()).collect(),
+            honor_client_order,
+            groups: groups.iter().map(|group| group.name().into()).collect(),
+            preferred_groups: host.policy.groups.preferred(&groups, honor_client_order),
+            max_fragment: host.policy.max_fragment,
+            compression: host.policy.compression.unwrap_or(true),
+            sessions,
+            signatures: host
+                .policy
+                .signatures
+                .iter()
+                .flat_map(|said| &said.value)
+                .map(|scheme| u16::from(*scheme))
+                .collect(),
+            ticket_key_file: self.ticket_key_file(index),
+            client_auth: client_auth.as_ref().map(|auth| auth.spec.clone()),
+        };
+        match self.profiles.entry(spec) {
+            Entry::Occupied(known) => Some(Arc::clone(known.get())),
+            Entry::Vacant(place) => match Profile::new(place.key().clone(), suites, groups, client_auth, resumption) {
+                Ok(profile) if self.global.wants_fips() && !profile.is_fips() => {
+                    let text = format!(
+                        "TLSFIPS: {} is not approved: it would use {}",
+                        self.describe(index),
+                        profile.unapproved()
+                    );
+                    self.report(Severity::Error, index, text);
+                    None
+                }
+                Ok(profile) => Some(Arc::clone(place.insert(Arc::new(profile)))),
+                Err(error) => {
+                    self.report(
+                        Severity::Error,
+                        index,
+                        format!("the TLS settings cannot be used: {error}"),
+                    );
+                    None
+                }
+            },
+        }
+    }
+
+    fn describe(&self, index: usize) -> String {
+        let server = &self.builder.servers[index];
+        match index {
+            0 => format!("the base server ({})", server.name),
+            _ => format!("virtual host {} ({})", server.name, server.origin),
+        }
+    }
+}
+
+/// Whether a connection to the engine's address may mean the server.
+fn is_at(server: &Server, engine: EngineAddress) -> bool {
+    let fits = |ip: &Option<IpAddr>| match (ip, engine.ip) {
+        (Some(own), Some(wanted)) => *own == wanted,
+        _ => true,
+    };
+    server
+        .addresses
+        .iter()
+        .any(|(ip, port)| (*port == engine.port || *port == 0) && fits(ip))
+}
+
+/// Whether the server takes every connection to the engine's address that no other host takes.
+fn covers(server: &Server, engine: EngineAddress) -> bool {
+    server
+        .addresses
+        .iter()
+        .any(|(ip, port)| (*port == engine.port || *port == 0) && (ip.is_none() || *ip == engine.ip))
+}

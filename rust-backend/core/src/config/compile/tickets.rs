@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where the keys of tickets come from.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Compiler;
+use crate::base::diagnostics::Severity;
+use crate::base::directive::Located;
+use crate::base::file_reading;
+use crate::session::tickets::{DEFAULT_LIFETIME, MIN_SEED, TicketKeys};
+
+/// Keys by the file that they come from; those without are the process's own.
+pub(super) type TicketStores = HashMap<Option<PathBuf>, Arc<TicketKeys>>;
+
+impl Compiler {
+    /// The file that the keys of a host's tickets come from.
+    pub(super) fn ticket_key_file(&self, index: usize) -> Option<PathBuf> {
+        let said = self.hosts[index].policy.sessions.ticket_key_file.as_ref();
+        said.map(|said| said.value.clone())
+    }
+
+    /// The keys of all hosts. None if an error was reported.
+    pub(super) fn ticket_stores(&mut self) -> Option<TicketStores> {
+        let lifetimes = self.hosts.iter().map(|host| host.session_spec().lifetime);
+        let lifetime = lifetimes.max().unwrap_or(DEFAULT_LIFETIME);
+        let mut stores = HashMap::new();
+        let mut usable = true;
+        for index in 0..self.hosts.len() {
+            let file = self.ticket_key_file(index);
+            if stores.contains_key(&file) {
+                continue;
+            }
+            let keys = match self.hosts[index].policy.sessions.ticket_key_file.clone() {
+                Some(said) => self.shared_keys(index, &said, lifetime),
+                None => self.own_keys(lifetime),
+            };
+            usable &= keys.is_some();
+            stores.insert(file, keys);
+        }
+        let stores = stores.into_iter().filter_map(|(file, keys)| Some((file, keys?)));
+        usable.then(|| stores.collect())
+    }
+
+    fn own_keys(&mut self, lifetime: u32) -> Option<Arc<TicketKeys>> {
+        let own = self.builder.process.ticket_keys(lifetime);
+        own.map_err(|why| self.report(Severity::Error, 0, why)).ok()
+    }
+
+    fn shared_keys(&mut self, index: usize, said: &Located<PathBuf>, lifetime: u32) -> Option<Arc<TicketKeys>> {
+        let host = &self.hosts[index];
+        if let Some(tickets) = host.policy.sessions.tickets.clone().filter(|_| !host.is_mod_ssls)
+            && !tickets.value
+        {
+            let text = format!(
+                "TLSSessionTickets off contradicts TLSSessionTicketKeyFile at {}: remove one",
+                said.origin
+            );
+            self.report_at(Severity::Error, index, &tickets, text);
+        }
+        match file_reading::read_stamped(&said.value) {
+            Ok(seed) if seed.bytes.len() >= MIN_SEED => {
+                if let Some(text) = seed.exposure.about(&said.value, "read what is in all tickets") {
+                    self.report_at(
+                        Severity::Warning,
+                        index,
+                        said,
+                        format!("TLSSessionTicketKeyFile {text}"),
+                    );
+                }
+                Some(Arc::new(TicketKeys::from_seed(&seed.bytes, lifetime)))
+            }
+            Ok(seed) => {
+                let path = said.value.display();
+                let text = format!(
+                    "TLSSessionTicketKeyFile {path} has {} bytes, which can be guessed: make it with \
+                     `openssl rand -out {path} 48`",
+                    seed.bytes.len()
+                );
+                self.report_at(Severity::Error, index, said, text);
+                None
+            }
+            Err(error) => {
+                self.report_at(Severity::Error, index, said, format!("TLSSessionTicketKeyFile {error}"));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `httpd -t -D DUMP_TLS`: what would be served, for people to read.
+
+use std::fmt::Write;
+
+use rustls::NamedGroup;
+
+use crate::config::Config;
+use crate::crypto::LIBRARY;
+use crate::crypto::groups;
+use crate::crypto::{IS_FIPS_BUILD, is_aes_of_ring};
+use crate::info::facts::INTERFACE;
+use crate::keys::identity::Identity;
+use crate::session::resumption::SessionSpec;
+use crate::settings::backend::{BackendCheck, NameCheck, ProxySettings};
+use crate::settings::{EngineAddress, SessionCache};
+use crate::site::Site;
+use crate::trust::client::verifier::ClientAuth;
+use crate::x509::{Certificate, Context};
+
+impl Config {
+    /// Describes the configuration. `servers` has for each server its place in the configuration and the protocols that
+    /// it offers by ALPN; `now` is the time in seconds since 1970.
+    pub fn dump(&self, servers: &[(String, Vec<String>)], now: i64) -> String {
+        let mut text = format!("{INTERFACE}, {LIBRARY}\n");
+        if is_aes_of_ring() {
+            // Writing to a string does not fail, here and below.
+            let _ = writeln!(text, "AES-GCM: ring's, which is faster on this CPU");
+        }
+        if IS_FIPS_BUILD {
+            let asserted = if self.fips {
+                "asserted (TLSFIPS on)"
+            } else {
+                "not asserted (TLSFIPS off)"
+            };
+            let _ = writeln!(text, "FIPS 140-3: {asserted}");
+        }
+        let mut engines: Vec<String> = self.engines.iter().map(engine).collect();
+        let hosts = self.ssl_servers.iter().filter(|is_on| **is_on).count();
+        if hosts > 0 {
+            engines.push(format!("those of {hosts} hosts with SSLEngine on"));
+        }
+        if engines.is_empty() {
+            engines.push("none (TLSEngine)".to_owned());
+        }
+        let engines = engines.join(", ");
+        let _ = writeln!(text, "TLS ports: {engines}");
+        let _ = writeln!(
+            text,
+            "Unknown server names: {}",
+            match self.strict_sni {
+                Some(true) => "refused",
+                Some(false) => "default host",
+                None if self.engines.is_empty() => "default host",
+                None => "refused",
+            }
+        );
+        let _ = writeln!(text, "Session cache: {}", cache(&self.session_cache));
+        for (index, (place, alpn)) in servers.iter().enumerate() {
+            let site = self.site(index);
+            let backends = self.backends_of(index);
+            if site.is_some() || !backends.is_empty() {
+                let _ = writeln!(text, "\n{place}");
+            }
+            if let Some(site) = site {
+                site.describe(&mut text, alpn, now);
+            }
+            backends
+                .iter()
+                .for_each(|settings| describe_backends(settings, &mut text));
+        }
+        text
+    }
+
+    /// What holds for backends in a server, and in each of its sections that says something.
+    fn backends_of(&self, index: usize) -> Vec<ProxySettings> {
+        self.proxy_chains
+            .iter()
+            .filter(|(server, _)| *server == index)
+            .map(|(_, chain)| self.proxies.settings(chain))
+            .filter(ProxySettings::is_on)
+            .collect()
+    }
+}
+
+fn engine(address: &EngineAddress) -> String {
+    match address.ip {
+        Some(ip) => std::net::SocketAddr::new(ip, address.port).to_string(),
+        None => format!("*:{}", address.port),
+    }
+}
+
+fn cache(cache: &SessionCache) -> String {
+    match cache {
+        SessionCache::None => "none".to_owned(),
+        SessionCache::Default => "default".to_owned(),
+        SessionCache::Provider(name, args) => format!("{name}:{args}"),
+    }
+}
+
+fn tickets(spec: &SessionSpec) -> String {
+    let SessionSpec { count, lifetime, .. } = spec;
+    match spec.tickets {
+        true => format!("on, {count} after a handshake, good for {lifetime} seconds"),
+        false => format!("off, sessions are in the cache for {lifetime} seconds"),
+    }
+}
+
+impl Site {
+    fn describe(&self, text: &mut String, alpn: &[String], now: i64) {
+        let spec = self.profile().spec();
+        let mut line = |label: &str, value: &str| {
+            let _ = writeln!(text, "    {label:<22}{value}");
+        };
+        line("Server name", &self.name);
+        for identity in self.identities() {
+            line("Certificate", &identity.name().to_string());
+            for (label, value) in details(identity, now) {
+                line(&format!("  {label}"), &value);
+            }
+        }
+        if self.unavailable {
+            line("Requests", "answered with 503: there is no certificate");
+        }
+        line("Protocols", &spec.protocols.to_string());
+        let suites: Vec<String> = self
+            .profile()
+            .suites()
+            .iter()
+            .filter_map(|suite| suite.suite().as_str().map(|name| name.replace("TLS13_", "TLS_")))
+            .collect();
+        line("Cipher suites", &suites.join("\n                          "));
+        let groups = spec
+            .groups
+            .iter()
+            .filter_map(|group| groups::name_of(NamedGroup::from(*group)));
+        line("Groups", &groups.collect::<Vec<_>>().join(" "));
+        line("Compressed certs", if spec.compression { "on" } else { "off" });
+        line(
+            "Order of suites",
+            if spec.honor_client_order {
+                "the client's"
+            } else {
+                "ours"
+            },
+        );
+        line("ALPN", &alpn.join(" "));
+        line("Session tickets", &tickets(&spec.sessions));
+        match spec.sessions.early_data {
+            0 => line("Early data", "off"),
+            size => line("Early data", &format!("up to {size} bytes")),
+        }
+        match self.profile().client_auth() {
+            None => line("Client verification", "none"),
+            Some(auth) => describe_clients(auth, now, &mut line),
+        }
+    }
+}
+
+fn describe_backends(settings: &ProxySettings, text: &mut String) {
+    let mut line = |label: &str, value: &str| {
+        let _ = writeln!(text, "    {label:<22}{value}");
+    };
+    let place = settings.place.as_ref().map(|origin| format!("as said at {origin}"));
+    line("Backends", &place.unwrap_or_default());
+    let source = settings.ca_source();
+    let mut cas: Vec<String> = source.paths.iter().map(|path| path.display().to_string()).collect();
+    if source.system {
+        cas.push("the platform's trust store".to_owned());
+    }
+    let name = match settings.name_check() {
+        NameCheck::None => "whatever the name",
+        NameCheck::AlternativeNames | NameCheck::AnyName => "and by name",
+        NameCheck::CommonName => "and by common name",
+    };
+    let verification = match settings.check() {
+        BackendCheck::None if settings.name_check() == NameCheck::None => "NONE".to_owned(),
+        BackendCheck::None => format!("NONE by any CA, {name}"),
+        BackendCheck::AnyCa => format!("by any CA, {name}"),
+        BackendCheck::Required => format!("by {}, {name}", cas.join(", ")),
+    };
+    line("  Verification", &verification);
+    for said in settings.crl_files() {
+        line("  Revocation list", &said.value.display().to_string());
+    }
+    let protocols = settings.protocols.as_ref().map(|said| said.value).unwrap_or_default();
+    line("  Protocols", &protocols.to_string());
+    for said in &settings.identities {
+        line("  Certificate", &said.value.certificate.display().to_string());
+    }
+}
+
+fn describe_clients(auth: &ClientAuth, now: i64, line: &mut impl FnMut(&str, &str)) {
+    line("Client verification", auth.spec.mode.name());
+    line("  Depth", &auth.spec.depth.to_string());
+    for anchor in auth.policy.anchors.list() {
+        let subject = Certificate::parse(&anchor.der).map_or_else(|why| why.to_string(), |ca| ca.subject());
+        let state = match anchor.validity.1 < now {
+            true => " (EXPIRED)",
+            false => "",
+        };
+        line("  CA", &format!("{subject}, {}{state}", anchor.file.display()));
+    }
+    for refused in auth.policy.anchors.refused() {
+        line("  Refused CA", refused);
+    }
+    line("  CA names sent", &auth.hints.len().to_string());
+    let Some(lists) = &auth.policy.lists else {
+        line("  Revocation lists", "none");
+        return;
+    };
+    for (file, entries, next_update) in lists.describe(now) {
+        let state = match next_update < now {
+            true => "EXPIRED",
+            false => "current",
+        };
+        line(
+            "  Revocation list",
+            &format!("{}, {entries} entries, {state}", file.display()),
+        );
+    }
+}
+
+fn details(identity: &Identity, now: i64) -> Vec<(&'static str, String)> {
+    let leaf = identity.leaf();
+    let Ok(certificate) = Certificate::parse(&leaf) else {
+        return Vec::new();
+    };
+    let context = Context::at(now);
+    let variable = |name| certificate.variable(name, &context).unwrap_or_default();
+    let validity = match certificate.not_after() {
+        end if end < now => format!("{} (EXPIRED)", variable("V_END")),
+        _ => format!("{} ({} days)", variable("V_END"), variable("V_REMAIN")),
+    };
+    vec![
+        ("Names", certificate.names().join(", ")),
+        ("Key", certificate.key_type()),
+        ("Issuer", variable("I_DN")),
+        ("Expires", validity),
+        ("Chain length", identity.chain_len().to_string()),
+    ]
+}

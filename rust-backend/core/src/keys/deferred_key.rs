@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Private keys that are taken apart when they are needed first.
+//!
+//! A server with thousands of certificates uses few of them in each of its processes. What a key file says of its public
+//! key is enough to know whether it belongs to a certificate; the arithmetic that checks the rest, and what the library of
+//! cryptography keeps ready for a key, would take most of the time of a start and much memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pkcs1::RsaPrivateKeyRef;
+use pkcs1::der::Encode;
+use pkcs8::PrivateKeyInfoRef;
+use rustls::sign::{Signer, SigningKey};
+use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
+use rustls_pki_types::PrivateKeyDer;
+use sec1::EcPrivateKey;
+
+use crate::base::diagnostics::Severity;
+use crate::base::log_queue::Journal;
+use crate::crypto::key_kind::RSA;
+use crate::crypto::{self, EC_PUBLIC_KEY};
+use crate::keys::encrypted_key::SecretKey;
+use crate::x509::Certificate;
+
+/// The lengths of common moduli, in bytes, and the common exponent.
+const RSA_SIZES: [usize; 3] = [256, 384, 512];
+const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
+
+/// A key as its file has it.
+#[derive(Debug)]
+pub(crate) struct DeferredKey {
+    der: SecretKey,
+    algorithm: SignatureAlgorithm,
+    file: Arc<Path>,
+    journal: Arc<Journal>,
+}
+
+impl DeferredKey {
+    /// The key in `file`, if it says itself that it is the one of `certificate` and is of a kind that every library can
+    /// use; else it is given back, to be looked at at once. What is found to be wrong with it later is told to `journal`.
+    pub(crate) fn new(
+        der: SecretKey,
+        certificate: &Certificate<'_>,
+        file: &Arc<Path>,
+        journal: &Arc<Journal>,
+    ) -> Result<Self, SecretKey> {
+        match algorithm_if_of(&der, certificate) {
+            Some(algorithm) => Ok(Self {
+                der,
+                algorithm,
+                file: Arc::clone(file),
+                journal: Arc::clone(journal),
+            }),
+            None => Err(der),
+        }
+    }
+
+    pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    /// The key, ready to sign. One that turns out to be damaged signs nothing.
+    pub(crate) fn ready(&self) -> Arc<dyn SigningKey> {
+        crypto::signing_key(&self.der).unwrap_or_else(|error| {
+            let text = format!(
+                "{}: the private key is damaged ({error}): handshakes that need it fail until the file is replaced and \
+                 httpd reloaded",
+                self.file.display()
+            );
+            self.journal.add(Severity::Error, text);
+            Arc::new(DamagedKey(self.algorithm))
+        })
+    }
+}
+
+#[derive(Debug)]
+struct DamagedKey(SignatureAlgorithm);
+
+impl SigningKey for DamagedKey {
+    fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        None
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.0
+    }
+}
+
+/// The algorithm of a key of a common kind that says of itself that the public key of `certificate` is its own.
+fn algorithm_if_of(key: &PrivateKeyDer<'_>, certificate: &Certificate<'_>) -> Option<SignatureAlgorithm> {
+    let (algorithm, parameters, public) = certificate.public_key();
+    let (oid, curve, inner) = match key {
+        PrivateKeyDer::Pkcs8(der) => {
+            let info = PrivateKeyInfoRef::try_from(der.secret_pkcs8_der()).ok()?;
+            let curve = info.algorithm.parameters_oid().ok();
+            (info.algorithm.oid, curve, info.private_key.as_bytes())
+        }
+        PrivateKeyDer::Sec1(der) => (EC_PUBLIC_KEY, None, der.secret_sec1_der()),
+        PrivateKeyDer::Pkcs1(der) => (RSA, None, der.secret_pkcs1_der()),
+        _ => return None,
+    };
+    if oid.as_bytes() != algorithm {
+        return None;
+    }
+    if oid == RSA {
+        let key = RsaPrivateKeyRef::try_from(inner).ok()?;
+        let own = key.public_key();
+        let is_common =
+            RSA_SIZES.contains(&own.modulus.as_bytes().len()) && own.public_exponent.as_bytes() == RSA_EXPONENT;
+        return (is_common && own.to_der().ok()? == public).then_some(SignatureAlgorithm::RSA);
+    }
+    if oid == EC_PUBLIC_KEY {
+        let key = EcPrivateKey::try_from(inner).ok()?;
+        let curve = curve.or(key.parameters.and_then(|parameters| parameters.named_curve()))?;
+        if !matches!(certificate.curve(), Some(NamedGroup::secp256r1 | NamedGroup::secp384r1)) {
+            return None;
+        }
+        let is_own = key.public_key? == public && Some(curve.as_bytes()) == parameters.as_deref();
+        return is_own.then_some(SignatureAlgorithm::ECDSA);
+    }
+    None
+}

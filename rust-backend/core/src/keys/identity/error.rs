@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Why certificates and keys cannot be used, in words that help.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::IdentityFiles;
+use crate::base::file_reading::{self, FileError};
+use crate::base::shell::shell_word;
+use crate::x509::pem::PemError;
+use crate::x509::wrong_file;
+
+/// Why an identity cannot be used. Each text names the file and the mend.
+#[derive(Debug)]
+pub enum IdentityError {
+    /// A file could not be read.
+    File(FileError),
+    /// A file is not the PEM it should be.
+    Pem(PathBuf, PemError),
+    /// There is no certificate in the file, and what there is instead.
+    NoCertificate(PathBuf, String),
+    /// There is no private key in the file, and what there is instead.
+    NoKey(PathBuf, String),
+    /// The certificate is in the key's file, and the key in the certificate's.
+    Swapped(IdentityFiles),
+    /// The private key is encrypted, and there is nobody to ask for its pass phrase.
+    EncryptedKey(PathBuf),
+    /// The private key is encrypted, and stays so.
+    Locked(PathBuf, String),
+    /// The private key is of a kind that cannot be used.
+    UnusableKey(PathBuf, String),
+    /// A certificate (number in the file, from 1) cannot be parsed.
+    BadCertificate(Arc<Path>, usize, String),
+    /// The key is not that of the first certificate; the number of the one it does fit, from 1.
+    Mismatch(IdentityFiles, Option<usize>),
+}
+
+impl IdentityError {
+    /// This error, or that the files of certificate and key were exchanged, if that is so; `text` is the content of the
+    /// certificate's.
+    pub(super) fn or_swapped(self, files: &IdentityFiles, text: &[u8]) -> Self {
+        let is_certificate = |path: &Arc<Path>| {
+            let content = file_reading::read(path).ok();
+            content.is_some_and(|content| super::certificates(path, &content).is_ok())
+        };
+        match (&self, &files.key) {
+            (Self::NoCertificate(..), Some(key)) if wrong_file::has_private_key(text) && is_certificate(key) => {
+                Self::Swapped(files.clone())
+            }
+            _ => self,
+        }
+    }
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Pem(path, error) => f.write_str(&error.about(path)),
+            Self::NoCertificate(path, why) => write!(f, "{}: no certificate in this file: {why}", path.display()),
+            Self::NoKey(path, why) => write!(f, "{}: no private key in this file: {why}", path.display()),
+            Self::Swapped(files) => write!(
+                f,
+                "{} is the file of a private key, and {} that of its certificate: exchange the two names",
+                files.certificate.display(),
+                files.key_file().display(),
+            ),
+            Self::EncryptedKey(path) => write!(
+                f,
+                "{}: the private key is encrypted, and nobody is there to type its pass phrase: decrypt it once with \
+                 `openssl pkey -in {} -out <new file>`, keep the new file readable by root alone, and name it here",
+                path.display(),
+                shell_word(path),
+            ),
+            Self::Locked(path, why) => write!(f, "{}: the private key is encrypted: {why}", path.display()),
+            Self::UnusableKey(path, why) => write!(
+                f,
+                "{}: the private key cannot be used: {why}; RSA (2048 to 8192 bits), ECDSA (P-256, P-384, P-521) and \
+                 Ed25519 keys can",
+                path.display()
+            ),
+            Self::BadCertificate(path, number, why) => {
+                write!(
+                    f,
+                    "{}: certificate {number} in this file cannot be read: {why}",
+                    path.display()
+                )
+            }
+            Self::Mismatch(files, Some(number)) => write!(
+                f,
+                "{}: the private key in {} is not that of the first certificate but of certificate {number}: put that one \
+                 first, then its issuers",
+                files.certificate.display(),
+                files.key_file().display(),
+            ),
+            Self::Mismatch(files, None) => write!(
+                f,
+                "{}: the private key in {} does not belong to this certificate: name the key that the certificate was \
+                 requested with",
+                files.certificate.display(),
+                files.key_file().display(),
+            ),
+        }
+    }
+}
+
+impl std::error::Error for IdentityError {}

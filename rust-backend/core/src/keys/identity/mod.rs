@@ -1,0 +1,521 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Certificates and private keys: reading them, checking that they belong together.
+
+mod error;
+mod oddities;
+mod store;
+
+pub use error::IdentityError;
+pub use store::IdentityStore;
+
+use oddities::Oddities;
+
+use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
+
+use crate::base::file_reading;
+use crate::crypto::key_kind;
+use crate::crypto::{self, digest};
+use crate::keys::deferred_key::DeferredKey;
+use crate::keys::encrypted_key::SecretKey;
+use crate::trust::anchors::Anchors;
+use crate::x509::Certificate;
+use crate::x509::pem::{self, PemBundle};
+use crate::x509::wrong_file;
+
+/// The files that an identity is read from. The key is in the certificate's file unless it has its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdentityFiles {
+    /// PEM: the certificate, then the certificates of its issuers.
+    pub certificate: Arc<Path>,
+    /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1.
+    pub key: Option<Arc<Path>>,
+    /// PEM: the certificates of the issuers, for a certificate whose own file has none.
+    pub chain: Option<Arc<Path>>,
+}
+
+impl IdentityFiles {
+    /// Paths of its own. Those of a configuration lie between other things that go with it.
+    fn copied(&self) -> Self {
+        let copied = |path: &Option<Arc<Path>>| path.as_deref().map(Arc::from);
+        Self {
+            certificate: Arc::from(&*self.certificate),
+            key: copied(&self.key),
+            chain: copied(&self.chain),
+        }
+    }
+
+    fn key_file(&self) -> &Arc<Path> {
+        self.key.as_ref().unwrap_or(&self.certificate)
+    }
+}
+
+/// A certificate chain with its private key.
+#[derive(Debug)]
+pub struct Identity {
+    /// Where it comes from, for people.
+    source: Arc<Path>,
+    facts: Facts,
+    leaf: Box<[u8]>,
+    issuers: Chain,
+    key: Key,
+    /// What rustls serves, once somebody was served: of thousands of certificates a process serves few.
+    certified: RwLock<Option<Arc<CertifiedKey>>>,
+    /// The digest of names that were found in the certificate; 0 if none were looked for.
+    covered: AtomicU64,
+}
+
+/// Certificates that many identities have in common.
+type Chain = Arc<[CertificateDer<'static>]>;
+
+#[derive(Debug)]
+enum Key {
+    Ready(Arc<dyn SigningKey>),
+    Deferred(DeferredKey),
+    /// The key of another.
+    Of(Arc<Identity>),
+}
+
+impl Key {
+    fn ready(&self) -> Arc<dyn SigningKey> {
+        match self {
+            Self::Ready(key) => Arc::clone(key),
+            Self::Deferred(key) => key.ready(),
+            Self::Of(other) => other.key.ready(),
+        }
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        match self {
+            Self::Ready(key) => key.algorithm(),
+            Self::Deferred(key) => key.algorithm(),
+            Self::Of(other) => other.key.algorithm(),
+        }
+    }
+}
+
+/// What is asked of a certificate often.
+#[derive(Clone, Copy, Debug)]
+struct Facts {
+    /// The curve of an ECDSA key.
+    curve: Option<NamedGroup>,
+    /// The first second and the last one in which it is valid, since 1970.
+    validity: (i64, i64),
+    oddities: Oddities,
+}
+
+impl Facts {
+    const UNKNOWN: Self = Self {
+        curve: None,
+        validity: (i64::MIN, i64::MAX),
+        oddities: Oddities::NONE,
+    };
+
+    fn of(certificate: &Certificate<'_>) -> Self {
+        Self {
+            curve: certificate.curve(),
+            validity: (certificate.not_before(), certificate.not_after()),
+            oddities: Oddities::of(certificate),
+        }
+    }
+}
+
+impl Identity {
+    /// Puts certificates and key together after checking that they belong together. The issuers are known to be well-formed.
+    fn new(
+        files: &IdentityFiles,
+        leaf: CertificateDer<'static>,
+        issuers: Chain,
+        key: Arc<dyn SigningKey>,
+    ) -> Result<Self, IdentityError> {
+        let parsed = well_formed(&files.certificate, 1, &leaf)?;
+        if !is_key_of(&key, &parsed) {
+            let other = position_of(&key, files, std::iter::once(&leaf).chain(issuers.iter()))?;
+            return Err(IdentityError::Mismatch(files.clone(), other.map(|at| at + 1)));
+        }
+        let facts = Facts::of(&parsed);
+        Ok(Self::with(&files.certificate, facts, leaf, issuers, Key::Ready(key)))
+    }
+
+    /// An identity from PEM in memory, as others hand it over: mod_md's answers to ACME challenges.
+    pub fn from_pem(name: &str, certificate: &[u8], key: Option<&[u8]>) -> Result<Self, IdentityError> {
+        let files = IdentityFiles {
+            certificate: Path::new(name).into(),
+            key: None,
+            chain: None,
+        };
+        let (leaf, issuers) = leaf_and_issuers(&files.certificate, certificate)?;
+        for (at, issuer) in issuers.iter().enumerate() {
+            well_formed(&files.certificate, at + 2, issuer)?;
+        }
+        let key = key_of(&files, key.unwrap_or(certificate), &mut nobody)?;
+        Self::new(&files, leaf, issuers.into(), signing_key(&files, &key)?)
+    }
+
+    /// An identity that was made rather than read, or that is known to be sound.
+    pub(crate) fn generated(
+        source: &Path,
+        leaf: CertificateDer<'static>,
+        issuers: Vec<CertificateDer<'static>>,
+        key: Arc<dyn SigningKey>,
+    ) -> Self {
+        let facts = Certificate::parse(&leaf).map_or(Facts::UNKNOWN, |leaf| Facts::of(&leaf));
+        Self::with(&source.into(), facts, leaf, issuers.into(), Key::Ready(key))
+    }
+
+    fn with(source: &Arc<Path>, facts: Facts, leaf: CertificateDer<'_>, issuers: Chain, key: Key) -> Self {
+        Self {
+            source: Arc::clone(source),
+            facts,
+            leaf: leaf.as_ref().into(),
+            issuers,
+            key,
+            certified: RwLock::default(),
+            covered: AtomicU64::new(0),
+        }
+    }
+
+    /// The same with the certificates of its issuers, as far as they are among `anchors`, and without a root, which whoever
+    /// trusts it has; none if that changes nothing.
+    pub(crate) fn completed(self: &Arc<Self>, anchors: &Anchors) -> Option<Self> {
+        if self.has_issuers() {
+            return None;
+        }
+        let issuers = issuers_of(&self.leaf(), |name| Some(anchors.with_subject(name)?.der.clone()));
+        let key = || Key::Of(Arc::clone(self));
+        (!issuers.is_empty()).then(|| Self::with(&self.source, self.facts, self.leaf(), issuers.into(), key()))
+    }
+
+    /// The files of one that has all in one.
+    pub(crate) fn only_file(&self) -> IdentityFiles {
+        IdentityFiles {
+            certificate: Arc::clone(&self.source),
+            key: None,
+            chain: None,
+        }
+    }
+
+    /// Where it comes from: the certificate's file.
+    pub(crate) fn source(&self) -> &Arc<Path> {
+        &self.source
+    }
+
+    /// Where it comes from, for people: the certificate's file.
+    pub fn name(&self) -> impl fmt::Display + '_ {
+        self.source.display()
+    }
+
+    /// The first second and the last one in which the certificate is valid, since 1970.
+    pub fn validity(&self) -> (i64, i64) {
+        self.facts.validity
+    }
+
+    /// What an administrator should know of the identity, which was read from `files`.
+    pub(crate) fn warnings(&self, files: &IdentityFiles) -> Vec<String> {
+        match self.facts.oddities == Oddities::NONE {
+            true => Vec::new(),
+            false => self.facts.oddities.describe(files, &self.leaf, &self.issuers),
+        }
+    }
+
+    /// The same of one for backends, whose names and issuers are the backends' business.
+    pub(crate) fn key_warning(&self, files: &IdentityFiles) -> Option<String> {
+        let exposure = self.facts.oddities.exposure;
+        exposure.about(
+            files.key_file(),
+            "pass for this server where backends ask for a certificate",
+        )
+    }
+
+    /// What rustls serves.
+    pub fn certified(&self) -> Arc<CertifiedKey> {
+        if let Some(certified) = &*self.certified.read().unwrap_or_else(PoisonError::into_inner) {
+            return Arc::clone(certified);
+        }
+        let mut slot = self.certified.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slot.get_or_insert_with(|| {
+            let leaf = CertificateDer::from(self.leaf.to_vec());
+            let chain = std::iter::once(leaf).chain(self.issuers.iter().cloned());
+            Arc::new(CertifiedKey::new(chain.collect(), self.key.ready()))
+        }))
+    }
+
+    /// By what its key signs.
+    pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+
+    /// Its certificates, the issuers after the certificate itself, and the key that signs by none but `schemes`.
+    pub fn limited_to(&self, schemes: &Arc<[SignatureScheme]>) -> Arc<CertifiedKey> {
+        let mut certified = CertifiedKey::clone(&self.certified());
+        certified.key = Arc::new(LimitedKey {
+            key: certified.key,
+            schemes: Arc::clone(schemes),
+        });
+        Arc::new(certified)
+    }
+
+    /// The certificate itself, as DER.
+    pub fn leaf(&self) -> CertificateDer<'_> {
+        CertificateDer::from(&*self.leaf)
+    }
+
+    /// Which of `names`, ServerNames and ServerAliases, the certificate does not cover. Those of a host are asked for again at each reload, and the
+    /// certificate is parsed only if they have changed.
+    pub(crate) fn uncovered<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
+        let digest = hash_of(names);
+        if self.covered.load(Relaxed) == digest {
+            return Vec::new();
+        }
+        let parsed = Certificate::parse(&self.leaf).ok();
+        let covers = |name: &str| {
+            parsed
+                .as_ref()
+                .is_some_and(|certificate| certificate.covers_alias(name))
+        };
+        let uncovered: Vec<_> = names.iter().copied().filter(|name| !covers(name)).collect();
+        if uncovered.is_empty() {
+            self.covered.store(digest, Relaxed);
+        }
+        uncovered
+    }
+
+    /// Whether the certificate is valid for `host`, a DNS name or an IP address.
+    pub(crate) fn covers(&self, host: &str) -> bool {
+        Certificate::parse(&self.leaf).is_ok_and(|certificate| certificate.covers(host))
+    }
+
+    /// Whether the certificate comes with those of its issuers.
+    pub(crate) fn has_issuers(&self) -> bool {
+        !self.issuers.is_empty()
+    }
+
+    /// How many certificates are presented.
+    pub(crate) fn chain_len(&self) -> usize {
+        1 + self.issuers.len()
+    }
+
+    /// What the certificate is known by to providers of OCSP responses: its SHA-256 digest.
+    pub fn id(&self) -> [u8; 32] {
+        let digest = digest::digest(&digest::SHA256, &self.leaf);
+        let mut id = [0; 32];
+        id.copy_from_slice(digest.as_ref());
+        id
+    }
+
+    /// The certificate and the one of its issuer in PEM, if the chain has it.
+    pub fn pem_with_issuer(&self) -> Option<String> {
+        let issuer = self.issuers.first()?;
+        Some(pem::certificate(&self.leaf()) + &pem::certificate(issuer))
+    }
+
+    /// Whether a client that offers `schemes` can verify this identity's signatures. A client of TLS 1.2 also tells by
+    /// `groups` which curves it knows (RFC 8422 section 5.1).
+    pub fn suits(&self, schemes: &[SignatureScheme], groups: Option<&[NamedGroup]>) -> bool {
+        let knows_curve = match (self.facts.curve, groups) {
+            (Some(curve), Some(groups)) => groups.contains(&curve),
+            _ => true,
+        };
+        knows_curve && self.certified().key.choose_scheme(schemes).is_some()
+    }
+
+    /// Staples `response` (a DER OCSPResponse, RFC 6960) to the handshakes from now on; `None` staples nothing.
+    pub fn staple(&self, response: Option<&[u8]>) {
+        let certified = self.certified();
+        if certified.ocsp.as_deref() == response {
+            return;
+        }
+        let mut certified = CertifiedKey::clone(&certified);
+        certified.ocsp = response.map(<[u8]>::to_vec);
+        *self.certified.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(certified));
+    }
+}
+
+/// The same for equal values for as long as the process lives, and for its children.
+fn hash_of(value: impl Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
+}
+
+/// A key that not all algorithms it could sign by are wanted of.
+#[derive(Debug)]
+struct LimitedKey {
+    key: Arc<dyn SigningKey>,
+    schemes: Arc<[SignatureScheme]>,
+}
+
+impl SigningKey for LimitedKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let wanted: Vec<_> = offered
+            .iter()
+            .copied()
+            .filter(|scheme| self.schemes.contains(scheme))
+            .collect();
+        self.key.choose_scheme(&wanted)
+    }
+
+    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        self.key.public_key()
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+}
+
+/// Certificate `number` in a file. All of them must be well-formed: clients refuse others.
+fn well_formed<'a>(file: &Arc<Path>, number: usize, der: &'a [u8]) -> Result<Certificate<'a>, IdentityError> {
+    Certificate::parse(der).map_err(|error| IdentityError::BadCertificate(Arc::clone(file), number, error.to_string()))
+}
+
+fn is_key_of(key: &Arc<dyn SigningKey>, certificate: &Certificate<'_>) -> bool {
+    key.public_key()
+        .is_some_and(|public| public.as_ref() == certificate.spki_der())
+}
+
+/// Which of the certificates `key` belongs to. All of them must be well-formed.
+fn position_of<'a>(
+    key: &Arc<dyn SigningKey>,
+    files: &IdentityFiles,
+    chain: impl IntoIterator<Item = &'a CertificateDer<'static>>,
+) -> Result<Option<usize>, IdentityError> {
+    let mut position = None;
+    for (at, der) in chain.into_iter().enumerate() {
+        if is_key_of(key, &well_formed(&files.certificate, at + 1, der)?) {
+            position = position.or(Some(at));
+        }
+    }
+    Ok(position)
+}
+
+fn bundle(path: &Path, pem: &[u8]) -> Result<PemBundle, IdentityError> {
+    pem::parse(pem).map_err(|error| IdentityError::Pem(path.to_owned(), error))
+}
+
+/// Decrypts the key in a file with this content; not called where the key is in the clear.
+pub type Unlock<'a> = dyn FnMut(&Path, &[u8]) -> Result<SecretKey, IdentityError> + 'a;
+
+/// For keys of which nobody knows the pass phrase.
+pub fn nobody(path: &Path, _: &[u8]) -> Result<SecretKey, IdentityError> {
+    Err(IdentityError::EncryptedKey(path.to_owned()))
+}
+
+/// The certificates in `pem`, the content of `path`.
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    let mut bundle = bundle(path, pem)?;
+    match bundle.certificates.is_empty() {
+        true => Err(IdentityError::NoCertificate(
+            path.to_owned(),
+            wrong_file::without_certificate(path, pem),
+        )),
+        false => Ok(std::mem::take(&mut bundle.certificates)),
+    }
+}
+
+/// The first certificate in `pem`, the content of `path`, and those that follow.
+fn leaf_and_issuers(
+    path: &Path,
+    pem: &[u8],
+) -> Result<(CertificateDer<'static>, Vec<CertificateDer<'static>>), IdentityError> {
+    let mut all = certificates(path, pem)?;
+    let leaf = all.remove(0);
+    Ok((leaf, all))
+}
+
+/// The private key in `pem`, the content of the key's file.
+fn key_of(files: &IdentityFiles, pem: &[u8], unlock: &mut Unlock<'_>) -> Result<SecretKey, IdentityError> {
+    let path = files.key_file();
+    let bundle = bundle(path, pem)?;
+    match bundle.keys.into_iter().next() {
+        Some(key) => Ok(key),
+        None if bundle.encrypted_key => unlock(path, pem),
+        None => {
+            let why = wrong_file::without_key(path, pem, &bundle.certificates, files.key.is_some());
+            Err(IdentityError::NoKey(path.to_path_buf(), why))
+        }
+    }
+}
+
+/// All certificates with their keys in `path`, a PEM file or a directory of them, in any order; certificates without a key
+/// are issuers. `chain` names a file of further issuers.
+pub fn machine_identities(path: &Path, chain: Option<&Path>) -> Result<Vec<Identity>, IdentityError> {
+    let further = match chain {
+        Some(chain) => certificates(chain, &file_reading::read(chain).map_err(IdentityError::File)?)?,
+        None => Vec::new(),
+    };
+    let mut identities = Vec::new();
+    for file in file_reading::expand(path).map_err(IdentityError::File)? {
+        identities.extend(identities_in(&file, &further)?);
+    }
+    match identities.is_empty() {
+        true => {
+            let why = "each certificate needs its key beside it, in the same file".to_owned();
+            Err(IdentityError::NoKey(path.to_owned(), why))
+        }
+        false => Ok(identities),
+    }
+}
+
+fn identities_in(path: &Path, further: &[CertificateDer<'static>]) -> Result<Vec<Identity>, IdentityError> {
+    let files = IdentityFiles {
+        certificate: path.into(),
+        key: None,
+        chain: None,
+    };
+    let content = file_reading::read_stamped(path).map_err(IdentityError::File)?;
+    let bundle = bundle(path, &content.bytes)?;
+    if bundle.encrypted_key {
+        return Err(IdentityError::EncryptedKey(path.to_owned()));
+    }
+    let mut identities = Vec::new();
+    for key in &bundle.keys {
+        let key = signing_key(&files, key)?;
+        let at = position_of(&key, &files, &bundle.certificates)?
+            .ok_or_else(|| IdentityError::Mismatch(files.clone(), None))?;
+        let leaf = bundle.certificates[at].clone();
+        let issuers = issuers_of(&leaf, |name| {
+            let is_wanted = |der: &&CertificateDer<'static>| {
+                Certificate::parse(der).is_ok_and(|certificate| certificate.subject_der() == name)
+            };
+            bundle.certificates.iter().chain(further).find(is_wanted).cloned()
+        });
+        let mut identity = Identity::generated(path, leaf, issuers, key);
+        identity.facts.oddities.exposure = content.exposure;
+        identities.push(identity);
+    }
+    Ok(identities)
+}
+
+/// Who has issued `leaf` and each other, one after the other, as `find` finds them by the DER of their names; without a root,
+/// which whoever trusts it has.
+fn issuers_of(
+    leaf: &CertificateDer<'_>,
+    find: impl Fn(&[u8]) -> Option<CertificateDer<'static>>,
+) -> Vec<CertificateDer<'static>> {
+    let mut issuers: Vec<CertificateDer<'static>> = Vec::new();
+    let next = |last: &CertificateDer<'_>| find(Certificate::parse(last).ok()?.issuer_der());
+    while let Some(issuer) = next(issuers.last().unwrap_or(leaf))
+        && !is_root(&issuer)
+        && issuer != *leaf
+        && !issuers.contains(&issuer)
+    {
+        issuers.push(issuer);
+    }
+    issuers
+}
+
+fn is_root(certificate: &CertificateDer<'_>) -> bool {
+    Certificate::parse(certificate).is_ok_and(|certificate| certificate.issuer_der() == certificate.subject_der())
+}
+
+fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {
+    crypto::signing_key(key)
+        .map_err(|_| IdentityError::UnusableKey(files.key_file().to_path_buf(), key_kind::why_unusable(key)))
+}

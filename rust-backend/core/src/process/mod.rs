@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What outlives a configuration: the state of the httpd process over reloads.
+//!
+//! May use: base, crypto, keys, session.
+
+pub mod counters;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rcgen::{CertificateParams, DnType, KeyPair};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::base::log_queue::Journal;
+use crate::crypto;
+use crate::keys::identity::{Identity, IdentityStore};
+use crate::keys::pass_phrase::PassPhrases;
+use crate::process::counters::Counters;
+use crate::session::tickets::TicketKeys;
+
+/// Made once in the parent, inherited by children, kept over reloads.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// Certificates and keys that were read before.
+    pub identities: IdentityStore,
+    /// What is counted.
+    pub counters: Counters,
+    /// What waits to be logged.
+    pub journal: Arc<Journal>,
+    /// Pass phrases of keys.
+    pub pass_phrases: PassPhrases,
+    ticket_keys: Mutex<Option<Arc<TicketKeys>>>,
+    stopgap: OnceLock<Option<Arc<Identity>>>,
+}
+
+impl Process {
+    /// Ticket keys of this server's own, the same ones over all reloads, for sessions that live for `lifetime` seconds.
+    pub fn ticket_keys(&self, lifetime: u32) -> Result<Arc<TicketKeys>, String> {
+        let mut slot = self.ticket_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = &*slot {
+            keys.keep_for(lifetime);
+            return Ok(Arc::clone(keys));
+        }
+        let keys = TicketKeys::random(lifetime).ok_or("the system gives no random numbers")?;
+        Ok(Arc::clone(slot.insert(Arc::new(keys))))
+    }
+
+    /// What hosts without a certificate present, so that a client can at least be told so: a self-signed certificate
+    /// for a name that nobody has. None if it cannot be made.
+    pub fn stopgap(&self) -> Option<Arc<Identity>> {
+        self.stopgap.get_or_init(|| make_stopgap().ok().map(Arc::new)).clone()
+    }
+}
+
+fn make_stopgap() -> Result<Identity, Box<dyn std::error::Error>> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(["no-certificate-configured.invalid".to_owned()])?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "no certificate configured");
+    let certificate = params.self_signed(&key)?;
+    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let signing_key = crypto::signing_key(&der)?;
+    Ok(Identity::generated(
+        Path::new("(no certificate configured)"),
+        certificate.der().clone(),
+        Vec::new(),
+        signing_key,
+    ))
+}

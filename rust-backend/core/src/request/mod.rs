@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Decisions about requests: which virtual host one is for, whether it may use its connection, and whether its location
+//! takes the connection.
+//!
+//! May use: config, info, mod_ssl, settings, site, trust.
+
+pub mod access;
+pub mod routing;

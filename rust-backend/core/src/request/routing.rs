@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which virtual host a request is for, and whether it may use its connection.
+//!
+//! A connection is made to the virtual host that the client names in the handshake (SNI), or to the first one of its
+//! address. A request may name another host. It is served only if the connection could have been made to that host: a
+//! server must refuse requests for which its certificate is not valid (RFC 9110 section 7.4).
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::info::facts::Facts;
+use crate::settings::sni_policy::SniPolicy;
+use crate::site::Site;
+
+/// The virtual hosts of a connection, by number.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Hosts {
+    /// The address of the connection, as [`Config::find_server`] knows it.
+    pub chain: usize,
+    /// The first virtual host of the address.
+    pub first: usize,
+    /// The host that the handshake was with.
+    pub connected: usize,
+    /// The host that the client has named: another one only where that one is not TLS itself.
+    pub named: usize,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum Routing {
+    /// It is served.
+    Serve,
+    /// Its virtual host has no certificate yet: 503.
+    Unavailable,
+    /// Its connection is not good for its virtual host: 421 (RFC 9110 section 15.5.20).
+    Misdirected,
+    /// The client has named a host in the handshake and names none in the request: 400, as mod_ssl.
+    HostMissing,
+    /// The client has named no host in the handshake where one is demanded (SSLStrictSNIVHostCheck): 403.
+    SniMissing,
+}
+
+impl Config {
+    /// What becomes of a request that names `host`, on the connection `facts` to `hosts`, and the virtual host that it is for.
+    /// `selected` is the one that httpd has found, or that of the connection if no host has the name.
+    pub fn route(&self, facts: &Facts, hosts: Hosts, selected: usize, host: Option<&str>) -> (Routing, usize) {
+        let is_unknown = selected == hosts.connected && host.is_some_and(|host| !self.is_known(hosts.chain, host));
+        let requested = if is_unknown { hosts.first } else { selected };
+        (self.judge(facts, hosts, requested, host), requested)
+    }
+
+    fn judge(&self, facts: &Facts, hosts: Hosts, requested: usize, host: Option<&str>) -> Routing {
+        if host.is_none() && facts.sni.is_some() && self.is_ssl(hosts.connected) {
+            return Routing::HostMissing;
+        }
+        if facts.sni.is_none() && self.requires_sni(requested, hosts.connected) {
+            return Routing::SniMissing;
+        }
+        if self.site(requested).is_some_and(|site| site.unavailable) {
+            return Routing::Unavailable;
+        }
+        match requested == hosts.connected
+            || requested == hosts.named
+            || self.agree(facts, hosts.connected, requested, host)
+        {
+            true => Routing::Serve,
+            false => Routing::Misdirected,
+        }
+    }
+
+    /// Whether some virtual host of the address `chain` has the name.
+    fn is_known(&self, chain: usize, host: &str) -> bool {
+        self.chains.get(&chain).is_none_or(|index| index.find(host).is_some())
+    }
+
+    /// Whether a connection to `connected` may be used for a request to `requested`, another virtual host, under the name
+    /// `host`.
+    fn agree(&self, facts: &Facts, connected: usize, requested: usize, host: Option<&str>) -> bool {
+        // mod_ssl's directives have a rule of their own.
+        let policy = self.sni_policy.or(self.is_ssl(connected).then(SniPolicy::default));
+        let (one, other) = match (self.site(connected), self.site(requested)) {
+            (Some(one), Some(other)) => (one, other),
+            (Some(_), None) => return self.is_ssl(connected) && policy == Some(SniPolicy::Insecure),
+            (None, _) => return false,
+        };
+        let is_covered = |host| facts.identity.as_ref().is_some_and(|presented| presented.covers(host));
+        policy.is_some_and(|policy| allows(policy, one, other))
+            || policy != Some(SniPolicy::Strict)
+                && Arc::ptr_eq(one.profile(), other.profile())
+                && host.is_some_and(is_covered)
+    }
+}
+
+/// Whether mod_ssl's rule lets a connection to the host `one` be used for a request for another, `other`.
+fn allows(policy: SniPolicy, one: &Site, other: &Site) -> bool {
+    let (spec, of_other) = (one.profile().spec(), other.profile().spec());
+    match policy {
+        SniPolicy::Strict => false,
+        SniPolicy::Secure => spec.is_as_secure_as(of_other) && one.has_identities_of(other),
+        SniPolicy::AuthOnly => spec.client_auth == of_other.client_auth,
+        SniPolicy::Insecure => true,
+    }
+}

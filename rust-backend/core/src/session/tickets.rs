@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Session ticket keys that every child derives for itself.
+//!
+//! All children must accept each other's tickets, also one that starts hours later, without a lock between them. So
+//! the parent picks one random secret before it forks, and time is cut into periods: the state of each period is a
+//! one-way function (HKDF, RFC 5869) of the state of the period before. Whoever knows the state and the clock
+//! arrives at the same keys; whoever steals a state can compute later ones but none that came before.
+
+use std::fmt;
+use std::sync::RwLock;
+
+use zeroize::Zeroizing;
+
+use crate::base::clock::unix_now;
+use crate::crypto::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use crate::crypto::{SESSION_AEAD, fill_random, hkdf};
+
+/// The length of a period in seconds: six hours.
+pub const PERIOD: u64 = 6 * 60 * 60;
+
+/// How long sessions can be resumed unless somebody says otherwise, in seconds: twelve hours.
+pub const DEFAULT_LIFETIME: u32 = 12 * 60 * 60;
+
+/// RFC 8446 section 4.6.1: no ticket is used for longer than seven days.
+pub const MAX_LIFETIME: u32 = 7 * 24 * 60 * 60;
+
+/// 2026-01-01T00:00:00Z. Servers that share a seed file count their periods from here, so that they agree on them
+/// whenever each was started.
+const ORIGIN: u64 = 1_767_225_600;
+
+/// The fewest bytes that a seed file must have: the entropy of one AES-256 key.
+pub const MIN_SEED: usize = 32;
+
+const KEY_NAME_LEN: usize = 8;
+
+/// The keys of one period.
+struct PeriodKeys {
+    name: [u8; KEY_NAME_LEN],
+    key: LessSafeKey,
+}
+
+struct Ratchet {
+    /// The period of `state`, counted from [`ORIGIN`].
+    period: u64,
+    state: Zeroizing<[u8; 32]>,
+    /// Newest first: the current period's keys and those of `past` before it.
+    keys: Vec<PeriodKeys>,
+    /// For how many earlier periods sessions are still accepted.
+    past: u64,
+}
+
+/// The ticket keys of a server, or of a fleet that shares a seed.
+pub struct TicketKeys {
+    ratchet: RwLock<Ratchet>,
+}
+
+struct OutputLen(usize);
+
+impl hkdf::KeyType for OutputLen {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
+fn expand<const N: usize>(state: &[u8; 32], label: &[u8]) -> Zeroizing<[u8; N]> {
+    let mut out = Zeroizing::new([0; N]);
+    hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, state)
+        .expand(&[label], OutputLen(N))
+        .and_then(|okm| okm.fill(out.as_mut()))
+        .expect("HKDF-SHA256 gives up to 8160 bytes");
+    out
+}
+
+impl PeriodKeys {
+    fn derive(state: &[u8; 32]) -> Self {
+        let key = expand::<32>(state, b"mod_tls ticket key");
+        Self {
+            name: *expand::<KEY_NAME_LEN>(state, b"mod_tls ticket key name"),
+            key: LessSafeKey::new(UnboundKey::new(SESSION_AEAD, key.as_ref()).expect("the key has 32 bytes")),
+        }
+    }
+}
+
+impl Ratchet {
+    fn start(period: u64, state: Zeroizing<[u8; 32]>, past: u64) -> Self {
+        let keys = vec![PeriodKeys::derive(&state)];
+        Self {
+            period,
+            state,
+            keys,
+            past,
+        }
+    }
+
+    fn advance_to(&mut self, period: u64) {
+        while self.period < period {
+            self.state = expand::<32>(&self.state, b"mod_tls ticket ratchet");
+            self.period += 1;
+            // Keys that nobody may use any more are not worth deriving.
+            if period - self.period <= self.past {
+                self.keys.insert(0, PeriodKeys::derive(&self.state));
+            }
+        }
+        self.keys.truncate(self.past as usize + 1);
+    }
+}
+
+/// The period that `now` (seconds since 1970) falls in.
+fn period_of(now: i64) -> u64 {
+    u64::try_from(now).unwrap_or(0).saturating_sub(ORIGIN) / PERIOD
+}
+
+/// How many earlier periods matter to sessions that live for `lifetime` seconds.
+fn periods(lifetime: u32) -> u64 {
+    u64::from(lifetime).div_ceil(PERIOD)
+}
+
+impl TicketKeys {
+    /// Keys from a random secret that exists nowhere else, for sessions that live for `lifetime` seconds. None if the
+    /// system gives no random numbers.
+    pub fn random(lifetime: u32) -> Option<Self> {
+        let mut state = Zeroizing::new([0; 32]);
+        fill_random(state.as_mut()).then(|| Self {
+            ratchet: RwLock::new(Ratchet::start(period_of(unix_now()), state, periods(lifetime))),
+        })
+    }
+
+    /// Keys from a secret that several servers share, for sessions that live for `lifetime` seconds. The servers arrive at
+    /// the same keys at the same time.
+    pub fn from_seed(seed: &[u8], lifetime: u32) -> Self {
+        Self::from_seed_at(seed, lifetime, unix_now())
+    }
+
+    fn from_seed_at(seed: &[u8], lifetime: u32, now: i64) -> Self {
+        let mut state = Zeroizing::new([0; 32]);
+        hkdf::Salt::new(hkdf::HKDF_SHA256, b"mod_tls ticket seed")
+            .extract(seed)
+            .expand(&[b"mod_tls ticket state"], OutputLen(32))
+            .and_then(|okm| okm.fill(state.as_mut()))
+            .expect("HKDF-SHA256 gives up to 8160 bytes");
+        let mut ratchet = Ratchet::start(0, state, periods(lifetime));
+        ratchet.advance_to(period_of(now));
+        Self {
+            ratchet: RwLock::new(ratchet),
+        }
+    }
+
+    /// Keeps keys for as long as sessions live, `lifetime` seconds, from now on: a reload may have changed it. Keys that are
+    /// gone do not come back.
+    pub fn keep_for(&self, lifetime: u32) {
+        let mut ratchet = self.ratchet.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        ratchet.past = periods(lifetime);
+        let period = ratchet.period;
+        ratchet.advance_to(period);
+    }
+
+    /// Moves on to the period of the clock and forgets what is too old. Every use of the keys does this by itself; the
+    /// parent, which never uses them, calls it so that new children do not start with states of long ago.
+    pub fn tick(&self) {
+        self.tick_at(unix_now());
+    }
+
+    fn tick_at(&self, now: i64) {
+        let period = period_of(now);
+        if self.read().period < period {
+            self.ratchet
+                .write()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .advance_to(period);
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Ratchet> {
+        self.ratchet.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Encrypts `plain` under the current key, bound to `scope`: only the same scope opens it.
+    pub fn seal(&self, scope: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+        self.tick();
+        let ratchet = self.read();
+        let current = ratchet.keys.first()?;
+        let mut nonce = [0; NONCE_LEN];
+        if !fill_random(&mut nonce) {
+            return None;
+        }
+        let header = KEY_NAME_LEN + NONCE_LEN;
+        let mut sealed = Vec::with_capacity(header + plain.len() + SESSION_AEAD.tag_len());
+        sealed.extend_from_slice(&current.name);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(plain);
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = current
+            .key
+            .seal_in_place_separate_tag(nonce, Aad::from(scope), &mut sealed[header..])
+            .ok()?;
+        sealed.extend_from_slice(tag.as_ref());
+        Some(sealed)
+    }
+
+    /// Opens what [`Self::seal`] made within the last periods for the same `scope`.
+    pub fn open(&self, scope: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        self.tick();
+        let (name, rest) = sealed.split_at_checked(KEY_NAME_LEN)?;
+        let (nonce, ciphertext) = rest.split_at_checked(NONCE_LEN)?;
+        let ratchet = self.read();
+        let known = ratchet.keys.iter().find(|keys| keys.name == name)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut plain = ciphertext.to_vec();
+        let len = known.key.open_in_place(nonce, Aad::from(scope), &mut plain).ok()?.len();
+        plain.truncate(len);
+        Some(plain)
+    }
+}
+
+impl fmt::Debug for TicketKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TicketKeys").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = ORIGIN as i64 + 1000 * PERIOD + 17;
+    const PERIOD: i64 = super::PERIOD as i64;
+    const PAST_PERIODS: usize = DEFAULT_LIFETIME as usize / PERIOD as usize;
+
+    fn random() -> TicketKeys {
+        TicketKeys::random(DEFAULT_LIFETIME).unwrap()
+    }
+
+    fn shared_at(now: i64) -> TicketKeys {
+        TicketKeys::from_seed_at(b"a shared secret", DEFAULT_LIFETIME, now)
+    }
+
+    #[test]
+    fn opens_what_it_sealed_in_the_same_scope_only() {
+        let keys = random();
+        let sealed = keys.seal(b"scope", b"a session").unwrap();
+        assert_eq!(keys.open(b"scope", &sealed).unwrap(), b"a session");
+        assert_eq!(keys.open(b"other", &sealed), None);
+    }
+
+    #[test]
+    fn refuses_what_was_changed_or_cut() {
+        let keys = random();
+        let sealed = keys.seal(b"scope", b"a session").unwrap();
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert_eq!(keys.open(b"scope", &changed), None, "byte {at}");
+            assert_eq!(keys.open(b"scope", &sealed[..at]), None, "length {at}");
+        }
+    }
+
+    #[test]
+    fn servers_with_one_seed_agree_whenever_they_started() {
+        let early = shared_at(NOW - 40 * PERIOD);
+        let late = shared_at(NOW);
+        early.tick_at(NOW);
+        assert_eq!(*early.read().state, *late.read().state);
+        assert_eq!(early.read().keys[0].name, late.read().keys[0].name);
+        assert_eq!(early.read().keys.len(), PAST_PERIODS + 1);
+        assert_eq!(late.read().keys.len(), PAST_PERIODS + 1);
+    }
+
+    #[test]
+    fn old_keys_are_forgotten() {
+        let keys = shared_at(NOW);
+        let name = keys.read().keys[0].name;
+        keys.tick_at(NOW + PAST_PERIODS as i64 * PERIOD);
+        assert!(keys.read().keys.iter().any(|k| k.name == name));
+        keys.tick_at(NOW + (PAST_PERIODS as i64 + 1) * PERIOD);
+        assert!(!keys.read().keys.iter().any(|k| k.name == name));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_changes_nothing() {
+        let keys = shared_at(NOW);
+        let name = keys.read().keys[0].name;
+        keys.tick_at(NOW - 10 * PERIOD);
+        assert_eq!(keys.read().keys[0].name, name);
+    }
+
+    #[test]
+    fn keys_are_kept_for_as_long_as_sessions_live() {
+        let keys = shared_at(NOW);
+        keys.keep_for(MAX_LIFETIME);
+        let name = keys.read().keys[0].name;
+        keys.tick_at(NOW + i64::from(MAX_LIFETIME));
+        assert!(keys.read().keys.iter().any(|k| k.name == name));
+        keys.keep_for(1);
+        assert_eq!(keys.read().keys.len(), 2);
+    }
+}

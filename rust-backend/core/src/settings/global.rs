@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Settings that the whole server has once.
+
+use std::fmt::{self, Display};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::base::directive::Located;
+use crate::keys::pass_phrase::Dialog;
+use crate::settings::sni_policy::SniPolicy;
+
+/// An address on which connections are TLS: `TLSEngine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineAddress {
+    /// The local address; none for all.
+    pub ip: Option<IpAddr>,
+    /// The local port.
+    pub port: u16,
+}
+
+impl EngineAddress {
+    /// Whether connections to `ip` and `port` arrive here.
+    pub fn matches(&self, ip: IpAddr, port: u16) -> bool {
+        self.port == port && self.ip.is_none_or(|own| own == ip.to_canonical())
+    }
+
+    /// `[address:]port`, an IPv6 address in brackets, `*` or an unspecified address for all.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (ip, port) = match text.rsplit_once(':') {
+            Some((ip, port)) => (Some(ip), port),
+            None => (None, text),
+        };
+        let port = port
+            .parse::<u16>()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| format!("takes [address:]port with a port from 1 to 65535, not \"{text}\""))?;
+        let ip = match ip {
+            None | Some("*") => None,
+            Some(ip) => Some(Self::parse_ip(ip)?).filter(|ip| !ip.is_unspecified()),
+        };
+        Ok(Self { ip, port })
+    }
+
+    fn parse_ip(text: &str) -> Result<IpAddr, String> {
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        match bare {
+            Some(v6) => v6.parse().map(IpAddr::V6).map_err(drop),
+            None => text.parse().map(IpAddr::V4).map_err(drop),
+        }
+        .map(|ip: IpAddr| ip.to_canonical())
+        .map_err(|()| format!("\"{text}\" is no IP address (write 192.0.2.1:443 or [2001:db8::1]:443)"))
+    }
+}
+
+impl Display for EngineAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            Some(IpAddr::V6(ip)) => write!(f, "[{ip}]:{}", self.port),
+            Some(ip) => write!(f, "{ip}:{}", self.port),
+            None => write!(f, "{}", self.port),
+        }
+    }
+}
+
+/// Where sessions are kept for all children: `TLSSessionCache`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionCache {
+    /// Nowhere.
+    None,
+    /// In shared memory of httpd's choice.
+    Default,
+    /// In what a socache provider offers, with its arguments.
+    Provider(String, String),
+}
+
+impl SessionCache {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(Self::None);
+        }
+        if text.eq_ignore_ascii_case("default") {
+            return Ok(Self::Default);
+        }
+        match text.split_once(':') {
+            Some((provider, args)) if !provider.is_empty() => Ok(Self::Provider(provider.to_owned(), args.to_owned())),
+            _ => Err(format!(
+                "takes none, default, or provider:arguments such as shmcb:/run/tls_cache(512000), not \"{text}\""
+            )),
+        }
+    }
+}
+
+/// Settings that the whole server has once.
+#[derive(Clone, Debug, Default)]
+pub struct GlobalSettings {
+    /// Where connections are TLS.
+    pub engines: Vec<Located<EngineAddress>>,
+    /// Whether a server name that no host has is refused.
+    pub strict_sni: Option<bool>,
+    /// Where sessions are kept.
+    pub session_cache: Option<Located<SessionCache>>,
+    /// Where the secrets of connections are written to.
+    pub key_log_file: Option<Located<PathBuf>>,
+    /// Whether everything that is served has to be approved by FIPS 140-3.
+    pub fips: Option<Located<bool>>,
+    /// Who is asked for the pass phrases of keys.
+    pub pass_phrases: Option<Located<Dialog>>,
+    /// When a request may name another virtual host than the handshake did.
+    pub sni_policy: Option<SniPolicy>,
+}
+
+impl GlobalSettings {
+    /// Whether everything that is served has to be approved by FIPS 140-3.
+    pub fn wants_fips(&self) -> bool {
+        self.fips.as_ref().is_some_and(|said| said.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engine_addresses() {
+        let parse = EngineAddress::parse;
+        assert_eq!(parse("443").unwrap(), EngineAddress { ip: None, port: 443 });
+        assert_eq!(parse("*:443").unwrap(), EngineAddress { ip: None, port: 443 });
+        assert_eq!(parse("[::]:443").unwrap(), EngineAddress { ip: None, port: 443 });
+        let v4 = parse("127.0.0.1:8443").unwrap();
+        assert!(v4.matches("127.0.0.1".parse().unwrap(), 8443));
+        assert!(v4.matches("::ffff:127.0.0.1".parse().unwrap(), 8443));
+        assert!(!v4.matches("127.0.0.2".parse().unwrap(), 8443));
+        assert!(!v4.matches("127.0.0.1".parse().unwrap(), 443));
+        for text in ["443", "127.0.0.1:8443", "[::1]:443"] {
+            assert_eq!(parse(text).unwrap().to_string(), text);
+        }
+        assert!(parse("[::1]:443").unwrap().matches("::1".parse().unwrap(), 443));
+        for wrong in [
+            "",
+            "0",
+            "65536",
+            "host:443",
+            "::1:443",
+            "[::1]",
+            "1.2.3.4:",
+            "443:1.2.3.4",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn session_caches() {
+        assert_eq!(SessionCache::parse("NONE").unwrap(), SessionCache::None);
+        assert_eq!(
+            SessionCache::parse("shmcb:/a(1000)").unwrap(),
+            SessionCache::Provider("shmcb".to_owned(), "/a(1000)".to_owned())
+        );
+        assert!(SessionCache::parse("shmcb").is_err());
+        assert!(SessionCache::parse(":x").is_err());
+    }
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Settings of a virtual host, and what it inherits from the base server where it says nothing itself.
+
+use std::path::PathBuf;
+
+use rustls::SignatureScheme;
+
+use crate::base::copy_on_write::Shared;
+use crate::base::diagnostics::Origin;
+use crate::base::directive::Located;
+use crate::crypto::ciphers::Cipher;
+use crate::crypto::groups::GroupSettings;
+use crate::crypto::protocol::Protocols;
+use crate::keys::identity::IdentityFiles;
+use crate::session::resumption::{DEFAULT_EARLY_DATA, SessionSpec};
+use crate::session::tickets;
+use crate::settings::handshake_timeout::HandshakeTimeout;
+use crate::settings::only_suites::OnlySuites;
+use crate::settings::sources::Sources;
+use crate::trust::client::demand::{self, Demand};
+use crate::trust::client::verifier::CaNames;
+use crate::trust::revocation::CrlCheck;
+
+/// For how long mod_ssl resumes sessions unless its directives say otherwise, in seconds.
+const MOD_SSL_LIFETIME: u32 = 300;
+
+/// Settings about the clients of a virtual host.
+#[derive(Clone, Debug, Default)]
+pub struct ClientSettings {
+    /// What every client has to present.
+    pub demand: Option<Located<Demand>>,
+    /// What clients have to present somewhere.
+    pub somewhere: Option<Located<Demand>>,
+    /// Where the certificates of trusted CAs are.
+    pub cas: Vec<Located<PathBuf>>,
+    /// Which CAs clients are told.
+    pub names: Option<Located<CaNames>>,
+    /// How many CAs may be above a certificate.
+    pub depth: Option<usize>,
+    /// How many may be somewhere.
+    pub depth_somewhere: Option<usize>,
+    /// Where revocation lists are.
+    pub crls: Vec<Located<PathBuf>>,
+    /// What is looked up there.
+    pub crl_check: Option<Located<CrlCheck>>,
+    /// Trusted CAs by mod_ssl's directives.
+    pub ca_sources: Sources,
+    /// CAs that clients are told, by mod_ssl's directives.
+    pub name_sources: Sources,
+    /// Revocation lists by mod_ssl's directives.
+    pub crl_sources: Sources,
+}
+
+impl ClientSettings {
+    fn inherit(self, base: &Self) -> Self {
+        let or_base = |own: Vec<Located<PathBuf>>, base: &Vec<Located<PathBuf>>| match own.is_empty() {
+            true => base.clone(),
+            false => own,
+        };
+        Self {
+            demand: self.demand.or_else(|| base.demand.clone()),
+            // What sections of the base server say holds in all virtual hosts.
+            somewhere: combine(self.somewhere, base.somewhere.clone()),
+            cas: or_base(self.cas, &base.cas),
+            names: self.names.or_else(|| base.names.clone()),
+            depth: self.depth.or(base.depth),
+            depth_somewhere: self.depth_somewhere.max(base.depth_somewhere),
+            crls: or_base(self.crls, &base.crls),
+            crl_check: self.crl_check.or_else(|| base.crl_check.clone()),
+            ca_sources: self.ca_sources.inherit(&base.ca_sources),
+            name_sources: self.name_sources.inherit(&base.name_sources),
+            crl_sources: self.crl_sources.inherit(&base.crl_sources),
+        }
+    }
+
+    /// What is demanded of every client, and somewhere.
+    pub fn demands(&self) -> (Demand, Demand) {
+        let value = |said: &Option<Located<Demand>>| said.as_ref().map(|said| said.value).unwrap_or_default();
+        (value(&self.demand), value(&self.somewhere))
+    }
+}
+
+pub(crate) fn combine(one: Option<Located<Demand>>, other: Option<Located<Demand>>) -> Option<Located<Demand>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Located {
+            value: demand::combine(one.value, other.value),
+            origin: one.origin,
+        }),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Settings about how the sessions of a virtual host are resumed.
+#[derive(Clone, Debug, Default)]
+pub struct SessionSettings {
+    /// Whether clients keep their sessions, in tickets.
+    pub tickets: Option<Located<bool>>,
+    /// How many tickets a client gets.
+    pub count: Option<usize>,
+    /// For how long a session can be resumed, in seconds.
+    pub lifetime: Option<u32>,
+    /// The secret that the keys of tickets come from.
+    pub ticket_key_file: Option<Located<PathBuf>>,
+    /// Whether requests may arrive as early data.
+    pub early_data: Option<Located<bool>>,
+    /// How much of it is taken at most, in bytes.
+    pub max_early_data: Option<u32>,
+}
+
+impl SessionSettings {
+    fn inherit(self, base: &Self) -> Self {
+        Self {
+            tickets: self.tickets.or_else(|| base.tickets.clone()),
+            count: self.count.or(base.count),
+            lifetime: self.lifetime.or(base.lifetime),
+            ticket_key_file: self.ticket_key_file.or_else(|| base.ticket_key_file.clone()),
+            early_data: self.early_data.or_else(|| base.early_data.clone()),
+            max_early_data: self.max_early_data.or(base.max_early_data),
+        }
+    }
+
+    /// Whether early data is wanted, and where that was said.
+    pub fn early_data(&self) -> Option<&Located<bool>> {
+        self.early_data.as_ref().filter(|said| said.value)
+    }
+
+    /// What holds. Early data may be used once, so the cache has to keep the sessions then (RFC 8446 section 8.1).
+    pub fn spec(&self, default_lifetime: u32) -> SessionSpec {
+        let default = SessionSpec::default();
+        let early_data = self
+            .early_data()
+            .map(|_| self.max_early_data.unwrap_or(DEFAULT_EARLY_DATA));
+        SessionSpec {
+            tickets: self.tickets.as_ref().map_or(default.tickets, |said| said.value) && early_data.is_none(),
+            count: self.count.unwrap_or(default.count),
+            lifetime: self.lifetime.unwrap_or(default_lifetime),
+            early_data: early_data.unwrap_or_default(),
+        }
+    }
+}
+
+/// Certificates, keys and issuers that are named one by one: the first key belongs to the first certificate.
+#[derive(Clone, Debug, Default)]
+pub struct CertificateFiles {
+    /// The certificates.
+    pub certificates: Vec<Located<PathBuf>>,
+    /// Their keys; a certificate without has its key in its own file.
+    pub keys: Vec<Located<PathBuf>>,
+    /// The certificates of issuers.
+    pub chain: Option<Located<PathBuf>>,
+}
+
+impl CertificateFiles {
+    /// How many of a host's files take the places of the base server's, as in mod_ssl: one of each kind of key.
+    const REPLACED: usize = 3;
+
+    fn inherit(self, base: &Self) -> Self {
+        let overlay = |own: Vec<Located<PathBuf>>, base: &[Located<PathBuf>]| {
+            let further = own.len().min(Self::REPLACED);
+            let mut list = own[..further].to_vec();
+            list.extend_from_slice(base.get(further..).unwrap_or_default());
+            list.extend_from_slice(&own[further..]);
+            list
+        };
+        Self {
+            certificates: overlay(self.certificates, &base.certificates),
+            keys: overlay(self.keys, &base.keys),
+            chain: self.chain.or_else(|| base.chain.clone()),
+        }
+    }
+
+    /// The certificates with their keys.
+    pub fn pairs(&self) -> Vec<Located<IdentityFiles>> {
+        let pair = |(at, certificate): (usize, &Located<PathBuf>)| Located {
+            value: IdentityFiles {
+                certificate: certificate.value.as_path().into(),
+                key: self.keys.get(at).map(|said| said.value.as_path().into()),
+                chain: self.chain.as_ref().map(|said| said.value.as_path().into()),
+            },
+            origin: certificate.origin.clone(),
+        };
+        self.certificates.iter().enumerate().map(pair).collect()
+    }
+}
+
+/// What one server says, or what holds in it once it has inherited.
+#[derive(Clone, Debug, Default)]
+pub struct HostSettings {
+    /// Whether connections are TLS by mod_ssl's rules, so that its defaults hold. It is known once all was read.
+    pub is_mod_ssls: bool,
+    /// Whether connections are TLS: `SSLEngine`.
+    pub engine: Option<Located<bool>>,
+    /// The certificates, in the order of preference.
+    pub certificates: Vec<Located<IdentityFiles>>,
+    /// Whether the server itself names them.
+    pub has_own_certificates: bool,
+    /// Certificates by mod_ssl's directives.
+    pub files: CertificateFiles,
+    /// The place of the host's ServerName, if it was given.
+    pub named_at: Option<Origin>,
+    /// Everything else.
+    pub policy: Shared<Policy>,
+}
+
+/// What most hosts have in common: how connections are made, whatever the certificate.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// The only cipher suites, by mod_ssl's directives.
+    pub only_suites: OnlySuites,
+    /// The oldest version and the newest, by their numbers in TLS, whatever `protocols` says.
+    pub min_protocol: Option<u16>,
+    /// See `min_protocol`.
+    pub max_protocol: Option<u16>,
+    /// The only algorithms to sign by.
+    pub signatures: Option<Located<Vec<SignatureScheme>>>,
+    /// Whether clients have to say whom they want.
+    pub requires_sni: Option<bool>,
+    /// The protocol versions.
+    pub protocols: Option<Located<Protocols>>,
+    /// Cipher suites to be preferred, in this order.
+    pub prefer: Option<Located<Vec<&'static Cipher>>>,
+    /// Cipher suites not to be used.
+    pub suppress: Option<Located<Vec<&'static Cipher>>>,
+    /// Key exchange groups.
+    pub groups: GroupSettings,
+    /// Whether the client's order of suites counts.
+    pub honor_client_order: Option<bool>,
+    /// The largest records that are sent, in bytes of plaintext.
+    pub max_fragment: Option<usize>,
+    /// Whether certificates are compressed.
+    pub compression: Option<bool>,
+    /// How sessions are resumed.
+    pub sessions: SessionSettings,
+    /// What is wanted of clients.
+    pub clients: ClientSettings,
+    /// The limit of the handshake's time.
+    pub handshake_timeout: Option<Option<HandshakeTimeout>>,
+}
+
+impl HostSettings {
+    /// How sessions are resumed, by what was said and by the defaults of whose directives said it.
+    pub fn session_spec(&self) -> SessionSpec {
+        self.policy.sessions.spec(match self.is_mod_ssls {
+            true => MOD_SSL_LIFETIME,
+            false => tickets::DEFAULT_LIFETIME,
+        })
+    }
+
+    /// These settings, with those of `base` where nothing was said; `nothing` is the policy of hosts that say nothing of
+    /// it. The ServerName is nobody's to inherit.
+    pub fn inherit(self, base: &Self, nothing: &Shared<Policy>) -> Self {
+        Self {
+            is_mod_ssls: false,
+            engine: self.engine.or_else(|| base.engine.clone()),
+            certificates: match self.certificates.is_empty() {
+                true => base.certificates.clone(),
+                false => self.certificates,
+            },
+            has_own_certificates: self.has_own_certificates,
+            files: self.files.inherit(&base.files),
+            named_at: self.named_at,
+            policy: match self.policy.is(nothing) {
+                true => base.policy.clone(),
+                false => self.policy.inherit(&base.policy).into(),
+            },
+        }
+    }
+}
+
+impl Policy {
+    fn inherit(&self, base: &Self) -> Self {
+        Self {
+            only_suites: self.only_suites.clone().inherit(&base.only_suites),
+            min_protocol: self.min_protocol.or(base.min_protocol),
+            max_protocol: self.max_protocol.or(base.max_protocol),
+            signatures: self.signatures.clone().or_else(|| base.signatures.clone()),
+            requires_sni: self.requires_sni.or(base.requires_sni),
+            protocols: self.protocols.clone().or_else(|| base.protocols.clone()),
+            prefer: inherit_list(&self.prefer, &base.prefer, &self.suppress),
+            suppress: inherit_list(&self.suppress, &base.suppress, &self.prefer),
+            groups: self.groups.clone().inherit(&base.groups),
+            honor_client_order: self.honor_client_order.or(base.honor_client_order),
+            max_fragment: self.max_fragment.or(base.max_fragment),
+            compression: self.compression.or(base.compression),
+            sessions: self.sessions.clone().inherit(&base.sessions),
+            clients: self.clients.clone().inherit(&base.clients),
+            handshake_timeout: self.handshake_timeout.or(base.handshake_timeout),
+        }
+    }
+}
+
+/// A host's own list, or that of the base server without what the host says the opposite of: only who contradicts
+/// himself has made a mistake.
+fn inherit_list(
+    own: &Option<Located<Vec<&'static Cipher>>>,
+    base: &Option<Located<Vec<&'static Cipher>>>,
+    opposite: &Option<Located<Vec<&'static Cipher>>>,
+) -> Option<Located<Vec<&'static Cipher>>> {
+    if own.is_some() {
+        return own.clone();
+    }
+    let mut inherited = base.clone()?;
+    if let Some(opposite) = opposite {
+        inherited.value.retain(|cipher| !opposite.value.contains(cipher));
+    }
+    Some(inherited)
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The meaning of the `TLS*` directives of servers: the one place where each of them is interpreted.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::base::copy_on_write::Shared;
+use crate::base::diagnostics::{Diagnostics, Severity};
+use crate::base::directive::Directive;
+use crate::base::directive::Located;
+use crate::base::shell::shell_word;
+use crate::crypto::ciphers::{self, Cipher};
+use crate::crypto::groups::{self, GroupSettings};
+use crate::crypto::protocol::{LeftOut, Protocols};
+use crate::keys::identity::IdentityFiles;
+use crate::session::resumption::{MAX_EARLY_DATA, MAX_TICKETS};
+use crate::session::tickets::MAX_LIFETIME;
+use crate::settings::handshake_timeout::HandshakeTimeout;
+use crate::settings::{EngineAddress, GlobalSettings, HostSettings, Policy, SessionCache, combine};
+use crate::trust::client::demand::Demand;
+use crate::trust::client::verifier::CaNames;
+use crate::trust::revocation::CrlCheck;
+use crate::x509::variable_names;
+
+/// Reads directives of servers.
+#[derive(Debug)]
+pub struct Interpreter<'a> {
+    /// What relative paths are relative to.
+    pub server_root: &'a Path,
+    /// Whether another module provides OCSP responses.
+    pub has_stapler: bool,
+    /// The settings of the whole server, as far as they were read.
+    pub global: GlobalSettings,
+    /// What there is to say about it all.
+    pub diagnostics: Diagnostics,
+    /// The policy of hosts that say nothing of it.
+    pub nothing: Shared<Policy>,
+}
+
+impl<'a> Interpreter<'a> {
+    /// Begins with nothing said.
+    pub fn new(server_root: &'a Path, has_stapler: bool) -> Self {
+        Self {
+            server_root,
+            has_stapler,
+            global: GlobalSettings::default(),
+            diagnostics: Diagnostics::default(),
+            nothing: Shared::default(),
+        }
+    }
+
+    /// What one of our directives says of server `index`; server 0 is the base server.
+    pub(crate) fn interpret(
+        &mut self,
+        index: usize,
+        directive: &Directive,
+        host: &mut HostSettings,
+    ) -> Result<(), String> {
+        let origin = directive.origin.clone();
+        match directive.name.as_str() {
+            "TLSEngine" => {
+                self.only_in_base_server(index)?;
+                let value = EngineAddress::parse(directive.single()?)?;
+                self.global.engines.push(Located { value, origin });
+            }
+            "TLSStrictSNI" => {
+                self.only_in_base_server(index)?;
+                self.global.strict_sni = Some(directive.flag()?);
+            }
+            "TLSSessionCache" => {
+                self.only_in_base_server(index)?;
+                let value = SessionCache::parse(directive.single()?)?;
+                self.global.session_cache = Some(Located { value, origin });
+            }
+            "TLSSessionTicketKeyFile" => {
+                self.only_in_base_server(index)?;
+                let value = self.path(directive.single()?);
+                host.policy.sessions.ticket_key_file = Some(Located { value, origin });
+            }
+            "TLSKeyLogFile" => {
+                self.only_in_base_server(index)?;
+                let value = self.path(directive.single()?);
+                self.global.key_log_file = Some(Located { value, origin });
+            }
+            "TLSPolicy" => self.policy(directive, host)?,
+            "TLSGroupsPrefer" => {
+                let value = groups::parse_list(directive)?;
+                host.policy.groups.prefer = Some(Located { value, origin });
+            }
+            "TLSGroupsSuppress" => {
+                let value = groups::parse_list(directive)?;
+                host.policy.groups.suppress = Some(Located { value, origin });
+            }
+            "TLSMaxFragmentSize" => host.policy.max_fragment = Some(number(directive, FRAGMENT_SIZES, "of bytes")?),
+            "TLSCertificateCompression" => host.policy.compression = Some(directive.flag()?),
+            "TLSCertificate" => {
+                let value = self.certificate(directive)?;
+                // Most of thousands of hosts have one.
+                host.certificates.reserve_exact(1);
+                host.certificates.push(Located { value, origin });
+                host.has_own_certificates = true;
+            }
+            "TLSProtocol" => {
+                let value = self.protocols(index, directive)?;
+                host.policy.protocols = Some(Located { value, origin });
+            }
+            "TLSCiphersPrefer" => host.policy.prefer = Some(self.preferred_ciphers(index, directive)?),
+            "TLSCiphersSuppress" => host.policy.suppress = Some(suppressed_ciphers(directive)?),
+            "TLSHonorClientOrder" => host.policy.honor_client_order = Some(directive.flag()?),
+            "TLSSessionTickets" => {
+                let value = directive.flag()?;
+                host.policy.sessions.tickets = Some(Located { value, origin });
+            }
+            "TLSSessionTicketCount" => {
+                host.policy.sessions.count = Some(number(directive, 0..=MAX_TICKETS, "of tickets")?)
+            }
+            "TLSSessionLifetime" => {
+                host.policy.sessions.lifetime = Some(number(directive, 1..=MAX_LIFETIME, "of seconds")?);
+            }
+            "TLSEarlyData" => {
+                let value = directive.flag()?;
+                host.policy.sessions.early_data = Some(Located { value, origin });
+            }
+            "TLSMaxEarlyDataSize" => {
+                host.policy.sessions.max_early_data = Some(number(directive, 1..=MAX_EARLY_DATA, "of bytes")?);
+            }
+            "TLSFIPS" => {
+                self.only_in_base_server(index)?;
+                self.fips(directive)?;
+            }
+            "TLSClientCertificate" => {
+                let value = Demand::parse(directive.single()?)?;
+                let said = Some(Located { value, origin });
+                if directive.in_section {
+                    host.policy.clients.somewhere = combine(host.policy.clients.somewhere.take(), said);
+                } else {
+                    host.policy.clients.demand = said;
+                }
+            }
+            "TLSClientCA" => {
+                let paths = self.paths(directive)?;
+                host.policy.clients.cas.extend(paths);
+            }
+            "TLSClientCANames" => {
+                let paths = self.paths(directive)?;
+                let value = match directive.words().as_slice() {
+                    [word] if word.eq_ignore_ascii_case("none") => CaNames::None,
+                    _ => CaNames::Of(paths.into_iter().map(|said| said.value).collect()),
+                };
+                host.policy.clients.names = Some(Located { value, origin });
+            }
+            "TLSClientVerifyDepth" => {
+                let word = directive.single()?;
+                let depth = word.parse().map_err(|_| {
+                    format!("takes the number of CAs that may be above a client's certificate, not \"{word}\"")
+                })?;
+                host.policy.clients.depth = Some(depth);
+            }
+            "TLSClientCRL" => {
+                let paths = self.paths(directive)?;
+                host.policy.clients.crls.extend(paths);
+            }
+            "TLSClientCRLCheck" => {
+                let value = CrlCheck::parse(&directive.words())?;
+                host.policy.clients.crl_check = Some(Located { value, origin });
+            }
+            "TLSUserName" => variable_names::check(directive.single()?)?,
+            "ServerName" => host.named_at = Some(origin),
+            "RequestReadTimeout" => {
+                if let Some(limit) = HandshakeTimeout::parse(directive) {
+                    host.policy.handshake_timeout = Some(limit);
+                }
+            }
+            other => return Err(format!("is not a directive of this module ({other})")),
+        }
+        Ok(())
+    }
+
+    /// `TLSPolicy`: one word for several directives, as if they stood here. Later ones override it.
+    fn policy(&mut self, directive: &Directive, host: &mut HostSettings) -> Result<(), String> {
+        let version = match directive.single()?.to_ascii_lowercase().as_str() {
+            "modern" => "TLSv1.3+",
+            "intermediate" => "TLSv1.2+",
+            word => return Err(format!("takes modern or intermediate, not \"{word}\"")),
+        };
+        let (value, _) = Protocols::parse(&[version]).map_err(|error| error.to_string())?;
+        let origin = directive.origin.clone();
+        host.policy.protocols = Some(Located { value, origin });
+        host.policy.honor_client_order = Some(true);
+        // Nothing that rustls has is below either policy.
+        host.policy.prefer = Some(said_nothing(directive));
+        host.policy.suppress = Some(said_nothing(directive));
+        host.policy.groups = GroupSettings {
+            prefer: Some(said_nothing(directive)),
+            suppress: Some(said_nothing(directive)),
+            only: None,
+        };
+        Ok(())
+    }
+
+    /// `TLSFIPS` and `SSLFIPS`.
+    pub(crate) fn fips(&mut self, directive: &Directive) -> Result<(), String> {
+        let value = directive.flag()?;
+        if value && !crate::crypto::IS_FIPS_BUILD {
+            return Err(
+                "on: this module was not built with validated cryptography: configure it with --enable-fips".to_owned(),
+            );
+        }
+        self.global.fips = Some(Located::new(directive, value));
+        Ok(())
+    }
+
+    pub(crate) fn protocols(&mut self, index: usize, directive: &Directive) -> Result<Protocols, String> {
+        let (value, left_out) = Protocols::parse(&directive.words()).map_err(|e| e.to_string())?;
+        for one in left_out {
+            let severity = match one {
+                LeftOut::Older => Severity::Notice,
+                // Nobody has ever spoken it.
+                LeftOut::Unknown(_) => Severity::Warning,
+            };
+            let text = format!("{}: {one}", directive.name);
+            self.diagnostics.report(severity, index, Some(&directive.origin), text);
+        }
+        Ok(value)
+    }
+
+    /// The suites that a directive prefers.
+    pub(crate) fn preferred_ciphers(
+        &mut self,
+        index: usize,
+        directive: &Directive,
+    ) -> Result<Located<Vec<&'static Cipher>>, String> {
+        let list = ciphers::parse_list(&directive.words()).map_err(|error| error.to_string())?;
+        for number in list.unassigned {
+            let text = format!(
+                "{}: no cipher suite with the number TLS_CIPHER_0x{number:04X} is known, and none will be used: if it is not \
+                 mistyped, remove it",
+                directive.name
+            );
+            self.diagnostics
+                .report(Severity::Warning, index, Some(&directive.origin), text);
+        }
+        Ok(Located {
+            value: list.ciphers,
+            origin: directive.origin.clone(),
+        })
+    }
+
+    pub(crate) fn only_in_base_server(&self, index: usize) -> Result<(), String> {
+        match index {
+            0 => Ok(()),
+            _ => Err("belongs outside of <VirtualHost>: it holds for the whole server".to_owned()),
+        }
+    }
+
+    pub(crate) fn certificate(&self, directive: &Directive) -> Result<IdentityFiles, String> {
+        match directive.words().as_slice() {
+            [certificate] => Ok(IdentityFiles {
+                certificate: self.path(certificate).into(),
+                key: None,
+                chain: None,
+            }),
+            [certificate, key] => Ok(IdentityFiles {
+                certificate: self.path(certificate).into(),
+                key: Some(self.path(key).into()),
+                chain: None,
+            }),
+            words => Err(format!(
+                "takes a certificate file and, unless it is in there too, a key file, not {} files: the certificates of issuers \
+                 belong behind the certificate in its own file (`cat <issuers> >> {}`)",
+                words.len(),
+                words
+                    .first()
+                    .map_or_else(String::new, |first| shell_word(Path::new(first)))
+            )),
+        }
+    }
+
+    /// The files and directories that a directive names.
+    pub(crate) fn paths(&self, directive: &Directive) -> Result<Vec<Located<PathBuf>>, String> {
+        if directive.args.is_empty() {
+            return Err("takes a file or a directory".to_owned());
+        }
+        let said = |word: &String| Located {
+            value: self.path(word),
+            origin: directive.origin.clone(),
+        };
+        Ok(directive.args.iter().map(said).collect())
+    }
+
+    pub(crate) fn path(&self, text: &str) -> PathBuf {
+        self.server_root.join(text)
+    }
+}
+
+/// An empty list, which hides the one of the base server.
+fn said_nothing<T>(directive: &Directive) -> Located<Vec<T>> {
+    Located {
+        value: Vec::new(),
+        origin: directive.origin.clone(),
+    }
+}
+
+/// RFC 8449 section 4 has no smaller records than 64 bytes, RFC 8446 section 5.1 no larger ones than 2^14.
+const FRAGMENT_SIZES: RangeInclusive<usize> = 64..=16_384;
+
+/// The only argument of a directive, a number that is in `range`; `what` is counted.
+fn number<T: FromStr + PartialOrd + Display>(
+    directive: &Directive,
+    range: RangeInclusive<T>,
+    what: &str,
+) -> Result<T, String> {
+    let word = directive.single()?;
+    let parsed = word.parse().ok().filter(|number| range.contains(number));
+    parsed.ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        format!("takes a number {what} from {least} to {most}, not \"{word}\"")
+    })
+}
+
+/// The suites that a directive suppresses. What nobody knows is suppressed already.
+pub(crate) fn suppressed_ciphers(directive: &Directive) -> Result<Located<Vec<&'static Cipher>>, String> {
+    let list = ciphers::parse_list(&directive.words()).map_err(|error| error.to_string())?;
+    Ok(Located {
+        value: list.ciphers,
+        origin: directive.origin.clone(),
+    })
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What directives say, as values: settings of the whole server, of virtual hosts and for backends.
+//!
+//! The `TLS*` directives are interpreted here ([`Interpreter`]). The room `mod_ssl` interprets mod_ssl's into the same
+//! settings.
+//!
+//! May use: base, crypto, keys, session, trust, x509.
+
+pub mod backend;
+mod global;
+pub mod handshake_timeout;
+mod host;
+mod interpreter;
+pub mod only_suites;
+pub mod sni_policy;
+pub mod sources;
+pub(crate) mod suites;
+
+pub use global::{EngineAddress, GlobalSettings, SessionCache};
+pub(crate) use host::combine;
+pub use host::{CertificateFiles, ClientSettings, HostSettings, Policy, SessionSettings};
+pub use interpreter::Interpreter;
+pub(crate) use interpreter::suppressed_ciphers;

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `TLSKeyLogFile`: the secrets of connections, for whoever has to look into them with Wireshark.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustls::KeyLog;
+use zeroize::Zeroizing;
+
+use crate::base::file_reading::{self, FileError};
+use crate::x509::hex;
+
+/// A file in the format that all tools read (RFC 9850), opened by the parent for all its children.
+pub struct KeyLogFile(File);
+
+impl KeyLogFile {
+    /// Opens or makes the file, which only its owner can read from now on.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let open = || -> std::io::Result<File> {
+            let mut options = OpenOptions::new();
+            let file = file_reading::open_regular(path, options.append(true).create(true).mode(0o600))?;
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            Ok(file)
+        };
+        open().map(Self).map_err(|error| FileError {
+            path: path.to_owned(),
+            error,
+        })
+    }
+}
+
+impl KeyLog for KeyLogFile {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let secret = Zeroizing::new(hex(secret));
+        let line = Zeroizing::new(format!("{label} {} {}\n", hex(client_random), *secret));
+        // One write for a line, so that those of other children stay whole. A full disk must not end connections.
+        let _ = (&self.0).write_all(line.as_bytes());
+    }
+}
+
+impl fmt::Debug for KeyLogFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyLogFile").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+//! PEM files (RFC 7468) of certificates and keys.
+
+use std::fmt;
+use std::path::Path;
+
+use ::pem::{EncodeConfig, LineEnding};
+use memchr::memmem;
+use rustls_pki_types::pem::{self, PemObject, SectionKind};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::x509::wrong_file::{self, DerKind};
+
+/// What a PEM file holds that matters here.
+#[derive(Debug, Default)]
+pub struct PemBundle {
+    /// All certificates, in the order of the file.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// The private keys that are not encrypted, in the order of the file.
+    pub keys: Vec<Zeroizing<PrivateKeyDer<'static>>>,
+    /// Whether there is an encrypted private key.
+    pub encrypted_key: bool,
+}
+
+/// Why a file is not PEM.
+#[derive(Debug)]
+pub enum PemError {
+    /// A block does not end, or does not end as it began.
+    Unfinished,
+    /// A block's content is not base64.
+    Base64(String),
+    /// It is text in UTF-16.
+    Utf16,
+    /// The file is binary.
+    Der(DerKind),
+}
+
+impl PemError {
+    /// What is wrong with `path`, and the mend.
+    pub fn about(&self, path: &Path) -> String {
+        let why = match self {
+            Self::Utf16 => wrong_file::utf16(path),
+            Self::Der(kind) => wrong_file::der(path, *kind),
+            _ => self.to_string(),
+        };
+        format!("{}: {why}", path.display())
+    }
+}
+
+impl fmt::Display for PemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unfinished => f.write_str(
+                "a PEM block in this file has no matching \"-----END ...-----\" line: the file may be cut off (copy it again) or \
+                 joined without a line break",
+            ),
+            Self::Base64(why) => write!(f, "a PEM block in this file is damaged: {why}"),
+            Self::Utf16 => f.write_str("this is UTF-16 text; PEM is ASCII"),
+            Self::Der(_) => f.write_str("this is DER, not PEM"),
+        }
+    }
+}
+
+impl std::error::Error for PemError {}
+
+impl From<pem::Error> for PemError {
+    fn from(error: pem::Error) -> Self {
+        match error {
+            pem::Error::MissingSectionEnd { .. } | pem::Error::IllegalSectionStart { .. } => Self::Unfinished,
+            error => Self::Base64(error.to_string()),
+        }
+    }
+}
+
+/// The mark that some editors put before UTF-8.
+const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What iconv calls UTF-16 that says its byte order itself.
+pub(crate) const UTF_16: &str = "UTF-16";
+
+/// The pieces of `text` between the marks of UTF-8: files that were joined have them in the middle, where they would hide the
+/// block that they stand before.
+pub(crate) fn without_marks(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let marks = memmem::find_iter(text, UTF_8_MARK).chain(std::iter::once(text.len()));
+    let mut start = 0;
+    marks.map(move |mark| {
+        let piece = &text[start..mark];
+        start = (mark + UTF_8_MARK.len()).min(text.len());
+        piece
+    })
+}
+
+/// Sorts out the blocks of `text`. Blocks of other kinds, and text around the blocks, are passed over.
+pub fn parse(text: &[u8]) -> Result<PemBundle, PemError> {
+    let mut bundle = PemBundle::default();
+    if is_utf16(text) {
+        return Err(PemError::Utf16);
+    }
+    // RFC 1421 headers ("Proc-Type: 4,ENCRYPTED") are not base64; only encrypted keys have them.
+    bundle.encrypted_key = is_encrypted(text);
+    for piece in without_marks(text) {
+        for section in <(SectionKind, Vec<u8>) as PemObject>::pem_slice_iter(piece) {
+            match section {
+                Ok((kind, der)) => bundle.add(kind, der),
+                Err(_) if bundle.encrypted_key => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    if bundle.certificates.is_empty() && bundle.keys.is_empty() && looks_like_der(text) {
+        return Err(PemError::Der(DerKind::of(text)));
+    }
+    Ok(bundle)
+}
+
+impl PemBundle {
+    fn add(&mut self, kind: SectionKind, mut der: Vec<u8>) {
+        match kind {
+            SectionKind::Certificate => self.certificates.push(der.into()),
+            SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey => {
+                self.keys.extend(PrivateKeyDer::from_pem(kind, der).map(Zeroizing::new));
+            }
+            _ => der.zeroize(),
+        }
+    }
+}
+
+/// `text` behind its first block, if that is a certificate and what follows are certificates too: those of the issuers,
+/// which many files have in common.
+pub fn issuers_in(text: &[u8]) -> Option<&[u8]> {
+    const END: &str = "-----END CERTIFICATE-----";
+    let first = memmem::find(text, b"-----BEGIN ")?;
+    if !text[first..].starts_with(b"-----BEGIN CERTIFICATE-----") {
+        return None;
+    }
+    let rest = &text[memmem::find(text, END.as_bytes())? + END.len()..];
+    let mut blocks = memmem::find_iter(rest, "-----BEGIN ");
+    blocks
+        .all(|at| rest[at..].starts_with(b"-----BEGIN CERTIFICATE-----"))
+        .then_some(rest)
+}
+
+/// A certificate in PEM.
+pub fn certificate(der: &[u8]) -> String {
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    ::pem::encode_config(&::pem::Pem::new("CERTIFICATE", der), config)
+}
+
+/// PKCS#8's label for encrypted keys, or OpenSSL's header in its older forms.
+fn is_encrypted(text: &[u8]) -> bool {
+    let contains = |wanted: &str| memmem::find(text, wanted.as_bytes()).is_some();
+    contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains("Proc-Type: 4,ENCRYPTED")
+}
+
+/// Certificates and keys are SEQUENCEs of more than 127 bytes; a PKCS#12 file may have an indefinite length.
+fn looks_like_der(text: &[u8]) -> bool {
+    matches!(text, [0x30, 0x80..=0x83, ..])
+}
+
+/// Whether it begins with UTF-16's mark, or has a PEM block in either byte order without.
+pub(crate) fn is_utf16(text: &[u8]) -> bool {
+    let begins = [b"-\0B\0E\0G\0I\0N\0".as_slice(), b"\0-\0B\0E\0G\0I\0N"];
+    text.starts_with(b"\xff\xfe")
+        || text.starts_with(b"\xfe\xff")
+        || begins.iter().any(|begin| memmem::find(text, begin).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_is_wrong() {
+        assert!(matches!(
+            parse(b"-----BEGIN CERTIFICATE-----\nAAAA\n"),
+            Err(PemError::Unfinished)
+        ));
+        assert!(matches!(
+            parse(b"-----BEGIN CERTIFICATE-----\nA!A\n-----END CERTIFICATE-----\n"),
+            Err(PemError::Base64(_))
+        ));
+        assert!(matches!(
+            parse(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIF"),
+            Err(PemError::Unfinished)
+        ));
+        assert!(matches!(parse(&[0x30, 0x82, 1, 2, 3]), Err(PemError::Der(_))));
+        let nothing = parse(b"just text\n").unwrap();
+        assert!(nothing.certificates.is_empty() && nothing.keys.is_empty());
+    }
+
+    #[test]
+    fn marks_of_encodings() {
+        let block = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let joined = format!("\u{feff}{block}\u{feff}{block}");
+        assert_eq!(parse(joined.as_bytes()).unwrap().certificates.len(), 2);
+        let wide = |bytes: fn(u16) -> [u8; 2], text: &str| text.encode_utf16().flat_map(bytes).collect::<Vec<_>>();
+        for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            for mark in ["", "\u{feff}"] {
+                let text = wide(bytes, &format!("{mark}{block}"));
+                assert!(matches!(parse(&text), Err(PemError::Utf16)));
+            }
+        }
+    }
+
+    #[test]
+    fn issuers_are_what_follows_the_first_certificate() {
+        let block = |label: &str| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");
+        let (certificate, key) = (block("CERTIFICATE"), block("PRIVATE KEY"));
+        let chain = format!("of a.test\n{certificate}{certificate}{certificate}");
+        let issuers = issuers_in(chain.as_bytes()).unwrap();
+        assert_eq!(issuers, format!("\n{certificate}{certificate}").as_bytes());
+        assert_eq!(issuers_in(certificate.as_bytes()), Some(b"\n".as_slice()));
+        // Keys are nobody's to remember.
+        assert_eq!(issuers_in(format!("{certificate}{key}").as_bytes()), None);
+        assert_eq!(issuers_in(format!("{key}{certificate}").as_bytes()), None);
+        assert_eq!(issuers_in(b"-----BEGIN CERTIFICATE-----\nAAAA\n"), None);
+        assert_eq!(issuers_in(b""), None);
+    }
+
+    #[test]
+    fn recognises_encrypted_keys() {
+        let pkcs8 = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        assert!(parse(pkcs8).unwrap().encrypted_key);
+        let traditional =
+            b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n\
+            -----END RSA PRIVATE KEY-----\n";
+        let bundle = parse(traditional).unwrap();
+        assert!(bundle.encrypted_key && bundle.keys.is_empty());
+    }
+}
