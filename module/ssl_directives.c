@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mod_ssl's directives, in its contexts. What becomes of each is decided in Rust (ssl/table.rs); those that may come from an
+ * mod_ssl's directives, in its contexts. What becomes of each is decided in Rust (mod_ssl/table.rs); those that may come from an
  * .htaccess file, while a request waits, are read here.
  */
 #include "tls_directives.h"
