@@ -9,10 +9,12 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 
 from harness import backends
-from harness.clients import connect, context
+from harness.clients import connect, context, raw_connection, request
 
 # A digest of a stream's body, which is sent as a trailer.
 DIGEST = "x-digest"
+# A frame's type.
+GOAWAY = 7
 
 
 @dataclass
@@ -35,9 +37,11 @@ class Peer:
         self.sock = sock
         self.h2 = H2Connection(H2Configuration(client_side=client_side, header_encoding="utf-8"))
         self.streams, self.pings = {}, []
-        self.last_stream = None
         # The streams whose data is not acknowledged: their windows stay closed.
         self.stopped = set()
+        self.begin()
+
+    def begin(self):
         self.h2.initiate_connection()
         self.flush()
 
@@ -47,10 +51,14 @@ class Peer:
     def pump(self):
         """Reads once; returns whether the connection is open."""
         data = self.sock.recv(65536)
-        for event in self.h2.receive_data(data) if data else ():
-            self._handle(event)
+        for part in self._parts(data):
+            for event in self.h2.receive_data(part):
+                self._handle(event)
         self.flush()
         return bool(data)
+
+    def _parts(self, data):
+        return [data] if data else []
 
     def wait(self, condition):
         while not condition():
@@ -73,8 +81,6 @@ class Peer:
             stream.reset, stream.ended = event.error_code, True
         elif isinstance(event, events.PingAckReceived):
             self.pings.append(event.ping_data)
-        elif isinstance(event, events.ConnectionTerminated):
-            self.last_stream = event.last_stream_id
 
 
 class Client(Peer):
@@ -82,6 +88,8 @@ class Client(Peer):
 
     def __init__(self, httpd, host="a.test", sock=None):
         self.authority = f"{host}:{httpd.port}"
+        self.scheme = "http" if sock else "https"
+        self.goaways, self._rest = [], b""
         super().__init__(sock or connect(httpd, host, ctx=context(httpd, alpn=["h2"])), client_side=True)
 
     def __enter__(self):
@@ -90,10 +98,27 @@ class Client(Peer):
     def __exit__(self, *_):
         self.sock.close()
 
+    def _parts(self, data):
+        """Whole frames without GOAWAY, after which h2 takes nothing any more."""
+        self._rest += data
+        while len(self._rest) >= max(9, size := 9 + int.from_bytes(self._rest[:3], "big")):
+            frame, self._rest = self._rest[:size], self._rest[size:]
+            if frame[3] == GOAWAY:
+                self.goaways.append(int.from_bytes(frame[9:13], "big"))
+            else:
+                yield frame
+
+    def ping(self):
+        """Waits until the other side has seen everything that was sent."""
+        before = len(self.pings)
+        self.h2.ping(b"pingpong")
+        self.flush()
+        self.wait(lambda: len(self.pings) > before)
+
     def request(self, method, path, *headers, end=True):
         """Begins a request; returns the number of its stream."""
         number = self.h2.get_next_available_stream_id()
-        head = [(":method", method), (":scheme", "https"), (":authority", self.authority), (":path", path)]
+        head = [(":method", method), (":scheme", self.scheme), (":authority", self.authority), (":path", path)]
         self.h2.send_headers(number, [*head, *headers], end_stream=end)
         self.streams[number] = Stream()
         self.flush()
@@ -124,6 +149,25 @@ class Client(Peer):
 
     def get(self, path, *headers):
         return self.response(self.request("GET", path, *headers))
+
+
+class Upgraded(Client):
+    """A connection without TLS that a request for `path` makes one of HTTP/2; the response is stream 1."""
+
+    def __init__(self, httpd, path):
+        self._path = path
+        super().__init__(httpd, sock=raw_connection(httpd, httpd.plain_port))
+
+    def begin(self):
+        settings = self.h2.initiate_upgrade_connection().decode()
+        headers = f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: {settings}\r\n"
+        self.sock.sendall(request("a.test", self._path, close=False, headers=headers))
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += self.sock.recv(1)
+        assert answer.startswith(b"HTTP/1.1 101 "), answer
+        self.streams[1] = Stream()
+        self.flush()
 
 
 class _Echo(Peer):
