@@ -5,20 +5,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mod_tls_core::base::diagnostics::{Diagnostics, Origin, Severity};
+use mod_tls_core::base::diagnostics::Origin;
 use mod_tls_core::base::directive::Directive;
-use mod_tls_core::base::directive_names::worded;
 use mod_tls_core::config::{Mode, Server};
-use mod_tls_core::info::options::Options;
 use mod_tls_core::keys::identity::IdentityFiles;
-use mod_tls_core::mod_ssl::{self, suites};
-use mod_tls_core::session::early_data::EarlyMethods;
-use mod_tls_core::trust::client::demand::Demand;
 
 use crate::config::ConfigHandle;
+use crate::diagnostics::DiagnosticsHandle;
 use crate::guard::{Status, guard};
 use crate::process::Process;
-use crate::types::{OwnedText, Slice, array};
+use crate::types::{Slice, array, words};
 
 /// A configuration in the making.
 #[derive(Debug)]
@@ -96,28 +92,6 @@ pub struct DirectiveInfo {
     pub in_section: bool,
 }
 
-/// How grave a message about the configuration is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub enum SeverityCode {
-    /// Worth knowing.
-    Notice,
-    /// The server runs, but not as its administrator will want.
-    Warning,
-    /// The server must not start.
-    Error,
-}
-
-impl From<Severity> for SeverityCode {
-    fn from(severity: Severity) -> Self {
-        match severity {
-            Severity::Notice => Self::Notice,
-            Severity::Warning => Self::Warning,
-            Severity::Error => Self::Error,
-        }
-    }
-}
-
 /// What a configuration is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -139,22 +113,6 @@ impl From<CompileMode> for Mode {
         }
     }
 }
-
-/// A message about the configuration.
-#[derive(Debug)]
-#[repr(C)]
-pub struct DiagnosticView {
-    /// How grave it is.
-    pub severity: SeverityCode,
-    /// The server that it is about.
-    pub server: usize,
-    /// The message.
-    pub text: Slice,
-}
-
-/// The messages about a configuration.
-#[derive(Debug)]
-pub struct DiagnosticsHandle(Diagnostics);
 
 /// The path in `slice`, whatever its encoding.
 ///
@@ -439,17 +397,6 @@ pub unsafe extern "C" fn tls_builder_add_proxy_chain(
     })
 }
 
-/// The texts of an array of slices.
-///
-/// # Safety
-/// `data` points to `len` valid slices.
-unsafe fn words(data: *const Slice, len: usize) -> Vec<String> {
-    // SAFETY: the caller's promise is handed on.
-    let slices = unsafe { array(data, len) };
-    // SAFETY: as above.
-    slices.iter().map(|word| unsafe { word.text() }.into_owned()).collect()
-}
-
 /// Adds a certificate that another module has for a server: instead of configured ones, or (`stopgap`) until there are
 /// real ones. An empty `key` means that the key is in the certificate's file.
 ///
@@ -536,205 +483,5 @@ pub unsafe extern "C" fn tls_builder_compile(
         };
         *config = Box::into_raw(Box::new(ConfigHandle(compiled)));
         Some(Status::Ok)
-    })
-}
-
-/// Message `index`, counted from 0, borrowed until the messages are freed. `TLS_STATUS_FAILED` after the last one.
-///
-/// # Safety
-/// The pointers are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_diagnostics_get(
-    diagnostics: *const DiagnosticsHandle,
-    index: usize,
-    out: *mut DiagnosticView,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (diagnostics, out) = unsafe { (diagnostics.as_ref()?, out.as_mut()?) };
-        let Some(diagnostic) = diagnostics.0.list().get(index) else {
-            return Some(Status::Failed);
-        };
-        *out = DiagnosticView {
-            severity: diagnostic.severity.into(),
-            server: diagnostic.server,
-            text: Slice::of(diagnostic.text.as_bytes()),
-        };
-        Some(Status::Ok)
-    })
-}
-
-/// Directive `index` of mod_ssl's that does something else here, counted from 0: where it stands, and what it does, borrowed
-/// until the messages are freed. `TLS_STATUS_FAILED` after the last one.
-///
-/// # Safety
-/// The pointers are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_diagnostics_deviation(
-    diagnostics: *const DiagnosticsHandle,
-    index: usize,
-    file: *mut Slice,
-    line: *mut u32,
-    text: *mut Slice,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (diagnostics, file, line, text) =
-            unsafe { (diagnostics.as_ref()?, file.as_mut()?, line.as_mut()?, text.as_mut()?) };
-        let Some(deviation) = diagnostics.0.deviations().get(index) else {
-            return Some(Status::Failed);
-        };
-        *file = Slice::of(deviation.origin.file.as_bytes());
-        *line = deviation.origin.line;
-        *text = Slice::of(deviation.text.as_bytes());
-        Some(Status::Ok)
-    })
-}
-
-/// Frees messages. Null is left alone.
-///
-/// # Safety
-/// `diagnostics` was given out by `tls_builder_compile` and is freed once.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_diagnostics_free(diagnostics: *mut DiagnosticsHandle) {
-    if !diagnostics.is_null() {
-        // SAFETY: messages are given out as boxes, and the caller frees them once.
-        drop(unsafe { Box::from_raw(diagnostics) });
-    }
-}
-
-/// Reads the arguments of a `TLSOptions` directive, or (`is_mod_ssls`) of `SSLOptions`, over what `options` says already.
-/// `TLS_STATUS_FAILED` sets `error` to what is wrong with them.
-///
-/// # Safety
-/// The pointers are valid, and `args` has `arg_count` valid slices.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_options_parse(
-    options: *mut Options,
-    args: *const Slice,
-    arg_count: usize,
-    is_mod_ssls: bool,
-    error: *mut OwnedText,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (options, error) = unsafe { (options.as_mut()?, error.as_mut()?) };
-        // SAFETY: the caller promises `arg_count` valid slices.
-        let words = unsafe { words(args, arg_count) };
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match Options::parse(&words, is_mod_ssls) {
-            Ok(parsed) => {
-                *options = options.then(parsed);
-                Some(Status::Ok)
-            }
-            Err(why) => {
-                *error = OwnedText::give(worded(&why));
-                Some(Status::Failed)
-            }
-        }
-    })
-}
-
-/// What holds where `inner` was said inside of `outer`.
-#[unsafe(no_mangle)]
-pub extern "C" fn tls_options_merge(outer: Options, inner: Options) -> Options {
-    outer.then(inner)
-}
-
-/// Reads the argument of a `TLSClientCertificate` directive. `TLS_STATUS_FAILED` sets `error` to what is wrong with it.
-///
-/// # Safety
-/// The pointers and the slice are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_demand_parse(word: Slice, out: *mut Demand, error: *mut OwnedText) -> Status {
-    // SAFETY: the caller promises the same.
-    unsafe { parse_word("TLSClientCertificate", Demand::parse, word, out, error) }
-}
-
-/// Reads the argument of an `SSLVerifyClient` directive. `TLS_STATUS_FAILED` sets `error` to what is wrong with it.
-///
-/// # Safety
-/// The pointers and the slice are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_ssl_demand_parse(word: Slice, out: *mut Demand, error: *mut OwnedText) -> Status {
-    // SAFETY: the caller promises the same.
-    unsafe { parse_word("SSLVerifyClient", mod_ssl::demand, word, out, error) }
-}
-
-/// Checks the arguments of an `SSLCipherSuite` directive in a section. `is_tls13` is set to whether they are about TLS 1.3.
-/// `TLS_STATUS_FAILED` sets `error` to what is wrong with them.
-///
-/// # Safety
-/// The pointers are valid, and `args` has `arg_count` valid slices.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_ssl_suites_check(
-    args: *const Slice,
-    arg_count: usize,
-    is_tls13: *mut bool,
-    error: *mut OwnedText,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (is_tls13, error) = unsafe { (is_tls13.as_mut()?, error.as_mut()?) };
-        // SAFETY: the caller promises `arg_count` valid slices.
-        let words = unsafe { words(args, arg_count) };
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match suites::parse(&words) {
-            Ok((about_tls13, _)) => {
-                *is_tls13 = about_tls13;
-                Some(Status::Ok)
-            }
-            Err(why) => {
-                *error = OwnedText::give(format!("SSLCipherSuite {why}"));
-                Some(Status::Failed)
-            }
-        }
-    })
-}
-
-/// Reads the argument of a `TLSEarlyDataMethods` directive. `TLS_STATUS_FAILED` sets `error` to what is wrong with it.
-///
-/// # Safety
-/// The pointers and the slice are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_early_methods_parse(word: Slice, out: *mut EarlyMethods, error: *mut OwnedText) -> Status {
-    // SAFETY: the caller promises the same.
-    unsafe { parse_word("TLSEarlyDataMethods", EarlyMethods::parse, word, out, error) }
-}
-
-/// Whether a request with `method` may come as early data where `methods` holds.
-///
-/// # Safety
-/// The slice is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_early_methods_allow(methods: EarlyMethods, method: Slice) -> bool {
-    // SAFETY: the caller promises a valid slice.
-    methods.allow(&unsafe { method.text() })
-}
-
-/// Reads the argument of a directive that stands in sections and in .htaccess files.
-///
-/// # Safety
-/// The pointers that are not null, and the slice, are valid.
-unsafe fn parse_word<T>(
-    directive: &str,
-    parse: impl Fn(&str) -> Result<T, String>,
-    word: Slice,
-    out: *mut T,
-    error: *mut OwnedText,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid, and a valid slice.
-        let (word, out, error) = unsafe { (word.text(), out.as_mut()?, error.as_mut()?) };
-        match parse(&word) {
-            Ok(value) => {
-                *out = value;
-                Some(Status::Ok)
-            }
-            Err(why) => {
-                *error = OwnedText::give(format!("{directive} {why}"));
-                Some(Status::Failed)
-            }
-        }
     })
 }

@@ -7,8 +7,9 @@ use mod_tls_core::config::Config;
 use mod_tls_core::request::routing::{Hosts, Routing};
 use mod_tls_core::settings::SessionCache;
 
-use crate::builder::{SeverityCode, ip_address};
+use crate::builder::ip_address;
 use crate::cache::CacheOperations;
+use crate::diagnostics::SeverityCode;
 use crate::facts::FactsHandle;
 use crate::guard::{Status, guard};
 use crate::types::{OwnedText, Slice, array};

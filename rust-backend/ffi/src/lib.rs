@@ -12,11 +12,14 @@
 //!   freed. Text that is given away (`tls_text`) is freed by `tls_text_free`.
 //! - A connection is used by one thread at a time. Configurations and facts may be used by many.
 
+mod accept;
 mod builder;
 mod cache;
 mod config;
 mod connection;
+mod diagnostics;
 mod facts;
 mod guard;
 mod process;
 mod types;
+mod words;

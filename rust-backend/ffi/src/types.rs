@@ -148,3 +148,14 @@ pub(crate) unsafe fn array<'a, T>(data: *const T, len: usize) -> &'a [T] {
     // SAFETY: the caller promises `len` readable elements.
     unsafe { slice::from_raw_parts(data, len) }
 }
+
+/// The texts of an array of slices.
+///
+/// # Safety
+/// `data` points to `len` valid slices.
+pub(crate) unsafe fn words(data: *const Slice, len: usize) -> Vec<String> {
+    // SAFETY: the caller's promise is handed on.
+    let slices = unsafe { array(data, len) };
+    // SAFETY: as above.
+    slices.iter().map(|word| unsafe { word.text() }.into_owned()).collect()
+}

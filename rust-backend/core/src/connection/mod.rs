@@ -6,42 +6,40 @@
 //!
 //! May use: backend, base, config, crypto, info, keys, process, session, site, trust.
 
+mod accept;
 pub(crate) mod alert;
 mod copying;
 pub mod failure;
 mod framing;
 mod hello;
+mod outcome;
 mod record_size;
 mod rejected_early_data;
 
 use std::fmt;
 use std::io::{self, BufRead, IoSlice, Read, Write};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use rustls::AlertDescription;
 use rustls::server::{Accepted, Acceptor};
-use rustls::{AlertDescription, CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
 use rustls_pki_types::ServerName;
 
 use self::alert::plaintext_record;
 use self::copying::{Sink, Source};
+use self::outcome::session_id;
 use crate::backend::profile::ProxyProfile;
-use crate::base::clock::unix_now;
 use crate::base::panic_points;
 use crate::config::Config;
 use crate::connection::failure::{Failure, describe};
 use crate::connection::framing::Framing;
 use crate::connection::hello::Hello;
 use crate::connection::record_size::RecordSize;
-use crate::connection::rejected_early_data::{End, Found, Skipper};
+use crate::connection::rejected_early_data::{Found, Skipper};
 use crate::crypto::protection::{Protection, observe};
 use crate::info::facts::{CipherNames, Facts};
 use crate::keys::identity::Identity;
 use crate::process::counters::Counter;
-use crate::session::resumption::keeping_fresh_tickets;
-use crate::site::Site;
-use crate::site::profile::offers_tls13;
 use crate::trust::client::demand::Mode;
-use crate::trust::client::verdict::Verdict;
 use crate::trust::client::verifier::Audit;
 
 /// What [`Connection::receive`] wants to be done next.
@@ -111,9 +109,6 @@ pub struct Connection {
     sendable: usize,
     record_size: RecordSize,
 }
-
-/// TLS_FALLBACK_SCSV: RFC 7507.
-const FALLBACK_SCSV: CipherSuite = CipherSuite::Unknown(0x5600);
 
 /// Enough for the alerts and tickets whose size rustls does not tell.
 const UNKNOWN_SENDABLE: usize = 512;
@@ -212,139 +207,6 @@ impl Connection {
     /// How many bytes from the network complete what has begun: a record, or the header of one. Never 0.
     pub fn wanted(&self) -> usize {
         self.framing.wanted()
-    }
-
-    fn receive_hello(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
-        if self.head.is_empty() && looks_like_http(data) {
-            self.state = State::Failed;
-            self.config.counters().count(Counter::PlainHttp);
-            return Ok((0, Event::PlainHttp));
-        }
-        let State::Hello(acceptor) = &mut self.state else {
-            return Ok((0, Event::None));
-        };
-        let mut rest = data;
-        self.head.extend_from_slice(data);
-        while !rest.is_empty() {
-            if let Err(error) = acceptor.read_tls(&mut rest) {
-                return Err(self.fail(AlertDescription::DecodeError, format!("ClientHello refused: {error}")));
-            }
-            match acceptor.accept() {
-                Ok(None) => {}
-                Ok(Some(accepted)) => {
-                    self.hello = Hello::new(&accepted.client_hello(), &std::mem::take(&mut self.head));
-                    self.state = State::Accepted(Box::new(accepted));
-                    self.behind_hello.extend_from_slice(rest);
-                    panic_points::point("hello", self.hello.sni.as_deref());
-                    return Ok((data.len(), Event::Hello));
-                }
-                Err((error, mut sent)) => {
-                    if matches!(error, rustls::Error::PeerIncompatible(_)) && is_outdated(&self.head) {
-                        let why = "the client speaks no version newer than TLS 1.1";
-                        return Err(self.fail(AlertDescription::ProtocolVersion, why));
-                    }
-                    // Writing to memory does not fail.
-                    let _ = sent.write_all(&mut self.alert);
-                    return Err(self.fail(alert::for_error(&error), format!("ClientHello refused: {error}")));
-                }
-            }
-        }
-        Ok((data.len(), Event::None))
-    }
-
-    /// Refuses the client before the handshake has begun.
-    pub fn refuse(&mut self, alert: AlertDescription, why: impl fmt::Display) -> Failure {
-        self.fail(alert, why)
-    }
-
-    /// Ends the handshake with `alert`, if it is one, unless a better one waits already.
-    fn fail(&mut self, alert: impl Into<Option<AlertDescription>>, why: impl fmt::Display) -> Failure {
-        self.state = State::Failed;
-        if let Some(alert) = alert.into().filter(|_| self.alert.is_empty()) {
-            self.alert.extend_from_slice(&plaintext_record(alert));
-        }
-        self.config.counters().count(Counter::FailedHandshakes);
-        Failure::theirs(why)
-    }
-
-    /// The identity that this client would be presented by `site`; meaningful between [`Event::Hello`] and
-    /// [`Self::accept`].
-    pub fn identity_at(&self, site: &Site) -> Option<Arc<Identity>> {
-        match &self.state {
-            State::Accepted(accepted) => site.identity_for(&accepted.client_hello()),
-            _ => None,
-        }
-    }
-
-    /// Goes on with the handshake as `site`, agreeing on `protocol` by ALPN or on nothing.
-    pub fn accept(&mut self, site: &Site, protocol: Option<&[u8]>) -> Result<Event, Failure> {
-        let State::Accepted(accepted) = std::mem::replace(&mut self.state, State::Failed) else {
-            return Err(Failure::theirs("there is no ClientHello to accept"));
-        };
-        panic_points::point("accept", self.hello.sni.as_deref());
-        let hello = accepted.client_hello();
-        let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
-        let identity = site.identity_for(&hello);
-        self.identity = identity;
-        let (config, audit) = match site.handshake(&hello, protocol, self.hello.tickets) {
-            Ok(made) => made,
-            Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),
-        };
-        self.audit = audit;
-        if let Some(auth) = site.profile().client_auth() {
-            self.client_mode = Some(auth.spec.mode);
-            self.usual_depth = Some(auth.spec.usual_depth).filter(|usual| *usual < auth.spec.depth);
-        }
-        self.names = site.names;
-        self.protection.want_decrypter(self.hello.early_data);
-        let is_tls13 = site.profile().spec().protocols.tls13 && offers_tls13(&hello);
-        let answer = || match is_tls13 {
-            true => accepted.into_connection(config),
-            false => keeping_fresh_tickets(|| accepted.into_connection(config)),
-        };
-        let mut live = match observe(&mut self.protection, answer) {
-            Ok(live) => live,
-            Err((error, mut sent)) => return Err(self.refused(site, error, &mut sent)),
-        };
-        // RFC 7507: a client that came back with a lower version than we both speak was tampered with.
-        if is_fallback && live.protocol_version() != Some(site.profile().spec().protocols.max()) {
-            return Err(self.fail(
-                AlertDescription::InappropriateFallback,
-                "the client fell back to an older protocol version than it and we support",
-            ));
-        }
-        if self.hello.early_data {
-            self.skipper = skipper(&mut live).map(Box::new);
-        }
-        let mut live = Box::new(rustls::Connection::from(live));
-        live.set_buffer_limit(None);
-        self.state = State::Live(live);
-        let mut event = self.process()?;
-        let behind = std::mem::take(&mut self.behind_hello);
-        let mut rest = behind.as_slice();
-        while !rest.is_empty() {
-            let (taken, next) = self.receive_records(rest)?;
-            rest = &rest[taken..];
-            if next != Event::None {
-                event = next;
-            }
-        }
-        Ok(event)
-    }
-
-    /// The handshake was refused in the answer to the ClientHello.
-    fn refused(&mut self, site: &Site, error: rustls::Error, sent: &mut rustls::server::AcceptedAlert) -> Failure {
-        if self.identity.is_none() && matches!(error, rustls::Error::General(_)) {
-            return self.fail(
-                AlertDescription::HandshakeFailure,
-                format!(
-                    "no certificate of {} suits the client's signature schemes and cipher suites",
-                    site.name
-                ),
-            );
-        }
-        let _ = sent.write_all(&mut self.alert);
-        self.fail(alert::for_error(&error), describe(&error))
     }
 
     fn receive_records(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
@@ -466,98 +328,6 @@ impl Connection {
                 Failure::theirs("the client presented no certificate, and TLSClientCertificate requires one")
             }
             _ => Failure::theirs(describe(error)),
-        }
-    }
-
-    /// Whether the handshake with a backend came to what was wanted.
-    fn check_backend(&mut self) -> Result<(), Failure> {
-        let (State::Live(live), Some(backend)) = (&self.state, &self.backend) else {
-            return Ok(());
-        };
-        let failure = if &*backend.protocol == b"h2" && live.alpn_protocol() != Some(b"h2") {
-            Some(Failure::ours(
-                "the backend does not speak HTTP/2 by ALPN: use https:// instead of h2://",
-            ))
-        } else if live.handshake_kind() == Some(HandshakeKind::Resumed) {
-            let chain = live.peer_certificates().unwrap_or_default();
-            backend.profile.verify_again(chain, unix_now()).err().map(Failure::ours)
-        } else {
-            None
-        };
-        match failure {
-            Some(failure) => {
-                self.state = State::Failed;
-                Err(failure)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Keeps what the handshake has come to. Of one that began with early data all is known before it is complete.
-    fn note_facts(&mut self) {
-        let State::Live(live) = &self.state else { return };
-        let (Some(version), Some(suite), None) = (live.protocol_version(), live.negotiated_cipher_suite(), &self.facts)
-        else {
-            return;
-        };
-        let identity = self.identity.take();
-        let resumed = live.handshake_kind() == Some(HandshakeKind::Resumed);
-        let group = live.negotiated_key_exchange_group().map(|group| group.name());
-        if self.backend.is_none() {
-            let counters = self.config.counters();
-            counters.count(match resumed {
-                true => Counter::ResumedHandshakes,
-                false => Counter::FullHandshakes,
-            });
-            if group.is_some_and(is_post_quantum) {
-                counters.count(Counter::PostQuantumHandshakes);
-            }
-            if !self.established {
-                counters.count(Counter::EarlyDataHandshakes);
-            }
-        }
-        let client_chain: Box<[_]> = live.peer_certificates().unwrap_or_default().into();
-        let client_verdict = match &self.audit {
-            Some(audit) => audit.verdict(&client_chain, unix_now()),
-            None => Verdict::NotAsked,
-        };
-        self.facts = Some(Arc::new(Facts {
-            sni: self.hello.sni.clone(),
-            version,
-            suite,
-            group,
-            resumed,
-            session_id: std::mem::take(&mut self.session_id),
-            identity,
-            client_chain,
-            client_verdict,
-            client_mode: self.client_mode,
-            exporter: OnceLock::new(),
-            usual_depth: self.usual_depth,
-            names: self.names,
-        }));
-    }
-
-    /// Whether requests run in other threads than the connection.
-    fn is_http2(&self) -> bool {
-        matches!(&self.state, State::Live(live) if live.alpn_protocol() == Some(b"h2"))
-    }
-
-    /// Derives what binds other authentication to this connection: `tls-exporter` (RFC 9266), to be had from
-    /// [`Self::facts`]. That takes time, and few want it; with HTTP/2 nobody can ask for it later. In TLS 1.2 it is unique
-    /// only with the extended master secret, which we use with everybody who offers it.
-    pub fn bind_channel(&self) {
-        let (State::Live(live), Some(facts)) = (&self.state, &self.facts) else {
-            return;
-        };
-        if facts.exporter.get().is_some() || self.backend.is_some() {
-            return;
-        }
-        if facts.version != ProtocolVersion::TLSv1_3 && !self.hello.extended_master_secret {
-            return;
-        }
-        if let Ok(binding) = live.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None) {
-            let _ = facts.exporter.set(binding);
         }
     }
 
@@ -688,57 +458,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// What removes the early data that the client sends in vain; none if it was accepted, or cannot be.
-fn skipper(live: &mut rustls::ServerConnection) -> Option<Skipper> {
-    if live.protocol_version() != Some(ProtocolVersion::TLSv1_3) || live.early_data().is_some() {
-        return None;
-    }
-    Some(Skipper::new(match live.handshake_kind() {
-        Some(HandshakeKind::FullWithHelloRetryRequest) => End::ClientHello,
-        _ => End::Encrypted,
-    }))
-}
-
-/// Whether `head` begins a ClientHello of a version before TLS 1.2. rustls complains first of extensions that such
-/// clients cannot know of.
-fn is_outdated(head: &[u8]) -> bool {
-    const HANDSHAKE: u8 = 22;
-    const CLIENT_HELLO: u8 = 1;
-    match head {
-        [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, major, minor, ..] => (*major, *minor) < (3, 3),
-        _ => false,
-    }
-}
-
 /// No TLS record begins with a letter; every HTTP request does.
 fn looks_like_http(data: &[u8]) -> bool {
     data.first().is_some_and(u8::is_ascii_alphabetic)
-}
-
-fn is_post_quantum(group: NamedGroup) -> bool {
-    matches!(
-        group,
-        NamedGroup::X25519MLKEM768
-            | NamedGroup::secp256r1MLKEM768
-            | NamedGroup::MLKEM512
-            | NamedGroup::MLKEM768
-            | NamedGroup::MLKEM1024
-    )
-}
-
-/// The session id in a TLS 1.2 ServerHello (RFC 5246 section 7.4.1.3) that begins `flight`, in upper-case hex. rustls
-/// does not tell it. In TLS 1.3 the field is an echo without meaning.
-fn session_id(version: Option<ProtocolVersion>, flight: &[u8]) -> Box<str> {
-    const RECORD_HEADER: usize = 5;
-    const HANDSHAKE_HEADER: usize = 4;
-    const VERSION_AND_RANDOM: usize = 2 + 32;
-    if version != Some(ProtocolVersion::TLSv1_2) {
-        return Box::default();
-    }
-    let id = flight
-        .get(RECORD_HEADER + HANDSHAKE_HEADER + VERSION_AND_RANDOM..)
-        .and_then(<[u8]>::split_first)
-        .and_then(|(len, rest)| rest.get(..usize::from(*len)))
-        .unwrap_or_default();
-    id.iter().map(|byte| format!("{byte:02X}")).collect::<String>().into()
 }

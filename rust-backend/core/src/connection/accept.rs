@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The beginning of a client's connection: its ClientHello, and the answer of the site that it means.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::{AlertDescription, CipherSuite, HandshakeKind, ProtocolVersion};
+
+use super::alert::{self, plaintext_record};
+use super::failure::{Failure, describe};
+use super::hello::Hello;
+use super::rejected_early_data::{End, Skipper};
+use super::{Connection, Event, State, looks_like_http};
+use crate::base::panic_points;
+use crate::crypto::protection::observe;
+use crate::keys::identity::Identity;
+use crate::process::counters::Counter;
+use crate::session::resumption::keeping_fresh_tickets;
+use crate::site::Site;
+use crate::site::profile::offers_tls13;
+
+/// TLS_FALLBACK_SCSV: RFC 7507.
+const FALLBACK_SCSV: CipherSuite = CipherSuite::Unknown(0x5600);
+
+impl Connection {
+    pub(super) fn receive_hello(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
+        if self.head.is_empty() && looks_like_http(data) {
+            self.state = State::Failed;
+            self.config.counters().count(Counter::PlainHttp);
+            return Ok((0, Event::PlainHttp));
+        }
+        let State::Hello(acceptor) = &mut self.state else {
+            return Ok((0, Event::None));
+        };
+        let mut rest = data;
+        self.head.extend_from_slice(data);
+        while !rest.is_empty() {
+            if let Err(error) = acceptor.read_tls(&mut rest) {
+                return Err(self.fail(AlertDescription::DecodeError, format!("ClientHello refused: {error}")));
+            }
+            match acceptor.accept() {
+                Ok(None) => {}
+                Ok(Some(accepted)) => {
+                    self.hello = Hello::new(&accepted.client_hello(), &std::mem::take(&mut self.head));
+                    self.state = State::Accepted(Box::new(accepted));
+                    self.behind_hello.extend_from_slice(rest);
+                    panic_points::point("hello", self.hello.sni.as_deref());
+                    return Ok((data.len(), Event::Hello));
+                }
+                Err((error, mut sent)) => {
+                    if matches!(error, rustls::Error::PeerIncompatible(_)) && is_outdated(&self.head) {
+                        let why = "the client speaks no version newer than TLS 1.1";
+                        return Err(self.fail(AlertDescription::ProtocolVersion, why));
+                    }
+                    // Writing to memory does not fail.
+                    let _ = sent.write_all(&mut self.alert);
+                    return Err(self.fail(alert::for_error(&error), format!("ClientHello refused: {error}")));
+                }
+            }
+        }
+        Ok((data.len(), Event::None))
+    }
+
+    /// Refuses the client before the handshake has begun.
+    pub fn refuse(&mut self, alert: AlertDescription, why: impl fmt::Display) -> Failure {
+        self.fail(alert, why)
+    }
+
+    /// Ends the handshake with `alert`, if it is one, unless a better one waits already.
+    fn fail(&mut self, alert: impl Into<Option<AlertDescription>>, why: impl fmt::Display) -> Failure {
+        self.state = State::Failed;
+        if let Some(alert) = alert.into().filter(|_| self.alert.is_empty()) {
+            self.alert.extend_from_slice(&plaintext_record(alert));
+        }
+        self.config.counters().count(Counter::FailedHandshakes);
+        Failure::theirs(why)
+    }
+
+    /// The identity that this client would be presented by `site`; meaningful between [`Event::Hello`] and
+    /// [`Self::accept`].
+    pub fn identity_at(&self, site: &Site) -> Option<Arc<Identity>> {
+        match &self.state {
+            State::Accepted(accepted) => site.identity_for(&accepted.client_hello()),
+            _ => None,
+        }
+    }
+
+    /// Goes on with the handshake as `site`, agreeing on `protocol` by ALPN or on nothing.
+    pub fn accept(&mut self, site: &Site, protocol: Option<&[u8]>) -> Result<Event, Failure> {
+        let State::Accepted(accepted) = std::mem::replace(&mut self.state, State::Failed) else {
+            return Err(Failure::theirs("there is no ClientHello to accept"));
+        };
+        panic_points::point("accept", self.hello.sni.as_deref());
+        let hello = accepted.client_hello();
+        let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
+        let identity = site.identity_for(&hello);
+        self.identity = identity;
+        let (config, audit) = match site.handshake(&hello, protocol, self.hello.tickets) {
+            Ok(made) => made,
+            Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),
+        };
+        self.audit = audit;
+        if let Some(auth) = site.profile().client_auth() {
+            self.client_mode = Some(auth.spec.mode);
+            self.usual_depth = Some(auth.spec.usual_depth).filter(|usual| *usual < auth.spec.depth);
+        }
+        self.names = site.names;
+        self.protection.want_decrypter(self.hello.early_data);
+        let is_tls13 = site.profile().spec().protocols.tls13 && offers_tls13(&hello);
+        let answer = || match is_tls13 {
+            true => accepted.into_connection(config),
+            false => keeping_fresh_tickets(|| accepted.into_connection(config)),
+        };
+        let mut live = match observe(&mut self.protection, answer) {
+            Ok(live) => live,
+            Err((error, mut sent)) => return Err(self.refused(site, error, &mut sent)),
+        };
+        // RFC 7507: a client that came back with a lower version than we both speak was tampered with.
+        if is_fallback && live.protocol_version() != Some(site.profile().spec().protocols.max()) {
+            return Err(self.fail(
+                AlertDescription::InappropriateFallback,
+                "the client fell back to an older protocol version than it and we support",
+            ));
+        }
+        if self.hello.early_data {
+            self.skipper = skipper(&mut live).map(Box::new);
+        }
+        let mut live = Box::new(rustls::Connection::from(live));
+        live.set_buffer_limit(None);
+        self.state = State::Live(live);
+        let mut event = self.process()?;
+        let behind = std::mem::take(&mut self.behind_hello);
+        let mut rest = behind.as_slice();
+        while !rest.is_empty() {
+            let (taken, next) = self.receive_records(rest)?;
+            rest = &rest[taken..];
+            if next != Event::None {
+                event = next;
+            }
+        }
+        Ok(event)
+    }
+
+    /// The handshake was refused in the answer to the ClientHello.
+    fn refused(&mut self, site: &Site, error: rustls::Error, sent: &mut rustls::server::AcceptedAlert) -> Failure {
+        if self.identity.is_none() && matches!(error, rustls::Error::General(_)) {
+            return self.fail(
+                AlertDescription::HandshakeFailure,
+                format!(
+                    "no certificate of {} suits the client's signature schemes and cipher suites",
+                    site.name
+                ),
+            );
+        }
+        let _ = sent.write_all(&mut self.alert);
+        self.fail(alert::for_error(&error), describe(&error))
+    }
+}
+
+/// What removes the early data that the client sends in vain; none if it was accepted, or cannot be.
+fn skipper(live: &mut rustls::ServerConnection) -> Option<Skipper> {
+    if live.protocol_version() != Some(ProtocolVersion::TLSv1_3) || live.early_data().is_some() {
+        return None;
+    }
+    Some(Skipper::new(match live.handshake_kind() {
+        Some(HandshakeKind::FullWithHelloRetryRequest) => End::ClientHello,
+        _ => End::Encrypted,
+    }))
+}
+
+/// Whether `head` begins a ClientHello of a version before TLS 1.2. rustls complains first of extensions that such
+/// clients cannot know of.
+fn is_outdated(head: &[u8]) -> bool {
+    const HANDSHAKE: u8 = 22;
+    const CLIENT_HELLO: u8 = 1;
+    match head {
+        [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, major, minor, ..] => (*major, *minor) < (3, 3),
+        _ => false,
+    }
+}

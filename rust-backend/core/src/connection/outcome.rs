@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a handshake has come to.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
+
+use super::failure::Failure;
+use super::{Connection, State};
+use crate::base::clock::unix_now;
+use crate::info::facts::Facts;
+use crate::process::counters::Counter;
+use crate::trust::client::verdict::Verdict;
+
+impl Connection {
+    /// Whether the handshake with a backend came to what was wanted.
+    pub(super) fn check_backend(&mut self) -> Result<(), Failure> {
+        let (State::Live(live), Some(backend)) = (&self.state, &self.backend) else {
+            return Ok(());
+        };
+        let failure = if &*backend.protocol == b"h2" && live.alpn_protocol() != Some(b"h2") {
+            Some(Failure::ours(
+                "the backend does not speak HTTP/2 by ALPN: use https:// instead of h2://",
+            ))
+        } else if live.handshake_kind() == Some(HandshakeKind::Resumed) {
+            let chain = live.peer_certificates().unwrap_or_default();
+            backend.profile.verify_again(chain, unix_now()).err().map(Failure::ours)
+        } else {
+            None
+        };
+        match failure {
+            Some(failure) => {
+                self.state = State::Failed;
+                Err(failure)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps what the handshake has come to. Of one that began with early data all is known before it is complete.
+    pub(super) fn note_facts(&mut self) {
+        let State::Live(live) = &self.state else { return };
+        let (Some(version), Some(suite), None) = (live.protocol_version(), live.negotiated_cipher_suite(), &self.facts)
+        else {
+            return;
+        };
+        let identity = self.identity.take();
+        let resumed = live.handshake_kind() == Some(HandshakeKind::Resumed);
+        let group = live.negotiated_key_exchange_group().map(|group| group.name());
+        if self.backend.is_none() {
+            let counters = self.config.counters();
+            counters.count(match resumed {
+                true => Counter::ResumedHandshakes,
+                false => Counter::FullHandshakes,
+            });
+            if group.is_some_and(is_post_quantum) {
+                counters.count(Counter::PostQuantumHandshakes);
+            }
+            if !self.established {
+                counters.count(Counter::EarlyDataHandshakes);
+            }
+        }
+        let client_chain: Box<[_]> = live.peer_certificates().unwrap_or_default().into();
+        let client_verdict = match &self.audit {
+            Some(audit) => audit.verdict(&client_chain, unix_now()),
+            None => Verdict::NotAsked,
+        };
+        self.facts = Some(Arc::new(Facts {
+            sni: self.hello.sni.clone(),
+            version,
+            suite,
+            group,
+            resumed,
+            session_id: std::mem::take(&mut self.session_id),
+            identity,
+            client_chain,
+            client_verdict,
+            client_mode: self.client_mode,
+            exporter: OnceLock::new(),
+            usual_depth: self.usual_depth,
+            names: self.names,
+        }));
+    }
+
+    /// Whether requests run in other threads than the connection.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(&self.state, State::Live(live) if live.alpn_protocol() == Some(b"h2"))
+    }
+
+    /// Derives what binds other authentication to this connection: `tls-exporter` (RFC 9266), to be had from
+    /// [`Self::facts`]. That takes time, and few want it; with HTTP/2 nobody can ask for it later. In TLS 1.2 it is unique
+    /// only with the extended master secret, which we use with everybody who offers it.
+    pub fn bind_channel(&self) {
+        let (State::Live(live), Some(facts)) = (&self.state, &self.facts) else {
+            return;
+        };
+        if facts.exporter.get().is_some() || self.backend.is_some() {
+            return;
+        }
+        if facts.version != ProtocolVersion::TLSv1_3 && !self.hello.extended_master_secret {
+            return;
+        }
+        if let Ok(binding) = live.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None) {
+            let _ = facts.exporter.set(binding);
+        }
+    }
+}
+
+fn is_post_quantum(group: NamedGroup) -> bool {
+    matches!(
+        group,
+        NamedGroup::X25519MLKEM768
+            | NamedGroup::secp256r1MLKEM768
+            | NamedGroup::MLKEM512
+            | NamedGroup::MLKEM768
+            | NamedGroup::MLKEM1024
+    )
+}
+
+/// The session id in a TLS 1.2 ServerHello (RFC 5246 section 7.4.1.3) that begins `flight`, in upper-case hex. rustls
+/// does not tell it. In TLS 1.3 the field is an echo without meaning.
+pub(super) fn session_id(version: Option<ProtocolVersion>, flight: &[u8]) -> Box<str> {
+    const RECORD_HEADER: usize = 5;
+    const HANDSHAKE_HEADER: usize = 4;
+    const VERSION_AND_RANDOM: usize = 2 + 32;
+    if version != Some(ProtocolVersion::TLSv1_2) {
+        return Box::default();
+    }
+    let id = flight
+        .get(RECORD_HEADER + HANDSHAKE_HEADER + VERSION_AND_RANDOM..)
+        .and_then(<[u8]>::split_first)
+        .and_then(|(len, rest)| rest.get(..usize::from(*len)))
+        .unwrap_or_default();
+    id.iter().map(|byte| format!("{byte:02X}")).collect::<String>().into()
+}

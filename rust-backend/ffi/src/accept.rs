@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Between ClientHello and ServerHello: what the client asks for, and which site answers.
+
+use std::sync::Arc;
+
+use mod_tls_core::AlertDescription;
+use mod_tls_core::connection::failure::Failure;
+use mod_tls_core::connection::{Connection, Event};
+use mod_tls_core::keys::identity::Identity;
+use mod_tls_core::request::routing::Hosts;
+
+use crate::connection::{ConnectionHandle, EventCode, on_connection};
+use crate::guard::{Status, guard};
+use crate::types::Slice;
+
+/// The server name that the client asked for, in lower case; empty if it asked for none.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_server_name(conn: *const ConnectionHandle) -> Slice {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { conn.as_ref() }
+        .and_then(|conn| conn.connection.hello().sni.as_deref())
+        .map_or(Slice::EMPTY, |name| Slice::of(name.as_bytes()))
+}
+
+/// The protocol number `index`, counted from 0, that the client offers by ALPN. `TLS_STATUS_FAILED` after the last one.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_alpn(conn: *const ConnectionHandle, index: usize, out: *mut Slice) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (conn, out) = unsafe { (conn.as_ref()?, out.as_mut()?) };
+        let Some(protocol) = conn.connection.hello().alpn.get(index) else {
+            return Some(Status::Failed);
+        };
+        *out = Slice::of(protocol);
+        Some(Status::Ok)
+    })
+}
+
+/// Sets the servers `named` and `connected` of `hosts` to those that the client means by its server name, which are the first
+/// one of the address if it has sent none. `TLS_STATUS_FAILED`: no server has the name, and such clients are refused.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_find_server(conn: *mut ConnectionHandle, hosts: *mut Hosts) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            let hosts = hosts.as_mut()?;
+            let config = Arc::clone(conn.connection.config());
+            let sni = conn.connection.hello().sni.clone();
+            match config.find_server(hosts.chain, hosts.first, sni.as_deref()) {
+                Ok(found) => {
+                    (hosts.named, hosts.connected) = found;
+                    Some(Status::Ok)
+                }
+                Err(_) => {
+                    let why = format!("no host is called {}, and TLSStrictSNI is on", sni.unwrap_or_default());
+                    let failure = conn.connection.refuse(AlertDescription::UnrecognisedName, why);
+                    Some(conn.failed(failure))
+                }
+            }
+        })
+    }
+}
+
+/// The certificate that the client would be presented by `server`: `id` is set to what it is known by to providers of
+/// OCSP responses. `TLS_STATUS_FAILED` if there is none.
+///
+/// # Safety
+/// The pointers are valid; `id` has room for 32 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_certificate_id(conn: *mut ConnectionHandle, server: usize, id: *mut u8) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            let id = id.cast::<[u8; 32]>().as_mut()?;
+            match presented(conn, server) {
+                Some(identity) => {
+                    *id = identity.id();
+                    Some(Status::Ok)
+                }
+                None => Some(Status::Failed),
+            }
+        })
+    }
+}
+
+fn presented(conn: &ConnectionHandle, server: usize) -> Option<Arc<Identity>> {
+    let site = conn.connection.config().site(server)?;
+    conn.connection.identity_at(site)
+}
+
+/// Staples the DER OCSP response to the certificate that the client is presented by `server`; an empty one staples
+/// nothing.
+///
+/// # Safety
+/// The pointer and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_staple(conn: *mut ConnectionHandle, server: usize, response: Slice) -> Status {
+    // SAFETY: the caller promises that a pointer that is not null is valid, and a valid slice.
+    unsafe {
+        on_connection(conn, |conn| {
+            let response = Some(response.bytes()).filter(|der| !der.is_empty());
+            if let Some(identity) = presented(conn, server) {
+                identity.staple(response);
+            }
+            Some(Status::Ok)
+        })
+    }
+}
+
+/// Goes on with the handshake as `server`, agreeing on `protocol` by ALPN (empty: on nothing). `certificate` and `key`
+/// are PEM that is presented instead of the server's own certificates; `certificate` is null where those serve, `key` is
+/// null if it is in `certificate`. Statuses as for `tls_conn_receive`.
+///
+/// # Safety
+/// The pointers and the slices are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_accept(
+    conn: *mut ConnectionHandle,
+    server: usize,
+    protocol: Slice,
+    certificate: Slice,
+    key: Slice,
+    event: *mut EventCode,
+) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid, and valid slices.
+    unsafe {
+        on_connection(conn, |conn| {
+            let event = event.as_mut()?;
+            let protocol = Some(protocol.bytes()).filter(|name| !name.is_empty());
+            let accepted = match certificate.optional_bytes() {
+                None => accept(&mut conn.connection, server, protocol),
+                Some(pem) => accept_with(&mut conn.connection, server, protocol, pem, key.optional_bytes()),
+            };
+            match accepted {
+                Ok(next) => {
+                    *event = next.into();
+                    Some(Status::Ok)
+                }
+                Err(failure) => Some(conn.failed(failure)),
+            }
+        })
+    }
+}
+
+fn accept(connection: &mut Connection, server: usize, protocol: Option<&[u8]>) -> Result<Event, Failure> {
+    let config = Arc::clone(connection.config());
+    match config.site(server) {
+        Some(site) => connection.accept(site, protocol),
+        None => Err(connection.refuse(AlertDescription::InternalError, "the host has no TLS settings")),
+    }
+}
+
+/// Answers with a certificate that was made for this client: an ACME challenge (RFC 8737).
+fn accept_with(
+    connection: &mut Connection,
+    server: usize,
+    protocol: Option<&[u8]>,
+    certificate: &[u8],
+    key: Option<&[u8]>,
+) -> Result<Event, Failure> {
+    let config = Arc::clone(connection.config());
+    let identity = Identity::from_pem("answer to a challenge", certificate, key);
+    match (config.site(server), identity) {
+        (Some(site), Ok(identity)) => connection.accept(&site.answering(identity), protocol),
+        (None, _) => Err(connection.refuse(AlertDescription::InternalError, "the host has no TLS settings")),
+        (_, Err(error)) => Err(connection.refuse(AlertDescription::InternalError, error)),
+    }
+}
