@@ -90,7 +90,6 @@ def includes():
         used = re.findall(r'^#include "((?:tls|mod)_[a-z_]+)\.h"', file.read_text(), re.MULTILINE)
         own = {name for name in used if (MODULE / f"{name}.h").exists() and name != file.stem}
         found.setdefault(file.stem, set()).update(own)
-    # One header for the two filters.
     return found
 
 
@@ -104,6 +103,12 @@ class TestC:
 
     def test_03_the_bottom_uses_nothing(self):
         assert includes()["tls_base"] == set()
+
+
+def test_the_index_of_tests_is_complete():
+    text = (ROOT / "test/README.md").read_text()
+    missing = [file.name for file in (ROOT / "test").glob("test_*.py") if f"`{file.name}`" not in text]
+    assert not missing
 
 
 @pytest.mark.parametrize("pattern,limit", [("rust-backend/**/src/**/*.rs", 500), ("module/*.[ch]", 500)])
