@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may use what. Rooms of the Rust library and files of the C module use each other in one direction: each room says
-in its mod.rs which others it uses, and docs/architecture.md shows the whole."""
+"""What may use what. Rooms of the Rust library and files of the C module use each other in one direction. Each room
+says in its mod.rs which others it uses, and docs/architecture.md shows the whole."""
 
 import re
 from pathlib import Path
