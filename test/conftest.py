@@ -77,17 +77,33 @@ def rustls_client():
 
 
 @pytest.fixture(scope="session")
-def test_module(installation, tmp_path_factory):
-    """The line that loads the tests' own module."""
-    source = Path(__file__).parent / "modules/mod_tls_test.c"
-    built = tmp_path_factory.mktemp("modules") / "mod_tls_test.so"
-    query = installation.query
-    flags = subprocess.run(
-        [query("APR_CONFIG"), "--includes", "--cppflags"], check=True, capture_output=True, text=True
-    ).stdout.split()
-    command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I", query("INCLUDEDIR"), *flags]
-    subprocess.run([*command, "-o", built, source], check=True)
-    return f"LoadModule tls_test_module {built}"
+def build_module(installation, tmp_path_factory):
+    """Builds a module of the tests' own; returns the line that loads it."""
+
+    def build(name, *sources):
+        folder = Path(__file__).parent / "modules"
+        built = tmp_path_factory.mktemp("modules") / f"mod_{name}.so"
+        query = installation.query
+        flags = subprocess.run(
+            [query("APR_CONFIG"), "--includes", "--cppflags"], check=True, capture_output=True, text=True
+        ).stdout.split()
+        command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I", query("INCLUDEDIR"), *flags]
+        subprocess.run([*command, "-o", built, *(folder / source for source in sources)], check=True)
+        return f"LoadModule {name}_module {built}"
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def test_module(build_module):
+    """The line that loads what stands in for mod_md."""
+    return build_module("tls_test", "mod_tls_test.c")
+
+
+@pytest.fixture(scope="session")
+def contract_module(build_module):
+    """The line that loads the user of filters of test_30."""
+    return build_module("tls_contract", "mod_tls_contract.c", "contract_buckets.c")
 
 
 @pytest.fixture
