@@ -130,7 +130,7 @@ apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
     }
     switch (mode) {
     case AP_MODE_INIT:
-        return APR_SUCCESS;
+        return tls_conn_is_awaited(tc->backend) ? tls_transfer_flush(tc) : APR_SUCCESS;
     case AP_MODE_EXHAUSTIVE:
         return read_all(tc, bb, block);
     case AP_MODE_EATCRLF:

@@ -204,4 +204,5 @@ PROGRAMS = {
 @pytest.mark.parametrize("backend", [False, True], ids=["front", "backend"])
 def test_01_programs(stations, backend):
     for steps in PROGRAMS.values():
-        Lockstep(stations, EXPECTED, backend).program([("open", "write" if backend else "block"), *steps])
+        for version, how in (("1.2", "block"), ("1.3", "write" if backend else "block")):
+            Lockstep(stations, EXPECTED, backend, version).program([("open", how), *steps])

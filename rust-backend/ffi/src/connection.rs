@@ -265,6 +265,16 @@ pub unsafe extern "C" fn tls_conn_sendable(conn: *const ConnectionHandle) -> usi
     unsafe { conn.as_ref() }.map_or(0, |conn| conn.connection.sendable())
 }
 
+/// Whether the peer cannot go on before it has got what there is to send.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_is_awaited(conn: *const ConnectionHandle) -> bool {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { conn.as_ref() }.is_some_and(|conn| conn.connection.is_awaited())
+}
+
 /// Moves bytes for the network into `buffer`, as many as there are and fit. Returns their number.
 ///
 /// # Safety

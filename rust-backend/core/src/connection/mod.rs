@@ -20,8 +20,8 @@ use std::fmt;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::sync::Arc;
 
-use rustls::AlertDescription;
 use rustls::server::{Accepted, Acceptor};
+use rustls::{AlertDescription, ProtocolVersion};
 use rustls_pki_types::ServerName;
 
 use self::alert::plaintext_record;
@@ -375,6 +375,17 @@ impl Connection {
             Err(_) => UNKNOWN_SENDABLE,
         };
         written == total
+    }
+
+    /// Whether the peer cannot go on before it has got what waits to be taken: the Finished of whoever says it last, a
+    /// client in TLS 1.3, a server in a full handshake of TLS 1.2. What a server of TLS 1.3 has left to say is tickets.
+    pub fn is_awaited(&self) -> bool {
+        match &self.state {
+            State::Live(live) if live.wants_write() => {
+                self.backend.is_some() || live.protocol_version() == Some(ProtocolVersion::TLSv1_2)
+            }
+            _ => false,
+        }
     }
 
     /// How much there is to send, in bytes. An estimate after an error; never 0 while there is something.
