@@ -242,6 +242,19 @@ static apr_status_t drop_data(tls_connection *tc, ap_filter_t *next, apr_bucket_
     return lost && rv == APR_SUCCESS ? APR_ECONNABORTED : rv;
 }
 
+/* Whether there is something to encrypt. */
+static int has_data(const apr_bucket_brigade *bb)
+{
+    apr_bucket *b;
+
+    for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
+        if (!APR_BUCKET_IS_METADATA(b)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     tls_connection *tc = f->ctx;
@@ -250,6 +263,10 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 
     if (tc->outgoing_to && !APR_BRIGADE_EMPTY(bb)) {
         tls_handshake_before_write(tc, bb);
+    }
+    else if (tc->phase == TLS_HANDSHAKE && has_data(bb)) {
+        /* A protocol whose server speaks first. A failure shows in the phase. */
+        tls_handshake_run(tc, APR_BLOCK_READ);
     }
     if (!tls_connection_is_open(tc)) {
         return drop_data(tc, f->next, bb);
