@@ -116,6 +116,53 @@ static apr_status_t read_all(tls_connection *tc, apr_bucket_brigade *bb, apr_rea
     return APR_STATUS_IS_EAGAIN(rv) && !APR_BRIGADE_EMPTY(bb) ? APR_SUCCESS : rv;
 }
 
+/* How long the first line is, with its end; 0 if its end is not there. A line that is too long ends at the limit. */
+static apr_off_t line_length(const tls_connection *tc)
+{
+    apr_off_t before = 0;
+    apr_bucket *b;
+
+    for (b = APR_BRIGADE_FIRST(tc->plaintext); b != APR_BRIGADE_SENTINEL(tc->plaintext); b = APR_BUCKET_NEXT(b)) {
+        const char *data, *end;
+        apr_size_t len;
+
+        /* All of them are in memory. */
+        apr_bucket_read(b, &data, &len, APR_NONBLOCK_READ);
+        if (before + (apr_off_t)len > HUGE_STRING_LEN) {
+            len = (apr_size_t)(HUGE_STRING_LEN - before);
+        }
+        end = memchr(data, APR_ASCII_LF, len);
+        if (end) {
+            return before + (end - data) + 1;
+        }
+        before += (apr_off_t)len;
+        if (before == HUGE_STRING_LEN) {
+            return before;
+        }
+    }
+    return 0;
+}
+
+/* A whole line: where its end has not come, what there is stays for the next read. Only the last line can lack its end. */
+static apr_status_t read_line(tls_connection *tc, apr_bucket_brigade *bb, apr_read_type_e block)
+{
+    apr_bucket *end;
+    apr_off_t len = 0;
+    apr_status_t rv = fill(tc, block);
+
+    while (rv == APR_SUCCESS && !(len = line_length(tc))) {
+        rv = tc->input_end != APR_SUCCESS ? tc->input_end : tls_transfer_receive(tc, block);
+    }
+    if (APR_STATUS_IS_EOF(rv) && has_plaintext(tc)) {
+        APR_BRIGADE_CONCAT(bb, tc->plaintext);
+        return APR_SUCCESS;
+    }
+    if (rv == APR_SUCCESS) {
+        rv = apr_brigade_partition(tc->plaintext, len, &end);
+    }
+    return rv == APR_SUCCESS ? apr_brigade_split_line(bb, tc->plaintext, block, len) : rv;
+}
+
 apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_mode_t mode, apr_read_type_e block,
                               apr_off_t readbytes)
 {
@@ -137,8 +184,7 @@ apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
         rv = fill(tc, APR_NONBLOCK_READ);
         return rv == APR_SUCCESS ? eat_line_ends(tc) : rv;
     case AP_MODE_GETLINE:
-        rv = fill(tc, block);
-        return rv == APR_SUCCESS ? apr_brigade_split_line(bb, tc->plaintext, block, HUGE_STRING_LEN) : rv;
+        return read_line(tc, bb, block);
     case AP_MODE_READBYTES:
     case AP_MODE_SPECULATIVE:
         rv = fill(tc, block);

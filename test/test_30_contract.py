@@ -162,6 +162,15 @@ def stations(request, httpd, second_httpd, ports, authority, contract_module):
 
 
 PROGRAMS = {
+    "a line in parts": [("part", 60, 0.5), ("read", "GETLINE", "nonblock", 1, 1), ("rest",)]
+    + [("read", "GETLINE", "block", 25, 1), ("send", 9000), ("read", "GETLINE", "nonblock", 1, 1)],
+    "half a line and its time": [
+        ("send", 3),
+        ("read", "GETLINE", "nonblock", 1, 1),
+        ("read", "GETLINE", "block", 25, 1),
+    ],
+    "long lines": ([("send", 40_000)] + [("read", "GETLINE", "nonblock", 1, 1)] * 10) * 2,
+    "the last line": [("send", 3), ("close_notify",), ("read", "GETLINE", "block", 1000, 1)],
     "a peek takes nothing": [("send", 100, 100), ("read", "SPECULATIVE", "nonblock", 1, 50)]
     + [("read", "SPECULATIVE", "block", 1, 50), ("read", "READBYTES", "block", 1, 100)],
     "a peek behind a line": [("send", 4096), ("read", "GETLINE", "block", 1, 1)]
