@@ -182,18 +182,19 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
 static apr_status_t hold(tls_connection *tc, batch *work)
 {
     apr_bucket *b;
-    apr_status_t rv = APR_SUCCESS;
 
     if (work->len >= RECORD_SIZE || !tc->header_due) {
         return encrypt(tc, work);
     }
-    while (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(work->buckets)) {
-        b = APR_BRIGADE_FIRST(work->buckets);
-        rv = apr_bucket_setaside(b, tc->c->pool);
-        move(b, tc->held);
+    for (b = APR_BRIGADE_FIRST(work->buckets); b != APR_BRIGADE_SENTINEL(work->buckets); b = APR_BUCKET_NEXT(b)) {
+        if (apr_bucket_setaside(b, tc->c->pool) != APR_SUCCESS) {
+            /* What cannot be kept is sent. */
+            return encrypt(tc, work);
+        }
     }
+    APR_BRIGADE_CONCAT(tc->held, work->buckets);
     work->count = 0;
-    return rv == APR_ENOTIMPL ? APR_SUCCESS : rv;
+    return APR_SUCCESS;
 }
 
 static apr_status_t write_data(tls_connection *tc, ap_filter_t *next, apr_bucket_brigade *bb, batch *work)

@@ -194,6 +194,8 @@ PROGRAMS = {
         ("write", "transient:100", "pool:100", "mmap:100", "file:100", "slow:1"),
     ]
     + [("write", "heap:1", "flush")],
+    "a header that cannot be kept": [("respond",), ("write", "transient:100", "stubborn:100", "transient:100")]
+    + [("write", "flush")],
     "a request ends": [("respond",), ("write", "pool:100"), ("write", "eor"), ("write", "flush")],
     "a request ends with its data": [("respond",), ("write", "pool:70000", "eos", "eor", "pool:5", "eor", "flush")],
     "every kind": [("write", *(f"{kind}:20000" for kind in KINDS_WITH_DATA), "mark", "flush")],
