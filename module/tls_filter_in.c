@@ -169,6 +169,10 @@ apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
     tls_connection *tc = f->ctx;
     apr_status_t rv;
 
+    if (f->c->aborted) {
+        APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(f->c->bucket_alloc));
+        return APR_ECONNABORTED;
+    }
     if (tc->phase == TLS_HANDSHAKE) {
         rv = tls_handshake_run(tc, block);
         if (rv != APR_SUCCESS) {

@@ -262,6 +262,10 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     batch work;
     apr_status_t rv;
 
+    if (f->c->aborted && !APR_BRIGADE_EMPTY(bb)) {
+        apr_brigade_cleanup(bb);
+        return APR_ECONNABORTED;
+    }
     if (tc->outgoing_to && !APR_BRIGADE_EMPTY(bb)) {
         tls_handshake_before_write(tc, bb);
     }

@@ -209,6 +209,9 @@ PROGRAMS = {
     "the end": [("write", "heap:10", "eoc", "flush"), ("write", "eor"), ("write", "flush")],
     "after the end": [("write", "heap:10", "eoc", "flush"), ("write", "heap:10", "flush")],
     "an end that is answered": [("close_notify",), ("read", "READBYTES", "block", 1, 1), ("write", "heap:1", "flush")],
+    "aborted": [("send", 10), ("abort",), ("read", "READBYTES", "block", 1, 1), ("write", "heap:1", "flush")]
+    + [("write", "mark"), ("write",)],
+    "aborted, with nothing to send": [("abort",), ("write", "heap:0")],
 }
 
 
