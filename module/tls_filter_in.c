@@ -101,7 +101,7 @@ static apr_status_t eat_line_ends(tls_connection *tc)
     return APR_EOF;
 }
 
-/* Reads until the client closes. */
+/* Reads until the client closes. What has come before something else ended it is returned, and the next read says why. */
 static apr_status_t read_all(tls_connection *tc, apr_bucket_brigade *bb, apr_read_type_e block)
 {
     apr_status_t rv;
@@ -113,7 +113,7 @@ static apr_status_t read_all(tls_connection *tc, apr_bucket_brigade *bb, apr_rea
         APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_eos_create(tc->c->bucket_alloc));
         return APR_SUCCESS;
     }
-    return APR_STATUS_IS_EAGAIN(rv) && !APR_BRIGADE_EMPTY(bb) ? APR_SUCCESS : rv;
+    return APR_BRIGADE_EMPTY(bb) ? rv : APR_SUCCESS;
 }
 
 /* How long the first line is, with its end; 0 if its end is not there. A line that is too long ends at the limit. */

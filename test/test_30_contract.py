@@ -179,6 +179,8 @@ PROGRAMS = {
     "a reset": [("send", 3), ("reset",), ("read", "SPECULATIVE", "block", 1, 1)]
     + [("read", "READBYTES", "block", 1, 9)] * 3
     + [("write", "heap:1", "flush"), ("read", "READBYTES", "block", 1, 1)],
+    "until time is up": [("send", 40_000), ("read", "EXHAUSTIVE", "block", 1000, 0), ("send", 1), ("close_notify",)]
+    + [("read", "EXHAUSTIVE", "nonblock", 1, 0)],
     "all that is there": ([("send", 40_000)] + [("read", "READBYTES", "nonblock", 1, 1 << 20)] * 5) * 2,
     "keys change": [("key_update", True), ("send", 5), ("read", "READBYTES", "block", 25, 9), ("key_update", False)]
     + [

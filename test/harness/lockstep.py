@@ -235,6 +235,8 @@ class Lockstep:
         at = self.consumed[number]
         if answer.data != TEXT[at : min(self.arrived, at + len(answer.data))]:
             self.compare(f"{what}/intact", number == 1, number == 0)
+        if answer.data and answer.status != "SUCCESS":
+            self._fail(what, f"{answer.status} with data, which its caller drops")
         if mode in ("READBYTES", "SPECULATIVE") and len(answer.data) > size:
             self._fail(what, f"{len(answer.data)} instead of {size} bytes")
         if mode != "SPECULATIVE":
