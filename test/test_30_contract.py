@@ -2,10 +2,18 @@
 """What our filters return to those who read and write through them, compared with mod_ssl's: the same calls in the same
 order, with a peer whose every byte is known. Every difference is one that `EXPECTED` explains."""
 
+import os
+from pathlib import Path
+
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from harness.contract import Station
 from harness.lockstep import KINDS_WITH_DATA, Lockstep
+
+# How many conversations are made up for each record and direction. A number in the environment gives others each time.
+EXAMPLES = int(os.environ.get("TLS_CONTRACT_EXAMPLES", "100"))
 
 # How an error of the network shows.
 BROKEN = {"ECONNABORTED", "ECONNRESET", "EPIPE"}
@@ -222,3 +230,209 @@ def test_01_programs(stations, backend):
     for steps in PROGRAMS.values():
         for version, how in (("1.2", "block"), ("1.3", "write")):
             Lockstep(stations, EXPECTED, backend, version).program([("open", how), *steps])
+
+
+SIZES = [1, 2, 100, 4096, 8191, 8192, 16384, 16385, 40000]
+TIMES = [1, 25, 1000, 5000]
+modes = st.sampled_from(
+    ["READBYTES", "READBYTES", "GETLINE", "GETLINE", "SPECULATIVE", "EATCRLF", "EXHAUSTIVE", "INIT"]
+)
+sizes = st.sampled_from(SIZES)
+reads = st.tuples(
+    st.just("read"),
+    modes,
+    st.sampled_from(["block", "nonblock"]),
+    st.sampled_from(TIMES),
+    st.sampled_from([1, 2, 100, 8191, 8192, 16384, 1 << 20]),
+)
+data = st.builds(
+    "{}:{}".format,
+    st.sampled_from(["heap", "transient", "immortal", "pool", "stubborn", "slow", "mmap", "file"]),
+    st.sampled_from([1, 2, 100, 8000, 16384, 16385, 70000, 300000]),
+)
+odd = st.sampled_from(["heap:0", "transient:0", "immortal:0", "pipe:0", "pipe:1", "pipe:60000"])
+metadata = st.sampled_from(["flush", "flush", "eos", "eor", "mark", "error:502"])
+buckets = st.one_of(data, data, metadata, metadata, odd)
+writes = st.lists(buckets, max_size=6).map(lambda found: ("write", *found))
+peers = st.one_of(
+    st.tuples(st.just("send"), sizes),
+    st.tuples(st.just("send"), sizes, sizes),
+    st.tuples(st.just("part"), sizes, st.sampled_from([0.01, 0.5, 0.99])),
+    st.tuples(st.just("rest")),
+    st.tuples(st.just("key_update"), st.booleans()),
+    st.tuples(st.just("ticket")),
+)
+endings = st.sampled_from(
+    [[], [("abort",)], [("close_notify",)], [("fin",)], [("close_notify",), ("fin",)], [("reset",)]]
+)
+steps = st.one_of(peers, reads, reads, writes, st.tuples(st.just("respond")))
+openings = st.sampled_from(["block", "block", "nonblock", "write", "metadata"])
+
+
+@st.composite
+def programs(draw):
+    begin = [("open", draw(openings))]
+    return (
+        begin
+        + draw(st.lists(steps, max_size=12))
+        + draw(endings)
+        + draw(st.lists(st.one_of(reads, writes), max_size=4))
+    )
+
+
+def explore(stations, backend):
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize="TLS_CONTRACT_EXAMPLES" not in os.environ,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+        report_multiple_bugs=False,
+    )
+    @given(programs(), st.sampled_from(["1.2", "1.3"]))
+    def run(program, version):
+        Lockstep(stations, EXPECTED, backend, version).program(program)
+
+    run()
+
+
+@pytest.mark.parametrize("backend", [False, True], ids=["front", "backend"])
+def test_02_any_order(stations, backend):
+    explore(stations, backend)
+
+
+@pytest.mark.parametrize("limit", [1, 25, 1000, 50_000, 1_000_000])
+def test_03_time_limits(stations, limit):
+    """Who reads with a limit gets what has come by then, or is told that time is up; nothing of it is lost."""
+    for backend in (False, True):
+        talk = stations[0].talk(backend)
+        talk.shake_hands()
+        talk.peer.endpoint.write(b"hello")
+        talk.deliver(0.5)
+        answer = talk.read("READBYTES", "block", timeout=limit)
+        assert answer.status == "TIMEUP" and limit - 1000 <= answer.took < limit + 900_000, answer
+        talk.deliver()
+        answer = talk.read("READBYTES", "block", timeout=limit)
+        assert (answer.status, answer.data) == ("SUCCESS", b"hello")
+        talk.finish()
+
+
+# --- The contract as docs/architecture.md has it ---
+
+ARCHITECTURE = Path(__file__).parent.parent / "docs/architecture.md"
+MODES = ["INIT", "GETLINE", "READBYTES", "SPECULATIVE", "EATCRLF", "EXHAUSTIVE"]
+
+
+def say(*texts, share=1.0):
+    def act(peer):
+        for text in texts:
+            peer.endpoint.write(text)
+        return share
+
+    return act
+
+
+def close(peer):
+    peer.endpoint.close_notify()
+
+
+def update_keys(peer):
+    peer.endpoint.key_update(True)
+
+
+# What has come since the handshake.
+READ_SITUATIONS = {
+    "nothing": [],
+    "half a record": [say(b"a line\n", share=0.5)],
+    "a part of a line": [say(b"a line")],
+    "a line and more": [say(b"a line\nand more")],
+    "line ends": [say(b"\r\n\n")],
+    "a KeyUpdate": [update_keys],
+    "a KeyUpdate, then a line": [update_keys, say(b"a line\n")],
+    "a part of a line, then close_notify": [say(b"a line"), close],
+    "close_notify": [close],
+    "the end without close_notify": ["fin"],
+    "a reset": ["reset"],
+    "a line; then the connection was aborted": [say(b"a line\n"), "abort"],
+}
+WRITES = [("heap:10", "flush"), ("heap:10",), ("flush",), ("eor",), ("eoc",), ()]
+WRITE_SITUATIONS = {
+    "before the handshake": None,
+    "after the handshake": [],
+    "after EOC": [("write", "eoc")],
+    "after close_notify of the peer": [close],
+    "after a reset": ["reset"],
+    "after the connection was aborted": ["abort"],
+}
+
+
+def reach(station, actions):
+    """A connection in a situation."""
+    talk = station.talk()
+    if actions is None:
+        talk.peer.send()
+        return talk
+    talk.shake_hands()
+    for action in actions:
+        if action == "abort":
+            talk.run("abort")
+        elif isinstance(action, str):
+            getattr(talk.peer, action)()
+            talk.run("hangup")
+        elif isinstance(action, tuple):
+            talk.run(*action)
+        else:
+            talk.deliver(action(talk.peer) or 1.0)
+    return talk
+
+
+def outcome(answer):
+    if answer.status != "SUCCESS":
+        return answer.status
+    found = [f"{len(answer.data)} bytes"] if answer.data else []
+    return ", ".join(found + [kind for kind in answer.kinds if kind != "data"]) or "SUCCESS"
+
+
+def reading(mode, block):
+    def ask(talk):
+        return outcome(talk.read(mode, block, size=100, timeout=1000))
+
+    return ask
+
+
+def writing(buckets):
+    def ask(talk):
+        talk.run("timeout", 10_000_000)
+        return talk.write(*buckets).status
+
+    return ask
+
+
+def cell(stations, actions, questions):
+    """What ours answers to each question, and in brackets what mod_ssl says that is different."""
+    answers = []
+    for ask in questions:
+        ours, theirs = (ask(reach(station, actions)) for station in stations)
+        answers.append(ours if ours == theirs else f"{ours} ({theirs})")
+    return answers[0] if len(set(answers)) == 1 else " / ".join(answers)
+
+
+def table(stations, title, situations, columns):
+    rows = [[title, *columns], ["---"] * (len(columns) + 1)]
+    for name, actions in situations.items():
+        rows.append([name, *(cell(stations, actions, questions) for questions in columns.values())])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def test_04_documented(stations):
+    """What docs/architecture.md promises is what happens."""
+    reads = {mode: [reading(mode, block) for block in ("nonblock", "block")] for mode in MODES}
+    writes = {" ".join(kinds).upper().replace("HEAP:10", "data") or "nothing": [writing(kinds)] for kinds in WRITES}
+    tables = [
+        table(stations, "what has come", READ_SITUATIONS, reads),
+        table(stations, "when", WRITE_SITUATIONS, writes),
+    ]
+    text = ARCHITECTURE.read_text()
+    missing = [each for each in tables if each not in text]
+    assert not missing, "docs/architecture.md should have\n" + "\n\n".join(missing)
