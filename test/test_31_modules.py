@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.cgi import DIGEST, Gate
+from harness.cgi import DIGEST, Gate, add_cgi
 from harness.clients import connect, curl, raw_connection, read_all, read_response, request
 from harness.content import Slow, digest, file_digest, post
 
@@ -45,6 +45,20 @@ class TestCgid:
         stack.start()
         slow = Slow(stack, "/cgi-bin/slow")
         assert gate.LAST.encode() not in slow.read_until(gate.FIRST)
+        gate.open()
+        slow.read_until(gate.LAST)
+
+    def test_03_script_that_makes_the_header(self, stack):
+        """Its output comes to the TLS filter as a pipe that is read when it has something: what there is leaves before
+        the next read waits."""
+        gate = Gate(stack.httpd.root)
+        head = "printf 'HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\nConnection: close\\r\\n\\r\\n"
+        script = gate.script().replace("printf 'Content-Type: text/event-stream\\n\\n", head)
+        add_cgi(stack.httpd, "nph-slow", script)
+        stack.add_scripts(digest=DIGEST)
+        stack.start()
+        slow = Slow(stack, "/cgi-bin/nph-slow")
+        assert slow.read_until(gate.FIRST).startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain")
         gate.open()
         slow.read_until(gate.LAST)
 

@@ -134,13 +134,22 @@ def read_all(sock):
 
 
 def read_response(stream):
-    """One HTTP/1.1 response with a Content-Length from a file-like connection: status, headers, body."""
+    """One HTTP/1.1 response with a Content-Length or in chunks from a file-like connection: status, headers, body."""
     status = int(stream.readline().split(b" ")[1])
     headers = {}
     while (line := stream.readline()) not in (b"\r\n", b""):
         name, _, value = line.partition(b":")
         headers[name.strip().lower().decode()] = value.strip().decode()
+    if headers.get("transfer-encoding") == "chunked":
+        return status, headers, b"".join(_chunks(stream))
     return status, headers, stream.read(int(headers.get("content-length", 0)))
+
+
+def _chunks(stream):
+    while size := int(stream.readline(), 16):
+        yield stream.read(size)
+        stream.readline()
+    stream.readline()
 
 
 class MemoryClient:
