@@ -82,12 +82,17 @@ class Request:
     # When the connection was used before, if it was kept; whether its answer has begun.
     kept_since: float = None
     answering: bool = False
+    # Whether its HTTP/2 session ended without a byte of an answer. mod_http2 ends sessions so that begin while their
+    # process is told to stop, over mod_ssl as over this module.
+    is_session_lost: bool = False
 
     def reason(self, disturbances, now):
         """The disturbance that explains why there was no answer, or None."""
         since = self.kept_since or self.begin
         if self.kept_since and not self.answering and disturbances.during(RELOAD, since, now):
             return "kept connection ended by a reload"
+        if self.is_session_lost and disturbances.during(RELOAD, self.begin, now):
+            return "HTTP/2 session ended by a reload"
         for kind in self.harmed_by:
             for window in disturbances.during(kind, since, now):
                 if kind != KILL or self.port is None or self.port in window.ports:

@@ -61,6 +61,7 @@ class Programs:
             for i, (_, name) in enumerate(requests):
                 entries[i].port = None if "through" in requests[i][0] else results.get(i, [0, 0, None])[2]
                 found[i] = self._problem(results.get(i), files[i], self.site.digests[name], errors)
+                entries[i].is_session_lost = self._is_session_lost(results.get(i), files[i])
                 files[i].unlink(missing_ok=True)
             self._settle(entries, found)
 
@@ -88,6 +89,12 @@ class Programs:
         kind = Wrong if (status, code) == (200, 0) else AssertionError
         return kind(f"status {status}, version {version}, {len(body)} bytes, exit status {code}: {errors}")
 
+    @staticmethod
+    def _is_session_lost(result, file):
+        """Whether the connection ended (CURLE_PARTIAL_FILE, CURLE_HTTP2) before there was anything of the answer."""
+        status, code, _, _ = result or (0, 18, 0, "")
+        return status == 0 and code in (16, 18) and not file.exists()
+
     def upload(self):
         """A POST over HTTP/2 that a backend echoes."""
         port = self.rng.choice([self.site.httpd.port, self.site.ssl_port])
@@ -99,6 +106,7 @@ class Programs:
             results, errors = self._curl(port, *args)
             entry.port = results.get(0, [0, 0, None])[2]
             entry.problem = self._problem(results.get(0), received, hashlib.sha256(body).hexdigest(), errors)
+            entry.is_session_lost = self._is_session_lost(results.get(0), received)
         received.unlink(missing_ok=True)
 
     # --- early data ---
