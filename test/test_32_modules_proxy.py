@@ -385,15 +385,8 @@ class TestExpress:
         one = backend()
         httpd = stack.httpd
         (httpd.root / "map.txt").write_text(f"a.test https://localhost:{one.port}\n")
-        command = [
-            httpd.installation.program.parent / "httxt2dbm",
-            "-f",
-            "SDBM",
-            "-i",
-            httpd.root / "map.txt",
-            "-o",
-            httpd.root / "map",
-        ]
+        program = httpd.installation.program.parent / "httxt2dbm"
+        command = [program, "-f", "SDBM", "-i", httpd.root / "map.txt", "-o", httpd.root / "map"]
         subprocess.run(command, check=True, capture_output=True)
         lines = ["ProxyExpressEnable on", "ProxyExpressDBMType SDBM", f"ProxyExpressDBMFile {httpd.root}/map"]
         front(*lines, modules=["proxy_http", "proxy_express"])
