@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said about mistakes, and where: each message names the file and the mend, and nothing hangs."""
 
-import datetime
 import os
 import re
 import shlex
@@ -26,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from harness.certs import PEM, PKCS8, common_name, key_pem, new_key
 from harness.clients import curl
 from harness.httpd import wait_for
-from harness.people import PeopleCa
+from harness.people import PeopleCa, self_signed
 
 PRIVATE = 0o600
 
@@ -397,24 +396,6 @@ def openssh(key):
     return key.private_bytes(PEM, PrivateFormat.OpenSSH, NoEncryption())
 
 
-def signed(name, key, *, names=(), ca=False):
-    """A certificate that its own key has signed."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(common_name(name))
-        .issuer_name(common_name(name))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-    )
-    if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
-    return builder.sign(key, hashes.SHA256())
-
-
 # For each kind of file that is no certificate: how to make it of an identity, and what is said.
 NO_CERTIFICATE = {
     "empty": (lambda own: b"", "no certificate in this file: it is empty"),
@@ -594,17 +575,19 @@ class TestWarnings:
 
     def test_03_no_alternative_name(self, httpd, own):
         key = new_key()
-        host = own(certificate=signed("a.test", key).public_bytes(PEM), key=key_pem(key))
+        host = own(certificate=self_signed("a.test", key=key).cert.public_bytes(PEM), key=key_pem(key))
         (line,) = self.said(httpd, host)
         assert "own.pem: the certificate has no subjectAltName" in line and "-addext subjectAltName=DNS:" in line
 
     def test_04_a_ca_as_server(self, httpd, own):
         says = "own.pem: the first certificate is a CA's (basicConstraints CA:TRUE)"
         key = new_key()
-        lines = self.said(httpd, own(certificate=signed("CA", key, ca=True).public_bytes(PEM), key=key_pem(key)))
+        lines = self.said(
+            httpd, own(certificate=self_signed("CA", ca=True, key=key).cert.public_bytes(PEM), key=key_pem(key))
+        )
         assert sum(says in line for line in lines) == 1
         # What `openssl req -x509` makes for a server.
-        cert = signed("a.test", key, names=["a.test"], ca=True)
+        cert = self_signed("a.test", ca=True, key=key, names=["a.test"]).cert
         assert self.said(httpd, own(certificate=cert.public_bytes(PEM), key=key_pem(key))) == []
 
     @pytest.mark.parametrize(

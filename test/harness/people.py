@@ -131,7 +131,8 @@ class PeopleCa:
         return builder.sign(key or self.key, hashes.SHA256()).public_bytes(encoding)
 
 
-def self_signed(name="nobody", ca=False, key=None):
+def self_signed(name="nobody", ca=False, key=None, names=()):
+    """Somebody whose certificate is signed by its own key; `names` are DNS names in it."""
     key = key or new_key()
     builder = (
         x509.CertificateBuilder()
@@ -143,6 +144,8 @@ def self_signed(name="nobody", ca=False, key=None):
         .not_valid_after(now() + 30 * DAY)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
     return Person(builder.sign(key, hashes.SHA256()), key)
 
 
