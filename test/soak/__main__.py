@@ -16,8 +16,9 @@ from soak.hostile import Broken, Slow
 from soak.loads_by_program import Programs
 from soak.site import Site
 
-# Of the time, this part at the end passes without reloads and kills: memory is judged by it.
-STEADY = 0.35
+# Of the time, this part at the end passes without reloads and kills: growth is judged by it, once new children have
+# filled their caches.
+STEADY, WARM_UP = 0.35, 0.1
 # Who asks, how many of them, and how often each does something, in operations a second.
 CROWD = [(loads.Load, 4, 4), (Programs, 1, 2), (Slow, 1, 1), (Broken, 2, 3)]
 # Seconds between disturbances, on average.
@@ -42,21 +43,24 @@ class Crowd:
     """Threads with clients."""
 
     def __init__(self, site, ledger, seed):
-        self._stop, self._threads, self._clients = threading.Event(), [], []
-        for kind, number, rate in CROWD:
-            for i in range(number):
-                client = kind(site, ledger, random.Random(f"{seed} {kind.__name__} {i}"))
-                self._clients.append(client)
-                self._threads.append(threading.Thread(target=self._run, args=(client, ledger, rate), daemon=True))
+        self._stop, self._threads, self._ledger = threading.Event(), [], ledger
+        self._clients = [
+            (kind(site, ledger, random.Random(f"{seed} {kind.__name__} {i}")), rate)
+            for kind, number, rate in CROWD
+            for i in range(number)
+        ]
 
-    def _run(self, client, ledger, rate):
+    def _run(self, client, rate):
         try:
             loads.run(client, self._stop, rate)
         except Exception as e:
-            ledger.failures.append(f"a client is broken: {e!r}")
+            self._ledger.failures.append(f"a client is broken: {e!r}")
             raise
 
     def start(self):
+        """For the first time, or again after a stop."""
+        self._stop.clear()
+        self._threads = [threading.Thread(target=self._run, args=client, daemon=True) for client in self._clients]
         for thread in self._threads:
             thread.start()
 
@@ -71,17 +75,22 @@ def soak(site, options):
     ledger = Ledger(Disturbances())
     disturber = Disturber(site, ledger, random.Random(f"{options.seed} disturbances"))
     crowd, sampler = Crowd(site, ledger, options.seed), memory.Sampler(site, ledger)
-    begin, seconds = time.time(), options.minutes * 60
+    seconds = options.minutes * 60
     crowd.start()
     sampler.start()
     over = threading.Event()
     threading.Timer(seconds * (1 - STEADY), over.set).start()
     disturber.run(over, PAUSE)
     disturber.settle()
+    time.sleep(seconds * WARM_UP)
+    crowd.stop()
+    before = memory.descriptors_at_rest(site)
+    crowd.start()
     steady_since = time.time()
-    time.sleep(max(0.0, begin + seconds - steady_since))
+    time.sleep(seconds * (STEADY - WARM_UP))
     sampler.stop()
     crowd.stop()
+    after = memory.descriptors_at_rest(site)
     if site.sanitizer:
         # A stop ends children in the middle of something, where nothing was freed yet; a reload does not.
         disturber.settle()
@@ -89,7 +98,7 @@ def soak(site, options):
     site.httpd.stop()
     memory.write(sampler.samples, site.root / "samples")
     verdicts = memory.judge(sampler.samples, steady_since, options.asan)
-    return report.Report(site, ledger, disturber.killed, verdicts)
+    return report.Report(site, ledger, disturber.killed, [memory.judge_descriptors(before, after), *verdicts])
 
 
 def main():

@@ -61,7 +61,7 @@ class Disturber:
         pid = self.rng.choice(children)
         with self.windows.window(KILL) as window, contextlib.suppress(ProcessLookupError, FileNotFoundError):
             os.kill(pid, signal.SIGSTOP)
-            window.ports = frozenset(ports_of_clients(pid, {self.site.httpd.port, self.site.ssl_port}))
+            window.ports = frozenset(ports_of_clients(pid))
             self.killed.add(pid)
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda: pid not in self.site.httpd.children(), "the parent to notice")

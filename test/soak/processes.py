@@ -29,21 +29,29 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def ports_of_clients(pid, own_ports):
-    """The ports of the clients whose connections to `own_ports` a process has."""
+def connections(pid):
+    """The TCP sockets of a process that are connected: their own port and the other end's."""
+    return [ports for ports in _tcp_sockets(pid) if ports[1]]
+
+
+def ports_of_clients(pid):
+    """The ports of the clients whose connections a process has."""
+    listening = {own for own, other in _tcp_sockets(pid) if not other}
+    return {other for own, other in connections(pid) if own in listening}
+
+
+def _tcp_sockets(pid):
+    """The own port of each TCP socket of a process and the other end's, which is 0 for those that listen. Sockets that
+    are no longer connected are missing."""
     inodes = set()
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         try:
             inodes.add(os.readlink(fd))
         except OSError:
             continue
-    found = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:] + _tcp6():
-        fields = line.split()
-        local, remote = (int(address.rsplit(":", 1)[1], 16) for address in fields[1:3])
-        if local in own_ports and f"socket:[{fields[9]}]" in inodes:
-            found.add(remote)
-    return found
+    lines = map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:] + _tcp6())
+    own = [fields for fields in lines if f"socket:[{fields[9]}]" in inodes]
+    return [tuple(int(address.rsplit(":", 1)[1], 16) for address in fields[1:3]) for fields in own]
 
 
 def _tcp6():
