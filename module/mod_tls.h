@@ -3,12 +3,9 @@
  * @file mod_tls.h
  * What the two records of the module, mod_tls.c and mod_ssl.c, have in common.
  */
-#ifndef MOD_TLS_H
-#define MOD_TLS_H
+#pragma once
 
 #include "tls_base.h"
 
 /** Registers the hooks of all files, unless the other record has done so. Called by httpd when it loads a record. */
 void tls_register_hooks(apr_pool_t *p, module *record);
-
-#endif /* MOD_TLS_H */

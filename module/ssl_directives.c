@@ -50,21 +50,19 @@ static const char *keep_outside(cmd_parms *cmd, void *dir, int argc, char *const
     return wrong ? wrong : tls_keep_line(cmd, dir, argc, argv);
 }
 
-static const char *set_require_ssl(cmd_parms *cmd, void *dir)
+static const char *set_require_ssl(cmd_parms *cmd, void *)
 {
-    (void)dir;
     tls_own_dir_settings(cmd)->require_ssl = true;
     return NULL;
 }
 
-static const char *add_requirement(cmd_parms *cmd, void *dir, const char *text)
+static const char *add_requirement(cmd_parms *cmd, void *, const char *text)
 {
     tls_dir_settings *settings = tls_own_dir_settings(cmd);
     tls_requirement *requirement;
     const char *error = NULL;
     ap_expr_info_t *expr = ap_expr_parse_cmd(cmd, text, AP_EXPR_FLAG_SSL_EXPR_COMPAT, &error, NULL);
 
-    (void)dir;
     if (error) {
         return apr_pstrcat(cmd->pool, "SSLRequire: ", error, NULL);
     }

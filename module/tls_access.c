@@ -162,43 +162,33 @@ static int fake_basic_auth(request_rec *r)
     return DECLINED;
 }
 
-static authz_status require_ssl(request_rec *r, const char *line, const void *parsed)
+static authz_status require_ssl(request_rec *r, const char *, const void *)
 {
-    (void)line;
-    (void)parsed;
     return ap_ssl_conn_is_ssl(r->connection) ? AUTHZ_GRANTED : AUTHZ_DENIED;
 }
 
-static const char *parse_require_ssl(cmd_parms *cmd, const char *line, const void **parsed)
+static const char *parse_require_ssl(cmd_parms *, const char *line, const void **)
 {
-    (void)parsed;
-    (void)cmd;
     return *line ? "'Require ssl' does not take arguments" : NULL;
 }
 
 static const authz_provider ssl_provider = { require_ssl, parse_require_ssl };
 
-static authz_status require_verified(request_rec *r, const char *line, const void *parsed)
+static authz_status require_verified(request_rec *r, const char *, const void *)
 {
-    (void)line;
-    (void)parsed;
     return is_verified(r) ? AUTHZ_GRANTED : AUTHZ_DENIED;
 }
 
-static const char *parse_require_verified(cmd_parms *cmd, const char *line, const void **parsed)
+static const char *parse_require_verified(cmd_parms *, const char *line, const void **)
 {
-    (void)parsed;
-    (void)cmd;
     return *line ? "'Require ssl-verify-client' does not take arguments" : NULL;
 }
 
 static const authz_provider verified_provider = { require_verified, parse_require_verified };
 
 /* httpd knows one provider of a name: ours, which also answers for the connections of others. */
-static int register_providers(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+static int register_providers(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *)
 {
-    (void)plog;
-    (void)ptemp;
     ap_register_auth_provider(pconf, AUTHZ_PROVIDER_GROUP, "ssl", AUTHZ_PROVIDER_VERSION, &ssl_provider,
                               AP_AUTH_INTERNAL_PER_CONF);
     ap_register_auth_provider(pconf, AUTHZ_PROVIDER_GROUP, "ssl-verify-client", AUTHZ_PROVIDER_VERSION,
@@ -206,9 +196,8 @@ static int register_providers(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *p
     return OK;
 }
 
-void tls_access_register_hooks(apr_pool_t *p)
+void tls_access_register_hooks(apr_pool_t *)
 {
-    (void)p;
     ap_hook_pre_config(register_providers, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_perdir_config(check_connection_strictly, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_check_access(check_access, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);

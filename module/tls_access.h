@@ -3,11 +3,8 @@
  * @file tls_access.h
  * Who is let in: client certificates that locations want, users made of them, and `Require ssl…`.
  */
-#ifndef TLS_ACCESS_H
-#define TLS_ACCESS_H
+#pragma once
 
 #include "tls_base.h"
 
 void tls_access_register_hooks(apr_pool_t *p);
-
-#endif /* TLS_ACCESS_H */

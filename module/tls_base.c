@@ -16,9 +16,8 @@ bool tls_has_only_ssl_directives(void)
     return is_ssl_loaded && !is_tls_loaded;
 }
 
-static apr_status_t forget_records(void *unused)
+static apr_status_t forget_records(void *)
 {
-    (void)unused;
     is_tls_loaded = is_ssl_loaded = false;
     ssl_module.module_index = -1;
     return APR_SUCCESS;
@@ -29,13 +28,10 @@ static apr_status_t forget_records(void *unused)
  * loaded into one scope, and this file stays in it. All that mod_ssl does with its record is to find its settings by the
  * index that httpd has given to it; so ours, which httpd does not know then, gets the same one before directives are read.
  */
-static int lend_record(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+static int lend_record(apr_pool_t *, apr_pool_t *, apr_pool_t *)
 {
     const module *others = is_ssl_loaded ? NULL : ap_find_linked_module("mod_ssl.c");
 
-    (void)pconf;
-    (void)plog;
-    (void)ptemp;
     if (others) {
         ssl_module.module_index = others->module_index;
     }
@@ -54,8 +50,7 @@ bool tls_record_loaded(apr_pool_t *pconf, module *record)
     return is_first;
 }
 
-void tls_record_register_hooks(apr_pool_t *p)
+void tls_record_register_hooks(apr_pool_t *)
 {
-    (void)p;
     ap_hook_pre_config(lend_record, NULL, NULL, APR_HOOK_REALLY_FIRST);
 }

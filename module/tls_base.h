@@ -3,8 +3,7 @@
  * @file tls_base.h
  * Small helpers that every file of the module uses. It uses no other file of the module.
  */
-#ifndef TLS_BASE_H
-#define TLS_BASE_H
+#pragma once
 
 #include "httpd.h"
 #include "http_config.h"
@@ -69,5 +68,3 @@ static inline int tls_log_level(tls_severity severity)
            : severity == TLS_SEVERITY_WARNING ? APLOG_WARNING
                                               : APLOG_NOTICE;
 }
-
-#endif /* TLS_BASE_H */

@@ -201,10 +201,8 @@ int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tl
     return OK;
 }
 
-static int register_lock(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+static int register_lock(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *)
 {
-    (void)plog;
-    (void)ptemp;
     ap_mutex_register(pconf, LOCK_TYPE, NULL, APR_LOCK_DEFAULT, 0);
     if (tls_has_ssl_directives()) {
         ap_mutex_register(pconf, SSL_LOCK_TYPE, NULL, APR_LOCK_DEFAULT, 0);
@@ -226,9 +224,8 @@ static void init_child(apr_pool_t *p, server_rec *s)
     }
 }
 
-void tls_cache_register_hooks(apr_pool_t *p)
+void tls_cache_register_hooks(apr_pool_t *)
 {
-    (void)p;
     ap_hook_pre_config(register_lock, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(init_child, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -3,8 +3,7 @@
  * @file tls_cache.h
  * The sessions that children share, in httpd's socache.
  */
-#ifndef TLS_CACHE_H
-#define TLS_CACHE_H
+#pragma once
 
 #include "tls_base.h"
 
@@ -22,5 +21,3 @@ int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tl
 
 /** Registers the hooks that give the cache its lock. */
 void tls_cache_register_hooks(apr_pool_t *p);
-
-#endif /* TLS_CACHE_H */

@@ -3,8 +3,7 @@
  * @file tls_compile.h
  * Hands httpd's servers and their directives over to be checked.
  */
-#ifndef TLS_COMPILE_H
-#define TLS_COMPILE_H
+#pragma once
 
 #include "tls_base.h"
 
@@ -13,5 +12,3 @@
  * @return the configuration, to be freed by tls_config_free(), or NULL if there was an error
  */
 tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *process, tls_compile_mode mode);
-
-#endif /* TLS_COMPILE_H */

@@ -3,8 +3,7 @@
  * @file tls_connection.h
  * The state of a TLS connection, of a client or to a backend. The files above this one work on it.
  */
-#ifndef TLS_CONNECTION_H
-#define TLS_CONNECTION_H
+#pragma once
 
 #include "tls_base.h"
 
@@ -91,5 +90,3 @@ tls_connection *tls_connection_make(conn_rec *c, const tls_config *config);
  * does where APR finds none.
  */
 void *tls_buffer_alloc(apr_size_t size);
-
-#endif /* TLS_CONNECTION_H */

@@ -18,9 +18,8 @@ static const char *push_line(cmd_parms *cmd, tls_lines *lines, int argc, char *c
     return NULL;
 }
 
-const char *tls_keep_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+const char *tls_keep_line(cmd_parms *cmd, void *, int argc, char *const argv[])
 {
-    (void)dir;
     return push_line(cmd, &tls_own_settings(cmd)->lines, argc, argv);
 }
 
@@ -32,12 +31,11 @@ static void add_block(apr_pool_t *p, apr_array_header_t **blocks, tls_proxy_bloc
     APR_ARRAY_PUSH(*blocks, tls_proxy_block *) = block;
 }
 
-const char *tls_keep_proxy_line(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+const char *tls_keep_proxy_line(cmd_parms *cmd, void *, int argc, char *const argv[])
 {
     tls_dir_settings *settings = tls_own_dir_settings(cmd);
     tls_proxy_block *block;
 
-    (void)dir;
     if (!settings->proxy_blocks) {
         block = apr_pcalloc(cmd->pool, sizeof(*block));
         block->in_section = cmd->path != NULL;
@@ -59,13 +57,12 @@ tls_slice *tls_slices_of(apr_pool_t *p, int argc, char *const argv[])
     return args;
 }
 
-const char *tls_set_options(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+const char *tls_set_options(cmd_parms *cmd, void *, int argc, char *const argv[])
 {
     tls_dir_settings *settings = tls_own_dir_settings(cmd);
     tls_slice *args = tls_slices_of(cmd->temp_pool, argc, argv);
     tls_text error = { NULL, 0 };
 
-    (void)dir;
     if (argc < 1) {
         return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes at least one argument", NULL);
     }
@@ -107,12 +104,11 @@ const char *tls_set_user_name(cmd_parms *cmd, void *dir, const char *variable)
     return tls_keep_for_handshake(cmd, dir, 1, argv);
 }
 
-static const char *set_early_methods(cmd_parms *cmd, void *dir, const char *word)
+static const char *set_early_methods(cmd_parms *cmd, void *, const char *word)
 {
     tls_dir_settings *settings = tls_own_dir_settings(cmd);
     tls_text error = { NULL, 0 };
 
-    (void)dir;
     if (tls_early_methods_parse(tls_slice_of(word), &settings->early_methods, &error) != TLS_STATUS_OK) {
         return tls_text_take(cmd->pool, error);
     }

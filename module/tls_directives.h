@@ -3,8 +3,7 @@
  * @file tls_directives.h
  * The directives, and what those of both records do with what they are given.
  */
-#ifndef TLS_DIRECTIVES_H
-#define TLS_DIRECTIVES_H
+#pragma once
 
 #include "tls_base.h"
 
@@ -42,5 +41,3 @@ const char *tls_set_demand(cmd_parms *cmd, void *dir, int argc, char *const argv
 
 /** The variable that users are named by. */
 const char *tls_set_user_name(cmd_parms *cmd, void *dir, const char *variable);
-
-#endif /* TLS_DIRECTIVES_H */

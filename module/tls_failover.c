@@ -60,13 +60,10 @@ static int handle(request_rec *r, proxy_worker *worker, proxy_server_conf *conf,
     return status;
 }
 
-static int find_proxy(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+static int find_proxy(apr_pool_t *, apr_pool_t *, apr_pool_t *)
 {
     hook_scheme_handler *hook;
 
-    (void)pconf;
-    (void)plog;
-    (void)ptemp;
     *(void **)&hook = dlsym(RTLD_DEFAULT, "proxy_hook_scheme_handler");
     *(void **)&run_handlers = dlsym(RTLD_DEFAULT, "proxy_run_scheme_handler");
     if (hook && run_handlers) {
@@ -75,8 +72,7 @@ static int find_proxy(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     return OK;
 }
 
-void tls_failover_register_hooks(apr_pool_t *p)
+void tls_failover_register_hooks(apr_pool_t *)
 {
-    (void)p;
     ap_hook_pre_config(find_proxy, NULL, NULL, APR_HOOK_MIDDLE);
 }

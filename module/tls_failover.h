@@ -3,8 +3,7 @@
  * @file tls_failover.h
  * Balancers go on to the next member where the TLS handshake with one fails.
  */
-#ifndef TLS_FAILOVER_H
-#define TLS_FAILOVER_H
+#pragma once
 
 #include "tls_base.h"
 
@@ -12,5 +11,3 @@
 void tls_failover_note(void);
 
 void tls_failover_register_hooks(apr_pool_t *p);
-
-#endif /* TLS_FAILOVER_H */

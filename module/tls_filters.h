@@ -3,8 +3,7 @@
  * @file tls_filters.h
  * The two filters between httpd and the network.
  */
-#ifndef TLS_FILTERS_H
-#define TLS_FILTERS_H
+#pragma once
 
 #include "tls_connection.h"
 
@@ -20,5 +19,3 @@ void tls_filters_attach(tls_connection *tc);
 
 /** Makes the filters known to httpd, and registers the hook that tells them of responses. */
 void tls_filters_register(void);
-
-#endif /* TLS_FILTERS_H */

@@ -3,8 +3,7 @@
  * @file tls_handshake.h
  * Handshakes with clients and backends. Used by the filters, and by tls_process.c.
  */
-#ifndef TLS_HANDSHAKE_H
-#define TLS_HANDSHAKE_H
+#pragma once
 
 #include "tls_connection.h"
 
@@ -16,5 +15,3 @@ apr_status_t tls_handshake_run(tls_connection *tc, apr_read_type_e block);
  * connection has failed afterwards if `bb` must not be written.
  */
 void tls_handshake_before_write(tls_connection *tc, const apr_bucket_brigade *bb);
-
-#endif /* TLS_HANDSHAKE_H */

@@ -33,13 +33,12 @@ static int is_enabled(const tls_config *config, const conn_rec *c)
                                     tls_settings_of(c->base_server)->index);
 }
 
-static int pre_connection(conn_rec *c, void *csd)
+static int pre_connection(conn_rec *c, void *)
 {
     const tls_config *config = tls_state_config();
     tls_conn *backend;
     tls_connection *tc;
 
-    (void)csd;
     if (c->master || c->outgoing || !is_enabled(config, c)) {
         return DECLINED;
     }
@@ -152,10 +151,8 @@ static int process_connection(conn_rec *c)
     return DONE;
 }
 
-static void init_child(apr_pool_t *p, server_rec *s)
+static void init_child(apr_pool_t *, server_rec *)
 {
-    (void)p;
-    (void)s;
 #ifdef AP_MPMQ_CAN_WAITIO
     if (ap_mpm_query(AP_MPMQ_CAN_WAITIO, &can_wait) != APR_SUCCESS) {
         can_wait = 0;
@@ -163,9 +160,8 @@ static void init_child(apr_pool_t *p, server_rec *s)
 #endif
 }
 
-void tls_process_register_hooks(apr_pool_t *p)
+void tls_process_register_hooks(apr_pool_t *)
 {
-    (void)p;
     ap_hook_child_init(init_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_connection(pre_connection, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_process_connection(process_connection, NULL, NULL, APR_HOOK_MIDDLE);

@@ -70,11 +70,10 @@ static int bind_outgoing(conn_rec *c, struct ap_conf_vector_t *dir_conf, int ena
     return rv;
 }
 
-static int pre_connection(conn_rec *c, void *csd)
+static int pre_connection(conn_rec *c, void *)
 {
     tls_connection *tc = c->outgoing ? ap_get_module_config(c->conn_config, tls_record) : NULL;
 
-    (void)csd;
     if (!tc || !tc->outgoing_to || tc->output) {
         return DECLINED;
     }
@@ -103,15 +102,12 @@ static int engine_disable(conn_rec *c)
     return other_engine_disable ? other_engine_disable(c) : 1;
 }
 
-static int register_for_others(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+static int register_for_others(apr_pool_t *, apr_pool_t *, apr_pool_t *)
 {
     APR_OPTIONAL_FN_TYPE(ssl_engine_disable) *disable = APR_RETRIEVE_OPTIONAL_FN(ssl_engine_disable);
     APR_OPTIONAL_FN_TYPE(ssl_engine_set) *set = APR_RETRIEVE_OPTIONAL_FN(ssl_engine_set);
     APR_OPTIONAL_FN_TYPE(ssl_proxy_enable) *enable = APR_RETRIEVE_OPTIONAL_FN(ssl_proxy_enable);
 
-    (void)pconf;
-    (void)plog;
-    (void)ptemp;
     if (disable != engine_disable) {
         other_engine_disable = disable;
         apr_dynamic_fn_register("ssl_engine_disable", (apr_opt_fn_t *)engine_disable);
@@ -127,9 +123,8 @@ static int register_for_others(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *
     return OK;
 }
 
-void tls_proxy_register_hooks(apr_pool_t *p)
+void tls_proxy_register_hooks(apr_pool_t *)
 {
-    (void)p;
     /* Before mod_ssl: each backend goes to the module that its section has enabled. */
     ap_hook_ssl_bind_outgoing(bind_outgoing, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_pre_connection(pre_connection, NULL, NULL, APR_HOOK_MIDDLE);

@@ -3,11 +3,8 @@
  * @file tls_proxy.h
  * Connections to backends, which mod_proxy makes.
  */
-#ifndef TLS_PROXY_H
-#define TLS_PROXY_H
+#pragma once
 
 #include "tls_base.h"
 
 void tls_proxy_register_hooks(apr_pool_t *p);
-
-#endif /* TLS_PROXY_H */

@@ -45,11 +45,10 @@ static const void *search_workers(const conn_rec *c, ask_worker *ask, const void
     return found;
 }
 
-static const void *name_if_at(const proxy_worker *worker, const conn_rec *c, const void *unused)
+static const void *name_if_at(const proxy_worker *worker, const conn_rec *c, const void *)
 {
     const char *host = worker->s->hostname_ex;
 
-    (void)unused;
     return worker->s->port == c->client_addr->port && *host && resolves_to(host, c->client_addr, c->pool) ? host : NULL;
 }
 
@@ -64,9 +63,8 @@ const char *tls_proxy_name_of(conn_rec *c)
     return name ? name : c->client_ip;
 }
 
-static const void *worker_if_of(const proxy_worker *worker, const conn_rec *c, const void *dir_conf)
+static const void *worker_if_of(const proxy_worker *worker, const conn_rec *, const void *dir_conf)
 {
-    (void)c;
     return worker->section_config == dir_conf ? worker : NULL;
 }
 

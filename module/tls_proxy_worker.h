@@ -3,8 +3,7 @@
  * @file tls_proxy_worker.h
  * What mod_proxy's workers tell about outgoing connections. Used by tls_proxy.c.
  */
-#ifndef TLS_PROXY_WORKER_H
-#define TLS_PROXY_WORKER_H
+#pragma once
 
 #include "tls_base.h"
 
@@ -16,5 +15,3 @@ const char *tls_proxy_name_of(conn_rec *c);
  * connection so when it puts it away: by the <Proxy> section of its worker, or by nothing (NULL).
  */
 int tls_proxy_is_of_worker(conn_rec *c, const struct ap_conf_vector_t *dir_conf);
-
-#endif /* TLS_PROXY_WORKER_H */

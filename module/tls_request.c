@@ -112,12 +112,11 @@ static int check_host(request_rec *r)
     return DECLINED;
 }
 
-void tls_request_register_hooks(apr_pool_t *p)
+void tls_request_register_hooks(apr_pool_t *)
 {
     /* mod_setenvif may let a client in by what we set. */
     static const char *const before[] = { "mod_setenvif.c", NULL };
 
-    (void)p;
     ap_hook_post_read_request(check_host, before, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_perdir_config(check_early, NULL, NULL, APR_HOOK_FIRST);
 }

@@ -3,8 +3,7 @@
  * @file tls_request.h
  * What requests have of their connection, and those that it does not allow.
  */
-#ifndef TLS_REQUEST_H
-#define TLS_REQUEST_H
+#pragma once
 
 #include "tls_base.h"
 
@@ -12,5 +11,3 @@
 int tls_request_is_early(const request_rec *r);
 
 void tls_request_register_hooks(apr_pool_t *p);
-
-#endif /* TLS_REQUEST_H */

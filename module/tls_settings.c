@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_settings.h"
 
-void *tls_create_server_settings(apr_pool_t *p, server_rec *s)
+void *tls_create_server_settings(apr_pool_t *p, server_rec *)
 {
-    (void)s;
     return apr_pcalloc(p, sizeof(tls_server_settings));
 }
 
-void *tls_merge_server_settings(apr_pool_t *p, void *base, void *own)
+void *tls_merge_server_settings(apr_pool_t *, void *, void *own)
 {
-    (void)p;
-    (void)base; /* Rust knows what a virtual host inherits. */
     return own;
 }
 

@@ -3,8 +3,7 @@
  * @file tls_settings.h
  * What the configuration files say, as text. Its meaning is found out in Rust.
  */
-#ifndef TLS_SETTINGS_H
-#define TLS_SETTINGS_H
+#pragma once
 
 #include "tls_base.h"
 
@@ -106,5 +105,3 @@ apr_array_header_t *tls_proxy_chain(apr_pool_t *p, const struct ap_conf_vector_t
  * the only one if there is no list.
  */
 size_t tls_chain_of(const conn_rec *c);
-
-#endif /* TLS_SETTINGS_H */

@@ -50,9 +50,8 @@ const tls_process *tls_state_process(void)
     return retained ? retained->process : NULL;
 }
 
-static apr_status_t forget_config(void *unused)
+static apr_status_t forget_config(void *)
 {
-    (void)unused;
     if (config_owner == getpid()) {
         tls_config_free(config);
         config = NULL;
@@ -133,11 +132,10 @@ static int is_first_pass(void)
 }
 
 /* httpd -t gets no further than this; a start checks when other modules are ready to be asked. */
-static int check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+static int check_config(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *ptemp, server_rec *s)
 {
     int mode = ap_state_query(AP_SQ_RUN_MODE);
 
-    (void)plog;
     if (mode == AP_SQ_RM_NORMAL && is_first_pass()) {
         tls_terminal_keep(s);
     }
@@ -277,11 +275,10 @@ static int prepare(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     return OK;
 }
 
-static int post_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+static int post_config(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *ptemp, server_rec *s)
 {
     int rv = prepare(pconf, ptemp, s);
 
-    (void)plog;
     if (!is_first_pass()) {
         tls_terminal_forget();
     }
@@ -305,10 +302,8 @@ static int monitor(apr_pool_t *p, server_rec *s)
     return OK;
 }
 
-static void init_child(apr_pool_t *p, server_rec *s)
+static void init_child(apr_pool_t *, server_rec *)
 {
-    (void)p;
-    (void)s;
 #ifdef __GLIBC__
     /* What glibc gives back after each 64 KiB that were encrypted, it would take again for the next. */
     mallopt(M_TRIM_THRESHOLD, 512 * 1024);
@@ -316,9 +311,8 @@ static void init_child(apr_pool_t *p, server_rec *s)
     tls_process_in_child(tls_state_process());
 }
 
-void tls_state_register_hooks(apr_pool_t *p)
+void tls_state_register_hooks(apr_pool_t *)
 {
-    (void)p;
     ap_hook_child_init(init_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(check_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_test_config(dump_config, NULL, NULL, APR_HOOK_MIDDLE);

@@ -3,8 +3,7 @@
  * @file tls_state.h
  * The configuration that is in force, and the state of the process that outlives it.
  */
-#ifndef TLS_STATE_H
-#define TLS_STATE_H
+#pragma once
 
 #include "tls_base.h"
 
@@ -22,5 +21,3 @@ const tls_process *tls_state_process(void);
 void tls_state_log(apr_pool_t *p, const tls_config *config, server_rec *s);
 
 void tls_state_register_hooks(apr_pool_t *p);
-
-#endif /* TLS_STATE_H */

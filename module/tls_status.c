@@ -30,8 +30,7 @@ static int show_counters(request_rec *r, int flags)
     return OK;
 }
 
-void tls_status_register_hooks(apr_pool_t *p)
+void tls_status_register_hooks(apr_pool_t *)
 {
-    (void)p;
     APR_OPTIONAL_HOOK(ap, status_hook, show_counters, NULL, NULL, APR_HOOK_MIDDLE);
 }

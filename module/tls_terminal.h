@@ -3,8 +3,7 @@
  * @file tls_terminal.h
  * Where httpd is started: mistakes in the configuration are said there, too, and not only in the error log.
  */
-#ifndef TLS_TERMINAL_H
-#define TLS_TERMINAL_H
+#pragma once
 
 #include "tls_base.h"
 
@@ -16,5 +15,3 @@ void tls_terminal_forget(void);
 
 /** Logs an error, and says it on the terminal if this is a start. */
 void tls_complain(apr_pool_t *p, server_rec *s, const char *text);
-
-#endif /* TLS_TERMINAL_H */

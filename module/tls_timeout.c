@@ -70,10 +70,8 @@ static apr_interval_time_t shut_late(apr_time_t now)
     return next;
 }
 
-static void *APR_THREAD_FUNC keep_watch(apr_thread_t *thread, void *unused)
+static void *APR_THREAD_FUNC keep_watch(apr_thread_t *, void *)
 {
-    (void)thread;
-    (void)unused;
     apr_thread_mutex_lock(watchman.lock);
     while (!watchman.stopping) {
         apr_interval_time_t next = shut_late(apr_time_now());
@@ -134,11 +132,10 @@ void tls_timeout_watch(tls_connection *tc)
     apr_thread_mutex_unlock(watchman.lock);
 }
 
-static apr_status_t dismiss(void *unused)
+static apr_status_t dismiss(void *)
 {
     apr_status_t rv;
 
-    (void)unused;
     apr_thread_mutex_lock(watchman.lock);
     watchman.stopping = 1;
     apr_thread_cond_signal(watchman.changed);
@@ -168,8 +165,7 @@ static void init_child(apr_pool_t *p, server_rec *s)
     }
 }
 
-void tls_timeout_register_hooks(apr_pool_t *p)
+void tls_timeout_register_hooks(apr_pool_t *)
 {
-    (void)p;
     ap_hook_child_init(init_child, NULL, NULL, APR_HOOK_MIDDLE);
 }

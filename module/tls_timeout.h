@@ -3,8 +3,7 @@
  * @file tls_timeout.h
  * Wakes handshakes whose time is up while the MPM waits for the client.
  */
-#ifndef TLS_TIMEOUT_H
-#define TLS_TIMEOUT_H
+#pragma once
 
 #include "tls_connection.h"
 
@@ -16,5 +15,3 @@ void tls_timeout_unwatch(tls_connection *tc);
 
 /** Registers the hooks that prepare children. */
 void tls_timeout_register_hooks(apr_pool_t *p);
-
-#endif /* TLS_TIMEOUT_H */

@@ -3,8 +3,7 @@
  * @file tls_transfer.h
  * Moves bytes between the network and the TLS state of a connection. Used by the handshake and by the filters.
  */
-#ifndef TLS_TRANSFER_H
-#define TLS_TRANSFER_H
+#pragma once
 
 #include "tls_connection.h"
 
@@ -34,5 +33,3 @@ void tls_transfer_fail(tls_connection *tc, tls_status status);
 
 /** Logs why there is no connection to a backend. `phase` is what has failed: the handshake or the connection. */
 void tls_transfer_log_backend(const tls_connection *tc, const char *phase, const char *why);
-
-#endif /* TLS_TRANSFER_H */

@@ -23,13 +23,12 @@ static int conn_is_ssl(conn_rec *c)
     return tls_connection_of(c) ? OK : DECLINED;
 }
 
-static const char *var_lookup(apr_pool_t *p, server_rec *s, conn_rec *c, request_rec *r, const char *name)
+static const char *var_lookup(apr_pool_t *p, server_rec *, conn_rec *c, request_rec *r, const char *name)
 {
     tls_options options = { 0 };
     tls_connection *tc;
     tls_text value = { NULL, 0 };
 
-    (void)s;
     if (r && !c) {
         c = r->connection;
     }
@@ -135,15 +134,13 @@ static const char *expr_variable(ap_expr_eval_ctx_t *ctx, const void *data)
 }
 
 /* %{SSL:NAME} and SSL(NAME) */
-static const char *expr_function(ap_expr_eval_ctx_t *ctx, const void *data, const char *name)
+static const char *expr_function(ap_expr_eval_ctx_t *ctx, const void *, const char *name)
 {
-    (void)data;
     return expr_variable(ctx, name);
 }
 
-static apr_array_header_t *expr_extensions(ap_expr_eval_ctx_t *ctx, const void *data, const char *arg)
+static apr_array_header_t *expr_extensions(ap_expr_eval_ctx_t *ctx, const void *, const char *arg)
 {
-    (void)data;
     return ext_list(ctx->p, ctx->c, 1, arg);
 }
 
@@ -178,13 +175,11 @@ static int expr_lookup(ap_expr_lookup_parms *parms)
 }
 
 /* Logs know one handler of a name: ours, which also answers for the connections of others. */
-static int register_with_others(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+static int register_with_others(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *)
 {
     APR_OPTIONAL_FN_TYPE(ap_register_log_handler) *register_log = APR_RETRIEVE_OPTIONAL_FN(ap_register_log_handler);
     APR_OPTIONAL_FN_TYPE(ssl_ext_list) *registered = APR_RETRIEVE_OPTIONAL_FN(ssl_ext_list);
 
-    (void)plog;
-    (void)ptemp;
     if (register_log) {
         register_log(pconf, "x", log_variable, 0);
         register_log(pconf, "c", log_cipher, 0);
@@ -206,9 +201,8 @@ static apr_port_t default_port(const request_rec *r)
     return tls_connection_of(r->connection) ? 443 : 0;
 }
 
-void tls_vars_register_hooks(apr_pool_t *p)
+void tls_vars_register_hooks(apr_pool_t *)
 {
-    (void)p;
     ap_hook_ssl_conn_is_ssl(conn_is_ssl, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_ssl_var_lookup(var_lookup, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_config(register_with_others, NULL, NULL, APR_HOOK_LAST);

@@ -3,11 +3,8 @@
  * @file tls_vars.h
  * SSL_* variables: for environments, logs, expressions and other modules.
  */
-#ifndef TLS_VARS_H
-#define TLS_VARS_H
+#pragma once
 
 #include "tls_base.h"
 
 void tls_vars_register_hooks(apr_pool_t *p);
-
-#endif /* TLS_VARS_H */
