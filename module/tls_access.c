@@ -40,42 +40,28 @@ static int check_requirements(request_rec *r, const apr_array_header_t *requirem
     return DECLINED;
 }
 
-/* Whether the location takes a connection with this suite and this client's certificate. */
-static int check_rules(request_rec *r)
+/* Whether the location lets the request in: by the rules about its connection, and by what is known of the request. */
+static int admit(request_rec *r, tls_stage stage)
 {
     const tls_dir_settings *settings = tls_dir_settings_of(r);
     tls_connection *tc = tls_connection_of(r->connection);
-    tls_access_rules rules = { settings->client, settings->depth, tls_slice_of(settings->tls12),
-                               tls_slice_of(settings->tls13) };
+    int is_tls = ap_ssl_conn_is_ssl(r->connection);
     tls_text why = { NULL, 0 };
 
-    return tls_facts_admit(tc ? tc->facts : NULL, &rules, &why) == TLS_STATUS_OK
-               ? DECLINED
-               : forbid(r, tls_text_take(r->pool, why));
-}
-
-/* Whether the location lets the request in: by its having come by TLS, by the rules above, and by what is known of it. */
-static int check_connection(request_rec *r)
-{
-    const tls_dir_settings *settings = tls_dir_settings_of(r);
-    int is_tls = ap_ssl_conn_is_ssl(r->connection);
-    int rv;
-
-    if (settings->require_ssl && !is_tls) {
-        return forbid(r, "it takes a TLS connection (SSLRequireSSL)");
+    if (tls_rules_admit(&settings->rules, tc ? tc->facts : NULL, is_tls,
+                        tls_slice_of(settings->texts[TLS_RULE_TEXT_TLS12_SUITES]),
+                        tls_slice_of(settings->texts[TLS_RULE_TEXT_TLS13_SUITES]), stage, &why) != TLS_STATUS_OK) {
+        return forbid(r, tls_text_take(r->pool, why));
     }
-    rv = check_rules(r);
-    return rv == DECLINED && is_tls ? check_requirements(r, settings->requirements) : rv;
+    return is_tls && (stage == TLS_STAGE_ACCESS || tls_rules_strict_require(&settings->rules))
+               ? check_requirements(r, settings->requirements)
+               : DECLINED;
 }
 
 /* StrictRequire: nothing that comes later can let the client in. */
-static int check_connection_strictly(request_rec *r)
+static int check_strictly(request_rec *r)
 {
-    const tls_dir_settings *settings = tls_dir_settings_of(r);
-
-    return tls_options_strict_require(settings->options) ? check_connection(r)
-           : settings->strict_rules                      ? check_rules(r)
-                                                         : DECLINED;
+    return admit(r, TLS_STAGE_STRICT);
 }
 
 static int is_verified(request_rec *r)
@@ -88,7 +74,7 @@ static int is_verified(request_rec *r)
 /* TLSUserName. A certificate that nobody vouches for makes nobody a user. */
 static void set_user(request_rec *r)
 {
-    const char *name = tls_dir_settings_of(r)->user_name;
+    const char *name = tls_dir_settings_of(r)->texts[TLS_RULE_TEXT_USER_NAME];
     const char *user;
 
     if (!name || !tls_connection_of(r->connection) || !is_verified(r)) {
@@ -104,7 +90,7 @@ static void set_user(request_rec *r)
 
 static int check_access(request_rec *r)
 {
-    int rv = check_connection(r);
+    int rv = admit(r, TLS_STAGE_ACCESS);
 
     /* Logs are to name the user even if something else refuses the request. */
     set_user(r);
@@ -151,7 +137,7 @@ static int fake_basic_auth(request_rec *r)
                       "tls: access to %s refused: the client tries to log in with the subject of a certificate", r->uri);
         return HTTP_FORBIDDEN;
     }
-    if (r->user || !tc || !tls_options_fake_basic_auth(tls_dir_settings_of(r)->options)
+    if (r->user || !tc || !tls_rules_fake_basic_auth(&tls_dir_settings_of(r)->rules)
         || tls_facts_fake_user(tc->facts, &user) != TLS_STATUS_OK) {
         return DECLINED;
     }
@@ -199,7 +185,7 @@ static int register_providers(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *)
 void tls_access_register_hooks(apr_pool_t *)
 {
     ap_hook_pre_config(register_providers, NULL, NULL, APR_HOOK_LAST);
-    ap_hook_post_perdir_config(check_connection_strictly, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_post_perdir_config(check_strictly, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_check_access(check_access, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(fake_basic_auth, NULL, NULL, APR_HOOK_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_fixups(fix_user, NULL, NULL, APR_HOOK_FIRST);

@@ -39,7 +39,7 @@ static void mark_early(request_rec *r, const tls_connection *tc)
 static int check_early(request_rec *r)
 {
     if (r->main || !tls_request_is_early(r)
-        || tls_early_methods_allow(tls_dir_settings_of(r)->early_methods, tls_slice_of(r->method))) {
+        || tls_rules_allow_early(&tls_dir_settings_of(r)->rules, tls_slice_of(r->method))) {
         return DECLINED;
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,

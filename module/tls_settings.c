@@ -11,9 +11,6 @@ void *tls_merge_server_settings(apr_pool_t *, void *, void *own)
     return own;
 }
 
-/* Where nothing was said. Most directories, and most of thousands of virtual hosts, say nothing. */
-static const tls_dir_settings nothing = { .depth = -1 };
-
 /* What holds outside and inside of a section, the outer ones first. */
 static apr_array_header_t *append(apr_pool_t *p, apr_array_header_t *outer, apr_array_header_t *inner)
 {
@@ -24,16 +21,12 @@ void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
 {
     const tls_dir_settings *base = outer, *own = inner;
     tls_dir_settings *merged = apr_palloc(p, sizeof(*merged));
+    int i;
 
-    merged->options = tls_options_merge(base->options, own->options);
-    merged->client = own->client == TLS_DEMAND_UNSET ? base->client : own->client;
-    merged->early_methods = own->early_methods == TLS_EARLY_METHODS_UNSET ? base->early_methods : own->early_methods;
-    merged->user_name = own->user_name ? own->user_name : base->user_name;
-    merged->depth = own->depth < 0 ? base->depth : own->depth;
-    merged->tls12 = own->tls12 ? own->tls12 : base->tls12;
-    merged->tls13 = own->tls13 ? own->tls13 : base->tls13;
-    merged->strict_rules = own->strict_rules || base->strict_rules;
-    merged->require_ssl = own->require_ssl || base->require_ssl;
+    tls_rules_merge(&base->rules, &own->rules, &merged->rules);
+    for (i = 0; i < TLS_RULE_TEXT_NONE; i++) {
+        merged->texts[i] = own->texts[i] ? own->texts[i] : base->texts[i];
+    }
     merged->requirements = append(p, base->requirements, own->requirements);
     merged->proxy_blocks = append(p, base->proxy_blocks, own->proxy_blocks);
     return merged;
@@ -61,6 +54,9 @@ tls_server_settings *tls_settings_of(const server_rec *s)
     return ap_get_module_config(s->module_config, tls_record);
 }
 
+/* Most directories, and most of thousands of virtual hosts, say nothing. */
+static const tls_dir_settings nothing;
+
 const tls_dir_settings *tls_dir_settings_of(const request_rec *r)
 {
     const tls_dir_settings *settings = ap_get_module_config(r->per_dir_config, tls_record);
@@ -84,7 +80,7 @@ tls_dir_settings *tls_own_dir_settings(cmd_parms *cmd)
     tls_dir_settings *settings = ap_get_module_config(cmd->context, tls_record);
 
     if (!settings) {
-        settings = apr_pmemdup(cmd->pool, &nothing, sizeof(nothing));
+        settings = apr_pcalloc(cmd->pool, sizeof(*settings));
         ap_set_module_config(cmd->context, tls_record, settings);
     }
     return settings;

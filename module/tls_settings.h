@@ -55,23 +55,9 @@ typedef struct {
 
 /** What a directory says. */
 typedef struct {
-    tls_options options;
-    /** The certificate that clients have to present. */
-    tls_demand client;
-    /** The variable that users are named by; NULL if none was said. */
-    const char *user_name;
-    /** Whether nothing else can let in who does not satisfy the rules about suites and certificates: mod_ssl, which
-     * renegotiates, ends such connections. */
-    bool strict_rules;
-    /** The requests that may come as early data. */
-    tls_early_methods early_methods;
-    /** How many CAs may be above a client's certificate; negative if nothing was said. */
-    int depth;
-    /** The cipher suites that connections have to use, as SSLCipherSuite lists them; NULL if nothing was said. */
-    const char *tls12;
-    const char *tls13;
-    /** Whether requests have to come by TLS: SSLRequireSSL. */
-    bool require_ssl;
+    /** The rules for requests, and their texts; a text that was not set is NULL. */
+    tls_rules rules;
+    const char *texts[TLS_RULE_TEXT_NONE];
     /** What has to be true of requests (tls_requirement): SSLRequire; NULL if there is nothing. */
     apr_array_header_t *requirements;
     /** The blocks about backends that hold here (tls_proxy_block *), the outermost first; NULL if there is none. */

@@ -37,7 +37,7 @@ static const char *var_lookup(apr_pool_t *p, server_rec *, conn_rec *c, request_
         return NULL;
     }
     if (r) {
-        options = tls_dir_settings_of(r)->options;
+        options = tls_dir_settings_of(r)->rules.options;
     }
     if (tc && !c->master && !strcmp(name, "SSL_TLS_EXPORTER")) {
         tls_conn_bind_channel(tc->backend);
@@ -83,7 +83,7 @@ static int set_environment(request_rec *r)
     tls_slice name, value;
 
     if (!tc || !tc->facts
-        || tls_facts_environment(tc->facts, tls_dir_settings_of(r)->options, apr_time_sec(apr_time_now()), &list)
+        || tls_facts_environment(tc->facts, tls_dir_settings_of(r)->rules.options, apr_time_sec(apr_time_now()), &list)
                != TLS_STATUS_OK) {
         return DECLINED;
     }

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use mod_tls_core::base::directive_names::worded;
 use mod_tls_core::info::facts::{Facts, server_variable};
-use mod_tls_core::info::options::{FAKE_BASIC_AUTH, LEGACY_DN_STRING_FORMAT, Options, STRICT_REQUIRE};
-use mod_tls_core::request::access;
-use mod_tls_core::trust::client::demand::Demand;
+use mod_tls_core::info::options::{LEGACY_DN_STRING_FORMAT, Options};
 use mod_tls_core::x509::Context;
 
 use crate::guard::{Status, guard};
@@ -121,47 +119,7 @@ pub unsafe extern "C" fn tls_facts_stand(facts: *const FactsHandle, why: *mut Ow
     })
 }
 
-/// What a location wants of the connections that its requests come on.
-#[derive(Debug)]
-#[repr(C)]
-pub struct AccessRules {
-    /// The certificate that clients have to present.
-    pub demand: Demand,
-    /// How many CAs may be above it; negative if the location does not say.
-    pub depth: i32,
-    /// The cipher suites of TLS 1.2, as SSLCipherSuite lists them; empty for all.
-    pub tls12: Slice,
-    /// Those of TLS 1.3.
-    pub tls13: Slice,
-}
-
-/// Whether the client is let in where `rules` hold. `facts` is null for a connection that is not ours: it has no client
-/// certificate. `TLS_STATUS_FAILED` sets `why` to the reason why not.
-///
-/// # Safety
-/// The pointers, and the slices in `rules`, are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_facts_admit(
-    facts: *const FactsHandle,
-    rules: *const AccessRules,
-    why: *mut OwnedText,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (facts, rules, why) = unsafe { (facts.as_ref(), rules.as_ref()?, why.as_mut()?) };
-        // SAFETY: the caller promises valid slices.
-        let (tls12, tls13) = unsafe { (rules.tls12.text(), rules.tls13.text()) };
-        let rules = access::AccessRules {
-            demand: rules.demand,
-            depth: usize::try_from(rules.depth).ok(),
-            tls12: &tls12,
-            tls13: &tls13,
-        };
-        Some(answer(rules.admit(facts.map(|facts| &*facts.0)), why))
-    })
-}
-
-fn answer(result: Result<(), String>, why: &mut OwnedText) -> Status {
+pub(crate) fn answer(result: Result<(), String>, why: &mut OwnedText) -> Status {
     match result {
         Ok(()) => Status::Ok,
         Err(text) => {
@@ -186,16 +144,4 @@ pub unsafe extern "C" fn tls_facts_fake_user(facts: *const FactsHandle, out: *mu
         *out = OwnedText::give(user);
         Some(Status::Ok)
     })
-}
-
-/// Whether `options` have `FakeBasicAuth` on.
-#[unsafe(no_mangle)]
-pub extern "C" fn tls_options_fake_basic_auth(options: Options) -> bool {
-    options.has(FAKE_BASIC_AUTH)
-}
-
-/// Whether `options` have `StrictRequire` on.
-#[unsafe(no_mangle)]
-pub extern "C" fn tls_options_strict_require(options: Options) -> bool {
-    options.has(STRICT_REQUIRE)
 }

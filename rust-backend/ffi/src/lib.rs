@@ -21,5 +21,5 @@ mod diagnostics;
 mod facts;
 mod guard;
 mod process;
+mod rules;
 mod types;
-mod words;

@@ -59,7 +59,7 @@ impl Options {
             let Some(&(_, bits)) = known else {
                 let names = NAMES.map(|(name, _)| name).join(", ");
                 return Err(format!(
-                    "TLSOptions: \"{word}\" is no option: there are {names}, each with + or - before it or neither"
+                    "\"{word}\" is no option: there are {names}, each with + or - before it or neither"
                 ));
             };
             let step = match sign {

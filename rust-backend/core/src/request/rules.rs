@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a section or an .htaccess file says about requests. These directives take effect where httpd reads them, some of
+//! them while a request is processed.
+
+use crate::info::facts::Facts;
+use crate::info::options::{Options, STRICT_REQUIRE};
+use crate::mod_ssl::{self, suites};
+use crate::session::early_data::EarlyMethods;
+use crate::trust::client::demand::Demand;
+
+/// The rules of a location, but for their texts, which the caller keeps: see [`RuleText`]. Rules whose bytes are all zero
+/// say nothing.
+///
+/// ```
+/// use mod_tls_core::request::rules::{Place, Rules};
+/// use mod_tls_core::trust::client::demand::Demand;
+///
+/// let mut rules = Rules::default();
+/// let reading = rules.read("SSLVerifyClient", &["require"], Place::Section).unwrap();
+/// assert_eq!(rules.demand, Demand::Required);
+/// assert!(reading.is_for_handshake);
+/// assert!(rules.read("SSLVerifyClient", &["perhaps"], Place::Section).is_err());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Rules {
+    /// What the environment of requests gets, and how strict the other rules are.
+    pub options: Options,
+    /// The certificate that clients have to present.
+    pub demand: Demand,
+    /// Whether something was said about the number of CAs above it.
+    pub has_depth: bool,
+    /// How many there may be.
+    pub depth: u32,
+    /// The requests that may come as early data.
+    pub early_methods: EarlyMethods,
+    /// Whether `Satisfy any` lets in no client that these rules refuse. With mod_ssl's directives it never does: where
+    /// mod_ssl renegotiates in vain, it closes the connection.
+    pub is_strict: bool,
+    /// Whether requests have to come by TLS: `SSLRequireSSL`.
+    pub requires_tls: bool,
+}
+
+/// Where a directive stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum Place {
+    /// In a server: outside of all sections for requests.
+    Server,
+    /// In a section such as `<Location>`.
+    Section,
+    /// In an .htaccess file.
+    Htaccess,
+}
+
+/// The setting whose text is the last argument of a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum RuleText {
+    /// The variable that names the user: `TLSUserName`.
+    UserName,
+    /// The cipher suites of TLS 1.2, as `SSLCipherSuite` lists them.
+    Tls12Suites,
+    /// The cipher suites of TLS 1.3.
+    Tls13Suites,
+    /// None.
+    None,
+}
+
+/// What has to be done with a directive that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Reading {
+    /// Whether the rules have changed.
+    pub is_rule: bool,
+    /// Whether the handshake, too, depends on the directive.
+    pub is_for_handshake: bool,
+    /// The text to be kept.
+    pub text: RuleText,
+}
+
+/// When rules are applied to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub enum Stage {
+    /// Before httpd's access control: what is refused then, `Satisfy any` does not let in.
+    Strict,
+    /// As a part of httpd's access control.
+    Access,
+}
+
+impl Rules {
+    /// Reads a directive at `place`. An error is for the administrator, and begins with the directive's name.
+    pub fn read(&mut self, name: &str, words: &[&str], place: Place) -> Result<Reading, String> {
+        let mut reading = Reading {
+            is_rule: true,
+            is_for_handshake: place != Place::Htaccess,
+            text: RuleText::None,
+        };
+        let is_in_server = place == Place::Server;
+        match name {
+            "TLSOptions" | "SSLOptions" if words.is_empty() => {
+                return Err(format!("{name} takes at least one argument"));
+            }
+            "TLSOptions" | "SSLOptions" => {
+                let is_mod_ssls = name == "SSLOptions";
+                let read = Options::parse(words, is_mod_ssls).map_err(|why| format!("{name}: {why}"))?;
+                self.options = self.options.then(read);
+                reading.is_for_handshake &= is_mod_ssls;
+            }
+            "TLSEarlyDataMethods" => {
+                self.early_methods = one(name, words).and_then(|word| said(name, EarlyMethods::parse(word)))?;
+                reading.is_for_handshake = false;
+            }
+            "TLSUserName" | "SSLUserName" => {
+                one(name, words)?;
+                reading.text = RuleText::UserName;
+            }
+            "SSLRequireSSL" if !words.is_empty() => return Err(format!("{name} takes no arguments")),
+            "SSLRequireSSL" => {
+                self.requires_tls = true;
+                reading.is_for_handshake = false;
+            }
+            "TLSClientCertificate" | "SSLVerifyClient" | "SSLVerifyDepth" | "SSLCipherSuite" if is_in_server => {
+                reading.is_rule = false;
+            }
+            "TLSClientCertificate" => {
+                self.demand = one(name, words).and_then(|word| said(name, Demand::parse(word)))?;
+            }
+            "SSLVerifyClient" => {
+                self.demand = one(name, words).and_then(|word| said(name, mod_ssl::demand(word)))?;
+                self.is_strict = true;
+            }
+            "SSLVerifyDepth" => {
+                let depth = words
+                    .first()
+                    .filter(|_| words.len() == 1)
+                    .and_then(|word| word.parse().ok());
+                self.depth =
+                    depth.ok_or_else(|| format!("{name} takes the number of CAs that may be above a certificate"))?;
+                self.has_depth = true;
+            }
+            "SSLCipherSuite" => {
+                let (is_tls13, _) = said(name, suites::parse(words))?;
+                reading.text = if is_tls13 {
+                    RuleText::Tls13Suites
+                } else {
+                    RuleText::Tls12Suites
+                };
+                self.is_strict = true;
+            }
+            "SSLRenegBufferSize" => reading.is_rule = false,
+            _ if place == Place::Htaccess => return Err(format!("{name} cannot occur in .htaccess files")),
+            _ => reading.is_rule = false,
+        }
+        Ok(reading)
+    }
+
+    /// What holds where `inner` was said inside of a place with these rules.
+    pub fn merge(&self, inner: &Self) -> Self {
+        Self {
+            options: self.options.then(inner.options),
+            demand: match inner.demand {
+                Demand::Unset => self.demand,
+                demand => demand,
+            },
+            has_depth: self.has_depth || inner.has_depth,
+            depth: if inner.has_depth { inner.depth } else { self.depth },
+            early_methods: match inner.early_methods {
+                EarlyMethods::Unset => self.early_methods,
+                methods => methods,
+            },
+            is_strict: self.is_strict || inner.is_strict,
+            requires_tls: self.requires_tls || inner.requires_tls,
+        }
+    }
+
+    /// Whether a request may come in on its connection, or why not. `facts` are none for a connection that is not TLS of
+    /// this module; `is_tls` says whether it is TLS of any. `tls12` and `tls13` are the texts of the cipher suites, empty
+    /// where nothing was said.
+    pub fn admit(
+        &self,
+        facts: Option<&Facts>,
+        is_tls: bool,
+        (tls12, tls13): (&str, &str),
+        stage: Stage,
+    ) -> Result<(), String> {
+        let is_strict = self.options.has(STRICT_REQUIRE);
+        if stage == Stage::Strict && !is_strict && !self.is_strict {
+            return Ok(());
+        }
+        if self.requires_tls && !is_tls && (is_strict || stage == Stage::Access) {
+            return Err("it takes a TLS connection (SSLRequireSSL)".to_owned());
+        }
+        let Some(facts) = facts else {
+            return match self.demand {
+                Demand::Required => {
+                    Err("a client certificate is required, and the connection is not TLS of this module".to_owned())
+                }
+                _ => Ok(()),
+            };
+        };
+        if let Some(suite) = facts.cipher() {
+            suites::allows(tls12, tls13, suite)?;
+        }
+        let depth = self.has_depth.then_some(self.depth as usize).or(facts.usual_depth);
+        let verdict = facts.client_verdict.within(depth);
+        verdict.stands(facts.client_mode)?;
+        verdict.satisfies(self.demand)
+    }
+}
+
+fn one<'a>(name: &str, words: &[&'a str]) -> Result<&'a str, String> {
+    match words {
+        [word] => Ok(word),
+        _ => Err(format!("{name} takes one argument")),
+    }
+}
+
+fn said<T>(name: &str, result: Result<T, String>) -> Result<T, String> {
+    result.map_err(|why| format!("{name} {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(lines: &[(&str, &[&str])]) -> Rules {
+        let mut rules = Rules::default();
+        for (name, words) in lines {
+            assert!(rules.read(name, words, Place::Section).unwrap().is_rule, "{name}");
+        }
+        rules
+    }
+
+    #[test]
+    fn inner_rules_override_outer_ones() {
+        let outer = rules(&[
+            ("SSLVerifyClient", &["require"]),
+            ("SSLVerifyDepth", &["2"]),
+            ("SSLRequireSSL", &[]),
+        ]);
+        let inner = rules(&[("TLSClientCertificate", &["none"]), ("TLSEarlyDataMethods", &["any"])]);
+        let merged = outer.merge(&inner);
+        assert_eq!((merged.demand, merged.depth), (Demand::None, 2));
+        assert!(merged.is_strict && merged.requires_tls);
+        assert_eq!(merged.early_methods, EarlyMethods::Any);
+        assert_eq!(outer.merge(&Rules::default()), outer);
+        assert_eq!(Rules::default().merge(&inner), inner);
+    }
+
+    #[test]
+    fn places() {
+        let read = |name, words: &[&str], place| Rules::default().read(name, words, place);
+        let of_server = read("SSLVerifyClient", &["nonsense"], Place::Server).unwrap();
+        assert!(of_server.is_for_handshake && !of_server.is_rule);
+        let of_file = read("SSLVerifyClient", &["optional"], Place::Htaccess).unwrap();
+        assert!(of_file.is_rule && !of_file.is_for_handshake);
+        assert!(
+            read("SSLCACertificateFile", &["a"], Place::Section)
+                .unwrap()
+                .is_for_handshake
+        );
+        assert!(read("SSLCACertificateFile", &["a"], Place::Htaccess).is_err());
+        let of_tls13 = read("SSLCipherSuite", &["TLSv1.3", "TLS_AES_128_GCM_SHA256"], Place::Section).unwrap();
+        assert_eq!(of_tls13.text, RuleText::Tls13Suites);
+        for (name, words) in [
+            ("SSLVerifyDepth", ["-1"]),
+            ("SSLRequireSSL", ["on"]),
+            ("SSLOptions", ["+No"]),
+        ] {
+            assert!(read(name, &words, Place::Section).unwrap_err().starts_with(name));
+        }
+    }
+
+    #[test]
+    fn plain_connections() {
+        let admit = |rules: &Rules, is_tls, stage| rules.admit(None, is_tls, ("", ""), stage).is_ok();
+        let tls = rules(&[("SSLRequireSSL", &[])]);
+        assert!(admit(&tls, false, Stage::Strict) && !admit(&tls, false, Stage::Access));
+        assert!(admit(&tls, true, Stage::Access));
+        let strict = rules(&[("SSLRequireSSL", &[]), ("SSLOptions", &["+StrictRequire"])]);
+        assert!(!admit(&strict, false, Stage::Strict));
+        let certificate = rules(&[("TLSClientCertificate", &["required"])]);
+        assert!(admit(&certificate, true, Stage::Strict) && !admit(&certificate, true, Stage::Access));
+        let theirs = rules(&[("SSLVerifyClient", &["require"])]);
+        assert!(!admit(&theirs, true, Stage::Strict));
+    }
+}

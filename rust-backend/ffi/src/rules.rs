@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What sections and .htaccess files say about requests.
+
+use mod_tls_core::base::directive_names::worded;
+use mod_tls_core::info::options::{FAKE_BASIC_AUTH, STRICT_REQUIRE};
+use mod_tls_core::request::rules::{Place, Reading, Rules, Stage};
+
+use crate::facts::{FactsHandle, answer};
+use crate::guard::{Status, guard};
+use crate::types::{OwnedText, Slice, words};
+
+/// Reads a directive at `place` into `rules`. `reading` is set to what has to be done with it. `TLS_STATUS_FAILED` sets
+/// `error` to what is wrong with the directive, and leaves `rules` as they are.
+///
+/// # Safety
+/// The pointers are valid, and `args` has `arg_count` valid slices.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_rules_read(
+    rules: *mut Rules,
+    name: Slice,
+    args: *const Slice,
+    arg_count: usize,
+    place: Place,
+    reading: *mut Reading,
+    error: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (rules, reading, error) = unsafe { (rules.as_mut()?, reading.as_mut()?, error.as_mut()?) };
+        // SAFETY: the caller promises valid slices.
+        let (name, words) = unsafe { (name.text(), words(args, arg_count)) };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match rules.read(&name, &words, place) {
+            Ok(read) => {
+                *reading = read;
+                Some(Status::Ok)
+            }
+            Err(why) => {
+                *error = OwnedText::give(worded(&why));
+                Some(Status::Failed)
+            }
+        }
+    })
+}
+
+/// Sets `merged` to what holds where `inner` was said inside of `outer`.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_rules_merge(outer: *const Rules, inner: *const Rules, merged: *mut Rules) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (outer, inner, merged) = unsafe { (outer.as_ref()?, inner.as_ref()?, merged.as_mut()?) };
+        *merged = outer.merge(inner);
+        Some(Status::Ok)
+    })
+}
+
+/// Whether a request may come in where `rules` hold. `facts` is null for a connection that is not TLS of this module;
+/// `is_tls` says whether it is TLS of any. `tls12` and `tls13` are the texts of the cipher suites, empty where nothing was
+/// said. `TLS_STATUS_FAILED` sets `why` to the reason why not.
+///
+/// # Safety
+/// The pointers and the slices are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_rules_admit(
+    rules: *const Rules,
+    facts: *const FactsHandle,
+    is_tls: bool,
+    tls12: Slice,
+    tls13: Slice,
+    stage: Stage,
+    why: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (rules, facts, why) = unsafe { (rules.as_ref()?, facts.as_ref(), why.as_mut()?) };
+        // SAFETY: the caller promises valid slices.
+        let suites = unsafe { (tls12.text(), tls13.text()) };
+        let admitted = rules.admit(facts.map(|facts| &*facts.0), is_tls, (&suites.0, &suites.1), stage);
+        Some(answer(admitted, why))
+    })
+}
+
+/// Whether a request with `method` may come as early data where `rules` hold.
+///
+/// # Safety
+/// The pointer and the slice are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_rules_allow_early(rules: *const Rules, method: Slice) -> bool {
+    // SAFETY: the caller promises that a pointer that is not null is valid, and a valid slice.
+    unsafe {
+        rules
+            .as_ref()
+            .is_some_and(|rules| rules.early_methods.allow(&method.text()))
+    }
+}
+
+/// Whether `rules` have the option `FakeBasicAuth`.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_rules_fake_basic_auth(rules: *const Rules) -> bool {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { rules.as_ref() }.is_some_and(|rules| rules.options.has(FAKE_BASIC_AUTH))
+}
+
+/// Whether `rules` have the option `StrictRequire`.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_rules_strict_require(rules: *const Rules) -> bool {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { rules.as_ref() }.is_some_and(|rules| rules.options.has(STRICT_REQUIRE))
+}
