@@ -54,3 +54,13 @@ void tls_record_register_hooks(apr_pool_t *)
 {
     ap_hook_pre_config(lend_record, NULL, NULL, APR_HOOK_REALLY_FIRST);
 }
+
+void tls_print(apr_pool_t *p, tls_text text)
+{
+    apr_file_t *out;
+
+    if (apr_file_open_stdout(&out, p) == APR_SUCCESS) {
+        apr_file_write_full(out, text.data, text.len, NULL);
+    }
+    tls_text_free(text);
+}

@@ -61,6 +61,9 @@ static inline char *tls_text_take(apr_pool_t *p, tls_text text)
     return copy;
 }
 
+/** Writes text that was given to us to the standard output, for `httpd -t -D ...`; frees the text. */
+void tls_print(apr_pool_t *p, tls_text text);
+
 /** The level at which httpd logs a message of this severity. */
 static inline int tls_log_level(tls_severity severity)
 {

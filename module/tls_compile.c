@@ -21,88 +21,11 @@ typedef struct {
     tls_compile_mode mode;
 } compilation;
 
-static size_t address_bytes(const apr_sockaddr_t *address, const uint8_t **bytes)
+static tls_address address_of(const apr_sockaddr_t *address, apr_port_t port)
 {
-    *bytes = address->ipaddr_ptr;
-    return address->family == APR_INET || address->family == APR_INET6 ? (size_t)address->ipaddr_len : 0;
-}
+    bool is_ip = address && (address->family == APR_INET || address->family == APR_INET6);
 
-/* A vhost's address that httpd takes for "any": 0.0.0.0, ::, * or _default_. */
-static int is_any_address(const uint8_t *bytes, size_t len)
-{
-    static const uint8_t zeros[16];
-
-    return len == 0 || (len <= sizeof(zeros) && !memcmp(bytes, zeros, len)) ||
-           (len == 4 && !memcmp(bytes, "\xff\xff\xff\xff", 4));
-}
-
-static void add_addresses(compilation *x, server_rec *s, size_t index)
-{
-    const server_addr_rec *sar;
-
-    for (sar = s->addrs; sar; sar = sar->next) {
-        const uint8_t *bytes = NULL;
-        size_t len = sar->host_addr ? address_bytes(sar->host_addr, &bytes) : 0;
-
-        if (is_any_address(bytes, len)) {
-            len = 0;
-        }
-        tls_builder_add_address(x->builder, index, bytes, len, sar->host_port);
-    }
-}
-
-static void add_listener(compilation *x, const apr_sockaddr_t *address)
-{
-    const uint8_t *bytes = NULL;
-    size_t len = address_bytes(address, &bytes);
-
-    tls_builder_add_listener(x->builder, bytes, is_any_address(bytes, len) ? 0 : len, address->port);
-}
-
-static void add_aliases(compilation *x, const apr_array_header_t *names, size_t index)
-{
-    int i;
-
-    for (i = 0; names && i < names->nelts; i++) {
-        const char *name = APR_ARRAY_IDX(names, i, const char *);
-
-        if (name) {
-            tls_builder_add_alias(x->builder, index, tls_slice_of(name));
-        }
-    }
-}
-
-/* A line as Rust wants it, in the pool of the compilation. */
-static tls_directive directive_of(compilation *x, const tls_line *line)
-{
-    tls_slice *args = apr_palloc(x->p, sizeof(*args) * (size_t)line->argc);
-    tls_directive directive = { tls_slice_of(line->name), args, (size_t)line->argc, tls_slice_of(line->file), line->line,
-                                line->in_section };
-    int i;
-
-    for (i = 0; i < line->argc; i++) {
-        args[i] = tls_slice_of(line->argv[i]);
-    }
-    return directive;
-}
-
-static void add_line(compilation *x, const tls_line *line, size_t index)
-{
-    tls_directive directive = directive_of(x, line);
-
-    tls_builder_add_directive(x->builder, index, &directive);
-}
-
-static void add_proxy_block(compilation *x, tls_proxy_block *block, size_t server)
-{
-    const tls_line *line;
-
-    tls_builder_add_proxy_block(x->builder, server, &block->index);
-    for (line = block->lines.first; line; line = line->next) {
-        tls_directive directive = directive_of(x, line);
-
-        tls_builder_add_proxy_directive(x->builder, block->index, &directive);
-    }
+    return (tls_address){ is_ip ? address->ipaddr_ptr : NULL, is_ip ? (size_t)address->ipaddr_len : 0, port };
 }
 
 /* The chains of blocks that requests of a server will meet: its own, and each of its sections within that. */
@@ -144,8 +67,7 @@ static void add_supplied(compilation *x, server_rec *s, size_t index)
     for (i = 0; i < certs->nelts; i++) {
         const char *key = i < keys->nelts ? APR_ARRAY_IDX(keys, i, const char *) : NULL;
 
-        tls_builder_add_certificate(x->builder, index, tls_slice_of(APR_ARRAY_IDX(certs, i, const char *)),
-                                    tls_slice_of(key), stopgap);
+        tls_builder_add_certificate(x->builder, index, APR_ARRAY_IDX(certs, i, const char *), key, stopgap);
     }
 }
 
@@ -161,99 +83,63 @@ static tls_server_settings *own_settings(compilation *x, server_rec *s)
     return settings;
 }
 
-/* Whether `Listen` says that the server's port is for https; it is the default of port 443. While httpd only tests its
- * configuration, it has not told the servers yet. */
-static bool is_at_https_port(const server_rec *s)
+static const char *alpn_of(apr_pool_t *p, const server_rec *s)
 {
-    const char *protocol = ap_get_server_protocol((server_rec *)s);
-    const ap_listen_rec *listener;
-    const server_addr_rec *sar;
+    const core_server_config *core = ap_get_core_module_config(s->module_config);
 
-    for (sar = s->is_virtual && !protocol ? s->addrs : NULL; sar && !protocol; sar = sar->next) {
-        for (listener = ap_listeners; listener && !protocol; listener = listener->next) {
-            if (sar->host_port == listener->bind_addr->port) {
-                protocol = listener->protocol;
-            }
-        }
+    return core->protocols && core->protocols->nelts ? apr_array_pstrcat(p, core->protocols, ' ') : "http/1.1";
+}
+
+static void append(apr_array_header_t *names, const apr_array_header_t *more)
+{
+    if (more) {
+        apr_array_cat(names, more);
     }
-    return protocol && !strcmp(protocol, "https");
 }
 
 static void add_server(compilation *x, server_rec *s)
 {
     tls_server_settings *settings = own_settings(x, s);
-    tls_server_info info = { tls_slice_of(s->server_hostname), s->port, is_at_https_port(s), tls_slice_of(s->defn_name),
-                             s->defn_line_number };
-    const tls_line *line;
+    apr_array_header_t *addresses = apr_array_make(x->p, 1, sizeof(tls_address));
+    apr_array_header_t *aliases = apr_array_make(x->p, 1, sizeof(const char *));
+    const server_addr_rec *sar;
+    tls_server_info info = { .name = s->server_hostname, .port = s->port, .protocol = ap_get_server_protocol(s),
+                             .alpn = alpn_of(x->p, s), .file = s->defn_name, .line = s->defn_line_number,
+                             .lines = settings->lines.first };
     int i;
 
+    for (sar = s->addrs; sar; sar = sar->next) {
+        APR_ARRAY_PUSH(addresses, tls_address) = address_of(sar->host_addr, sar->host_port);
+    }
+    info.addresses = (tls_address *)addresses->elts;
+    info.address_count = (size_t)addresses->nelts;
+    append(aliases, s->names);
+    append(aliases, s->wild_names);
+    info.aliases = (const char *const *)aliases->elts;
+    info.alias_count = (size_t)aliases->nelts;
     if (tls_builder_add_server(x->builder, &info, &settings->index) != TLS_STATUS_OK) {
         return;
     }
-    add_aliases(x, s->names, settings->index);
-    add_aliases(x, s->wild_names, settings->index);
-    add_addresses(x, s, settings->index);
-    for (line = settings->lines.first; line; line = line->next) {
-        add_line(x, line, settings->index);
-    }
     for (i = 0; settings->proxy_blocks && i < settings->proxy_blocks->nelts; i++) {
-        add_proxy_block(x, APR_ARRAY_IDX(settings->proxy_blocks, i, tls_proxy_block *), settings->index);
+        tls_proxy_block *block = APR_ARRAY_IDX(settings->proxy_blocks, i, tls_proxy_block *);
+
+        tls_builder_add_proxy_block(x->builder, settings->index, block->lines.first, &block->index);
     }
     if (x->mode != TLS_COMPILE_MODE_TEST) {
         add_supplied(x, s, settings->index);
     }
 }
 
-/* Two directives of other modules matter to us and cannot be asked for: where the ServerName was given, if it was, and
- * how long a handshake may take. */
-static int is_of_interest(const char *directive)
-{
-    return !ap_cstr_casecmp(directive, "ServerName") || !ap_cstr_casecmp(directive, "RequestReadTimeout");
-}
-
-static void add_foreign_line(compilation *x, const ap_directive_t *node, size_t index)
-{
-    const char *rest = node->args;
-    apr_array_header_t *words = apr_array_make(x->p, 4, sizeof(const char *));
-    const char *name = ap_cstr_casecmp(node->directive, "ServerName") ? "RequestReadTimeout" : "ServerName";
-    tls_line *line;
-
-    while (*rest) {
-        APR_ARRAY_PUSH(words, const char *) = ap_getword_conf(x->p, &rest);
-    }
-    line = tls_line_make(x->p, name, words->nelts, (const char *const *)words->elts);
-    line->file = node->filename;
-    line->line = (unsigned)node->line_num;
-    add_line(x, line, index);
-}
-
-static void add_foreign_lines(compilation *x, const ap_directive_t *node, const server_rec *s)
+/* Directives of other modules, whose settings cannot be asked for. Virtual hosts are known by where they begin. */
+static void add_foreign(compilation *x, const ap_directive_t *node, const ap_directive_t *host)
 {
     for (; node; node = node->next) {
-        if (is_of_interest(node->directive)) {
-            add_foreign_line(x, node, tls_settings_of(s)->index);
+        if (!host && !ap_cstr_casecmp(node->directive, "<VirtualHost")) {
+            add_foreign(x, node->first_child, node);
         }
-    }
-}
-
-/* Virtual hosts stand in the tree in the order of the list of servers, or in the reverse: places tell which is which. */
-static void add_foreign_lines_of_hosts(compilation *x)
-{
-    apr_hash_t *by_place = apr_hash_make(x->p);
-    const ap_directive_t *node;
-    server_rec *s;
-
-    for (s = x->base->next; s; s = s->next) {
-        apr_hash_set(by_place, apr_psprintf(x->p, "%s:%u", s->defn_name, s->defn_line_number), APR_HASH_KEY_STRING, s);
-    }
-    for (node = ap_conftree; node; node = node->next) {
-        if (!ap_cstr_casecmp(node->directive, "<VirtualHost")) {
-            const char *place = apr_psprintf(x->p, "%s:%d", node->filename, node->line_num);
-
-            s = apr_hash_get(by_place, place, APR_HASH_KEY_STRING);
-            if (s) {
-                add_foreign_lines(x, node->first_child, s);
-            }
+        else {
+            tls_builder_add_foreign(x->builder, host ? host->filename : NULL, host ? (unsigned)host->line_num : 0,
+                                    node->directive, node->args, node->filename, (unsigned)node->line_num);
         }
     }
 }
@@ -322,30 +208,38 @@ static void add_chains(compilation *x)
     }
 }
 
-/* What of the rest of httpd matters to the meaning of directives. */
-static void tell_about_others(compilation *x)
+static bool has_any(const apr_array_header_t *hooks)
 {
-    apr_array_header_t *providers = ap_hook_get_ssl_ocsp_prime_hook();
-    apr_array_header_t *suppliers = ap_hook_get_ssl_add_cert_files();
-    const ap_listen_rec *listener;
-    ap_version_t version;
-    const char *text;
+    return hooks && hooks->nelts;
+}
 
-    if (providers && providers->nelts) {
-        tls_builder_set_stapler(x->builder);
-    }
-    if (suppliers && suppliers->nelts) {
-        tls_builder_set_supplier(x->builder);
-    }
-    if (!tls_has_ssl_directives() && ap_find_linked_module("mod_ssl.c")) {
-        tls_builder_set_other_tls(x->builder);
-    }
-    for (listener = ap_listeners; listener; listener = listener->next) {
-        add_listener(x, listener->bind_addr);
-    }
+static tls_status begin(compilation *x, const tls_process *process)
+{
+    ap_version_t version;
+    tls_environment environment = {
+        .mode = x->mode,
+        .server_root = ap_server_root,
+        .has_stapler = has_any(ap_hook_get_ssl_ocsp_prime_hook()),
+        .has_supplier = has_any(ap_hook_get_ssl_add_cert_files()),
+        .has_other_tls = !tls_has_ssl_directives() && ap_find_linked_module("mod_ssl.c"),
+        .has_mod_ssl = tls_has_ssl_directives(),
+        .has_only_mod_ssl = tls_has_only_ssl_directives(),
+    };
+
     ap_get_server_revision(&version);
-    text = apr_psprintf(x->p, "%d.%d.%d", version.major, version.minor, version.patch);
-    tls_builder_set_mod_ssl(x->builder, tls_has_ssl_directives(), tls_has_only_ssl_directives(), tls_slice_of(text));
+    environment.version = apr_psprintf(x->p, "%d.%d.%d", version.major, version.minor, version.patch);
+    return tls_builder_new(process, &environment, &x->builder);
+}
+
+static void add_listeners(compilation *x)
+{
+    const ap_listen_rec *listener;
+
+    for (listener = ap_listeners; listener; listener = listener->next) {
+        tls_address address = address_of(listener->bind_addr, listener->bind_addr->port);
+
+        tls_builder_add_listener(x->builder, &address, listener->protocol);
+    }
 }
 
 static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)
@@ -365,31 +259,14 @@ static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)
     }
 }
 
-/* For people who move from mod_ssl: what does not do here what it does there. */
+/* For administrators who move from mod_ssl: what does not do here what it does there. */
 static void dump_deviations(compilation *x, const tls_diagnostics *diagnostics)
 {
-    tls_diagnostic message;
-    tls_slice file, text;
-    apr_file_t *out;
-    uint32_t line;
-    size_t i, refused = 0;
+    tls_text text = { NULL, 0 };
 
-    if (x->mode != TLS_COMPILE_MODE_TEST || !ap_exists_config_define("DUMP_SSL_COMPAT")
-        || apr_file_open_stdout(&out, x->p) != APR_SUCCESS) {
-        return;
-    }
-    apr_file_printf(out, "Directives that do not do here what they do with mod_ssl:\n");
-    for (i = 0; tls_diagnostics_get(diagnostics, i, &message) == TLS_STATUS_OK; i++) {
-        if (message.severity == TLS_SEVERITY_ERROR) {
-            apr_file_printf(out, "  refused: %s\n", tls_slice_dup(x->p, message.text));
-            refused++;
-        }
-    }
-    for (i = 0; tls_diagnostics_deviation(diagnostics, i, &file, &line, &text) == TLS_STATUS_OK; i++) {
-        apr_file_printf(out, "  %s:%u: %s\n", tls_slice_dup(x->p, file), line, tls_slice_dup(x->p, text));
-    }
-    if (i + refused == 0) {
-        apr_file_printf(out, "  none\n");
+    if (x->mode == TLS_COMPILE_MODE_TEST && ap_exists_config_define("DUMP_SSL_COMPAT")
+        && tls_diagnostics_dump(diagnostics, &text) == TLS_STATUS_OK) {
+        tls_print(x->p, text);
     }
 }
 
@@ -437,20 +314,17 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
     apr_sigfunc_t *handler; /* A program that is asked for pass phrases may end before it has read the question. */
     server_rec *s;
 
-    if (create_pool(&x.p, ptemp) != APR_SUCCESS ||
-        tls_builder_new(process, tls_slice_of(ap_server_root), &x.builder) != TLS_STATUS_OK) {
+    if (create_pool(&x.p, ptemp) != APR_SUCCESS || begin(&x, process) != TLS_STATUS_OK) {
         return NULL;
     }
-    tls_builder_set_mode(x.builder, mode);
-    tell_about_others(&x);
+    add_listeners(&x);
     for (s = base; s; s = s->next) {
         add_server(&x, s);
     }
     for (s = base; s; s = s->next) {
         add_proxy_chains(&x, s);
     }
-    add_foreign_lines(&x, ap_conftree, base);
-    add_foreign_lines_of_hosts(&x);
+    add_foreign(&x, ap_conftree, NULL);
     add_chains(&x);
     handler = apr_signal(SIGPIPE, SIG_IGN);
     if (tls_builder_compile(x.builder, &config, &diagnostics) == TLS_STATUS_INTERNAL) {

@@ -38,8 +38,8 @@ tls_line *tls_line_make(apr_pool_t *p, const char *name, int argc, const char *c
     tls_line *line = apr_pcalloc(p, sizeof(*line) + size);
 
     line->name = name;
-    line->argc = argc;
-    memcpy(line->argv, argv, size);
+    line->argc = (size_t)argc;
+    line->argv = memcpy(line + 1, argv, size);
     return line;
 }
 

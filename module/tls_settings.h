@@ -9,20 +9,6 @@
 
 #include "ap_expr.h"
 
-/** A directive of a server. */
-typedef struct tls_line tls_line;
-struct tls_line {
-    /** The one that follows; NULL after the last. */
-    tls_line *next;
-    const char *name;
-    const char *file;
-    unsigned line;
-    /** Whether it stands in a section for some requests, such as <Location>. */
-    bool in_section;
-    int argc;
-    const char *argv[];
-};
-
 /** Directives in the order of the configuration. */
 typedef struct {
     tls_line *first;

@@ -152,59 +152,14 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *ptemp, serv
     return tls_config_is_active(config) ? tls_cache_check(ptemp, s, config) : OK;
 }
 
-static const char *protocols_of(apr_pool_t *p, server_rec *s)
+static void dump_config(apr_pool_t *pconf, server_rec *)
 {
-    const core_server_config *core = ap_get_core_module_config(s->module_config);
-
-    if (!core->protocols || !core->protocols->nelts) {
-        return "http/1.1";
-    }
-    return apr_array_pstrcat(p, core->protocols, ' ');
-}
-
-/* As mod_ssl does it. */
-static void dump_certificates(apr_pool_t *p, apr_file_t *out)
-{
-    tls_text file = { NULL, 0 };
-    size_t i;
-
-    apr_file_printf(out, "Server certificates:\n");
-    for (i = 0; tls_config_certificate_file(config, i, &file) == TLS_STATUS_OK; i++) {
-        apr_file_printf(out, "  %s\n", tls_text_take(p, file));
-    }
-}
-
-static void dump_config(apr_pool_t *pconf, server_rec *base)
-{
-    apr_array_header_t *places, *protocols;
     tls_text text = { NULL, 0 };
-    server_rec *s;
-    apr_file_t *out;
 
-    if (!config || apr_file_open_stdout(&out, pconf) != APR_SUCCESS) {
-        return;
-    }
-    if (ap_exists_config_define("DUMP_CERTS")) {
-        dump_certificates(pconf, out);
-    }
-    if (!ap_exists_config_define("DUMP_TLS")) {
-        return;
-    }
-    places = apr_array_make(pconf, 8, sizeof(tls_slice));
-    protocols = apr_array_make(pconf, 8, sizeof(tls_slice));
-    for (s = base; s; s = s->next) {
-        const char *place = s->is_virtual
-            ? apr_psprintf(pconf, "Virtual host at %s:%u", s->defn_name, s->defn_line_number)
-            : "Base server";
-
-        APR_ARRAY_PUSH(places, tls_slice) = tls_slice_of(place);
-        APR_ARRAY_PUSH(protocols, tls_slice) = tls_slice_of(protocols_of(pconf, s));
-    }
-    if (tls_config_dump(config, (tls_slice *)places->elts, (tls_slice *)protocols->elts, (size_t)places->nelts,
+    if (tls_config_dump(config, ap_exists_config_define("DUMP_CERTS"), ap_exists_config_define("DUMP_TLS"),
                         apr_time_sec(apr_time_now()), &text) == TLS_STATUS_OK) {
-        apr_file_write_full(out, text.data, text.len, NULL);
+        tls_print(pconf, text);
     }
-    tls_text_free(text);
 }
 
 /* Tells a provider of OCSP responses, if there is one, which certificates we have. */

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Putting a configuration together.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::ffi::{CStr, OsStr, c_char};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use mod_tls_core::base::diagnostics::Origin;
 use mod_tls_core::base::directive::Directive;
-use mod_tls_core::config::{Mode, Server};
+use mod_tls_core::base::directive_names;
+use mod_tls_core::config::{CompileMode, Environment, Listener, Server};
 use mod_tls_core::keys::identity::IdentityFiles;
 
 use crate::config::ConfigHandle;
 use crate::diagnostics::DiagnosticsHandle;
 use crate::guard::{Status, guard};
 use crate::process::Process;
-use crate::types::{Slice, array, words};
+use crate::types::array;
 
 /// A configuration in the making.
 #[derive(Debug)]
@@ -28,10 +32,10 @@ impl Builder {
     /// The place `file`:`line`.
     ///
     /// # Safety
-    /// `file` is valid.
-    unsafe fn origin(&mut self, file: Slice, line: u32) -> Origin {
+    /// `file` is a valid C string, or null.
+    unsafe fn origin(&mut self, file: *const c_char, line: u32) -> Origin {
         // SAFETY: the caller's promise is handed on.
-        let file = unsafe { file.text() };
+        let file = unsafe { c_text(file) };
         if *self.file != *file {
             self.file = file.as_ref().into();
         }
@@ -41,20 +45,94 @@ impl Builder {
         }
     }
 
-    /// A directive, copied.
+    /// Copies of the directives of a list.
     ///
     /// # Safety
-    /// The slices in `info` are valid.
-    unsafe fn directive(&mut self, info: &DirectiveInfo) -> Directive {
-        Directive {
-            // SAFETY: the caller's promise is handed on.
-            name: unsafe { info.name.text() }.into_owned(),
-            // SAFETY: as above.
-            args: unsafe { words(info.args, info.arg_count) },
-            // SAFETY: as above.
-            origin: unsafe { self.origin(info.file, info.line) },
-            in_section: info.in_section,
+    /// `first` is null, or begins a valid list.
+    unsafe fn directives(&mut self, first: *const Line) -> Vec<Directive> {
+        let mut directives = Vec::new();
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        let mut next = unsafe { first.as_ref() };
+        while let Some(line) = next {
+            directives.push(Directive {
+                // SAFETY: the caller promises valid C strings.
+                name: unsafe { c_text(line.name) }.into_owned(),
+                // SAFETY: as above, as many as the line says.
+                args: unsafe { c_texts(line.argv, line.argc) },
+                // SAFETY: as above.
+                origin: unsafe { self.origin(line.file, line.line) },
+                in_section: line.in_section,
+            });
+            // SAFETY: as for the first one.
+            next = unsafe { line.next.as_ref() };
         }
+        directives
+    }
+}
+
+/// What of the rest of httpd matters to the meaning of directives.
+#[derive(Debug)]
+#[repr(C)]
+pub struct EnvironmentInfo {
+    /// What the configuration is compiled for.
+    pub mode: CompileMode,
+    /// Where relative paths start.
+    pub server_root: *const c_char,
+    /// The version of httpd: `2.4.71`.
+    pub version: *const c_char,
+    /// Whether another module provides OCSP responses.
+    pub has_stapler: bool,
+    /// Whether another module may have certificates for hosts, once it can be asked.
+    pub has_supplier: bool,
+    /// Whether another module may speak TLS at some port.
+    pub has_other_tls: bool,
+    /// Whether mod_ssl's directives are there.
+    pub has_mod_ssl: bool,
+    /// Whether they are the only ones.
+    pub has_only_mod_ssl: bool,
+}
+
+/// A directive as the configuration has it, in a list.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Line {
+    /// The one that follows; null after the last.
+    pub next: *mut Line,
+    /// Its name.
+    pub name: *const c_char,
+    /// The configuration file that it stands in.
+    pub file: *const c_char,
+    /// The line that it stands at.
+    pub line: u32,
+    /// Whether it stands in a section for some requests, such as `<Location>`.
+    pub in_section: bool,
+    /// The number of its arguments.
+    pub argc: usize,
+    /// Its arguments.
+    pub argv: *const *const c_char,
+}
+
+/// An IP address with a port.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Address {
+    /// The address in network order. Those that httpd takes for "any" stand for all.
+    pub ip: *const u8,
+    /// The number of bytes: 4 or 16, or 0 for all addresses.
+    pub ip_len: usize,
+    /// The port; 0 for all ports.
+    pub port: u16,
+}
+
+impl Address {
+    /// # Safety
+    /// `ip` points to `ip_len` bytes.
+    unsafe fn get(&self) -> (Option<IpAddr>, u16) {
+        // SAFETY: the caller's promise is handed on.
+        let ip = unsafe { ip_address(self.ip, self.ip_len) };
+        // httpd reads `_default_` as 255.255.255.255.
+        let is_any = |ip: &IpAddr| ip.is_unspecified() || *ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+        (ip.filter(|ip| !is_any(ip)), self.port)
     }
 }
 
@@ -63,65 +141,59 @@ impl Builder {
 #[repr(C)]
 pub struct ServerInfo {
     /// Its ServerName.
-    pub name: Slice,
+    pub name: *const c_char,
     /// The port of its ServerName; 0 if that has none.
     pub port: u16,
-    /// Whether it is at a port that httpd was told to be for https.
-    pub https: bool,
+    /// The protocol that httpd was told to be spoken there; null if it was not.
+    pub protocol: *const c_char,
+    /// The protocols that it offers by ALPN, separated by spaces.
+    pub alpn: *const c_char,
     /// The configuration file that it begins in.
-    pub file: Slice,
+    pub file: *const c_char,
     /// The line that it begins at.
     pub line: u32,
+    /// The addresses that it is for.
+    pub addresses: *const Address,
+    /// The number of addresses.
+    pub address_count: usize,
+    /// Its ServerAliases, those with wildcards included. Null where httpd has left one out.
+    pub aliases: *const *const c_char,
+    /// The number of aliases.
+    pub alias_count: usize,
+    /// What its own directives say.
+    pub lines: *const Line,
 }
 
-/// A directive as the configuration has it.
-#[derive(Debug)]
-#[repr(C)]
-pub struct DirectiveInfo {
-    /// Its name.
-    pub name: Slice,
-    /// Its arguments.
-    pub args: *const Slice,
-    /// The number of arguments.
-    pub arg_count: usize,
-    /// The configuration file that it stands in.
-    pub file: Slice,
-    /// The line that it stands at.
-    pub line: u32,
-    /// Whether it stands in a section for some requests, such as `<Location>`.
-    pub in_section: bool,
-}
-
-/// What a configuration is compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub enum CompileMode {
-    /// `httpd -t`: it must change nothing outside. Other modules are not ready to be asked.
-    Test,
-    /// The first of the two passes of a start: what does not prevent it is for the second one.
-    First,
-    /// It will be used.
-    Run,
-}
-
-impl From<CompileMode> for Mode {
-    fn from(mode: CompileMode) -> Self {
-        match mode {
-            CompileMode::Test => Self::Test,
-            CompileMode::First => Self::First,
-            CompileMode::Run => Self::Run,
-        }
+/// Text in a C string; nothing if the pointer is null. What is not UTF-8 is replaced.
+///
+/// # Safety
+/// `text` is a valid C string, or null.
+unsafe fn c_text<'a>(text: *const c_char) -> Cow<'a, str> {
+    match text.is_null() {
+        true => Cow::Borrowed(""),
+        // SAFETY: the caller's promise is handed on.
+        false => unsafe { CStr::from_ptr(text) }.to_string_lossy(),
     }
 }
 
-/// The path in `slice`, whatever its encoding.
+/// The texts of an array of C strings, without those that are null.
 ///
 /// # Safety
-/// `slice` is valid.
-unsafe fn path(slice: Slice) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
+/// `data` points to `count` pointers, each of which is a valid C string or null.
+unsafe fn c_texts(data: *const *const c_char, count: usize) -> Vec<String> {
     // SAFETY: the caller's promise is handed on.
-    PathBuf::from(std::ffi::OsStr::from_bytes(unsafe { slice.bytes() }))
+    let pointers = unsafe { array(data, count) }.iter().filter(|text| !text.is_null());
+    // SAFETY: as above.
+    pointers.map(|text| unsafe { c_text(*text) }.into_owned()).collect()
+}
+
+/// The same as [`c_text`], or nothing for a null pointer.
+///
+/// # Safety
+/// `text` is a valid C string, or null.
+unsafe fn optional_text(text: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise is handed on.
+    (!text.is_null()).then(|| unsafe { c_text(text) }.into_owned())
 }
 
 /// The IP address in network byte order that `data` and `len` (4 or 16) describe.
@@ -138,118 +210,54 @@ pub(crate) unsafe fn ip_address(data: *const u8, len: usize) -> Option<IpAddr> {
     Some(IpAddr::from(v6).to_canonical())
 }
 
-/// Begins a configuration. Relative paths in it start at `server_root`.
+/// Begins a configuration.
 ///
 /// # Safety
-/// The pointers and the slice are valid.
+/// The pointers and the C strings in `info` are valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_builder_new(
     process: *const Process,
-    server_root: Slice,
+    info: *const EnvironmentInfo,
     out: *mut *mut Builder,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (process, out) = unsafe { (process.as_ref()?, out.as_mut()?) };
-        // SAFETY: the caller promises a valid slice.
-        let root = unsafe { path(server_root) };
-        let builder = mod_tls_core::config::Builder::new(Arc::clone(&process.0), root);
+        let (process, info, out) = unsafe { (process.as_ref()?, info.as_ref()?, out.as_mut()?) };
+        // SAFETY: the caller promises valid C strings.
+        let (root, version) = unsafe { (CStr::from_ptr(info.server_root), c_text(info.version)) };
+        directive_names::choose(info.has_only_mod_ssl, &version);
+        let environment = Environment {
+            mode: info.mode,
+            server_root: OsStr::from_bytes(root.to_bytes()).into(),
+            has_stapler: info.has_stapler,
+            has_supplier: info.has_supplier,
+            has_other_tls: info.has_other_tls,
+            has_mod_ssl: info.has_mod_ssl,
+        };
         *out = Box::into_raw(Box::new(Builder {
-            config: builder,
+            config: mod_tls_core::config::Builder::new(Arc::clone(&process.0), environment),
             file: "".into(),
         }));
         Some(Status::Ok)
     })
 }
 
-/// Says what the configuration is compiled for.
+/// Adds an address that httpd listens to. `protocol` is the one that `Listen` names; null if it names none.
 ///
 /// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_set_mode(builder: *mut Builder, mode: CompileMode) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { builder.as_mut()? }.config.set_mode(mode.into());
-        Some(Status::Ok)
-    })
-}
-
-/// Says that another module provides OCSP responses.
-///
-/// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_set_stapler(builder: *mut Builder) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { builder.as_mut()? }.config.set_stapler();
-        Some(Status::Ok)
-    })
-}
-
-/// Says whether mod_ssl's directives are there, and whether they are the only ones; `version` is that of httpd: `2.4.71`.
-///
-/// # Safety
-/// The pointer and the slice are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_set_mod_ssl(
-    builder: *mut Builder,
-    is_there: bool,
-    only: bool,
-    version: Slice,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that a pointer that is not null is valid, and a valid slice.
-        let (builder, version) = unsafe { (builder.as_mut()?, version.text()) };
-        builder.config.set_mod_ssl(is_there, only, &version);
-        Some(Status::Ok)
-    })
-}
-
-/// Says that another module may have certificates for hosts, once it can be asked.
-///
-/// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_set_supplier(builder: *mut Builder) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { builder.as_mut()? }.config.set_supplier();
-        Some(Status::Ok)
-    })
-}
-
-/// Says that another module may speak TLS at some port.
-///
-/// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_set_other_tls(builder: *mut Builder) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { builder.as_mut()? }.config.set_other_tls();
-        Some(Status::Ok)
-    })
-}
-
-/// Adds an address that httpd listens to: `ip` has `ip_len` bytes in network order, 4 or 16, or 0 for all addresses.
-///
-/// # Safety
-/// The pointers are valid.
+/// The pointers and the C string are valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_builder_add_listener(
     builder: *mut Builder,
-    ip: *const u8,
-    ip_len: usize,
-    port: u16,
+    address: *const Address,
+    protocol: *const c_char,
 ) -> Status {
     guard(|| {
-        // SAFETY: the caller promises that a pointer that is not null is valid.
-        let builder = unsafe { builder.as_mut()? };
-        // SAFETY: the caller promises `ip_len` bytes.
-        let ip = unsafe { ip_address(ip, ip_len) };
-        builder.config.add_listener(ip, port);
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (builder, address) = unsafe { (builder.as_mut()?, address.as_ref()?) };
+        // SAFETY: the caller promises valid bytes and a valid C string.
+        let ((ip, port), protocol) = unsafe { (address.get(), optional_text(protocol)) };
+        builder.config.add_listener(Listener { ip, port, protocol });
         Some(Status::Ok)
     })
 }
@@ -257,7 +265,7 @@ pub unsafe extern "C" fn tls_builder_add_listener(
 /// Adds the next server: the base server first, then its virtual hosts. `out` is its index, counted from 0.
 ///
 /// # Safety
-/// The pointers and the slices in `info` are valid.
+/// The pointers, and all that `info` points to, are valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_builder_add_server(
     builder: *mut Builder,
@@ -267,113 +275,68 @@ pub unsafe extern "C" fn tls_builder_add_server(
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (builder, info, out) = unsafe { (builder.as_mut()?, info.as_ref()?, out.as_mut()?) };
-        // SAFETY: the caller promises valid slices.
-        let origin = unsafe { builder.origin(info.file, info.line) };
-        *out = builder.config.add_server(Server {
-            // SAFETY: as above.
-            name: unsafe { info.name.text() }.into_owned(),
-            port: info.port,
-            https: info.https,
-            aliases: Vec::new(),
-            origin,
-            addresses: Vec::new(),
-            directives: Vec::new(),
-            supplied: Vec::new(),
-            stopgaps: Vec::new(),
-        });
+        // SAFETY: the caller promises valid C strings, here and below.
+        let (name, origin) = unsafe { (c_text(info.name), builder.origin(info.file, info.line)) };
+        let mut server = Server::new(name, origin);
+        server.port = info.port;
+        // SAFETY: as above.
+        (server.protocol, server.alpn) = unsafe { (optional_text(info.protocol), c_text(info.alpn).into_owned()) };
+        // SAFETY: the caller promises as many addresses as it says.
+        let addresses = unsafe { array(info.addresses, info.address_count) };
+        // SAFETY: the caller promises that their bytes are valid.
+        server.addresses = addresses.iter().map(|address| unsafe { address.get() }).collect();
+        // SAFETY: the caller promises as many aliases as it says, and a valid list.
+        (server.aliases, server.directives) =
+            unsafe { (c_texts(info.aliases, info.alias_count), builder.directives(info.lines)) };
+        *out = builder.config.add_server(server);
         Some(Status::Ok)
     })
 }
 
-/// Adds a ServerAlias, with or without wildcards, to a server.
+/// Adds a directive of another module, if it matters here. `host_file` and `host_line` are the place where the
+/// `<VirtualHost>` begins that it stands in; `host_file` is null if it stands in none.
 ///
 /// # Safety
-/// The pointer and the slice are valid.
+/// The pointer and the C strings are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_add_alias(builder: *mut Builder, server: usize, alias: Slice) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that a pointer that is not null is valid.
-        let builder = unsafe { builder.as_mut()? };
-        // SAFETY: the caller promises a valid slice.
-        let alias = unsafe { alias.text() }.into_owned();
-        builder.config.server(server)?.aliases.push(alias);
-        Some(Status::Ok)
-    })
-}
-
-/// Adds an address to a server: `ip` has `ip_len` bytes in network order, 4 or 16, or 0 for all addresses; port 0 means
-/// all ports.
-///
-/// # Safety
-/// The pointers are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_add_address(
+pub unsafe extern "C" fn tls_builder_add_foreign(
     builder: *mut Builder,
-    server: usize,
-    ip: *const u8,
-    ip_len: usize,
-    port: u16,
+    host_file: *const c_char,
+    host_line: u32,
+    name: *const c_char,
+    args: *const c_char,
+    file: *const c_char,
+    line: u32,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid.
         let builder = unsafe { builder.as_mut()? };
-        // SAFETY: the caller promises `ip_len` bytes.
-        let ip = unsafe { ip_address(ip, ip_len) };
-        builder.config.server(server)?.addresses.push((ip, port));
+        // SAFETY: the caller promises valid C strings, here and below.
+        let host = (!host_file.is_null()).then(|| unsafe { builder.origin(host_file, host_line) });
+        // SAFETY: as above.
+        let (name, args, origin) = unsafe { (c_text(name), c_text(args), builder.origin(file, line)) };
+        builder.config.add_foreign(host.as_ref(), &name, &args, &origin);
         Some(Status::Ok)
     })
 }
 
-/// Adds a directive to a server.
+/// Adds a block of `TLSProxy…` directives that stand together in `server`. `out` is its number.
 ///
 /// # Safety
-/// The pointers and the slices in `directive` are valid.
+/// The pointers and the list are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_add_directive(
+pub unsafe extern "C" fn tls_builder_add_proxy_block(
     builder: *mut Builder,
     server: usize,
-    directive: *const DirectiveInfo,
+    lines: *const Line,
+    out: *mut usize,
 ) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (builder, info) = unsafe { (builder.as_mut()?, directive.as_ref()?) };
-        // SAFETY: the caller promises valid slices.
-        let directive = unsafe { builder.directive(info) };
-        builder.config.server(server)?.directives.push(directive);
-        Some(Status::Ok)
-    })
-}
-
-/// Begins a block of `TLSProxy…` directives in `server`. `out` is its number.
-///
-/// # Safety
-/// The pointers are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_add_proxy_block(builder: *mut Builder, server: usize, out: *mut usize) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (builder, out) = unsafe { (builder.as_mut()?, out.as_mut()?) };
-        *out = builder.config.add_proxy_block(server);
-        Some(Status::Ok)
-    })
-}
-
-/// Adds a directive to a block.
-///
-/// # Safety
-/// The pointers and the slices in `directive` are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_builder_add_proxy_directive(
-    builder: *mut Builder,
-    block: usize,
-    directive: *const DirectiveInfo,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (builder, info) = unsafe { (builder.as_mut()?, directive.as_ref()?) };
-        // SAFETY: the caller promises valid slices.
-        let directive = unsafe { builder.directive(info) };
-        builder.config.proxy_block(block)?.directives.push(directive);
+        // SAFETY: the caller promises a valid list.
+        let directives = unsafe { builder.directives(lines) };
+        *out = builder.config.add_proxy_block(server, directives);
         Some(Status::Ok)
     })
 }
@@ -398,27 +361,28 @@ pub unsafe extern "C" fn tls_builder_add_proxy_chain(
 }
 
 /// Adds a certificate that another module has for a server: instead of configured ones, or (`stopgap`) until there are
-/// real ones. An empty `key` means that the key is in the certificate's file.
+/// real ones. `key` is null where the key is in the certificate's file.
 ///
 /// # Safety
-/// The pointer and the slices are valid.
+/// The pointer and the C strings are valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_builder_add_certificate(
     builder: *mut Builder,
     server: usize,
-    certificate: Slice,
-    key: Slice,
+    certificate: *const c_char,
+    key: *const c_char,
     stopgap: bool,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid.
         let builder = unsafe { builder.as_mut()? };
+        // SAFETY: the caller promises a valid C string.
+        let path =
+            |text: *const c_char| unsafe { Path::new(OsStr::from_bytes(CStr::from_ptr(text).to_bytes())).into() };
         let files = IdentityFiles {
-            // SAFETY: the caller promises valid slices.
-            certificate: unsafe { path(certificate) }.into(),
+            certificate: path(certificate),
             chain: None,
-            // SAFETY: as above.
-            key: (key.len > 0).then(|| unsafe { path(key) }.into()),
+            key: (!key.is_null()).then(|| path(key)),
         };
         let server = builder.config.server(server)?;
         let list = if stopgap {

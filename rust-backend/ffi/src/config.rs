@@ -279,56 +279,30 @@ pub unsafe extern "C" fn tls_config_certificate(
     })
 }
 
-/// The file of certificate `index` of the configuration, counted from 0. `TLS_STATUS_FAILED` after the last one.
+/// What `httpd -t` prints of a configuration that was compiled to be tested, with `-D DUMP_CERTS` (`certificates`) and with
+/// `-D DUMP_TLS` (`all`). `now` is the time in seconds since 1970. `tls_text_free` frees the text.
 ///
 /// # Safety
 /// The pointers are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_config_certificate_file(
-    config: *const ConfigHandle,
-    index: usize,
-    out: *mut OwnedText,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
-        let Some(file) = config.0.certificate_file(index) else {
-            return Some(Status::Failed);
-        };
-        *out = OwnedText::give(file.display().to_string());
-        Some(Status::Ok)
-    })
-}
-
-/// Describes the configuration for people. `places` says of each of the `count` servers where it stands, `alpn` which
-/// protocols it offers, separated by spaces; `now` is the time in seconds since 1970.
-///
-/// # Safety
-/// The pointers are valid, and the arrays have `count` valid slices.
-#[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_config_dump(
     config: *const ConfigHandle,
-    places: *const Slice,
-    alpn: *const Slice,
-    count: usize,
+    certificates: bool,
+    all: bool,
     now: i64,
     out: *mut OwnedText,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
-        // SAFETY: the caller promises `count` valid slices in each array.
-        let (places, alpn) = unsafe { (array(places, count), array(alpn, count)) };
-        let servers: Vec<_> = places
-            .iter()
-            .zip(alpn)
-            .map(|(place, alpn)| {
-                // SAFETY: as above.
-                let (place, alpn) = unsafe { (place.text(), alpn.text()) };
-                (place.into_owned(), alpn.split_whitespace().map(str::to_owned).collect())
-            })
-            .collect();
-        *out = OwnedText::give(config.0.dump(&servers, now));
+        let mut text = String::new();
+        if certificates {
+            text += &config.0.dump_certificates();
+        }
+        if all {
+            text += &config.0.dump(now);
+        }
+        *out = OwnedText::give(text);
         Some(Status::Ok)
     })
 }

@@ -4,7 +4,7 @@
 use mod_tls_core::base::diagnostics::{Diagnostics, Severity};
 
 use crate::guard::{Status, guard};
-use crate::types::Slice;
+use crate::types::{OwnedText, Slice};
 
 /// How grave a message about the configuration is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,29 +69,17 @@ pub unsafe extern "C" fn tls_diagnostics_get(
     })
 }
 
-/// Directive `index` of mod_ssl's that does something else here, counted from 0: where it stands, and what it does, borrowed
-/// until the messages are freed. `TLS_STATUS_FAILED` after the last one.
+/// What `httpd -t -D DUMP_SSL_COMPAT` prints: the directives of mod_ssl's that do something else here, and those that are
+/// errors. `tls_text_free` frees the text.
 ///
 /// # Safety
 /// The pointers are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_diagnostics_deviation(
-    diagnostics: *const DiagnosticsHandle,
-    index: usize,
-    file: *mut Slice,
-    line: *mut u32,
-    text: *mut Slice,
-) -> Status {
+pub unsafe extern "C" fn tls_diagnostics_dump(diagnostics: *const DiagnosticsHandle, out: *mut OwnedText) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (diagnostics, file, line, text) =
-            unsafe { (diagnostics.as_ref()?, file.as_mut()?, line.as_mut()?, text.as_mut()?) };
-        let Some(deviation) = diagnostics.0.deviations().get(index) else {
-            return Some(Status::Failed);
-        };
-        *file = Slice::of(deviation.origin.file.as_bytes());
-        *line = deviation.origin.line;
-        *text = Slice::of(deviation.text.as_bytes());
+        let (diagnostics, out) = unsafe { (diagnostics.as_ref()?, out.as_mut()?) };
+        *out = OwnedText::give(diagnostics.0.dump_deviations());
         Some(Status::Ok)
     })
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use mod_tls_core::CertificateDer;
 use mod_tls_core::base::diagnostics::Origin;
 use mod_tls_core::base::directive::Directive;
-use mod_tls_core::config::{Builder, Config, Server};
+use mod_tls_core::config::{Builder, Config, Environment, Server};
 use mod_tls_core::connection::{Connection, Event};
 use mod_tls_core::keys::encrypted_key::EncryptedKey;
 use mod_tls_core::keys::identity::Identity;
@@ -26,28 +26,20 @@ fn config() -> Arc<Config> {
         line: 1,
     };
     let make = || {
-        let mut builder = Builder::new(Arc::default(), "/".into());
-        builder.add_server(Server {
-            name: "localhost".to_owned(),
-            port: 0,
-            https: false,
-            aliases: Vec::new(),
-            origin: origin.clone(),
-            addresses: Vec::new(),
-            directives: ["TLSEngine 443", "TLSStrictSNI off"]
-                .map(|line| {
-                    let (name, argument) = line.split_once(' ').unwrap_or_default();
-                    Directive {
-                        in_section: false,
-                        name: name.to_owned(),
-                        args: vec![argument.to_owned()],
-                        origin: origin.clone(),
-                    }
-                })
-                .to_vec(),
-            supplied: Vec::new(),
-            stopgaps: Vec::new(),
-        });
+        let mut builder = Builder::new(Arc::default(), Environment::new("/"));
+        let mut server = Server::new("localhost", origin.clone());
+        server.directives = ["TLSEngine 443", "TLSStrictSNI off"]
+            .map(|line| {
+                let (name, argument) = line.split_once(' ').unwrap_or_default();
+                Directive {
+                    in_section: false,
+                    name: name.to_owned(),
+                    args: vec![argument.to_owned()],
+                    origin: origin.clone(),
+                }
+            })
+            .to_vec();
+        builder.add_server(server);
         builder.compile().0.expect("the configuration is good")
     };
     Arc::clone(CONFIG.get_or_init(make))

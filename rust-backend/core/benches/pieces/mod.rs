@@ -3,14 +3,14 @@
 
 use std::io::IoSlice;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mod_tls_core::base::diagnostics::Origin;
 use mod_tls_core::base::directive::Directive;
 use mod_tls_core::config::vhosts::NameIndex;
-use mod_tls_core::config::{Builder, Config, Server};
+use mod_tls_core::config::{Builder, Config, Environment, Server};
 use mod_tls_core::connection::{Connection, Event};
 use mod_tls_core::process::Process;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
@@ -62,17 +62,10 @@ fn origin() -> Origin {
 }
 
 fn server(name: &str, lines: &[String]) -> Server {
-    Server {
-        port: 0,
-        https: false,
-        name: name.to_owned(),
-        aliases: Vec::new(),
-        origin: origin(),
-        addresses: vec![(None::<IpAddr>, 443)],
-        directives: lines.iter().map(|line| directive(line)).collect(),
-        supplied: Vec::new(),
-        stopgaps: Vec::new(),
-    }
+    let mut server = Server::new(name, origin());
+    server.addresses = vec![(None::<IpAddr>, 443)];
+    server.directives = lines.iter().map(|line| directive(line)).collect();
+    server
 }
 
 /// A site at localhost, and a client that trusts it.
@@ -110,7 +103,7 @@ impl Pair {
                 files.write("key.pem", &signing_key.serialize_pem())
             ),
         ];
-        let mut builder = Builder::new(Arc::default(), "/".into());
+        let mut builder = Builder::new(Arc::default(), Environment::new("/"));
         builder.add_server(server("localhost", &lines));
         let (config, diagnostics) = builder.compile();
         let mut roots = RootCertStore::empty();
@@ -236,7 +229,7 @@ impl Hosts {
 
     /// Compiles them. What `process` has read before is not read again.
     pub fn compile(&self, process: &Arc<Process>) -> Arc<Config> {
-        let mut builder = Builder::new(Arc::clone(process), Path::new("/").to_owned());
+        let mut builder = Builder::new(Arc::clone(process), Environment::new("/"));
         for server in self.servers.iter().cloned() {
             let index = builder.add_server(server);
             builder.add_to_chain(1, index);

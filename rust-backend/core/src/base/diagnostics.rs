@@ -82,6 +82,17 @@ impl Diagnostics {
         });
     }
 
+    /// What `httpd -t -D DUMP_SSL_COMPAT` prints: what does not do what mod_ssl would.
+    pub fn dump_deviations(&self) -> String {
+        let errors = self.list.iter().filter(|one| one.severity == Severity::Error);
+        let refused = errors.map(|error| format!("  refused: {}\n", error.text));
+        let others = self.deviations.iter();
+        let others = others.map(|deviation| format!("  {}: {}\n", deviation.origin, deviation.text));
+        let lines: String = refused.chain(others).collect();
+        let lines = if lines.is_empty() { "  none\n" } else { &lines };
+        format!("Directives that do not do here what they do with mod_ssl:\n{lines}")
+    }
+
     /// The directives that do not do what mod_ssl would.
     pub fn deviations(&self) -> &[Deviation] {
         &self.deviations

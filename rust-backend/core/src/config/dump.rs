@@ -19,9 +19,17 @@ use crate::trust::client::verifier::ClientAuth;
 use crate::x509::{Certificate, Context};
 
 impl Config {
-    /// Describes the configuration. `servers` has for each server its place in the configuration and the protocols that
-    /// it offers by ALPN; `now` is the time in seconds since 1970.
-    pub fn dump(&self, servers: &[(String, Vec<String>)], now: i64) -> String {
+    /// The files of certificates, as mod_ssl prints them.
+    pub fn dump_certificates(&self) -> String {
+        let mut text = "Server certificates:\n".to_owned();
+        for file in &self.certificate_files {
+            let _ = writeln!(text, "  {}", file.display());
+        }
+        text
+    }
+
+    /// Describes a configuration that was compiled to be tested. `now` is the time in seconds since 1970.
+    pub fn dump(&self, now: i64) -> String {
         let mut text = format!("{INTERFACE}, {LIBRARY}\n");
         if is_aes_of_ring() {
             // Writing to a string does not fail, here and below.
@@ -56,7 +64,11 @@ impl Config {
             }
         );
         let _ = writeln!(text, "Session cache: {}", cache(&self.session_cache));
-        for (index, (place, alpn)) in servers.iter().enumerate() {
+        for (index, (origin, alpn)) in self.described.iter().enumerate() {
+            let place = match index {
+                0 => "Base server".to_owned(),
+                _ => format!("Virtual host at {origin}"),
+            };
             let site = self.site(index);
             let backends = self.backends_of(index);
             if site.is_some() || !backends.is_empty() {
@@ -107,7 +119,7 @@ fn tickets(spec: &SessionSpec) -> String {
 }
 
 impl Site {
-    fn describe(&self, text: &mut String, alpn: &[String], now: i64) {
+    fn describe(&self, text: &mut String, alpn: &str, now: i64) {
         let spec = self.profile().spec();
         let mut line = |label: &str, value: &str| {
             let _ = writeln!(text, "    {label:<22}{value}");
@@ -144,7 +156,7 @@ impl Site {
                 "ours"
             },
         );
-        line("ALPN", &alpn.join(" "));
+        line("ALPN", alpn);
         line("Session tickets", &tickets(&spec.sessions));
         match spec.sessions.early_data {
             0 => line("Early data", "off"),

@@ -18,7 +18,6 @@ use crate::backend::store::ProxyStore;
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Origin, Severity};
 use crate::base::directive::Directive;
-use crate::base::directive_names;
 use crate::config::compile::Compiler;
 use crate::config::vhosts::NameIndex;
 use crate::keys::identity::IdentityFiles;
@@ -39,8 +38,10 @@ pub struct Server {
     pub name: String,
     /// The port of its ServerName; 0 if that has none.
     pub port: u16,
-    /// Whether it is at a port that httpd was told to be for https.
-    pub https: bool,
+    /// The protocol that httpd was told to be spoken there, if it was: `https`.
+    pub protocol: Option<String>,
+    /// The protocols that it offers by ALPN, separated by spaces.
+    pub alpn: String,
     /// Its ServerAliases, those with wildcards included.
     pub aliases: Vec<String>,
     /// Where it begins in the configuration.
@@ -55,9 +56,28 @@ pub struct Server {
     pub stopgaps: Vec<IdentityFiles>,
 }
 
+impl Server {
+    /// A server with a name, of which nothing else was said.
+    pub fn new(name: impl Into<String>, origin: Origin) -> Self {
+        Self {
+            name: name.into(),
+            port: 0,
+            protocol: None,
+            alpn: String::new(),
+            aliases: Vec::new(),
+            origin,
+            addresses: Vec::new(),
+            directives: Vec::new(),
+            supplied: Vec::new(),
+            stopgaps: Vec::new(),
+        }
+    }
+}
+
 /// What a configuration is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+#[repr(C)]
+pub enum CompileMode {
     /// Only to be tested: it must change nothing outside, and all that can be found shall be.
     Test,
     /// The first of the two passes of a start. What does not prevent the start is said in the second one.
@@ -66,21 +86,60 @@ pub enum Mode {
     Run,
 }
 
+/// What of the rest of httpd matters to the meaning of directives.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// What the configuration is compiled for.
+    pub mode: CompileMode,
+    /// Where relative paths start.
+    pub server_root: PathBuf,
+    /// Whether another module provides OCSP responses.
+    pub has_stapler: bool,
+    /// Whether another module may have certificates for hosts, once it can be asked.
+    pub has_supplier: bool,
+    /// Whether another module may speak TLS at some port.
+    pub has_other_tls: bool,
+    /// Whether mod_ssl's directives are there.
+    pub has_mod_ssl: bool,
+}
+
+impl Environment {
+    /// That of a configuration to be used, whose relative paths start at `server_root`, with no other modules.
+    pub fn new(server_root: impl Into<PathBuf>) -> Self {
+        Self {
+            mode: CompileMode::Run,
+            server_root: server_root.into(),
+            has_stapler: false,
+            has_supplier: false,
+            has_other_tls: false,
+            has_mod_ssl: false,
+        }
+    }
+}
+
+/// An address that httpd listens to.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// The local address; none for all.
+    pub ip: Option<IpAddr>,
+    /// The local port.
+    pub port: u16,
+    /// The protocol that `Listen` names, if it does: `https`.
+    pub protocol: Option<String>,
+}
+
+/// Directives of other modules that matter here.
+const FOREIGN: [&str; 2] = ["ServerName", "RequestReadTimeout"];
+
 /// Collects a configuration.
 #[derive(Debug)]
 pub struct Builder {
     pub(crate) process: Arc<Process>,
-    pub(crate) server_root: PathBuf,
-    pub(crate) mode: Mode,
-    pub(crate) has_stapler: bool,
-    pub(crate) is_mod_ssl: bool,
-    /// Whether another module may have certificates for hosts.
-    pub(crate) has_supplier: bool,
-    /// Whether another module may speak TLS at some port.
-    pub(crate) has_other_tls: bool,
-    /// Where httpd listens; no IP address means all.
-    pub(crate) listeners: Vec<(Option<IpAddr>, u16)>,
+    pub(crate) environment: Environment,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) servers: Vec<Server>,
+    /// The virtual hosts, by the places where they begin.
+    places: HashMap<Origin, usize>,
     pub(crate) chains: HashMap<usize, Vec<usize>>,
     pub(crate) proxy_blocks: Vec<ProxyBlock>,
     pub(crate) proxy_chains: Vec<(usize, Vec<usize>)>,
@@ -96,59 +155,64 @@ pub struct ProxyBlock {
 }
 
 impl Builder {
-    /// Begins a configuration whose relative paths start at `server_root`.
-    pub fn new(process: Arc<Process>, server_root: PathBuf) -> Self {
+    /// Begins a configuration.
+    pub fn new(process: Arc<Process>, environment: Environment) -> Self {
         Self {
             process,
-            server_root,
-            mode: Mode::Run,
-            has_stapler: false,
-            is_mod_ssl: false,
-            has_supplier: false,
-            has_other_tls: false,
+            environment,
             listeners: Vec::new(),
             servers: Vec::new(),
+            places: HashMap::new(),
             chains: HashMap::new(),
             proxy_blocks: Vec::new(),
             proxy_chains: Vec::new(),
         }
     }
 
-    /// Says what the configuration is compiled for, if not to be used.
-    pub fn set_mode(&mut self, mode: Mode) {
-        self.mode = mode;
-    }
-
-    /// Says that another module provides OCSP responses.
-    pub fn set_stapler(&mut self) {
-        self.has_stapler = true;
-    }
-
-    /// Says whether mod_ssl's directives are there, and whether they are the only ones; `version` is that of httpd.
-    pub fn set_mod_ssl(&mut self, is_there: bool, only: bool, version: &str) {
-        self.is_mod_ssl = is_there;
-        directive_names::choose(only, version);
-    }
-
-    /// Says that another module may have certificates for hosts, once it can be asked.
-    pub fn set_supplier(&mut self) {
-        self.has_supplier = true;
-    }
-
-    /// Says that another module may speak TLS at some port.
-    pub fn set_other_tls(&mut self) {
-        self.has_other_tls = true;
-    }
-
-    /// Adds an address that httpd listens to; no IP address means all.
-    pub fn add_listener(&mut self, ip: Option<IpAddr>, port: u16) {
-        self.listeners.push((ip, port));
+    /// Adds an address that httpd listens to.
+    pub fn add_listener(&mut self, listener: Listener) {
+        self.listeners.push(listener);
     }
 
     /// Adds the next server and returns its index. The first one is the base server.
     pub fn add_server(&mut self, server: Server) -> usize {
+        let index = self.servers.len();
+        if index > 0 {
+            self.places.insert(server.origin.clone(), index);
+        }
         self.servers.push(server);
-        self.servers.len() - 1
+        index
+    }
+
+    /// Adds a directive of another module, if it matters here. `host` is the place where the `<VirtualHost>` begins that it
+    /// stands in, if it stands in one. Virtual hosts and the tree of directives need not have the same order.
+    pub fn add_foreign(&mut self, host: Option<&Origin>, name: &str, args: &str, origin: &Origin) {
+        let known = FOREIGN.iter().find(|known| known.eq_ignore_ascii_case(name));
+        let index = host.map_or(Some(0), |place| self.places.get(place).copied());
+        let Some((known, server)) = known.zip(index.and_then(|index| self.servers.get_mut(index))) else {
+            return;
+        };
+        server.directives.push(Directive {
+            name: (*known).to_owned(),
+            args: args
+                .split_whitespace()
+                .map(|word| word.trim_matches('"').to_owned())
+                .collect(),
+            origin: origin.clone(),
+            in_section: false,
+        });
+    }
+
+    /// Whether the server `index` is at a port for https: `Listen` says so, if httpd has not told the server yet.
+    pub(crate) fn is_https(&self, index: usize) -> bool {
+        let server = &self.servers[index];
+        let told = server.protocol.as_deref().or_else(|| {
+            let ports = server.addresses.iter().filter(|_| index > 0).map(|(_, port)| *port);
+            ports
+                .flat_map(|port| self.listeners.iter().filter(move |listener| listener.port == port))
+                .find_map(|listener| listener.protocol.as_deref())
+        });
+        told == Some("https")
     }
 
     /// The server `index`, to say more about it.
@@ -156,18 +220,10 @@ impl Builder {
         self.servers.get_mut(index)
     }
 
-    /// Begins a block of `TLSProxy…` directives in `server` and returns its number.
-    pub fn add_proxy_block(&mut self, server: usize) -> usize {
-        self.proxy_blocks.push(ProxyBlock {
-            server,
-            directives: Vec::new(),
-        });
+    /// Adds a block of `TLSProxy…` directives in `server` and returns its number.
+    pub fn add_proxy_block(&mut self, server: usize, directives: Vec<Directive>) -> usize {
+        self.proxy_blocks.push(ProxyBlock { server, directives });
         self.proxy_blocks.len() - 1
-    }
-
-    /// The block `index`, to say more in it.
-    pub fn proxy_block(&mut self, index: usize) -> Option<&mut ProxyBlock> {
-        self.proxy_blocks.get_mut(index)
     }
 
     /// Says that requests in `server` may meet the blocks of `chain`, the outermost first.
@@ -200,6 +256,8 @@ pub struct Config {
     pub(crate) ssl_servers: Vec<bool>,
     /// The files of certificates, host by host.
     pub(crate) certificate_files: Vec<Arc<Path>>,
+    /// Of each server, its place and its protocols; only in a configuration that is to be tested.
+    pub(crate) described: Vec<(Origin, String)>,
     /// Whether it was asserted that all of it is approved by FIPS 140-3.
     pub(crate) fips: bool,
     /// Whether server names that no host has are refused, if that was said.
@@ -260,11 +318,6 @@ impl Config {
         [server, connected]
             .iter()
             .any(|index| self.require_sni.get(*index) == Some(&true))
-    }
-
-    /// The file of certificate `index`.
-    pub fn certificate_file(&self, index: usize) -> Option<&Path> {
-        self.certificate_files.get(index).map(AsRef::as_ref)
     }
 
     /// Whether this module speaks TLS to backends where the blocks of `chain`, the outermost first, hold.

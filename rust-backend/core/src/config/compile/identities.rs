@@ -9,7 +9,7 @@ use rustls::SignatureAlgorithm;
 use super::Compiler;
 use crate::base::diagnostics::Severity;
 use crate::base::directive::Located;
-use crate::config::Mode;
+use crate::config::CompileMode;
 use crate::keys::encrypted_key::{EncryptedKey, SecretKey};
 use crate::keys::identity::{self, Identity, IdentityError, IdentityFiles};
 use crate::keys::pass_phrase::{Dialog, PassPhrases, Question};
@@ -118,7 +118,7 @@ impl Compiler {
             None => identity::nobody(path, pem),
         };
         // A test shall find all that can be found.
-        let journal = (self.builder.mode != Mode::Test).then_some(&process.journal);
+        let journal = (self.builder.environment.mode != CompileMode::Test).then_some(&process.journal);
         let loaded = process.identities.load(files, journal, &mut unlock);
         let file = loaded.as_ref().map_or(&files.certificate, |identity| identity.source());
         self.certificate_files.push(Arc::clone(file));
@@ -134,7 +134,9 @@ impl Compiler {
                 }
                 Ok(identity)
             }
-            Err(IdentityError::EncryptedKey(_)) if self.builder.mode == Mode::Test && self.hosts[index].is_mod_ssls => {
+            Err(IdentityError::EncryptedKey(_))
+                if self.builder.environment.mode == CompileMode::Test && self.hosts[index].is_mod_ssls =>
+            {
                 Err(Missing::Locked)
             }
             Err(error) => {
@@ -150,7 +152,7 @@ impl Compiler {
 
     /// Who is asked for pass phrases of a host's keys. Nobody is in a test.
     fn dialog(&self, index: usize) -> Option<Dialog> {
-        let is_asked = self.hosts[index].is_mod_ssls && self.builder.mode != Mode::Test;
+        let is_asked = self.hosts[index].is_mod_ssls && self.builder.environment.mode != CompileMode::Test;
         let said = self.global.pass_phrases.as_ref();
         is_asked.then(|| said.map(|said| said.value.clone()).unwrap_or_default())
     }
@@ -191,7 +193,8 @@ impl Compiler {
             return loaded.into_iter().collect::<Result<_, _>>().ok();
         }
         // A test comes before mod_md can say which hosts are its own.
-        let may_be_supplied = self.builder.mode == Mode::Test && self.builder.has_supplier;
+        let may_be_supplied =
+            self.builder.environment.mode == CompileMode::Test && self.builder.environment.has_supplier;
         if self.hosts[index].is_mod_ssls && !may_be_supplied {
             let text = format!(
                 "{} has SSLEngine on and no certificate: give it SSLCertificateFile and SSLCertificateKeyFile",

@@ -22,7 +22,7 @@ use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Located;
 use crate::config::vhosts::NameIndex;
-use crate::config::{Builder, Config, Mode, Server};
+use crate::config::{Builder, CompileMode, Config, Server};
 use crate::crypto::protocol::Protocols;
 use crate::info::facts::CipherNames;
 use crate::keys::identity::Identity;
@@ -56,8 +56,8 @@ pub(crate) struct Compiler {
 
 impl Compiler {
     pub(crate) fn new(mut builder: Builder) -> Self {
-        let root = std::mem::take(&mut builder.server_root);
-        let mut interpreter = Interpreter::new(&root, builder.has_stapler);
+        let root = builder.environment.server_root.clone();
+        let mut interpreter = Interpreter::new(&root, builder.environment.has_stapler);
         let blocks = builder
             .proxy_blocks
             .iter()
@@ -72,8 +72,8 @@ impl Compiler {
             });
         }
         let proxies = ProxyStore::new(Arc::clone(&builder.process), blocks);
-        for (host, server) in hosts.iter_mut().zip(&builder.servers) {
-            host.is_mod_ssls = host.is_ssl_on(builder.is_mod_ssl && server.https);
+        for (index, host) in hosts.iter_mut().enumerate() {
+            host.is_mod_ssls = host.is_ssl_on(builder.environment.has_mod_ssl && builder.is_https(index));
             if host.policy.clients.is_unsettled() {
                 host.policy.clients.settle(host.is_mod_ssls);
             }
@@ -132,7 +132,12 @@ impl Compiler {
             Some(said) => (said.value, true),
             None => (SessionCache::Default, has_early_data),
         };
+        let is_test = self.builder.environment.mode == CompileMode::Test;
+        let described = self.builder.servers.iter().filter(|_| is_test);
         let config = Config {
+            described: described
+                .map(|server| (server.origin.clone(), server.alpn.clone()))
+                .collect(),
             engines: self.engines().collect(),
             fips: self.global.wants_fips(),
             strict_sni: self.global.strict_sni,
@@ -203,7 +208,7 @@ impl Compiler {
              them all: remove the directive when you are done"
         );
         self.report_at(Severity::Warning, 0, &said, text);
-        if self.builder.mode == Mode::Test {
+        if self.builder.environment.mode == CompileMode::Test {
             return None;
         }
         match KeyLogFile::open(&said.value) {
@@ -253,7 +258,8 @@ impl Compiler {
             true => CipherNames::OpenSsl,
             false => CipherNames::Iana,
         };
-        let is_asked_for = self.builder.mode != Mode::First && (index != 0 || !self.base_is_hidden());
+        let is_asked_for =
+            self.builder.environment.mode != CompileMode::First && (index != 0 || !self.base_is_hidden());
         if is_asked_for {
             self.check_encoding(index);
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Hosts that have a certificate and are served in plain HTTP all the same, and TLS ports that nobody can reach.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::Compiler;
@@ -63,9 +63,8 @@ impl Compiler {
         let said = self.hosts[index].certificates.first().cloned();
         let (place, mend) = match (index, addresses.as_slice()) {
             (0, _) => {
-                let mut listeners = self.builder.listeners.clone();
-                listeners.sort_unstable();
-                listeners.dedup();
+                let listeners = self.builder.listeners.iter();
+                let listeners: BTreeSet<_> = listeners.map(|listener| (listener.ip, listener.port)).collect();
                 let ports = join(listeners.into_iter().map(place_of), " and ");
                 (ports, "a TLSEngine for the one that is to be TLS".to_owned())
             }
@@ -74,7 +73,7 @@ impl Compiler {
                 join(addresses.iter().map(|address| self.mend_for(*address)), ", "),
             ),
         };
-        let outcome = match self.builder.has_other_tls {
+        let outcome = match self.builder.environment.has_other_tls {
             true => "this module does not serve TLS there",
             false => "requests are answered in plain HTTP",
         };
@@ -114,7 +113,9 @@ impl Compiler {
     fn is_listened_to(&self, engine: EngineAddress) -> bool {
         let fits = |own: Option<IpAddr>| own.is_none() || engine.ip.is_none() || own == engine.ip;
         let listeners = &self.builder.listeners;
-        listeners.iter().any(|(ip, port)| *port == engine.port && fits(*ip))
+        listeners
+            .iter()
+            .any(|listener| listener.port == engine.port && fits(listener.ip))
     }
 }
 
