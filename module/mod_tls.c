@@ -16,7 +16,6 @@
 #include "tls_settings.h"
 #include "tls_state.h"
 #include "tls_status.h"
-#include "tls_timeout.h"
 #include "tls_vars.h"
 
 void tls_register_hooks(apr_pool_t *p, module *record)
@@ -28,7 +27,6 @@ void tls_register_hooks(apr_pool_t *p, module *record)
     tls_filters_register();
     tls_state_register_hooks(p);
     tls_cache_register_hooks(p);
-    tls_timeout_register_hooks(p);
     tls_process_register_hooks(p);
     tls_proxy_register_hooks(p);
     tls_failover_register_hooks(p);

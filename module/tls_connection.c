@@ -30,7 +30,6 @@ tls_connection *tls_connection_make(conn_rec *c, const tls_config *config)
     tc->server = c->base_server;
     tc->hosts.chain = tls_chain_of(c);
     tc->hosts.first = tc->hosts.connected = tc->hosts.named = tls_settings_of(c->base_server)->index;
-    tc->started = apr_time_now();
     apr_pool_cleanup_register(c->pool, tc, free_connection, apr_pool_cleanup_null);
     ap_set_module_config(c->conn_config, tls_record, tc);
     return tc;

@@ -63,11 +63,6 @@ typedef struct {
     apr_bucket_brigade *outgoing;
     /** How reading ended; APR_SUCCESS while it has not. */
     apr_status_t input_end;
-    /** When it began and how much has arrived, while its handshake lasts. */
-    apr_time_t started;
-    apr_uint64_t bytes_received;
-    /** Its place among the handshakes that are watched; see tls_timeout.h. */
-    struct tls_watch *watch;
 } tls_connection;
 
 /** The TLS state of a connection, or of the one that carries it; NULL if it has none. */

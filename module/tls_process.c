@@ -14,7 +14,6 @@
 #include "tls_filters.h"
 #include "tls_settings.h"
 #include "tls_state.h"
-#include "tls_timeout.h"
 #include "tls_transfer.h"
 
 /* A client is near if packets need no longer to it and back, in microseconds; its answer is waited for so long, in ms. */
@@ -114,6 +113,13 @@ static int answers_soon(tls_connection *tc)
 #endif
 }
 
+#ifdef AP_MPMQ_CAN_WAITIO
+static void shut_for_reading(void *socket)
+{
+    apr_socket_shutdown(socket, APR_SHUTDOWN_READ);
+}
+#endif
+
 /* Shakes hands before anybody reads or writes. Where the MPM can wait, no worker does. */
 static int process_connection(conn_rec *c)
 {
@@ -133,18 +139,20 @@ static int process_connection(conn_rec *c)
         rv = begin_reading(tc, APR_NONBLOCK_READ);
     }
     if (rv == APR_SUCCESS) {
-        tls_timeout_unwatch(tc);
+        tls_conn_unwatch(tc->backend);
         return DECLINED;
     }
 #ifdef AP_MPMQ_CAN_WAITIO
     if (waits && APR_STATUS_IS_EAGAIN(rv)) {
-        tls_timeout_watch(tc);
+        if (tls_conn_watch(tc->backend, tc->hosts.connected, shut_for_reading, ap_get_conn_socket(c)) != TLS_STATUS_OK) {
+            ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, c, "tls: RequestReadTimeout handshake= cannot be kept");
+        }
         c->cs->state = CONN_STATE_ASYNC_WAITIO;
         c->cs->sense = CONN_SENSE_WANT_READ;
         return OK;
     }
 #endif
-    tls_timeout_unwatch(tc);
+    tls_conn_unwatch(tc->backend);
     if (c->cs) {
         c->cs->state = CONN_STATE_LINGER;
     }

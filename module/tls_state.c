@@ -257,13 +257,20 @@ static int monitor(apr_pool_t *p, server_rec *s)
     return OK;
 }
 
-static void init_child(apr_pool_t *, server_rec *)
+static apr_status_t end_child(void *)
+{
+    tls_process_end_child(tls_state_process());
+    return APR_SUCCESS;
+}
+
+static void init_child(apr_pool_t *p, server_rec *)
 {
 #ifdef __GLIBC__
     /* What glibc gives back after each 64 KiB that were encrypted, it would take again for the next. */
     mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 #endif
     tls_process_in_child(tls_state_process());
+    apr_pool_pre_cleanup_register(p, NULL, end_child);
 }
 
 void tls_state_register_hooks(apr_pool_t *)

@@ -226,7 +226,6 @@ apr_status_t tls_transfer_receive(tls_connection *tc, apr_read_type_e block)
 
             rv = apr_bucket_read(b, &bytes, &len, block);
             if (rv == APR_SUCCESS) {
-                tc->bytes_received += len;
                 status = receive_bytes(tc, bytes, len);
             }
         }

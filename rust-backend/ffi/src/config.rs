@@ -149,23 +149,6 @@ pub unsafe extern "C" fn tls_config_proxy_same(
     config.is_some_and(|config| config.0.proxies_agree(chain, other))
 }
 
-/// How many milliseconds after its start a handshake with `server` has to be complete, if `received` bytes have
-/// arrived; 0 if there is no limit.
-///
-/// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_config_handshake_timeout(
-    config: *const ConfigHandle,
-    server: usize,
-    received: u64,
-) -> u64 {
-    // SAFETY: the caller promises that a pointer that is not null is valid.
-    unsafe { config.as_ref() }
-        .and_then(|config| config.0.handshake_timeout(server))
-        .map_or(0, |timeout| timeout.after(received))
-}
-
 /// Where children shall share sessions. The slices are borrowed from the configuration.
 ///
 /// # Safety

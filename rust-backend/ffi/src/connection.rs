@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mod_tls_core::base::directive_names::worded;
 use mod_tls_core::connection::failure::Failure;
+use mod_tls_core::connection::limit::HandshakeLimit;
 use mod_tls_core::connection::{Connection, Event};
 
 use crate::config::ConfigHandle;
@@ -17,8 +18,15 @@ use crate::types::{OwnedText, Slice, array};
 #[derive(Debug)]
 pub struct ConnectionHandle {
     pub(crate) connection: Connection,
+    pub(crate) limit: HandshakeLimit,
     error: String,
     ours: bool,
+}
+
+impl Drop for ConnectionHandle {
+    fn drop(&mut self) {
+        self.limit.unwatch(self.connection.config());
+    }
 }
 
 /// What has to be done next.
@@ -91,6 +99,7 @@ pub unsafe extern "C" fn tls_conn_new(config: *const ConfigHandle, out: *mut *mu
         let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
         *out = Box::into_raw(Box::new(ConnectionHandle {
             connection: Connection::new(Arc::clone(&config.0)),
+            limit: HandshakeLimit::begin(),
             error: String::new(),
             ours: false,
         }));
@@ -125,6 +134,7 @@ pub unsafe extern "C" fn tls_conn_to_backend(
             Ok(connection) => {
                 *out = Box::into_raw(Box::new(ConnectionHandle {
                     connection,
+                    limit: HandshakeLimit::begin(),
                     error: String::new(),
                     ours: false,
                 }));
@@ -174,6 +184,7 @@ pub unsafe extern "C" fn tls_conn_receive(
             let (taken, event) = (taken.as_mut()?, event.as_mut()?);
             match conn.connection.receive(data.bytes()) {
                 Ok((count, next)) => {
+                    conn.limit.count(count);
                     *taken = count;
                     *event = next.into();
                     Some(Status::Ok)

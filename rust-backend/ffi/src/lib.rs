@@ -20,6 +20,7 @@ mod connection;
 mod diagnostics;
 mod facts;
 mod guard;
+mod limit;
 mod process;
 mod rules;
 mod types;

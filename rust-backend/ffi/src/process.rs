@@ -42,6 +42,19 @@ pub unsafe extern "C" fn tls_process_in_child(process: *const Process) -> Status
     })
 }
 
+/// Ends what runs beside httpd's threads in this child. To be called when the child ends.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_process_end_child(process: *const Process) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { process.as_ref()? }.0.watch.stop();
+        Some(Status::Ok)
+    })
+}
+
 /// The module's name and version: `mod_tls/1.2.3`. It lives as long as the process.
 #[unsafe(no_mangle)]
 pub extern "C" fn tls_version() -> Slice {

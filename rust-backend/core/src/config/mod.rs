@@ -23,6 +23,7 @@ use crate::config::vhosts::NameIndex;
 use crate::keys::identity::IdentityFiles;
 use crate::process::Process;
 use crate::process::counters::Counters;
+use crate::process::watch::Watch;
 use crate::session::resumption::CacheSlot;
 use crate::session::tickets::TicketKeys;
 use crate::settings::handshake_timeout::HandshakeTimeout;
@@ -370,6 +371,11 @@ impl Config {
     /// The oldest message for the error log that waits in this process.
     pub fn next_message(&self) -> Option<(Severity, String)> {
         self.process.journal.take()
+    }
+
+    /// The deadlines of this process.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.process.watch
     }
 
     /// The counters.

@@ -12,6 +12,7 @@ mod copying;
 pub mod failure;
 mod framing;
 mod hello;
+pub mod limit;
 mod outcome;
 mod record_size;
 mod rejected_early_data;

@@ -4,6 +4,7 @@
 //! May use: base, crypto, keys, session.
 
 pub mod counters;
+pub mod watch;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,6 +17,7 @@ use crate::crypto;
 use crate::keys::identity::{Identity, IdentityStore};
 use crate::keys::pass_phrase::PassPhrases;
 use crate::process::counters::Counters;
+use crate::process::watch::Watch;
 use crate::session::tickets::TicketKeys;
 
 /// Made once in the parent, inherited by children, kept over reloads.
@@ -29,6 +31,8 @@ pub struct Process {
     pub journal: Arc<Journal>,
     /// Pass phrases of keys.
     pub pass_phrases: PassPhrases,
+    /// Handshakes whose time is limited while the MPM waits for the client.
+    pub watch: Watch,
     ticket_keys: Mutex<Option<Arc<TicketKeys>>>,
     stopgap: OnceLock<Option<Arc<Identity>>>,
 }
