@@ -148,29 +148,23 @@ static int fake_basic_auth(request_rec *r)
     return DECLINED;
 }
 
+static const char *parse_require(cmd_parms *, const char *line, const void **)
+{
+    return *line ? "'Require ssl' and 'Require ssl-verify-client' do not take arguments" : NULL;
+}
+
 static authz_status require_ssl(request_rec *r, const char *, const void *)
 {
     return ap_ssl_conn_is_ssl(r->connection) ? AUTHZ_GRANTED : AUTHZ_DENIED;
 }
-
-static const char *parse_require_ssl(cmd_parms *, const char *line, const void **)
-{
-    return *line ? "'Require ssl' does not take arguments" : NULL;
-}
-
-static const authz_provider ssl_provider = { require_ssl, parse_require_ssl };
 
 static authz_status require_verified(request_rec *r, const char *, const void *)
 {
     return is_verified(r) ? AUTHZ_GRANTED : AUTHZ_DENIED;
 }
 
-static const char *parse_require_verified(cmd_parms *, const char *line, const void **)
-{
-    return *line ? "'Require ssl-verify-client' does not take arguments" : NULL;
-}
-
-static const authz_provider verified_provider = { require_verified, parse_require_verified };
+static const authz_provider ssl_provider = { require_ssl, parse_require };
+static const authz_provider verified_provider = { require_verified, parse_require };
 
 /* httpd knows one provider of a name: ours, which also answers for the connections of others. */
 static int register_providers(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *)

@@ -69,5 +69,6 @@ static inline int tls_log_level(tls_severity severity)
 {
     return severity == TLS_SEVERITY_ERROR     ? APLOG_ERR
            : severity == TLS_SEVERITY_WARNING ? APLOG_WARNING
-                                              : APLOG_NOTICE;
+           : severity == TLS_SEVERITY_NOTICE  ? APLOG_NOTICE
+                                              : APLOG_INFO;
 }

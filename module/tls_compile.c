@@ -328,10 +328,7 @@ tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *
     add_chains(&x);
     handler = apr_signal(SIGPIPE, SIG_IGN);
     if (tls_builder_compile(x.builder, &config, &diagnostics) == TLS_STATUS_INTERNAL) {
-        char panic[512];
-        size_t len = tls_last_panic((uint8_t *)panic, sizeof(panic));
-
-        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, base, "tls: internal error: %.*s", (int)len, panic);
+        ap_log_error(APLOG_MARK, APLOG_CRIT, 0, base, "tls: internal error: %s", tls_text_take(x.p, tls_last_panic()));
     }
     apr_signal(SIGPIPE, handler);
     log_diagnostics(&x, diagnostics);

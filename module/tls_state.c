@@ -20,11 +20,7 @@
 #define COUNTER_SLOTS 64
 
 /* What stays over restarts, in httpd's keeping: the module may have been unloaded and loaded in between. */
-typedef struct {
-    tls_process *process;
-} retained_state;
-
-static retained_state *retained;
+static tls_process **retained;
 static tls_config *config;
 
 /* The servers of the configuration, by number: they live as long as it does. */
@@ -47,7 +43,7 @@ server_rec *tls_state_server(size_t index)
 
 const tls_process *tls_state_process(void)
 {
-    return retained ? retained->process : NULL;
+    return retained ? *retained : NULL;
 }
 
 static apr_status_t forget_config(void *)
@@ -94,7 +90,7 @@ static void attach_counters(server_rec *s)
         void *memory = apr_shm_baseaddr_get(shm);
 
         memset(memory, 0, cells * sizeof(uint64_t));
-        tls_process_attach_counters(retained->process, memory, cells);
+        tls_process_attach_counters(*retained, memory, cells);
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s, "tls: no shared memory, nothing will be counted");
@@ -110,7 +106,7 @@ static int retain(server_rec *s)
         return OK;
     }
     retained = ap_retained_data_create(key, sizeof(*retained));
-    if (tls_process_new(&retained->process) != TLS_STATUS_OK) {
+    if (tls_process_new(retained) != TLS_STATUS_OK) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s, "tls: the state of the process cannot be made");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -182,23 +178,13 @@ static void prime_stapling(apr_pool_t *ptemp, server_rec *base)
     }
 }
 
-static const char *library_version(apr_pool_t *p)
-{
-    tls_options options = { 0 };
-    tls_text version = { NULL, 0 };
-
-    return tls_facts_variable(NULL, tls_slice_of("SSL_VERSION_LIBRARY"), options, 0, &version) == TLS_STATUS_OK
-               ? tls_text_take(p, version)
-               : "";
-}
-
 /* Says what runs: to clients what httpd says of its modules, to the log the rest. */
 static void introduce(apr_pool_t *pconf, server_rec *s)
 {
     const char *version = tls_slice_dup(pconf, tls_version());
 
     ap_add_version_component(pconf, version);
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "tls: %s, %s", version, library_version(pconf));
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "tls: %s, %s", version, tls_slice_dup(pconf, tls_library_version()));
 }
 
 /* Makes the configuration, and everything around it that a server needs. */

@@ -8,25 +8,12 @@
 
 static int show_counters(request_rec *r, int flags)
 {
-    const tls_process *process = tls_state_process();
-    int brief = flags & AP_STATUS_SHORT;
-    tls_slice name;
-    uint64_t value;
-    size_t i;
+    tls_text text = { NULL, 0 };
 
-    if (!process) {
+    if (tls_process_status(tls_state_process(), flags & AP_STATUS_SHORT, &text) != TLS_STATUS_OK) {
         return DECLINED;
     }
-    if (!brief) {
-        ap_rputs("<hr />\n<h1>TLS</h1>\n<dl>\n", r);
-    }
-    for (i = 0; tls_process_counter(process, i, &name, &value) == TLS_STATUS_OK; i++) {
-        ap_rprintf(r, brief ? "TLS%.*s: %" APR_UINT64_T_FMT "\n" : "<dt>%.*s: %" APR_UINT64_T_FMT "</dt>\n",
-                   (int)name.len, (const char *)name.data, (apr_uint64_t)value);
-    }
-    if (!brief) {
-        ap_rputs("</dl>\n", r);
-    }
+    ap_rputs(tls_text_take(r->pool, text), r);
     return OK;
 }
 

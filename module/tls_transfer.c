@@ -48,55 +48,36 @@ apr_status_t tls_transfer_flush(tls_connection *tc)
 
 void tls_transfer_fail(tls_connection *tc, tls_status status)
 {
-    tls_slice name = tls_conn_server_name(tc->backend);
-    const char *phase = tc->phase == TLS_ESTABLISHED ? "connection" : "handshake";
+    bool was_established = tc->phase == TLS_ESTABLISHED;
+    tls_severity severity = TLS_SEVERITY_ERROR;
+    tls_text text = { NULL, 0 };
 
     if (tc->phase == TLS_FAILED) {
         return;
     }
     tc->phase = TLS_FAILED;
     if (status == TLS_STATUS_FAILED && tc->outgoing_to) {
-        tls_slice why = tls_conn_error(tc->backend, NULL);
-
-        tls_transfer_log_backend(tc, phase, apr_pstrmemdup(tc->c->pool, (const char *)why.data, why.len));
-    }
-    else if (status == TLS_STATUS_FAILED) {
-        bool ours = false;
-        tls_slice why = tls_conn_error(tc->backend, &ours);
-
-        ap_log_cerror(APLOG_MARK, ours ? APLOG_WARNING : APLOG_INFO, 0, tc->c,
-                      "tls: %s failed: %.*s (server name \"%.*s\", virtual host %s)", phase, (int)why.len, why.data,
-                      (int)name.len, name.data ? (const char *)name.data : "", tc->server->server_hostname);
+        tls_transfer_log_backend(tc, was_established ? "connection" : "handshake",
+                                 tls_slice_dup(tc->c->pool, tls_conn_error(tc->backend)));
     }
     else {
-        char panic[512];
-        size_t len = tls_last_panic((uint8_t *)panic, sizeof(panic));
-
-        ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, tc->c,
-                      "tls: %s ended by an internal error, please report it: %.*s", phase, (int)len, panic);
+        tls_conn_describe_failure(tc->backend, status, was_established, tc->server->server_hostname, &severity, &text);
+        ap_log_cerror(APLOG_MARK, tls_log_level(severity), 0, tc->c, "tls: %s", tls_text_take(tc->c->pool, text));
     }
     tls_state_log(tc->c->pool, tc->config, tc->server);
-    /* Whoever is refused is to know why, so the alert goes out before the connection is closed. */
+    /* The alert goes out before the connection is closed. */
     tls_transfer_flush(tc);
 }
 
 /* Answers a browser that was sent to https://-port with http://. */
 static void answer_plain_http(tls_connection *tc)
 {
-    static const char body[] =
-        "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>400 Bad Request</title>\n"
-        "</head><body>\n<h1>Bad Request</h1>\n"
-        "<p>This port speaks HTTPS, and your client sent plain HTTP. Use https:// instead.</p>\n</body></html>\n";
-    apr_bucket_brigade *bb = tc->outgoing;
+    tls_slice response = tls_plain_http_response();
 
     ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, tc->c, "tls: plain HTTP on a TLS port, answered with 400");
     tc->phase = TLS_FAILED;
-    apr_brigade_printf(bb, NULL, NULL,
-                       "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html; charset=iso-8859-1\r\n"
-                       "Content-Length: %d\r\nConnection: close\r\n\r\n%s", (int)(sizeof(body) - 1), body);
-    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_flush_create(tc->c->bucket_alloc));
-    ap_pass_brigade(tc->output->next, bb);
-    apr_brigade_cleanup(bb);
+    apr_brigade_write(tc->outgoing, NULL, NULL, (const char *)response.data, response.len);
+    tls_transfer_flush(tc);
 }
 
 /* Requests are small, and many connections wait after one: they get no more memory than they need. Uploads do better in

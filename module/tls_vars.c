@@ -146,32 +146,20 @@ static apr_array_header_t *expr_extensions(ap_expr_eval_ctx_t *ctx, const void *
 
 static int expr_lookup(ap_expr_lookup_parms *parms)
 {
-    switch (parms->type) {
-    case AP_EXPR_FUNC_VAR:
-        if (!ap_cstr_casecmpn(parms->name, "SSL_", 4)) {
-            *parms->func = expr_variable;
-            *parms->data = parms->name;
-            return OK;
-        }
-        break;
-    case AP_EXPR_FUNC_STRING:
-        if (!ap_cstr_casecmp(parms->name, "SSL")) {
-            *parms->func = expr_function;
-            *parms->data = "SSL";
-            return OK;
-        }
-        break;
-    case AP_EXPR_FUNC_LIST:
-        if (!ap_cstr_casecmp(parms->name, "PeerExtList")) {
-            *parms->func = expr_extensions;
-            *parms->data = "PeerExtList";
-            return OK;
-        }
-        break;
-    default:
-        break;
+    if (parms->type == AP_EXPR_FUNC_VAR && !ap_cstr_casecmpn(parms->name, "SSL_", 4)) {
+        *parms->func = expr_variable;
+        *parms->data = parms->name;
     }
-    return DECLINED;
+    else if (parms->type == AP_EXPR_FUNC_STRING && !ap_cstr_casecmp(parms->name, "SSL")) {
+        *parms->func = expr_function;
+    }
+    else if (parms->type == AP_EXPR_FUNC_LIST && !ap_cstr_casecmp(parms->name, "PeerExtList")) {
+        *parms->func = expr_extensions;
+    }
+    else {
+        return DECLINED;
+    }
+    return OK;
 }
 
 /* Logs know one handler of a name: ours, which also answers for the connections of others. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Putting a configuration together.
 
-use std::borrow::Cow;
 use std::ffi::{CStr, OsStr, c_char};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
@@ -18,7 +17,7 @@ use crate::config::ConfigHandle;
 use crate::diagnostics::DiagnosticsHandle;
 use crate::guard::{Status, guard};
 use crate::process::Process;
-use crate::types::array;
+use crate::types::{array, c_text};
 
 /// A configuration in the making.
 #[derive(Debug)]
@@ -162,18 +161,6 @@ pub struct ServerInfo {
     pub alias_count: usize,
     /// What its own directives say.
     pub lines: *const Line,
-}
-
-/// Text in a C string; nothing if the pointer is null. What is not UTF-8 is replaced.
-///
-/// # Safety
-/// `text` is a valid C string, or null.
-unsafe fn c_text<'a>(text: *const c_char) -> Cow<'a, str> {
-    match text.is_null() {
-        true => Cow::Borrowed(""),
-        // SAFETY: the caller's promise is handed on.
-        false => unsafe { CStr::from_ptr(text) }.to_string_lossy(),
-    }
 }
 
 /// The texts of an array of C strings, without those that are null.

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One TLS connection.
 
+use std::ffi::c_char;
 use std::io::IoSlice;
 use std::sync::Arc;
 
 use mod_tls_core::base::directive_names::worded;
 use mod_tls_core::connection::failure::Failure;
 use mod_tls_core::connection::limit::HandshakeLimit;
-use mod_tls_core::connection::{Connection, Event};
+use mod_tls_core::connection::{Connection, Event, plain_http};
 
 use crate::config::ConfigHandle;
+use crate::diagnostics::SeverityCode;
 use crate::facts::FactsHandle;
-use crate::guard::{Status, guard};
-use crate::types::{OwnedText, Slice, array};
+use crate::guard::{Status, guard, last_panic};
+use crate::types::{OwnedText, Slice, array, c_text};
 
 /// A connection, of a client or to a backend.
 #[derive(Debug)]
@@ -330,19 +332,61 @@ pub unsafe extern "C" fn tls_conn_peer_closed(conn: *const ConnectionHandle) -> 
     unsafe { conn.as_ref() }.is_some_and(|conn| conn.connection.peer_closed())
 }
 
-/// Why the connection failed; `ours` is set if that is the administrator's to mend rather than the client's doing.
+/// Why the connection failed.
 ///
 /// # Safety
-/// The pointers are valid.
+/// The pointer is valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_conn_error(conn: *const ConnectionHandle, ours: *mut bool) -> Slice {
-    // SAFETY: the caller promises that pointers that are not null are valid.
-    let (conn, ours) = unsafe { (conn.as_ref(), ours.as_mut()) };
-    let Some(conn) = conn else { return Slice::EMPTY };
-    if let Some(ours) = ours {
-        *ours = conn.ours;
-    }
-    Slice::of(conn.error.as_bytes())
+pub unsafe extern "C" fn tls_conn_error(conn: *const ConnectionHandle) -> Slice {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe { conn.as_ref() }.map_or(Slice::EMPTY, |conn| Slice::of(conn.error.as_bytes()))
+}
+
+/// What the error log gets about a client's connection whose last call has returned `status`, and how grave it is.
+/// `is_established` says whether the handshake was complete; `host` is the name of the virtual host. `tls_text_free` frees
+/// the text.
+///
+/// # Safety
+/// The pointers and the C string are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_describe_failure(
+    conn: *const ConnectionHandle,
+    status: Status,
+    is_established: bool,
+    host: *const c_char,
+    severity: *mut SeverityCode,
+    out: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid, and a valid C string.
+        let (conn, host, severity, out) = unsafe { (conn.as_ref()?, c_text(host), severity.as_mut()?, out.as_mut()?) };
+        let what = if is_established { "connection" } else { "handshake" };
+        let text = match status {
+            Status::Failed => {
+                *severity = if conn.ours {
+                    SeverityCode::Warning
+                } else {
+                    SeverityCode::Info
+                };
+                let name = conn.connection.hello().sni.as_deref().unwrap_or_default();
+                let why = &conn.error;
+                format!("{what} failed: {why} (server name \"{name}\", virtual host {host})")
+            }
+            _ => {
+                *severity = SeverityCode::Error;
+                let panic = last_panic();
+                format!("{what} ended by an internal error, please report it: {panic}")
+            }
+        };
+        *out = OwnedText::give(text);
+        Some(Status::Ok)
+    })
+}
+
+/// What a client gets that speaks plain HTTP: a response of HTTP/1.1. It lives as long as the process.
+#[unsafe(no_mangle)]
+pub extern "C" fn tls_plain_http_response() -> Slice {
+    Slice::of(plain_http::RESPONSE.as_bytes())
 }
 
 /// What is known about the connection, once the handshake is complete; `TLS_STATUS_FAILED` before. `tls_facts_free` frees

@@ -5,6 +5,8 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
+use crate::types::OwnedText;
+
 /// How a call went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -45,22 +47,13 @@ pub(crate) fn install_panic_hook() {
     });
 }
 
-/// Copies what the last panic of this thread said into `buffer`, as much as fits, and returns the number of bytes.
-///
-/// # Safety
-/// `buffer` points to `capacity` writable bytes, or is null.
+/// What the last panic of this thread said.
+pub(crate) fn last_panic() -> String {
+    LAST_PANIC.try_with(|last| last.borrow().clone()).unwrap_or_default()
+}
+
+/// What the last panic of this thread said, for the error log. `tls_text_free` frees it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_last_panic(buffer: *mut u8, capacity: usize) -> usize {
-    if buffer.is_null() {
-        return 0;
-    }
-    LAST_PANIC
-        .try_with(|last| {
-            let last = last.borrow();
-            let len = last.len().min(capacity);
-            // SAFETY: the caller promises `capacity` writable bytes, and the text is elsewhere.
-            unsafe { std::ptr::copy_nonoverlapping(last.as_ptr(), buffer, len) };
-            len
-        })
-        .unwrap_or(0)
+pub extern "C" fn tls_last_panic() -> OwnedText {
+    OwnedText::give(last_panic())
 }

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use mod_tls_core::crypto::LIBRARY;
 use mod_tls_core::info::facts::INTERFACE;
-use mod_tls_core::process::counters::{COUNTERS, SLOT_CELLS};
+use mod_tls_core::process::counters::SLOT_CELLS;
 
 use crate::guard::{Status, guard, install_panic_hook};
-use crate::types::Slice;
+use crate::types::{OwnedText, Slice};
 
 /// What outlives a configuration.
 #[derive(Debug)]
@@ -61,6 +62,12 @@ pub extern "C" fn tls_version() -> Slice {
     Slice::of(INTERFACE.as_bytes())
 }
 
+/// The names and versions of the libraries. They live as long as the process.
+#[unsafe(no_mangle)]
+pub extern "C" fn tls_library_version() -> Slice {
+    Slice::of(LIBRARY.as_bytes())
+}
+
 /// The number of 64-bit cells that one slot of counters has.
 #[unsafe(no_mangle)]
 pub extern "C" fn tls_counter_cells() -> usize {
@@ -90,25 +97,16 @@ pub unsafe extern "C" fn tls_process_attach_counters(process: *const Process, ce
     })
 }
 
-/// The name and the value of counter `index`, counted from 0. `TLS_STATUS_FAILED` after the last one.
+/// What mod_status shows: HTML, or (`brief`) lines for programs. `tls_text_free` frees it.
 ///
 /// # Safety
 /// The pointers are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_process_counter(
-    process: *const Process,
-    index: usize,
-    name: *mut Slice,
-    value: *mut u64,
-) -> Status {
+pub unsafe extern "C" fn tls_process_status(process: *const Process, brief: bool, out: *mut OwnedText) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (process, name, value) = unsafe { (process.as_ref()?, name.as_mut()?, value.as_mut()?) };
-        let Some((counter, label)) = COUNTERS.get(index) else {
-            return Some(Status::Failed);
-        };
-        *name = Slice::of(label.as_bytes());
-        *value = process.0.counters.total(*counter);
+        let (process, out) = unsafe { (process.as_ref()?, out.as_mut()?) };
+        *out = OwnedText::give(process.0.counters.status(brief));
         Some(Status::Ok)
     })
 }

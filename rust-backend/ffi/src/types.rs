@@ -2,6 +2,7 @@
 //! What crosses the boundary besides handles.
 
 use std::borrow::Cow;
+use std::ffi::{CStr, c_char};
 use std::slice;
 
 use crate::guard::Status;
@@ -158,4 +159,16 @@ pub(crate) unsafe fn words(data: *const Slice, len: usize) -> Vec<String> {
     let slices = unsafe { array(data, len) };
     // SAFETY: as above.
     slices.iter().map(|word| unsafe { word.text() }.into_owned()).collect()
+}
+
+/// Text in a C string; nothing if the pointer is null. What is not UTF-8 is replaced.
+///
+/// # Safety
+/// `text` is a valid C string, or null.
+pub(crate) unsafe fn c_text<'a>(text: *const c_char) -> Cow<'a, str> {
+    match text.is_null() {
+        true => Cow::Borrowed(""),
+        // SAFETY: the caller's promise is handed on.
+        false => unsafe { CStr::from_ptr(text) }.to_string_lossy(),
+    }
 }

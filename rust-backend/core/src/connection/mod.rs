@@ -14,6 +14,7 @@ mod framing;
 mod hello;
 pub mod limit;
 mod outcome;
+pub mod plain_http;
 mod record_size;
 mod rejected_early_data;
 

@@ -11,7 +11,7 @@ macro_rules! counters {
         pub enum Counter { $($(#[$doc])* $name,)* }
 
         /// Every counter with the name that people see, in the order of a slot's cells.
-        pub const COUNTERS: &[(Counter, &str)] = &[$((Counter::$name, $label),)*];
+        const COUNTERS: &[(Counter, &str)] = &[$((Counter::$name, $label),)*];
     };
 }
 
@@ -68,6 +68,20 @@ impl Counters {
         let slot = SLOT.with(|slot| *slot) % slots.max(1);
         if let Some(cell) = cells.get(slot * SLOT_CELLS + counter as usize) {
             cell.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What mod_status shows: HTML, or (`brief`) lines for programs.
+    pub fn status(&self, brief: bool) -> String {
+        let lines = COUNTERS.iter().map(|(counter, label)| (label, self.total(*counter)));
+        match brief {
+            true => lines.map(|(label, total)| format!("TLS{label}: {total}\n")).collect(),
+            false => {
+                let lines: String = lines
+                    .map(|(label, total)| format!("<dt>{label}: {total}</dt>\n"))
+                    .collect();
+                format!("<hr />\n<h1>TLS</h1>\n<dl>\n{lines}</dl>\n")
+            }
         }
     }
 

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a client gets that speaks plain HTTP on a TLS port, such as a browser that follows `http://host:443/`.
+
+/// The response. Its end is the end of the connection (RFC 9112 section 6.3).
+pub const RESPONSE: &str = concat!(
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html; charset=iso-8859-1\r\nConnection: close\r\n\r\n",
+    "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>400 Bad Request</title>\n",
+    "</head><body>\n<h1>Bad Request</h1>\n",
+    "<p>This port speaks HTTPS, and your client sent plain HTTP. Use https:// instead.</p>\n</body></html>\n"
+);
