@@ -5,18 +5,9 @@
  */
 #include "mod_tls.h"
 
-#include "tls_access.h"
-#include "tls_cache.h"
 #include "tls_directives.h"
-#include "tls_failover.h"
-#include "tls_filters.h"
-#include "tls_process.h"
-#include "tls_proxy.h"
-#include "tls_request.h"
+#include "tls_hooks.h"
 #include "tls_settings.h"
-#include "tls_state.h"
-#include "tls_status.h"
-#include "tls_vars.h"
 
 void tls_register_hooks(apr_pool_t *p, module *record)
 {
@@ -24,7 +15,7 @@ void tls_register_hooks(apr_pool_t *p, module *record)
         return;
     }
     tls_record_register_hooks(p);
-    tls_filters_register();
+    tls_filters_register_hooks(p);
     tls_state_register_hooks(p);
     tls_cache_register_hooks(p);
     tls_process_register_hooks(p);

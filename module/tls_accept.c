@@ -9,13 +9,12 @@
 /* The server that the client means. httpd's modules see it as the connection's from now on. */
 static tls_status choose_server(tls_connection *tc)
 {
-    server_rec *s;
     tls_status status = tls_conn_find_server(tc->backend, &tc->hosts);
 
     if (status != TLS_STATUS_OK || tc->hosts.connected == tc->hosts.first) {
         return status;
     }
-    s = tls_state_server(tc->hosts.connected);
+    server_rec *s = tls_state_server(tc->hosts.connected);
     if (!s) {
         return TLS_STATUS_INVALID;
     }
@@ -27,17 +26,15 @@ static tls_status choose_server(tls_connection *tc)
 static const char *choose_protocol(tls_connection *tc)
 {
     apr_array_header_t *offers = apr_array_make(tc->c->pool, 3, sizeof(const char *));
-    const char *chosen;
     tls_slice offer;
-    size_t i;
 
-    for (i = 0; tls_conn_alpn(tc->backend, i, &offer) == TLS_STATUS_OK; i++) {
+    for (size_t i = 0; tls_conn_alpn(tc->backend, i, &offer) == TLS_STATUS_OK; i++) {
         APR_ARRAY_PUSH(offers, const char *) = tls_slice_dup(tc->c->pool, offer);
     }
     if (!offers->nelts) {
         return NULL;
     }
-    chosen = ap_select_protocol(tc->c, NULL, tc->server, offers);
+    const char *chosen = ap_select_protocol(tc->c, NULL, tc->server, offers);
     if (!chosen) {
         chosen = ap_get_protocol(tc->c);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tls_access.h"
+#include "tls_hooks.h"
 
 #include "ap_provider.h"
 #include "http_protocol.h"
@@ -22,9 +22,7 @@ static int forbid(request_rec *r, const char *why)
 /* SSLRequire: expressions that have to be true. */
 static int check_requirements(request_rec *r, const apr_array_header_t *requirements)
 {
-    int i;
-
-    for (i = 0; requirements && i < requirements->nelts; i++) {
+    for (int i = 0; requirements && i < requirements->nelts; i++) {
         const tls_requirement *requirement = &APR_ARRAY_IDX(requirements, i, tls_requirement);
         const char *error = NULL;
         int holds = ap_expr_exec(r, requirement->expr, &error);
@@ -75,12 +73,11 @@ static int is_verified(request_rec *r)
 static void set_user(request_rec *r)
 {
     const char *name = tls_dir_settings_of(r)->texts[TLS_RULE_TEXT_USER_NAME];
-    const char *user;
 
     if (!name || !tls_connection_of(r->connection) || !is_verified(r)) {
         return;
     }
-    user = ap_ssl_var_lookup(r->pool, r->server, r->connection, r, name);
+    const char *user = ap_ssl_var_lookup(r->pool, r->server, r->connection, r, name);
     if (user && *user) {
         r->user = (char *)user;
         return;
@@ -108,8 +105,6 @@ static int fix_user(request_rec *r)
 static int forbids_forgery(request_rec *r)
 {
     const char *credentials = apr_table_get(r->headers_in, "Authorization");
-    const char *user;
-    char *decoded;
 
     if (!credentials || ap_cstr_casecmp(ap_getword(r->pool, &credentials, ' '), "Basic")) {
         return 0;
@@ -117,8 +112,8 @@ static int forbids_forgery(request_rec *r)
     while (*credentials == ' ' || *credentials == '\t') {
         credentials++;
     }
-    decoded = ap_pbase64decode(r->pool, credentials);
-    user = ap_getword_nulls(r->pool, (const char **)&decoded, ':');
+    char *decoded = ap_pbase64decode(r->pool, credentials);
+    const char *user = ap_getword_nulls(r->pool, (const char **)&decoded, ':');
     return *user == '/' && !strcmp(decoded, FAKE_PASSWORD);
 }
 
@@ -127,7 +122,6 @@ static int fake_basic_auth(request_rec *r)
 {
     tls_connection *tc = tls_connection_of(r->connection);
     tls_text user = { NULL, 0 };
-    const char *credentials;
 
     if (!ap_is_initial_req(r)) {
         return DECLINED;
@@ -141,7 +135,7 @@ static int fake_basic_auth(request_rec *r)
         || tls_facts_fake_user(tc->facts, &user) != TLS_STATUS_OK) {
         return DECLINED;
     }
-    credentials = apr_pstrcat(r->pool, tls_text_take(r->pool, user), ":" FAKE_PASSWORD, NULL);
+    const char *credentials = apr_pstrcat(r->pool, tls_text_take(r->pool, user), ":" FAKE_PASSWORD, NULL);
     apr_table_setn(r->headers_in, "Authorization",
                    apr_pstrcat(r->pool, "Basic ", ap_pbase64encode(r->pool, (char *)credentials), NULL));
     ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "tls: FakeBasicAuth: \"%s\"", credentials);

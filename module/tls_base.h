@@ -67,8 +67,7 @@ void tls_print(apr_pool_t *p, tls_text text);
 /** The level at which httpd logs a message of this severity. */
 static inline int tls_log_level(tls_severity severity)
 {
-    return severity == TLS_SEVERITY_ERROR     ? APLOG_ERR
-           : severity == TLS_SEVERITY_WARNING ? APLOG_WARNING
-           : severity == TLS_SEVERITY_NOTICE  ? APLOG_NOTICE
-                                              : APLOG_INFO;
+    static const int levels[] = { APLOG_DEBUG, APLOG_INFO, APLOG_NOTICE, APLOG_WARNING, APLOG_ERR };
+
+    return levels[severity];
 }

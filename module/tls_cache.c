@@ -7,6 +7,7 @@
 #include "ap_socache.h"
 #include "util_mutex.h"
 
+#include "tls_hooks.h"
 #include "tls_terminal.h"
 
 /* What `Mutex` calls our lock, and what it calls those of mod_ssl. */
@@ -162,7 +163,7 @@ int tls_cache_check(apr_pool_t *ptemp, server_rec *s, const tls_config *config)
     tls_cache_choice choice;
     const char *name, *error;
 
-    if (tls_config_session_cache(config, &choice) != TLS_STATUS_OK || choice.kind != TLS_CACHE_KIND_PROVIDER) {
+    if (tls_config_session_cache(config, &choice) != TLS_STATUS_OK || !choice.is_named) {
         return OK;
     }
     name = tls_slice_dup(ptemp, choice.provider);
@@ -176,11 +177,11 @@ int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tl
     tls_cache_choice choice;
     const char *name, *args, *error;
 
-    if (tls_config_session_cache(config, &choice) != TLS_STATUS_OK || choice.kind == TLS_CACHE_KIND_NONE) {
+    if (tls_config_session_cache(config, &choice) != TLS_STATUS_OK || !choice.provider.data) {
         return OK;
     }
-    name = choice.kind == TLS_CACHE_KIND_DEFAULT ? "shmcb" : tls_slice_dup(pconf, choice.provider);
-    args = choice.kind == TLS_CACHE_KIND_DEFAULT ? NULL : tls_slice_dup(pconf, choice.args);
+    name = tls_slice_dup(pconf, choice.provider);
+    args = tls_slice_dup(pconf, choice.args);
     cache = apr_pcalloc(pconf, sizeof(*cache));
     cache->server = s;
     cache->owner = getpid();
@@ -213,12 +214,10 @@ static int register_lock(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *)
 
 static void init_child(apr_pool_t *p, server_rec *s)
 {
-    apr_status_t rv;
-
     if (!cache || !cache->lock) {
         return;
     }
-    rv = apr_global_mutex_child_init(&cache->lock, apr_global_mutex_lockfile(cache->lock), p);
+    apr_status_t rv = apr_global_mutex_child_init(&cache->lock, apr_global_mutex_lockfile(cache->lock), p);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s, "tls: the lock of the session cache cannot be used by this child");
     }

@@ -18,6 +18,3 @@ int tls_cache_check(apr_pool_t *ptemp, server_rec *s, const tls_config *config);
  * @return OK, also where there is no cache and there need not be one; an HTTP status if the server must not start
  */
 int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tls_config *config);
-
-/** Registers the hooks that give the cache its lock. */
-void tls_cache_register_hooks(apr_pool_t *p);

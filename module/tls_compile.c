@@ -33,12 +33,11 @@ static void add_proxy_chains(compilation *x, server_rec *s)
 {
     const tls_server_settings *settings = tls_settings_of(s);
     apr_array_header_t *own = tls_proxy_chain(x->p, s->lookup_defaults, NULL);
-    int i;
 
     if (own->nelts) {
         tls_builder_add_proxy_chain(x->builder, settings->index, (const size_t *)own->elts, (size_t)own->nelts);
     }
-    for (i = 0; settings->proxy_blocks && i < settings->proxy_blocks->nelts; i++) {
+    for (int i = 0; settings->proxy_blocks && i < settings->proxy_blocks->nelts; i++) {
         const tls_proxy_block *block = APR_ARRAY_IDX(settings->proxy_blocks, i, tls_proxy_block *);
         apr_array_header_t *chain = apr_array_copy(x->p, own);
 
@@ -56,7 +55,6 @@ static void add_supplied(compilation *x, server_rec *s, size_t index)
     apr_array_header_t *certs = apr_array_make(x->p, 1, sizeof(const char *));
     apr_array_header_t *keys = apr_array_make(x->p, 1, sizeof(const char *));
     bool stopgap = false;
-    int i;
 
     ap_ssl_add_cert_files(s, x->p, certs, keys);
     if (!certs->nelts) {
@@ -64,7 +62,7 @@ static void add_supplied(compilation *x, server_rec *s, size_t index)
         ap_ssl_add_fallback_cert_files(s, x->p, certs, keys);
         stopgap = true;
     }
-    for (i = 0; i < certs->nelts; i++) {
+    for (int i = 0; i < certs->nelts; i++) {
         const char *key = i < keys->nelts ? APR_ARRAY_IDX(keys, i, const char *) : NULL;
 
         tls_builder_add_certificate(x->builder, index, APR_ARRAY_IDX(certs, i, const char *), key, stopgap);
@@ -102,13 +100,11 @@ static void add_server(compilation *x, server_rec *s)
     tls_server_settings *settings = own_settings(x, s);
     apr_array_header_t *addresses = apr_array_make(x->p, 1, sizeof(tls_address));
     apr_array_header_t *aliases = apr_array_make(x->p, 1, sizeof(const char *));
-    const server_addr_rec *sar;
     tls_server_info info = { .name = s->server_hostname, .port = s->port, .protocol = ap_get_server_protocol(s),
                              .alpn = alpn_of(x->p, s), .file = s->defn_name, .line = s->defn_line_number,
                              .lines = settings->lines.first };
-    int i;
 
-    for (sar = s->addrs; sar; sar = sar->next) {
+    for (const server_addr_rec *sar = s->addrs; sar; sar = sar->next) {
         APR_ARRAY_PUSH(addresses, tls_address) = address_of(sar->host_addr, sar->host_port);
     }
     info.addresses = (tls_address *)addresses->elts;
@@ -120,7 +116,7 @@ static void add_server(compilation *x, server_rec *s)
     if (tls_builder_add_server(x->builder, &info, &settings->index) != TLS_STATUS_OK) {
         return;
     }
-    for (i = 0; settings->proxy_blocks && i < settings->proxy_blocks->nelts; i++) {
+    for (int i = 0; settings->proxy_blocks && i < settings->proxy_blocks->nelts; i++) {
         tls_proxy_block *block = APR_ARRAY_IDX(settings->proxy_blocks, i, tls_proxy_block *);
 
         tls_builder_add_proxy_block(x->builder, settings->index, block->lines.first, &block->index);
@@ -186,14 +182,10 @@ static void add_chain(compilation *x, const apr_sockaddr_t *address, apr_port_t 
 
 static void add_chains(compilation *x)
 {
-    const server_addr_rec *sar;
-    const ap_listen_rec *listener;
-    const server_rec *s;
-
     /* What no virtual host is for, the base server is. */
     tls_builder_add_to_chain(x->builder, (size_t)(uintptr_t)x->base, tls_settings_of(x->base)->index);
-    for (s = x->base->next; s; s = s->next) {
-        for (sar = s->addrs; sar; sar = sar->next) {
+    for (const server_rec *s = x->base->next; s; s = s->next) {
+        for (const server_addr_rec *sar = s->addrs; sar; sar = sar->next) {
             if (!sar->host_addr) {
                 continue;
             }
@@ -201,7 +193,7 @@ static void add_chains(compilation *x)
                 add_chain(x, sar->host_addr, sar->host_port);
                 continue;
             }
-            for (listener = ap_listeners; listener; listener = listener->next) {
+            for (const ap_listen_rec *listener = ap_listeners; listener; listener = listener->next) {
                 add_chain(x, sar->host_addr, listener->bind_addr->port);
             }
         }
@@ -233,9 +225,7 @@ static tls_status begin(compilation *x, const tls_process *process)
 
 static void add_listeners(compilation *x)
 {
-    const ap_listen_rec *listener;
-
-    for (listener = ap_listeners; listener; listener = listener->next) {
+    for (const ap_listen_rec *listener = ap_listeners; listener; listener = listener->next) {
         tls_address address = address_of(listener->bind_addr, listener->bind_addr->port);
 
         tls_builder_add_listener(x->builder, &address, listener->protocol);
@@ -245,9 +235,8 @@ static void add_listeners(compilation *x)
 static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)
 {
     tls_diagnostic message;
-    size_t i;
 
-    for (i = 0; tls_diagnostics_get(diagnostics, i, &message) == TLS_STATUS_OK; i++) {
+    for (size_t i = 0; tls_diagnostics_get(diagnostics, i, &message) == TLS_STATUS_OK; i++) {
         const char *text = tls_slice_dup(x->p, message.text);
 
         if (message.severity == TLS_SEVERITY_ERROR) {
@@ -296,9 +285,8 @@ static void give_back_memory(void)
 {
 #ifdef __GLIBC__
     void *volatile large;
-    int i;
 
-    for (i = 0; i < 16; i++) {
+    for (int i = 0; i < 16; i++) {
         large = malloc(100 * 1024);
         free(large);
     }

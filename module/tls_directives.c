@@ -7,16 +7,21 @@
 /* Keeps a directive until all are known: Rust reports all mistakes of a configuration, not just the first. */
 static const char *keep_line(cmd_parms *cmd, tls_lines *lines, int argc, char *const argv[])
 {
+    size_t size = sizeof(const char *) * (size_t)argc;
     tls_line *line;
 
     if (argc < 1) {
         return apr_pstrcat(cmd->pool, cmd->cmd->name, " takes at least one argument", NULL);
     }
-    line = tls_line_make(cmd->pool, cmd->cmd->name, argc, (const char *const *)argv);
-    line->in_section = cmd->path != NULL;
+    line = apr_pcalloc(cmd->pool, sizeof(*line) + size);
+    line->name = cmd->cmd->name;
     line->file = cmd->directive->filename;
     line->line = (unsigned)cmd->directive->line_num;
-    tls_lines_add(lines, line);
+    line->in_section = cmd->path != NULL;
+    line->argc = (size_t)argc;
+    line->argv = memcpy(line + 1, argv, size);
+    *(lines->last ? &lines->last->next : &lines->first) = line;
+    lines->last = line;
     return NULL;
 }
 
@@ -64,9 +69,8 @@ static const char *read_rule(cmd_parms *cmd, void *dir, int argc, char *const ar
     tls_rules rules = before ? before->rules : (tls_rules){ 0 };
     tls_text error = { NULL, 0 };
     tls_reading reading;
-    int i;
 
-    for (i = 0; i < argc; i++) {
+    for (int i = 0; i < argc; i++) {
         args[i] = tls_slice_of(argv[i]);
     }
     if (tls_rules_read(&rules, tls_slice_of(cmd->cmd->name), args, (size_t)argc, place_of(cmd), &reading, &error)

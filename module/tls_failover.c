@@ -13,6 +13,8 @@
 
 #include "mod_proxy.h"
 
+#include "tls_hooks.h"
+
 typedef int scheme_handler(request_rec *r, proxy_worker *worker, proxy_server_conf *conf, char *url, const char *host,
                            apr_port_t port);
 typedef void hook_scheme_handler(scheme_handler *handler, const char *const *before, const char *const *after, int order);
@@ -42,14 +44,12 @@ static int has_body(const request_rec *r)
 static int handle(request_rec *r, proxy_worker *worker, proxy_server_conf *conf, char *url, const char *host,
                   apr_port_t port)
 {
-    int status;
-
     if (inside) {
         return DECLINED;
     }
     inside = true;
     handshake_failed = false;
-    status = run_handlers(r, worker, conf, url, host, port);
+    int status = run_handlers(r, worker, conf, url, host, port);
     inside = false;
     if (status == HTTP_BAD_GATEWAY && handshake_failed && !has_body(r)
         && apr_table_get(r->subprocess_env, "BALANCER_NAME")) {

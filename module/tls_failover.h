@@ -9,5 +9,3 @@
 
 /** Notes that the handshake with a backend has failed, in this thread, before anything was sent to it. */
 void tls_failover_note(void);
-
-void tls_failover_register_hooks(apr_pool_t *p);

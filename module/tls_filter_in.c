@@ -120,9 +120,8 @@ static apr_status_t read_all(tls_connection *tc, apr_bucket_brigade *bb, apr_rea
 static apr_off_t line_length(const tls_connection *tc)
 {
     apr_off_t before = 0;
-    apr_bucket *b;
 
-    for (b = APR_BRIGADE_FIRST(tc->plaintext); b != APR_BRIGADE_SENTINEL(tc->plaintext); b = APR_BUCKET_NEXT(b)) {
+    for (apr_bucket *b = APR_BRIGADE_FIRST(tc->plaintext); b != APR_BRIGADE_SENTINEL(tc->plaintext); b = APR_BUCKET_NEXT(b)) {
         const char *data, *end;
         apr_size_t len;
 

@@ -11,6 +11,7 @@
 #include "http_request.h"
 
 #include "tls_handshake.h"
+#include "tls_hooks.h"
 #include "tls_transfer.h"
 
 /* The largest plaintext of a record (RFC 8446 section 5.1). */
@@ -181,12 +182,10 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
  */
 static apr_status_t hold(tls_connection *tc, batch *work)
 {
-    apr_bucket *b;
-
     if (work->len >= RECORD_SIZE || !tc->header_due) {
         return encrypt(tc, work);
     }
-    for (b = APR_BRIGADE_FIRST(work->buckets); b != APR_BRIGADE_SENTINEL(work->buckets); b = APR_BUCKET_NEXT(b)) {
+    for (apr_bucket *b = APR_BRIGADE_FIRST(work->buckets); b != APR_BRIGADE_SENTINEL(work->buckets); b = APR_BUCKET_NEXT(b)) {
         if (apr_bucket_setaside(b, tc->c->pool) != APR_SUCCESS) {
             /* What cannot be kept is sent. */
             return encrypt(tc, work);
@@ -225,7 +224,6 @@ static apr_status_t write_data(tls_connection *tc, ap_filter_t *next, apr_bucket
 /* After the end only metadata passes: buckets that free requests, and the end itself. */
 static apr_status_t drop_data(tls_connection *tc, ap_filter_t *next, apr_bucket_brigade *bb)
 {
-    apr_status_t rv;
     int lost = 0;
 
     while (!APR_BRIGADE_EMPTY(bb)) {
@@ -239,16 +237,14 @@ static apr_status_t drop_data(tls_connection *tc, ap_filter_t *next, apr_bucket_
             apr_bucket_delete(b);
         }
     }
-    rv = pass(tc, next);
+    apr_status_t rv = pass(tc, next);
     return lost && rv == APR_SUCCESS ? APR_ECONNABORTED : rv;
 }
 
 /* Whether there is something to encrypt. */
 static int has_data(const apr_bucket_brigade *bb)
 {
-    apr_bucket *b;
-
-    for (b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
+    for (apr_bucket *b = APR_BRIGADE_FIRST(bb); b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
         if (!APR_BUCKET_IS_METADATA(b)) {
             return 1;
         }
@@ -260,7 +256,6 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
 {
     tls_connection *tc = f->ctx;
     batch work;
-    apr_status_t rv;
 
     if (f->c->aborted && !APR_BRIGADE_EMPTY(bb)) {
         apr_brigade_cleanup(bb);
@@ -280,7 +275,7 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     work.len = 0;
     work.buckets = tc->encrypting;
     APR_BRIGADE_PREPEND(bb, tc->held);
-    rv = write_data(tc, f->next, bb, &work);
+    apr_status_t rv = write_data(tc, f->next, bb, &work);
     apr_brigade_cleanup(work.buckets);
     if (rv == APR_SUCCESS) {
         return pass(tc, f->next);
@@ -315,7 +310,7 @@ void tls_filters_attach(tls_connection *tc)
     tc->output = ap_add_output_filter(TLS_FILTER_NAME, tc, NULL, c);
 }
 
-void tls_filters_register(void)
+void tls_filters_register_hooks(apr_pool_t *)
 {
     /* mod_ssl's place: mod_reqtimeout has to be between us and the network. */
     ap_register_input_filter(TLS_FILTER_NAME, tls_input_filter, NULL, AP_FTYPE_CONNECTION + 5);

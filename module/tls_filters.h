@@ -16,6 +16,3 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb);
 
 /** Puts both between a connection and its network. Called before anything was read or written. */
 void tls_filters_attach(tls_connection *tc);
-
-/** Makes the filters known to httpd, and registers the hook that tells them of responses. */
-void tls_filters_register(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tls_process.h"
+#include "tls_hooks.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -36,7 +36,6 @@ static int pre_connection(conn_rec *c, void *)
 {
     const tls_config *config = tls_state_config();
     tls_conn *backend;
-    tls_connection *tc;
 
     if (c->master || c->outgoing || !is_enabled(config, c)) {
         return DECLINED;
@@ -45,7 +44,7 @@ static int pre_connection(conn_rec *c, void *)
         ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, c, "tls: a connection cannot be made TLS and is closed");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    tc = tls_connection_make(c, config);
+    tls_connection *tc = tls_connection_make(c, config);
     tc->backend = backend;
     tls_filters_attach(tc);
     return OK;
@@ -124,8 +123,6 @@ static void shut_for_reading(void *socket)
 static int process_connection(conn_rec *c)
 {
     tls_connection *tc = c->master ? NULL : tls_connection_of(c);
-    apr_status_t rv;
-    int waits;
 
     if (tc && tc->phase == TLS_EARLY) {
         return finish_early_handshake(tc);
@@ -133,8 +130,8 @@ static int process_connection(conn_rec *c)
     if (!tc || tc->phase != TLS_HANDSHAKE) {
         return DECLINED;
     }
-    waits = mpm_waits(c);
-    rv = begin_reading(tc, waits ? APR_NONBLOCK_READ : APR_BLOCK_READ);
+    int waits = mpm_waits(c);
+    apr_status_t rv = begin_reading(tc, waits ? APR_NONBLOCK_READ : APR_BLOCK_READ);
     if (APR_STATUS_IS_EAGAIN(rv) && answers_soon(tc)) {
         rv = begin_reading(tc, APR_NONBLOCK_READ);
     }

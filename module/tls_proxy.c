@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tls_proxy.h"
+#include "tls_hooks.h"
 
 #include "http_connection.h"
 #include "http_ssl.h"
@@ -60,12 +60,11 @@ static int bind_to(conn_rec *c, struct ap_conf_vector_t *dir_conf, const apr_arr
 static int bind_outgoing(conn_rec *c, struct ap_conf_vector_t *dir_conf, int enable)
 {
     apr_pool_t *scratch;
-    int rv;
 
     if (!enable || apr_pool_create(&scratch, c->pool) != APR_SUCCESS) {
         return DECLINED;
     }
-    rv = bind_to(c, dir_conf, tls_proxy_chain(scratch, dir_conf, c->base_server));
+    int rv = bind_to(c, dir_conf, tls_proxy_chain(scratch, dir_conf, c->base_server));
     apr_pool_destroy(scratch);
     return rv;
 }
@@ -102,24 +101,21 @@ static int engine_disable(conn_rec *c)
     return other_engine_disable ? other_engine_disable(c) : 1;
 }
 
+/* Stands for the function `name` that another module has registered, and keeps that one. */
+#define TAKE_OVER(name, ours, theirs)                                     \
+    do {                                                                  \
+        APR_OPTIONAL_FN_TYPE(name) *found = APR_RETRIEVE_OPTIONAL_FN(name); \
+        if (found != (ours)) {                                            \
+            (theirs) = found;                                             \
+            apr_dynamic_fn_register(#name, (apr_opt_fn_t *)(ours));       \
+        }                                                                 \
+    } while (0)
+
 static int register_for_others(apr_pool_t *, apr_pool_t *, apr_pool_t *)
 {
-    APR_OPTIONAL_FN_TYPE(ssl_engine_disable) *disable = APR_RETRIEVE_OPTIONAL_FN(ssl_engine_disable);
-    APR_OPTIONAL_FN_TYPE(ssl_engine_set) *set = APR_RETRIEVE_OPTIONAL_FN(ssl_engine_set);
-    APR_OPTIONAL_FN_TYPE(ssl_proxy_enable) *enable = APR_RETRIEVE_OPTIONAL_FN(ssl_proxy_enable);
-
-    if (disable != engine_disable) {
-        other_engine_disable = disable;
-        apr_dynamic_fn_register("ssl_engine_disable", (apr_opt_fn_t *)engine_disable);
-    }
-    if (set != engine_set) {
-        other_engine_set = set;
-        apr_dynamic_fn_register("ssl_engine_set", (apr_opt_fn_t *)engine_set);
-    }
-    if (enable != proxy_enable) {
-        other_proxy_enable = enable;
-        apr_dynamic_fn_register("ssl_proxy_enable", (apr_opt_fn_t *)proxy_enable);
-    }
+    TAKE_OVER(ssl_engine_disable, engine_disable, other_engine_disable);
+    TAKE_OVER(ssl_engine_set, engine_set, other_engine_set);
+    TAKE_OVER(ssl_proxy_enable, proxy_enable, other_proxy_enable);
     return OK;
 }
 

@@ -30,15 +30,14 @@ static const void *search_workers(const conn_rec *c, ask_worker *ask, const void
     module *proxy = ap_find_linked_module("mod_proxy.c");
     const proxy_server_conf *conf = proxy ? ap_get_module_config(c->base_server->module_config, proxy) : NULL;
     const void *found = NULL;
-    int i, j;
 
-    for (i = 0; conf && !found && i < conf->workers->nelts; i++) {
+    for (int i = 0; conf && !found && i < conf->workers->nelts; i++) {
         found = ask(&APR_ARRAY_IDX(conf->workers, i, proxy_worker), c, baton);
     }
-    for (i = 0; conf && !found && i < conf->balancers->nelts; i++) {
+    for (int i = 0; conf && !found && i < conf->balancers->nelts; i++) {
         const proxy_balancer *balancer = &APR_ARRAY_IDX(conf->balancers, i, proxy_balancer);
 
-        for (j = 0; !found && j < balancer->workers->nelts; j++) {
+        for (int j = 0; !found && j < balancer->workers->nelts; j++) {
             found = ask(APR_ARRAY_IDX(balancer->workers, j, proxy_worker *), c, baton);
         }
     }

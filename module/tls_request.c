@@ -6,6 +6,7 @@
 #include "http_request.h"
 
 #include "tls_connection.h"
+#include "tls_hooks.h"
 #include "tls_settings.h"
 #include "tls_state.h"
 
@@ -49,32 +50,6 @@ static int check_early(request_rec *r)
     return TOO_EARLY;
 }
 
-/* What a request gets where its connection is not good for it, which `routing` says why. */
-static int refuse(const request_rec *r, const tls_connection *tc, const server_rec *wanted, tls_routing routing)
-{
-    const char *host = r->hostname ? r->hostname : wanted->server_hostname;
-
-    switch (routing) {
-    case TLS_ROUTING_HOST_MISSING:
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: request without a host on a connection to %s: 400",
-                      tc->server->server_hostname);
-        return HTTP_BAD_REQUEST;
-    case TLS_ROUTING_SNI_MISSING:
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                      "tls: request for %s refused: the client did not say in the handshake whom it wants "
-                      "(SSLStrictSNIVHostCheck)", host);
-        return HTTP_FORBIDDEN;
-    case TLS_ROUTING_UNAVAILABLE:
-        ap_log_rerror(APLOG_MARK, APLOG_DEBUG, 0, r, "tls: %s has no certificate yet: 503", wanted->server_hostname);
-        return HTTP_SERVICE_UNAVAILABLE;
-    default:
-        ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                      "tls: request for %s (virtual host %s) on a connection to %s, whose certificate does not cover the "
-                      "name or whose TLS settings differ: 421", host, wanted->server_hostname, tc->server->server_hostname);
-        return HTTP_MISDIRECTED_REQUEST;
-    }
-}
-
 /*
  * Whether a request may use its connection. It may name another host than the handshake did. A name that no host has is for
  * the address's first host; httpd takes the connection's, which we have set to that of the handshake.
@@ -84,8 +59,10 @@ static int check_host(request_rec *r)
     tls_connection *tc = tls_connection_of(r->connection);
     tls_routing routing = TLS_ROUTING_MISDIRECTED;
     tls_text why = { NULL, 0 };
+    tls_severity severity;
     server_rec *wanted;
     size_t index;
+    int status;
 
     if (!tc) {
         return DECLINED;
@@ -96,8 +73,10 @@ static int check_host(request_rec *r)
         != TLS_STATUS_OK || !(wanted = tls_state_server(index))) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (routing != TLS_ROUTING_SERVE) {
-        return refuse(r, tc, wanted, routing);
+    status = tls_routing_refusal(routing, r->hostname, wanted->server_hostname, tc->server->server_hostname, &severity, &why);
+    if (status) {
+        ap_log_rerror(APLOG_MARK, tls_log_level(severity), 0, r, "tls: %s", tls_text_take(r->pool, why));
+        return status;
     }
     if (wanted != r->server) {
         r->server = wanted;

@@ -9,5 +9,3 @@
 
 /** Whether a request came as early data (RFC 8470). */
 int tls_request_is_early(const request_rec *r);
-
-void tls_request_register_hooks(apr_pool_t *p);

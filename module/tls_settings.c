@@ -21,32 +21,14 @@ void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner)
 {
     const tls_dir_settings *base = outer, *own = inner;
     tls_dir_settings *merged = apr_palloc(p, sizeof(*merged));
-    int i;
 
     tls_rules_merge(&base->rules, &own->rules, &merged->rules);
-    for (i = 0; i < TLS_RULE_TEXT_NONE; i++) {
+    for (int i = 0; i < TLS_RULE_TEXT_NONE; i++) {
         merged->texts[i] = own->texts[i] ? own->texts[i] : base->texts[i];
     }
     merged->requirements = append(p, base->requirements, own->requirements);
     merged->proxy_blocks = append(p, base->proxy_blocks, own->proxy_blocks);
     return merged;
-}
-
-tls_line *tls_line_make(apr_pool_t *p, const char *name, int argc, const char *const argv[])
-{
-    size_t size = sizeof(const char *) * (size_t)argc;
-    tls_line *line = apr_pcalloc(p, sizeof(*line) + size);
-
-    line->name = name;
-    line->argc = (size_t)argc;
-    line->argv = memcpy(line + 1, argv, size);
-    return line;
-}
-
-void tls_lines_add(tls_lines *lines, tls_line *line)
-{
-    *(lines->last ? &lines->last->next : &lines->first) = line;
-    lines->last = line;
 }
 
 tls_server_settings *tls_settings_of(const server_rec *s)
@@ -88,9 +70,7 @@ tls_dir_settings *tls_own_dir_settings(cmd_parms *cmd)
 
 static void push_blocks(apr_array_header_t *chain, const apr_array_header_t *blocks)
 {
-    int i;
-
-    for (i = 0; blocks && i < blocks->nelts; i++) {
+    for (int i = 0; blocks && i < blocks->nelts; i++) {
         APR_ARRAY_PUSH(chain, size_t) = APR_ARRAY_IDX(blocks, i, tls_proxy_block *)->index;
     }
 }

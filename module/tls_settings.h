@@ -54,10 +54,6 @@ void *tls_create_server_settings(apr_pool_t *p, server_rec *s);
 void *tls_merge_server_settings(apr_pool_t *p, void *base, void *own);
 void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner);
 
-/** A directive with its arguments, which have to live as long as `p`. Where it stands is for the caller to add. */
-tls_line *tls_line_make(apr_pool_t *p, const char *name, int argc, const char *const argv[]);
-void tls_lines_add(tls_lines *lines, tls_line *line);
-
 tls_server_settings *tls_settings_of(const server_rec *s);
 /** What holds for the request; never NULL. */
 const tls_dir_settings *tls_dir_settings_of(const request_rec *r);

@@ -13,6 +13,7 @@
 
 #include "tls_cache.h"
 #include "tls_compile.h"
+#include "tls_hooks.h"
 #include "tls_settings.h"
 #include "tls_terminal.h"
 
@@ -23,9 +24,8 @@
 static tls_process **retained;
 static tls_config *config;
 
-/* The servers of the configuration, by number: they live as long as it does. */
-static server_rec **servers;
-static size_t server_count;
+/* The servers of the configuration, by number (server_rec *): they live as long as it does. */
+static apr_array_header_t *servers;
 
 /* The process that made the configuration. Its children inherit the memory, but not the duty to free it: when they end,
  * other threads of theirs may still be at work with it. */
@@ -38,7 +38,7 @@ const tls_config *tls_state_config(void)
 
 server_rec *tls_state_server(size_t index)
 {
-    return index < server_count ? servers[index] : NULL;
+    return servers && index < (size_t)servers->nelts ? APR_ARRAY_IDX(servers, index, server_rec *) : NULL;
 }
 
 const tls_process *tls_state_process(void)
@@ -52,30 +52,18 @@ static apr_status_t forget_config(void *)
         tls_config_free(config);
         config = NULL;
         servers = NULL;
-        server_count = 0;
     }
     return APR_SUCCESS;
-}
-
-static void number_servers(apr_pool_t *pconf, server_rec *base)
-{
-    server_rec *s;
-
-    server_count = 0;
-    for (s = base; s; s = s->next) {
-        server_count++;
-    }
-    servers = apr_pcalloc(pconf, server_count * sizeof(*servers));
-    for (s = base; s; s = s->next) {
-        servers[tls_settings_of(s)->index] = s;
-    }
 }
 
 static void compile(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, tls_compile_mode mode)
 {
     config = tls_compile(ptemp, s, tls_state_process(), mode);
     config_owner = getpid();
-    number_servers(pconf, s);
+    servers = apr_array_make(pconf, 8, sizeof(s));
+    for (; s; s = s->next) {
+        APR_ARRAY_PUSH(servers, server_rec *) = s;
+    }
     apr_pool_cleanup_register(pconf, NULL, forget_config, apr_pool_cleanup_null);
 }
 
@@ -162,17 +150,15 @@ static void dump_config(apr_pool_t *pconf, server_rec *)
 static void prime_stapling(apr_pool_t *ptemp, server_rec *base)
 {
     apr_array_header_t *providers = ap_hook_get_ssl_ocsp_prime_hook();
-    server_rec *s;
 
     if (!providers || !providers->nelts) {
         return;
     }
-    for (s = base; s; s = s->next) {
+    for (server_rec *s = base; s; s = s->next) {
         tls_text pem = { NULL, 0 };
         uint8_t id[32];
-        size_t i;
 
-        for (i = 0; tls_config_certificate(config, tls_settings_of(s)->index, i, id, &pem) == TLS_STATUS_OK; i++) {
+        for (size_t i = 0; tls_config_certificate(config, tls_settings_of(s)->index, i, id, &pem) == TLS_STATUS_OK; i++) {
             ap_ssl_ocsp_prime(s, ptemp, (const char *)id, sizeof(id), tls_text_take(ptemp, pem));
         }
     }

@@ -16,8 +16,5 @@ server_rec *tls_state_server(size_t index);
 /** The state of the process. */
 const tls_process *tls_state_process(void);
 
-/** Registers the hooks that read configurations. */
 /** Writes to the error log what `config` has to say in this process. Costs next to nothing if that is nothing. */
 void tls_state_log(apr_pool_t *p, const tls_config *config, server_rec *s);
-
-void tls_state_register_hooks(apr_pool_t *p);

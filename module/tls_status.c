@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tls_status.h"
+#include "tls_hooks.h"
 
 #include "http_protocol.h"
 #include "mod_status.h"

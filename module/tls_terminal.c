@@ -2,37 +2,33 @@
 #include "tls_terminal.h"
 
 /* Stays over the two passes of a start, between which the module may be unloaded. */
-typedef struct {
-    apr_file_t *file;
-} terminal;
-
-static terminal *kept(void)
+static apr_file_t **terminal(void)
 {
     static const char key[] = "mod_tls-terminal";
-    terminal *t = ap_retained_data_get(key);
+    void *kept = ap_retained_data_get(key);
 
-    return t ? t : ap_retained_data_create(key, sizeof(*t));
+    return kept ? kept : ap_retained_data_create(key, sizeof(apr_file_t *));
 }
 
 void tls_terminal_keep(server_rec *s)
 {
     apr_pool_t *p = s->process->pool;
-    terminal *t = kept();
+    apr_file_t **kept = terminal();
     apr_file_t *now;
 
     /* Not for the programs that logs are piped to: APR closes what it has duplicated when it starts one. */
-    if (!t->file && (apr_file_open_stderr(&now, p) != APR_SUCCESS || apr_file_dup(&t->file, now, p) != APR_SUCCESS)) {
-        t->file = NULL;
+    if (!*kept && (apr_file_open_stderr(&now, p) != APR_SUCCESS || apr_file_dup(kept, now, p) != APR_SUCCESS)) {
+        *kept = NULL;
     }
 }
 
 void tls_terminal_forget(void)
 {
-    terminal *t = kept();
+    apr_file_t **kept = terminal();
 
-    if (t->file) {
-        apr_file_close(t->file);
-        t->file = NULL;
+    if (*kept) {
+        apr_file_close(*kept);
+        *kept = NULL;
     }
 }
 
@@ -49,13 +45,13 @@ static int is_log(apr_file_t *file, const server_rec *s)
 void tls_complain(apr_pool_t *p, server_rec *s, const char *text)
 {
     apr_size_t size = 4 * strlen(text) + 1; /* Each character may become \xNN. */
-    terminal *t = kept();
+    apr_file_t **kept = terminal();
     char *escaped;
 
     ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "tls: %s", text);
-    if (t->file && !is_log(t->file, s)) {
+    if (*kept && !is_log(*kept, s)) {
         escaped = apr_palloc(p, size);
         ap_escape_errorlog_item(escaped, text, size);
-        apr_file_printf(t->file, "tls: %s\n", escaped);
+        apr_file_printf(*kept, "tls: %s\n", escaped);
     }
 }

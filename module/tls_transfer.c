@@ -34,14 +34,12 @@ void tls_transfer_collect(tls_connection *tc)
 
 apr_status_t tls_transfer_flush(tls_connection *tc)
 {
-    apr_status_t rv;
-
     tls_transfer_collect(tc);
     if (APR_BRIGADE_EMPTY(tc->outgoing)) {
         return APR_SUCCESS;
     }
     APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
-    rv = ap_pass_brigade(tc->output->next, tc->outgoing);
+    apr_status_t rv = ap_pass_brigade(tc->output->next, tc->outgoing);
     apr_brigade_cleanup(tc->outgoing);
     return rv;
 }
@@ -84,13 +82,11 @@ static void answer_plain_http(tls_connection *tc)
  * the buckets that APR reuses. */
 static void keep_plaintext(tls_connection *tc, tls_slice data)
 {
-    char *copy;
-
     if (data.len >= SMALL_READ) {
         apr_brigade_write(tc->plaintext, NULL, NULL, (const char *)data.data, data.len);
         return;
     }
-    copy = memcpy(tls_buffer_alloc(data.len), data.data, data.len);
+    char *copy = memcpy(tls_buffer_alloc(data.len), data.data, data.len);
     APR_BRIGADE_INSERT_TAIL(tc->plaintext, apr_bucket_heap_create(copy, data.len, free, tc->c->bucket_alloc));
 }
 
@@ -174,13 +170,11 @@ static apr_status_t read_network(tls_connection *tc, apr_read_type_e block)
 /* What there is to say is said before anybody waits: tickets and the like share a packet with the response if they can. */
 static apr_status_t read_or_wait(tls_connection *tc, apr_read_type_e block)
 {
-    apr_status_t rv;
-
     tls_transfer_collect(tc);
     if (APR_BRIGADE_EMPTY(tc->outgoing)) {
         return read_network(tc, block);
     }
-    rv = read_network(tc, APR_NONBLOCK_READ);
+    apr_status_t rv = read_network(tc, APR_NONBLOCK_READ);
     if (APR_STATUS_IS_EAGAIN(rv)) {
         rv = tls_transfer_flush(tc);
         if (rv == APR_SUCCESS) {

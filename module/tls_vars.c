@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tls_vars.h"
+#include "tls_hooks.h"
 
 #include "ap_expr.h"
 #include "http_protocol.h"
@@ -26,13 +26,12 @@ static int conn_is_ssl(conn_rec *c)
 static const char *var_lookup(apr_pool_t *p, server_rec *, conn_rec *c, request_rec *r, const char *name)
 {
     tls_options options = { 0 };
-    tls_connection *tc;
     tls_text value = { NULL, 0 };
 
     if (r && !c) {
         c = r->connection;
     }
-    tc = c ? tls_connection_of(c) : NULL;
+    tls_connection *tc = c ? tls_connection_of(c) : NULL;
     if (c && !tc) {
         return NULL;
     }
@@ -116,9 +115,8 @@ static const char *log_cipher(request_rec *r, char *name)
         { "subjectdn", "SSL_CLIENT_S_DN" },
         { "issuerdn", "SSL_CLIENT_I_DN" },
     };
-    size_t i;
 
-    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (!strcmp(name, names[i].name)) {
             return log_variable(r, (char *)names[i].variable);
         }

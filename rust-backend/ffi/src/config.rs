@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Using a configuration.
 
+use std::ffi::c_char;
 use std::sync::Arc;
 
 use mod_tls_core::config::Config;
@@ -12,34 +13,22 @@ use crate::cache::CacheOperations;
 use crate::diagnostics::SeverityCode;
 use crate::facts::FactsHandle;
 use crate::guard::{Status, guard};
-use crate::types::{OwnedText, Slice, array};
+use crate::types::{OwnedText, Slice, array, c_text};
 
 /// A configuration. Connections keep a reference of their own.
 #[derive(Debug)]
 pub struct ConfigHandle(pub(crate) Arc<Config>);
 
-/// Where children shall share sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub enum CacheKind {
-    /// Nowhere.
-    None,
-    /// Where httpd likes.
-    Default,
-    /// In a socache provider that has a name.
-    Provider,
-}
-
-/// The configured cache.
+/// Where children share sessions.
 #[derive(Debug)]
 #[repr(C)]
 pub struct CacheChoice {
-    /// Where.
-    pub kind: CacheKind,
-    /// The provider's name.
+    /// The name of the socache provider; without data if sessions are not shared.
     pub provider: Slice,
-    /// The provider's arguments.
+    /// Its arguments; without data for its defaults.
     pub args: Slice,
+    /// Whether a directive names the provider.
+    pub is_named: bool,
     /// Whether the server must not start without it.
     pub required: bool,
 }
@@ -117,6 +106,41 @@ pub unsafe extern "C" fn tls_config_route(
     })
 }
 
+/// The status of HTTP that a request gets by `routing`, 0 if it is served. `host` is the host that the request names, null if
+/// it names none; `wanted` and `connected` are the names of its virtual host and of that of the handshake. `severity` and
+/// `text` are set to what the error log gets. `tls_text_free` frees the text.
+///
+/// # Safety
+/// The pointers and the C strings are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_routing_refusal(
+    routing: Routing,
+    host: *const c_char,
+    wanted: *const c_char,
+    connected: *const c_char,
+    severity: *mut SeverityCode,
+    text: *mut OwnedText,
+) -> u16 {
+    if routing == Routing::Serve {
+        return 0;
+    }
+    // SAFETY: the caller promises valid C strings.
+    let (host, wanted, connected) = unsafe { (c_text(host), c_text(wanted), c_text(connected)) };
+    let Some(refusal) = routing.refusal(&host, &wanted, &connected) else {
+        return 0;
+    };
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    if let (Some(severity), Some(text)) = unsafe { (severity.as_mut(), text.as_mut()) } {
+        *severity = if refusal.is_detail {
+            SeverityCode::Debug
+        } else {
+            SeverityCode::Info
+        };
+        *text = OwnedText::give(refusal.text);
+    }
+    refusal.status
+}
+
 /// Whether this module speaks TLS to backends where the blocks of `chain`, the outermost first, hold.
 ///
 /// # Safety
@@ -159,19 +183,15 @@ pub unsafe extern "C" fn tls_config_session_cache(config: *const ConfigHandle, o
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
         let (cache, required) = config.0.session_cache();
-        let (kind, provider, args) = match cache {
-            SessionCache::None => (CacheKind::None, Slice::EMPTY, Slice::EMPTY),
-            SessionCache::Default => (CacheKind::Default, Slice::EMPTY, Slice::EMPTY),
-            SessionCache::Provider(name, args) => (
-                CacheKind::Provider,
-                Slice::of(name.as_bytes()),
-                Slice::of(args.as_bytes()),
-            ),
+        let (provider, args) = match cache {
+            SessionCache::None => (Slice::EMPTY, Slice::EMPTY),
+            SessionCache::Default => (Slice::of(b"shmcb"), Slice::EMPTY),
+            SessionCache::Provider(name, args) => (Slice::of(name.as_bytes()), Slice::of(args.as_bytes())),
         };
         *out = CacheChoice {
-            kind,
             provider,
             args,
+            is_named: matches!(cache, SessionCache::Provider(..)),
             required,
         };
         Some(Status::Ok)

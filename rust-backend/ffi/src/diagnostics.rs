@@ -10,6 +10,8 @@ use crate::types::{OwnedText, Slice};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum SeverityCode {
+    /// Of interest while something is debugged.
+    Debug,
     /// Of interest where something is looked into.
     Info,
     /// Worth knowing.

@@ -42,6 +42,51 @@ pub enum Routing {
     SniMissing,
 }
 
+/// What a request gets that is not served.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The status of HTTP.
+    pub status: u16,
+    /// The reason, for the error log.
+    pub text: String,
+    /// Whether that only matters to somebody who looks for it.
+    pub is_detail: bool,
+}
+
+impl Routing {
+    /// What a request for `host`, which `wanted` is the virtual host for, gets on a connection to the virtual host
+    /// `connected`; none if it is served. An empty `host` is that of `wanted`.
+    pub fn refusal(self, host: &str, wanted: &str, connected: &str) -> Option<Refusal> {
+        let host = if host.is_empty() { wanted } else { host };
+        let (status, text) = match self {
+            Self::Serve => return None,
+            Self::HostMissing => (
+                400,
+                format!("request without a host on a connection to {connected}: 400"),
+            ),
+            Self::SniMissing => (
+                403,
+                format!(
+                    "request for {host} refused: the client did not name a host in the handshake (SSLStrictSNIVHostCheck)"
+                ),
+            ),
+            Self::Unavailable => (503, format!("{wanted} has no certificate yet: 503")),
+            Self::Misdirected => (
+                421,
+                format!(
+                    "request for {host} (virtual host {wanted}) on a connection to {connected}, whose certificate does not \
+                     cover the name or whose TLS settings differ: 421"
+                ),
+            ),
+        };
+        Some(Refusal {
+            status,
+            text,
+            is_detail: self == Self::Unavailable,
+        })
+    }
+}
+
 impl Config {
     /// What becomes of a request that names `host`, on the connection `facts` to `hosts`, and the virtual host that it is for.
     /// `selected` is the one that httpd has found, or that of the connection if no host has the name.
