@@ -5,42 +5,12 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Our directives and what an administrator who has mod_ssl's writes instead.
-const COUNTERPARTS: &[(&str, &str)] = &[
-    ("TLSEngine", "SSLEngine"),
-    ("TLSCertificate", "SSLCertificateFile"),
-    ("TLSProtocol", "SSLProtocol"),
-    ("TLSCiphersPrefer", "SSLCipherSuite"),
-    ("TLSCiphersSuppress", "SSLCipherSuite"),
-    ("TLSHonorClientOrder", "SSLHonorCipherOrder"),
-    ("TLSStrictSNI", "SSLStrictSNIVHostCheck"),
-    ("TLSSessionCache", "SSLSessionCache"),
-    ("TLSSessionLifetime", "SSLSessionCacheTimeout"),
-    ("TLSSessionTickets", "SSLSessionTickets"),
-    ("TLSSessionTicketKeyFile", "SSLSessionTicketKeyFile"),
-    ("TLSFIPS", "SSLFIPS"),
-    ("TLSGroupsPrefer", "SSLOpenSSLConfCmd Groups"),
-    ("TLSGroupsSuppress", "SSLOpenSSLConfCmd Groups"),
-    ("TLSClientCA", "SSLCACertificateFile"),
-    ("TLSClientCANames", "SSLCADNRequestFile"),
-    ("TLSClientVerifyDepth", "SSLVerifyDepth"),
-    ("TLSClientCRL", "SSLCARevocationFile"),
-    ("TLSClientCRLCheck", "SSLCARevocationCheck"),
-    ("TLSClientCertificate", "SSLVerifyClient"),
-    ("TLSUserName", "SSLUserName"),
-    ("TLSOptions", "SSLOptions"),
-    ("TLSProxy", "SSLProxy"),
-    ("TLSProxyEngine", "SSLProxyEngine"),
-    ("TLSProxyCA", "SSLProxyCACertificateFile"),
-    ("TLSProxyCRL", "SSLProxyCARevocationFile"),
-    ("TLSProxyVerify", "SSLProxyVerify"),
-    ("TLSProxyVerifyDepth", "SSLProxyVerifyDepth"),
-    ("TLSProxyCheckPeerName", "SSLProxyCheckPeerName"),
-    ("TLSProxyProtocol", "SSLProxyProtocol"),
-    ("TLSProxyCiphersPrefer", "SSLProxyCipherSuite"),
-    ("TLSProxyCiphersSuppress", "SSLProxyCipherSuite"),
-    ("TLSProxyMachineCertificate", "SSLProxyMachineCertificateFile"),
-];
+use mod_tls_directives::own;
+
+/// What messages name besides the directives of the table: the prefix of those about backends, and a setting that only mod_ssl
+/// has.
+const FURTHER_COUNTERPARTS: &[(&str, &str)] =
+    &[("TLSProxy", "SSLProxy"), ("TLSProxyVerifyDepth", "SSLProxyVerifyDepth")];
 
 /// Whether mod_ssl's directives are the only ones that the process has.
 static IS_MOD_SSLS: AtomicBool = AtomicBool::new(false);
@@ -78,19 +48,26 @@ fn translate(text: &str) -> String {
         let (before, from_here) = rest.split_at(start);
         let end = from_here.find(|c| !is_part(c)).unwrap_or(from_here.len());
         let (word, after) = from_here.split_at(end);
-        let counterpart = COUNTERPARTS.iter().find(|(ours, _)| *ours == word);
         translated.push_str(before);
-        translated.push_str(counterpart.map_or(word, |(_, theirs)| theirs));
+        translated.push_str(counterpart(word).unwrap_or(word));
         rest = after;
     }
     translated.push_str(rest);
     translated
 }
 
+/// What an administrator with mod_ssl's directives writes instead of the directive `name`.
+fn counterpart(name: &str) -> Option<&'static str> {
+    let row = own::find(name).and_then(|directive| directive.counterpart);
+    row.or_else(|| {
+        let further = FURTHER_COUNTERPARTS.iter().find(|(ours, _)| *ours == name);
+        further.map(|(_, theirs)| *theirs)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mod_ssl::table;
 
     #[test]
     fn whole_words_are_translated() {
@@ -98,15 +75,11 @@ mod tests {
             translate("TLSClientCRLCheck needs TLSClientCRL: TLSv1.2 (TLSClientCA), the TLSProxy settings"),
             "SSLCARevocationCheck needs SSLCARevocationFile: TLSv1.2 (SSLCACertificateFile), the SSLProxy settings"
         );
+        assert_eq!(
+            translate("TLSProxyVerifyDepth, TLSPolicy"),
+            "SSLProxyVerifyDepth, TLSPolicy"
+        );
         assert_eq!(translate(""), "");
         assert_eq!(translate("ümlaut: TLSEngine"), "ümlaut: SSLEngine");
-    }
-
-    #[test]
-    fn counterparts_exist() {
-        for (_, theirs) in COUNTERPARTS.iter().filter(|(ours, _)| *ours != "TLSProxy") {
-            let name = theirs.split(' ').next().unwrap();
-            assert!(table::find(name).is_some(), "{theirs}");
-        }
     }
 }

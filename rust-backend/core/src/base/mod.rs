@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Small things that every room uses: the clock, directives as text, messages for the administrator, reading of files.
 //!
-//! May use: nothing.
+//! May use: directives.
 
 pub mod clock;
 pub mod copy_on_write;

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use mod_tls_directives::own::label;
 use rustls::NamedGroup;
 
 use crate::config::Config;
@@ -41,7 +42,7 @@ impl Config {
             } else {
                 "not asserted (TLSFIPS off)"
             };
-            let _ = writeln!(text, "FIPS 140-3: {asserted}");
+            let _ = writeln!(text, "{}: {asserted}", const { label("TLSFIPS") });
         }
         let mut engines: Vec<String> = self.engines.iter().map(engine).collect();
         let hosts = self.ssl_servers.iter().filter(|is_on| **is_on).count();
@@ -52,10 +53,11 @@ impl Config {
             engines.push("none (TLSEngine)".to_owned());
         }
         let engines = engines.join(", ");
-        let _ = writeln!(text, "TLS ports: {engines}");
+        let _ = writeln!(text, "{}: {engines}", const { label("TLSEngine") });
         let _ = writeln!(
             text,
-            "Unknown server names: {}",
+            "{}: {}",
+            const { label("TLSStrictSNI") },
             match self.strict_sni {
                 Some(true) => "refused",
                 Some(false) => "default host",
@@ -63,7 +65,8 @@ impl Config {
                 None => "refused",
             }
         );
-        let _ = writeln!(text, "Session cache: {}", cache(&self.session_cache));
+        let cache = cache(&self.session_cache);
+        let _ = writeln!(text, "{}: {cache}", const { label("TLSSessionCache") });
         for (index, (origin, alpn)) in self.described.iter().enumerate() {
             let place = match index {
                 0 => "Base server".to_owned(),
@@ -95,6 +98,20 @@ impl Config {
     }
 }
 
+/// The lines about a virtual host or about backends. Where a directive decides about a value, the label is in its row.
+struct Lines<'a>(&'a mut String);
+
+impl Lines<'_> {
+    fn add(&mut self, label: &str, value: &str) {
+        let _ = writeln!(self.0, "    {label:<22}{value}");
+    }
+
+    /// A line about what the line before it names.
+    fn add_detail(&mut self, label: &str, value: &str) {
+        self.add(&format!("  {label}"), value);
+    }
+}
+
 fn engine(address: &EngineAddress) -> String {
     match address.ip {
         Some(ip) => std::net::SocketAddr::new(ip, address.port).to_string(),
@@ -121,60 +138,61 @@ fn tickets(spec: &SessionSpec) -> String {
 impl Site {
     fn describe(&self, text: &mut String, alpn: &str, now: i64) {
         let spec = self.profile().spec();
-        let mut line = |label: &str, value: &str| {
-            let _ = writeln!(text, "    {label:<22}{value}");
-        };
-        line("Server name", &self.name);
+        let mut lines = Lines(text);
+        lines.add("Server name", &self.name);
         for identity in self.identities() {
-            line("Certificate", &identity.name().to_string());
+            lines.add(const { label("TLSCertificate") }, &identity.name().to_string());
             for (label, value) in details(identity, now) {
-                line(&format!("  {label}"), &value);
+                lines.add_detail(label, &value);
             }
         }
         if self.unavailable {
-            line("Requests", "answered with 503: there is no certificate");
+            lines.add("Requests", "answered with 503: there is no certificate");
         }
-        line("Protocols", &spec.protocols.to_string());
+        lines.add(const { label("TLSProtocol") }, &spec.protocols.to_string());
         let suites: Vec<String> = self
             .profile()
             .suites()
             .iter()
             .filter_map(|suite| suite.suite().as_str().map(|name| name.replace("TLS13_", "TLS_")))
             .collect();
-        line("Cipher suites", &suites.join("\n                          "));
+        lines.add(
+            const { label("TLSCiphersPrefer") },
+            &suites.join("\n                          "),
+        );
         let groups = spec
             .groups
             .iter()
             .filter_map(|group| groups::name_of(NamedGroup::from(*group)));
-        line("Groups", &groups.collect::<Vec<_>>().join(" "));
-        line("Compressed certs", if spec.compression { "on" } else { "off" });
-        line(
-            "Order of suites",
-            if spec.honor_client_order {
-                "the client's"
-            } else {
-                "ours"
-            },
+        lines.add(
+            const { label("TLSGroupsPrefer") },
+            &groups.collect::<Vec<_>>().join(" "),
         );
-        line("ALPN", alpn);
-        line("Session tickets", &tickets(&spec.sessions));
-        match spec.sessions.early_data {
-            0 => line("Early data", "off"),
-            size => line("Early data", &format!("up to {size} bytes")),
-        }
+        let compression = if spec.compression { "on" } else { "off" };
+        lines.add(const { label("TLSCertificateCompression") }, compression);
+        let order = match spec.honor_client_order {
+            true => "the client's",
+            false => "ours",
+        };
+        lines.add(const { label("TLSHonorClientOrder") }, order);
+        lines.add("ALPN", alpn);
+        lines.add(const { label("TLSSessionTickets") }, &tickets(&spec.sessions));
+        let early_data = match spec.sessions.early_data {
+            0 => "off".to_owned(),
+            size => format!("up to {size} bytes"),
+        };
+        lines.add(const { label("TLSEarlyData") }, &early_data);
         match self.profile().client_auth() {
-            None => line("Client verification", "none"),
-            Some(auth) => describe_clients(auth, now, &mut line),
+            None => lines.add(const { label("TLSClientCertificate") }, "none"),
+            Some(auth) => describe_clients(auth, now, &mut lines),
         }
     }
 }
 
 fn describe_backends(settings: &ProxySettings, text: &mut String) {
-    let mut line = |label: &str, value: &str| {
-        let _ = writeln!(text, "    {label:<22}{value}");
-    };
+    let mut lines = Lines(text);
     let place = settings.place.as_ref().map(|origin| format!("as said at {origin}"));
-    line("Backends", &place.unwrap_or_default());
+    lines.add(const { label("TLSProxyEngine") }, &place.unwrap_or_default());
     let source = settings.ca_source();
     let mut cas: Vec<String> = source.paths.iter().map(|path| path.display().to_string()).collect();
     if source.system {
@@ -191,34 +209,41 @@ fn describe_backends(settings: &ProxySettings, text: &mut String) {
         BackendCheck::AnyCa => format!("by any CA, {name}"),
         BackendCheck::Required => format!("by {}, {name}", cas.join(", ")),
     };
-    line("  Verification", &verification);
+    lines.add_detail(const { label("TLSProxyVerify") }, &verification);
     for said in settings.crl_files() {
-        line("  Revocation list", &said.value.display().to_string());
+        lines.add_detail(const { label("TLSProxyCRL") }, &said.value.display().to_string());
     }
     let protocols = settings.protocols.as_ref().map(|said| said.value).unwrap_or_default();
-    line("  Protocols", &protocols.to_string());
+    lines.add_detail(const { label("TLSProxyProtocol") }, &protocols.to_string());
     for said in &settings.identities {
-        line("  Certificate", &said.value.certificate.display().to_string());
+        lines.add_detail(
+            const { label("TLSProxyMachineCertificate") },
+            &said.value.certificate.display().to_string(),
+        );
     }
 }
 
-fn describe_clients(auth: &ClientAuth, now: i64, line: &mut impl FnMut(&str, &str)) {
-    line("Client verification", auth.spec.mode.name());
-    line("  Depth", &auth.spec.depth.to_string());
+fn describe_clients(auth: &ClientAuth, now: i64, lines: &mut Lines<'_>) {
+    lines.add(const { label("TLSClientCertificate") }, auth.spec.mode.name());
+    lines.add_detail(const { label("TLSClientVerifyDepth") }, &auth.spec.depth.to_string());
     for anchor in auth.policy.anchors.list() {
         let subject = Certificate::parse(&anchor.der).map_or_else(|why| why.to_string(), |ca| ca.subject());
         let state = match anchor.validity.1 < now {
             true => " (EXPIRED)",
             false => "",
         };
-        line("  CA", &format!("{subject}, {}{state}", anchor.file.display()));
+        lines.add_detail(
+            const { label("TLSClientCA") },
+            &format!("{subject}, {}{state}", anchor.file.display()),
+        );
     }
     for refused in auth.policy.anchors.refused() {
-        line("  Refused CA", refused);
+        lines.add_detail("Refused CA", refused);
     }
-    line("  CA names sent", &auth.hints.len().to_string());
+    lines.add_detail(const { label("TLSClientCANames") }, &auth.hints.len().to_string());
+    let list = const { label("TLSClientCRL") };
     let Some(lists) = &auth.policy.lists else {
-        line("  Revocation lists", "none");
+        lines.add_detail(&format!("{list}s"), "none");
         return;
     };
     for (file, entries, next_update) in lists.describe(now) {
@@ -226,10 +251,7 @@ fn describe_clients(auth: &ClientAuth, now: i64, line: &mut impl FnMut(&str, &st
             true => "EXPIRED",
             false => "current",
         };
-        line(
-            "  Revocation list",
-            &format!("{}, {entries} entries, {state}", file.display()),
-        );
+        lines.add_detail(list, &format!("{}, {entries} entries, {state}", file.display()));
     }
 }
 

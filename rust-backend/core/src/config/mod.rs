@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A whole configuration: what was said is put in here, what connections use comes out.
 //!
-//! May use: backend, base, crypto, info, keys, mod_ssl, process, session, settings, site, trust, x509.
+//! May use: backend, base, crypto, directives, info, keys, mod_ssl, process, session, settings, site, trust, x509.
 
 mod compile;
 mod dump;

@@ -2,9 +2,9 @@
 //! mod_ssl's directives.
 //!
 //! They fill the same settings as the `TLS…` directives, with the syntax, the defaults and the merging of mod_ssl. What one
-//! of them cannot mean here is said in [`table`], where each directive has its entry, and nowhere else.
+//! of them cannot mean here is said in its row of [`mod_tls_directives::mod_ssl::TABLE`].
 //!
-//! May use: base, crypto, keys, session, settings, trust, x509.
+//! May use: base, crypto, directives, keys, session, settings, trust, x509.
 
 mod conf_cmd;
 pub mod protocol;
@@ -12,7 +12,6 @@ mod proxy;
 mod server;
 mod sources;
 pub mod suites;
-pub mod table;
 
 pub use server::demand;
 

@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use super::table::{self, Class, Context, Entry};
+use mod_tls_directives::{Class, Context, Directive as Row};
+
 use super::{conf_cmd, protocol};
 use crate::base::diagnostics::Severity;
 use crate::base::directive::{Directive, Located};
@@ -21,15 +22,15 @@ use crate::base::file_reading::Hashed;
 use crate::settings::sources::{Content, Sources};
 
 impl Interpreter<'_> {
-    /// What is to be done about a directive of mod_ssl's: its entry if it is honoured, nothing if it has no effect.
-    pub(super) fn classify(&mut self, index: usize, directive: &Directive) -> Result<Option<&'static Entry>, String> {
-        let entry = table::find(&directive.name).ok_or("is not a directive of mod_ssl")?;
-        if entry.context == Context::Server {
+    /// What is to be done about a directive of mod_ssl's: its row in the table if it is honoured, nothing if it has no effect.
+    pub(super) fn classify(&mut self, index: usize, directive: &Directive) -> Result<Option<&'static Row>, String> {
+        let row = mod_tls_directives::mod_ssl::find(&directive.name).ok_or("is not a directive of mod_ssl")?;
+        if row.context == Context::Server {
             self.only_in_base_server(index)?;
         }
         let argument = directive.args.first().map_or("", String::as_str);
         let is = |word: &str| argument.eq_ignore_ascii_case(word);
-        let refused = match entry.name {
+        let refused = match row.name {
             "SSLCompression" | "SSLInsecureRenegotiation" => directive.flag()?,
             "SSLCryptoDevice" => !is("builtin"),
             "SSLOCSPEnable" => {
@@ -38,17 +39,17 @@ impl Interpreter<'_> {
                 }
                 true
             }
-            _ => entry.class == Class::Refused,
+            _ => row.class == Class::Refused,
         };
         if refused {
-            return Err(format!("{}: {}", directive.args.join(" "), entry.note));
+            return Err(format!("{}: {}", directive.args.join(" "), row.note));
         }
-        if entry.class == Class::WithoutEffect {
-            let text = format!("{} has no effect: {}", entry.name, entry.note);
-            self.diagnostics.deviate(&directive.origin, entry.name, text);
+        if row.class == Class::WithoutEffect {
+            let text = format!("{} has no effect: {}", row.name, row.note);
+            self.diagnostics.deviate(&directive.origin, row.name, text);
             return Ok(None);
         }
-        Ok(Some(entry))
+        Ok(Some(row))
     }
 
     pub(super) fn interpret_ssl(

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The `TLS*` directives, in the order of `docs/directives.md`.
+
+use crate::{Context, Directive};
+
+/// All `TLS*` directives.
+pub const TABLE: &[Directive] = &[
+    Directive::new(
+        "TLSEngine",
+        "[address:]port",
+        Context::Server,
+        "Address and port on which connections use TLS",
+    )
+    .counterpart("SSLEngine")
+    .label("TLS ports"),
+    Directive::new(
+        "TLSCertificate",
+        "cert_file [key_file]",
+        Context::Host,
+        "PEM files of a certificate with its chain, and of its private key",
+    )
+    .counterpart("SSLCertificateFile")
+    .label("Certificate"),
+    Directive::new(
+        "TLSProtocol",
+        "version ...",
+        Context::Host,
+        "TLS versions that are used with clients",
+    )
+    .default("TLSv1.2+")
+    .counterpart("SSLProtocol")
+    .label("Protocols"),
+    Directive::new(
+        "TLSPolicy",
+        "modern|intermediate",
+        Context::Host,
+        "Preset of TLS versions, cipher suites and key exchange groups",
+    )
+    .default_depends("none, which has the effect of `TLSPolicy intermediate`"),
+    Directive::new(
+        "TLSGroupsPrefer",
+        "group-list",
+        Context::Host,
+        "Key exchange groups to prefer, in this order",
+    )
+    .counterpart("SSLOpenSSLConfCmd Groups")
+    .label("Groups"),
+    Directive::new(
+        "TLSGroupsSuppress",
+        "group-list",
+        Context::Host,
+        "Key exchange groups to disable",
+    )
+    .counterpart("SSLOpenSSLConfCmd Groups"),
+    Directive::new(
+        "TLSCertificateCompression",
+        "on|off",
+        Context::Host,
+        "Compress certificates for clients that support it",
+    )
+    .default("on")
+    .label("Compressed certs"),
+    Directive::new(
+        "TLSMaxFragmentSize",
+        "bytes",
+        Context::Host,
+        "Maximum size of TLS records sent to clients, in bytes",
+    )
+    .default("16384"),
+    Directive::new(
+        "TLSKeyLogFile",
+        "file",
+        Context::Server,
+        "File to which the secrets of all connections are written, for debugging",
+    ),
+    Directive::new(
+        "TLSFIPS",
+        "on|off",
+        Context::Server,
+        "Require that all cryptography in use is approved by FIPS 140-3",
+    )
+    .default("off")
+    .counterpart("SSLFIPS")
+    .label("FIPS 140-3"),
+    Directive::new(
+        "TLSCiphersPrefer",
+        "cipher-list",
+        Context::Host,
+        "Cipher suites to prefer, in this order",
+    )
+    .counterpart("SSLCipherSuite")
+    .label("Cipher suites"),
+    Directive::new(
+        "TLSCiphersSuppress",
+        "cipher-list",
+        Context::Host,
+        "Cipher suites to disable",
+    )
+    .counterpart("SSLCipherSuite"),
+    Directive::new(
+        "TLSHonorClientOrder",
+        "on|off",
+        Context::Host,
+        "Choose the cipher suite by the client's order of preference",
+    )
+    .default("on")
+    .counterpart("SSLHonorCipherOrder")
+    .label("Order of suites"),
+    Directive::new(
+        "TLSStrictSNI",
+        "on|off",
+        Context::Server,
+        "Refuse clients that ask for an unknown server name",
+    )
+    .default("on")
+    .counterpart("SSLStrictSNIVHostCheck")
+    .label("Unknown server names"),
+    Directive::new(
+        "TLSSessionCache",
+        "none|default|provider:arguments",
+        Context::Server,
+        "Cache for sessions that are not stored in tickets",
+    )
+    .default_depends("`TLSSessionCache default` if mod_socache_shmcb is loaded, else `TLSSessionCache none`")
+    .counterpart("SSLSessionCache")
+    .label("Session cache"),
+    Directive::new(
+        "TLSSessionTickets",
+        "on|off",
+        Context::Host,
+        "Resume sessions by tickets",
+    )
+    .default("on")
+    .counterpart("SSLSessionTickets")
+    .label("Session tickets"),
+    Directive::new(
+        "TLSSessionTicketCount",
+        "number",
+        Context::Host,
+        "Number of tickets sent after a full TLS 1.3 handshake",
+    )
+    .default("2"),
+    Directive::new(
+        "TLSSessionLifetime",
+        "seconds",
+        Context::Host,
+        "Time after its handshake until a session expires, in seconds",
+    )
+    .default("43200")
+    .counterpart("SSLSessionCacheTimeout"),
+    Directive::new(
+        "TLSEarlyData",
+        "on|off",
+        Context::Host,
+        "Accept requests in TLS 1.3 early data (0-RTT)",
+    )
+    .default("off")
+    .label("Early data"),
+    Directive::new(
+        "TLSMaxEarlyDataSize",
+        "bytes",
+        Context::Host,
+        "Maximum amount of early data from a client, in bytes",
+    )
+    .default("16384"),
+    Directive::new(
+        "TLSEarlyDataMethods",
+        "none|safe|any",
+        Context::Options,
+        "Request methods that are allowed in early data",
+    )
+    .default("safe"),
+    Directive::new(
+        "TLSSessionTicketKeyFile",
+        "file",
+        Context::Server,
+        "File of at least 32 random bytes from which ticket keys are derived",
+    )
+    .counterpart("SSLSessionTicketKeyFile"),
+    Directive::new(
+        "TLSOptions",
+        "[+|-]option ...",
+        Context::Options,
+        "Options for the environment of requests and for client certificates",
+    )
+    .default("Defaults")
+    .counterpart("SSLOptions"),
+    Directive::new(
+        "TLSClientCertificate",
+        "none|optional|optional_no_ca|required",
+        Context::HostOrSection,
+        "Whether clients have to present a certificate",
+    )
+    .default("none")
+    .counterpart("SSLVerifyClient")
+    .label("Client verification"),
+    Directive::new(
+        "TLSClientCA",
+        "file|directory ...",
+        Context::Host,
+        "PEM files of CA certificates that are trusted to issue client certificates",
+    )
+    .counterpart("SSLCACertificateFile")
+    .label("CA"),
+    Directive::new(
+        "TLSClientCANames",
+        "file|directory ... | none",
+        Context::Host,
+        "PEM files of CA certificates whose names are sent to clients",
+    )
+    .default_depends("the certificates of `TLSClientCA`")
+    .counterpart("SSLCADNRequestFile")
+    .label("CA names sent"),
+    Directive::new(
+        "TLSClientVerifyDepth",
+        "number",
+        Context::Host,
+        "Maximum number of CA certificates above a client certificate",
+    )
+    .default("1")
+    .counterpart("SSLVerifyDepth")
+    .label("Depth"),
+    Directive::new(
+        "TLSClientCRL",
+        "file|directory ...",
+        Context::Host,
+        "Files of certificate revocation lists for client certificates",
+    )
+    .counterpart("SSLCARevocationFile")
+    .label("Revocation list"),
+    Directive::new(
+        "TLSClientCRLCheck",
+        "leaf|chain|none [no_crl_for_cert_ok]",
+        Context::Host,
+        "Which certificates of a client's chain are checked for revocation",
+    )
+    .default_depends("`TLSClientCRLCheck chain` if there is a `TLSClientCRL`")
+    .counterpart("SSLCARevocationCheck"),
+    Directive::new(
+        "TLSUserName",
+        "variable",
+        Context::HostOrSection,
+        "Variable of the client certificate that becomes the name of the user",
+    )
+    .counterpart("SSLUserName"),
+    Directive::new(
+        "TLSProxyEngine",
+        "on|off",
+        Context::Proxy,
+        "Use TLS for connections to backends",
+    )
+    .default("off")
+    .counterpart("SSLProxyEngine")
+    .label("Backends"),
+    Directive::new(
+        "TLSProxyCA",
+        "file|directory|system|default ...",
+        Context::Proxy,
+        "PEM files of CA certificates that are trusted to issue certificates of backends",
+    )
+    .default("system")
+    .counterpart("SSLProxyCACertificateFile"),
+    Directive::new(
+        "TLSProxyVerify",
+        "required|none",
+        Context::Proxy,
+        "Verify the certificates of backends",
+    )
+    .default("required")
+    .counterpart("SSLProxyVerify")
+    .label("Verification"),
+    Directive::new(
+        "TLSProxyCheckPeerName",
+        "on|off",
+        Context::Proxy,
+        "Check that the certificate of a backend is valid for its host name",
+    )
+    .default("on")
+    .counterpart("SSLProxyCheckPeerName"),
+    Directive::new(
+        "TLSProxyCRL",
+        "file|directory ...",
+        Context::Proxy,
+        "Files of certificate revocation lists for certificates of backends",
+    )
+    .counterpart("SSLProxyCARevocationFile")
+    .label("Revocation list"),
+    Directive::new(
+        "TLSProxyProtocol",
+        "version ...",
+        Context::Proxy,
+        "TLS versions that are used with backends",
+    )
+    .default("TLSv1.2+")
+    .counterpart("SSLProxyProtocol")
+    .label("Protocols"),
+    Directive::new(
+        "TLSProxyCiphersPrefer",
+        "cipher-list",
+        Context::Proxy,
+        "Cipher suites to prefer with backends, in this order",
+    )
+    .counterpart("SSLProxyCipherSuite"),
+    Directive::new(
+        "TLSProxyCiphersSuppress",
+        "cipher-list",
+        Context::Proxy,
+        "Cipher suites to disable for backends",
+    )
+    .counterpart("SSLProxyCipherSuite"),
+    Directive::new(
+        "TLSProxyMachineCertificate",
+        "cert_file [key_file]",
+        Context::Proxy,
+        "PEM files of a certificate for backends that ask for one, and of its private key",
+    )
+    .counterpart("SSLProxyMachineCertificateFile")
+    .label("Certificate"),
+];
+
+/// The row of the directive `name`.
+pub fn find(name: &str) -> Option<&'static Directive> {
+    TABLE.iter().find(|row| row.name == name)
+}
+
+/// The label of the directive `name` in the output of `DUMP_TLS`.
+///
+/// # Examples
+///
+/// In a `const` block a directive without label does not compile.
+///
+/// ```
+/// use mod_tls_directives::own;
+///
+/// assert_eq!(const { own::label("TLSEngine") }, "TLS ports");
+/// ```
+///
+/// # Panics
+///
+/// There is no such directive, or it has no label.
+pub const fn label(name: &str) -> &'static str {
+    let mut at = 0;
+    while at < TABLE.len() {
+        if is_equal(TABLE[at].name.as_bytes(), name.as_bytes()) {
+            return TABLE[at].label.expect("the directive has a label");
+        }
+        at += 1;
+    }
+    panic!("no such directive")
+}
+
+/// `==` for constants.
+const fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mod_ssl;
+
+    #[test]
+    fn counterparts_exist() {
+        for directive in TABLE {
+            if let Some(counterpart) = directive.counterpart {
+                let name = counterpart.split(' ').next().unwrap();
+                assert!(mod_ssl::find(name).is_some(), "{}: {counterpart}", directive.name);
+            }
+        }
+    }
+
+    #[test]
+    fn labels() {
+        assert_eq!(label("TLSClientCA"), "CA");
+        assert_eq!(label("TLSClientCANames"), "CA names sent");
+    }
+
+    #[test]
+    #[should_panic(expected = "no such directive")]
+    fn no_such_label() {
+        label("TLSClient");
+    }
+}
