@@ -153,20 +153,27 @@ static int response(server_rec *s, conn_rec *c, const char *id, apr_size_t id_le
     return OK;
 }
 
-/* -D DUMP_TEST_DIRECTIVES: the directives of whoever is mod_ssl, with their contexts. */
-static int dump_directives(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+/* The directives of a module, if it is loaded, with their contexts. */
+static void dump_directives_of(const char *name)
 {
-    const module *ssl = ap_find_linked_module("mod_ssl.c");
+    const module *found = ap_find_linked_module(name);
     const command_rec *command;
 
+    for (command = found ? found->cmds : NULL; command && command->name; command++) {
+        printf("%s %d\n", command->name, command->req_override);
+    }
+}
+
+/* -D DUMP_TEST_DIRECTIVES: the directives of mod_ssl, or of what is loaded in its place, and of mod_tls. */
+static int dump_directives(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
     (void)pconf;
     (void)plog;
     (void)ptemp;
     (void)s;
-    if (ssl && ap_exists_config_define("DUMP_TEST_DIRECTIVES")) {
-        for (command = ssl->cmds; command && command->name; command++) {
-            printf("%s %d\n", command->name, command->req_override);
-        }
+    if (ap_exists_config_define("DUMP_TEST_DIRECTIVES")) {
+        dump_directives_of("mod_ssl.c");
+        dump_directives_of("mod_tls.c");
         fflush(stdout);
     }
     return OK;
