@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Values that many have in common until one changes his.
+//! Values that are shared until one of their owners changes them.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// A value that is copied when it is changed while others have it too.
+/// A value that is copied on modification if it is shared.
 #[derive(Clone, Debug, Default)]
 pub struct Shared<T>(Arc<T>);
 
 impl<T> Shared<T> {
-    /// Whether `other` is the same value, not just an equal one.
+    /// Whether `other` is the same object, not only an equal one.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// What tells values that are not [the same](Shared::is) apart for as long as they exist.
+    /// An identifier that is unique among values that are not [the same](Shared::is), as long as they exist.
     pub fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }

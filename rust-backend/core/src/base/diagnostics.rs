@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What compiling a configuration has to tell the administrator.
+//! Messages for the administrator about a configuration.
 
 use std::fmt;
 
 use crate::base::directive_names::worded;
 
-/// Where in the configuration files something was said.
+/// The place of a directive in the configuration files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// The configuration file, as httpd names it.
+    /// The name of the configuration file, as httpd reports it.
     pub file: std::sync::Arc<str>,
-    /// The line in it, counted from 1; 0 where httpd does not know.
+    /// The line number, starting at 1; 0 if httpd does not report it.
     pub line: u32,
 }
 
@@ -20,12 +20,12 @@ impl fmt::Display for Origin {
     }
 }
 
-/// How grave a [`Diagnostic`] is.
+/// The severity of a [`Diagnostic`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Worth knowing, nothing to mend.
+    /// Information; no action is needed.
     Notice,
-    /// The server runs, but not as the administrator will want it to.
+    /// The server starts, but probably not as intended.
     Warning,
     /// The server must not start.
     Error,
@@ -34,26 +34,26 @@ pub enum Severity {
 /// One message about the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How grave it is.
+    /// The severity.
     pub severity: Severity,
-    /// The index of the server it is about.
+    /// The index of the server that the message is about.
     pub server: usize,
-    /// What is wrong, where, and how to mend it.
+    /// The problem, its place, and the remedy.
     pub text: String,
 }
 
-/// A directive of mod_ssl's that does not do what it does there.
+/// A directive of mod_ssl whose effect differs from mod_ssl.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deviation {
-    /// Where it was said.
+    /// The place of the directive.
     pub origin: Origin,
-    /// The directive.
+    /// The name of the directive.
     pub directive: String,
-    /// What it does instead, and what to do about it.
+    /// The effect here, and the remedy.
     pub text: String,
 }
 
-/// Collects every message of a configuration, not just the first.
+/// Collects all messages about a configuration, not only the first.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
@@ -61,8 +61,8 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Adds a message about server `server`, said at `origin`. A message that was given already is not repeated:
-    /// virtual hosts share what they inherit.
+    /// Adds a message about server `server` and the directive at `origin`. Duplicates are dropped: virtual hosts share
+    /// inherited settings.
     pub fn report(&mut self, severity: Severity, server: usize, origin: Option<&Origin>, text: impl fmt::Display) {
         let text = match origin {
             Some(origin) => format!("{origin}: {}", worded(&text.to_string())),
@@ -73,7 +73,7 @@ impl Diagnostics {
         }
     }
 
-    /// Adds a directive that does not do what mod_ssl would.
+    /// Adds a directive whose effect differs from mod_ssl.
     pub fn deviate(&mut self, origin: &Origin, directive: &str, text: impl Into<String>) {
         self.deviations.push(Deviation {
             origin: origin.clone(),
@@ -82,7 +82,7 @@ impl Diagnostics {
         });
     }
 
-    /// What `httpd -t -D DUMP_SSL_COMPAT` prints: what does not do what mod_ssl would.
+    /// The output of `httpd -t -D DUMP_SSL_COMPAT`: the directives whose effect differs from mod_ssl.
     pub fn dump_deviations(&self) -> String {
         let errors = self.list.iter().filter(|one| one.severity == Severity::Error);
         let refused = errors.map(|error| format!("  refused: {}\n", error.text));
@@ -93,17 +93,17 @@ impl Diagnostics {
         format!("Directives that do not do here what they do with mod_ssl:\n{lines}")
     }
 
-    /// The directives that do not do what mod_ssl would.
+    /// The directives whose effect differs from mod_ssl.
     pub fn deviations(&self) -> &[Deviation] {
         &self.deviations
     }
 
-    /// Whether an error was reported.
+    /// Whether there is an error.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|d| d.severity == Severity::Error)
     }
 
-    /// All messages, in the order of their appearance.
+    /// All messages, in the order in which they were reported.
     pub fn list(&self) -> &[Diagnostic] {
         &self.list
     }

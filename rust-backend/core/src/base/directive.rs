@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A directive as the configuration file has it: words and a place, nothing interpreted.
+//! A directive as it is in the configuration file: uninterpreted words and their place.
 
 use crate::base::diagnostics::Origin;
 
 /// One line of configuration.
 #[derive(Clone, Debug)]
 pub struct Directive {
-    /// The directive's name, spelled as in the documentation.
+    /// The name of the directive, spelled as in the documentation.
     pub name: String,
     /// Its arguments, unquoted.
     pub args: Vec<String>,
-    /// Where it stands.
+    /// The place of the directive.
     pub origin: Origin,
-    /// Whether it stands in a section for some requests, such as `<Location>`, rather than for all of a server.
+    /// Whether the directive is in a section for certain requests, such as `<Location>`, and not in the server itself.
     pub in_section: bool,
 }
 
@@ -22,7 +22,7 @@ impl Directive {
         self.args.iter().map(String::as_str).collect()
     }
 
-    /// The only argument, or what to say about their number.
+    /// The only argument, or an error message about the number of arguments.
     pub fn single(&self) -> Result<&str, String> {
         match self.args.as_slice() {
             [only] => Ok(only),
@@ -30,7 +30,7 @@ impl Directive {
         }
     }
 
-    /// `on` or `off`, in any case.
+    /// `on` or `off`, case-insensitive.
     pub fn flag(&self) -> Result<bool, String> {
         let word = self.single()?;
         if word.eq_ignore_ascii_case("on") {
@@ -43,17 +43,17 @@ impl Directive {
     }
 }
 
-/// A setting with the place of the directive that it comes from.
+/// A setting and the place of its directive.
 #[derive(Clone, Debug)]
 pub struct Located<T> {
     /// The setting.
     pub value: T,
-    /// Where the directive stands.
+    /// The place of the directive.
     pub origin: Origin,
 }
 
 impl<T> Located<T> {
-    /// The setting `value` of `directive`.
+    /// The setting `value` from `directive`.
     pub fn new(directive: &Directive, value: T) -> Self {
         Self {
             value,

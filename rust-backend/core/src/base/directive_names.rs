@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Messages name directives. Where only mod_ssl's are there, they name those.
+//! Translation of directive names in messages, for servers that load only mod_ssl's directives.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -12,19 +12,19 @@ use mod_tls_directives::own;
 const FURTHER_COUNTERPARTS: &[(&str, &str)] =
     &[("TLSProxy", "SSLProxy"), ("TLSProxyVerifyDepth", "SSLProxyVerifyDepth")];
 
-/// Whether mod_ssl's directives are the only ones that the process has.
+/// Whether the process has only mod_ssl's directives.
 static IS_MOD_SSLS: AtomicBool = AtomicBool::new(false);
 
 /// The version of httpd, which is also that of its mod_ssl.
 static HTTPD_VERSION: OnceLock<String> = OnceLock::new();
 
-/// Says whether mod_ssl's directives are the only ones that the process has, and which httpd it is: `2.4.71`.
+/// Sets whether the process has only mod_ssl's directives, and the version of httpd, for example `2.4.71`.
 pub fn choose(is_mod_ssls: bool, httpd_version: &str) {
     HTTPD_VERSION.get_or_init(|| httpd_version.to_owned());
     IS_MOD_SSLS.store(is_mod_ssls, Ordering::Relaxed);
 }
 
-/// How mod_ssl calls itself, where this module stands for it: applications may look for that.
+/// The name and version that mod_ssl reports, if this module replaces it. Applications may check it.
 pub fn mod_ssls_name() -> Option<String> {
     let version = HTTPD_VERSION.get()?;
     IS_MOD_SSLS
@@ -32,7 +32,7 @@ pub fn mod_ssls_name() -> Option<String> {
         .then(|| format!("mod_ssl/{version}"))
 }
 
-/// `text`, a message, with the directives that its reader has.
+/// The message `text` with the directive names of this process.
 pub fn worded(text: &str) -> Cow<'_, str> {
     match IS_MOD_SSLS.load(Ordering::Relaxed) && text.contains("TLS") {
         true => Cow::Owned(translate(text)),

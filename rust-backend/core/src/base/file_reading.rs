@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reading the files that a configuration names.
+//! Reading of files that a configuration refers to.
 
 use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::base::shell::shell_word;
 
-/// No key, certificate bundle or revocation list is larger; what is, was named by mistake.
+/// The maximum file size. Keys, certificate bundles and revocation lists are smaller.
 pub const MAX_SIZE: u64 = 256 * 1024 * 1024;
 
 /// Why a file could not be read.
@@ -20,7 +20,7 @@ pub const MAX_SIZE: u64 = 256 * 1024 * 1024;
 pub struct FileError {
     /// The file's path.
     pub path: PathBuf,
-    /// What the system says.
+    /// The error of the operating system.
     pub error: io::Error,
 }
 
@@ -46,29 +46,29 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
-/// What was in a file.
+/// The content of a file.
 pub struct Content {
-    /// The bytes, wiped from memory when they are dropped.
+    /// The bytes, which are erased from memory when they are dropped.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// The stamp of what was read.
+    /// The stamp of the file that was read.
     pub stamp: FileStamp,
-    /// Who else may read it.
+    /// Permissions for other users.
     pub exposure: Exposure,
 }
 
-/// The whole of a regular file, wiped from memory when it is dropped.
+/// Reads a regular file. The content is erased from memory when it is dropped.
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     Ok(read_stamped(path)?.bytes)
 }
 
-/// The same with what else there is to know about it.
+/// Reads a regular file with its stamp and permissions.
 pub fn read_stamped(path: &Path) -> Result<Content, FileError> {
     let read = || -> io::Result<Content> {
         let file = open_regular(path, OpenOptions::new().read(true))?;
         let metadata = file.metadata()?;
         let size = regular_size(&metadata)?;
-        // One byte more than the size, so that reading to the end never moves the bytes to a larger buffer and leaves
-        // a copy behind.
+        // One byte more than the size, so that reading to the end never moves the bytes to a larger buffer, which would
+        // leave a copy behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(size as usize + 1));
         file.take(size).read_to_end(&mut bytes)?;
         Ok(Content {
@@ -83,12 +83,12 @@ pub fn read_stamped(path: &Path) -> Result<Content, FileError> {
     })
 }
 
-/// Opens a regular file. Others are not opened at all: a FIFO would wait for its other end, and opening a device may do
-/// something to it. What takes the file's place in between cannot block either.
+/// Opens a regular file. Other files are not opened: opening a FIFO blocks until its other end is opened, and opening a
+/// device may have side effects. If another file takes its place in the meantime, opening that does not block either.
 pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     match std::fs::metadata(path) {
         Ok(metadata) => is_regular(metadata.file_type())?,
-        // The options say whether the file has to be there.
+        // The options decide whether the file must exist.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -101,7 +101,7 @@ fn never_blocks() -> i32 {
     (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()
 }
 
-/// An error that says what the file is, if it is not a regular one.
+/// Returns an error that names the type of the file, unless it is regular.
 pub(crate) fn is_regular(kind: FileType) -> io::Result<()> {
     let what = if kind.is_file() {
         return Ok(());
@@ -124,12 +124,12 @@ fn regular_size(metadata: &Metadata) -> io::Result<u64> {
     Ok(metadata.len())
 }
 
-/// The permissions of a file that somebody else than its owner and its group has, if there are any: text for warnings.
+/// The permissions of a file for users other than its owner and group, as text for warnings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exposure(u16);
 
 impl Exposure {
-    /// Nobody else has any.
+    /// No permissions.
     pub const NONE: Self = Self(0);
     const READ: u32 = 0o004;
     const WRITE: u32 = 0o002;
@@ -142,8 +142,8 @@ impl Exposure {
         }
     }
 
-    /// What is wrong with the permissions of `path`, a file that only its owner and perhaps a group should know, because who
-    /// has it `can` do something.
+    /// A warning about the permissions of `path`, if other users than its owner and group have any. `can` is what such
+    /// a user could do with the file.
     pub fn about(self, path: &Path, can: &str) -> Option<String> {
         let mode = u32::from(self.0);
         let may = match (mode & Self::READ != 0, mode & Self::WRITE != 0) {
@@ -160,7 +160,7 @@ impl Exposure {
     }
 }
 
-/// By what a changed file is recognised. Whatever changes a file, or its time of modification, changes its ctime.
+/// Detects changes of a file. Every change of its content or modification time changes its ctime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileStamp {
     inode: (u64, u64),
@@ -170,7 +170,7 @@ pub struct FileStamp {
 }
 
 impl FileStamp {
-    /// The stamp of the file at `path`, symbolic links followed.
+    /// The stamp of the file at `path`. Symbolic links are followed.
     pub fn of(path: &Path) -> Result<Self, FileError> {
         let metadata = std::fs::metadata(path).map_err(|error| FileError {
             path: path.to_owned(),
@@ -190,7 +190,7 @@ impl From<&Metadata> for FileStamp {
     }
 }
 
-/// What is found in a directory by the digest of a name: `openssl rehash` makes the links.
+/// The files in a directory that are found by the hash of a name; `openssl rehash` creates the links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hashed {
     /// Certificates: `9d66eef0.0`.
@@ -214,7 +214,7 @@ impl Hashed {
     }
 }
 
-/// The files in the directory at `path` that OpenSSL would find there.
+/// The files in the directory at `path` that OpenSSL would find by hash.
 pub fn hashed(path: &Path, kind: Hashed) -> Result<Vec<PathBuf>, FileError> {
     files_in(path, |name| kind.takes(name)).map_err(|error| FileError {
         path: path.to_owned(),
@@ -222,8 +222,8 @@ pub fn hashed(path: &Path, kind: Hashed) -> Result<Vec<PathBuf>, FileError> {
     })
 }
 
-/// The file at `path`, or the regular files in the directory at `path` by name. Hidden ones, and those that editors and
-/// package managers leave behind, are passed over.
+/// The file at `path`, or the regular files in the directory at `path`, sorted by name. Hidden files and backup files
+/// of editors and package managers are skipped.
 pub fn expand(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let read = || match std::fs::metadata(path)?.is_dir() {
         true => files_in(path, |name| !name.starts_with('.') && !name.ends_with('~')),
@@ -235,7 +235,7 @@ pub fn expand(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     })
 }
 
-/// The regular files in a directory whose names `takes` likes, in the order of their names.
+/// The regular files in a directory whose names `takes` accepts, sorted by name.
 fn files_in(directory: &Path, takes: impl Fn(&str) -> bool) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {

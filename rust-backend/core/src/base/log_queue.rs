@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What happens on its own while the server runs, waiting to be logged by whoever can.
+//! Messages that arise independently of a connection, queued until they can be logged.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::base::diagnostics::Severity;
 use crate::base::directive_names::worded;
 
-/// How many messages wait at most. The oldest go first.
+/// The maximum number of queued messages. The oldest are dropped first.
 const CAPACITY: usize = 64;
 
 /// Messages for the error log of this process.
@@ -30,7 +30,7 @@ impl Journal {
         self.waiting.store(true, Ordering::Release);
     }
 
-    /// Adds a message unless it was the last one to be added in this way.
+    /// Adds a message unless it equals the last message that was added with this function.
     pub fn add_once(&self, severity: Severity, text: String) {
         let mut said = self.said_once.lock().unwrap_or_else(PoisonError::into_inner);
         if said.as_ref() != Some(&text) {
@@ -40,7 +40,7 @@ impl Journal {
         }
     }
 
-    /// The oldest message that waits. Costs next to nothing where none does.
+    /// Removes and returns the oldest message. The cost is negligible if the queue is empty.
     pub fn take(&self) -> Option<(Severity, String)> {
         if !self.waiting.load(Ordering::Acquire) {
             return None;

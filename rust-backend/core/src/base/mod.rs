@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Small things that every room uses: the clock, directives as text, messages for the administrator, reading of files.
+//! Utilities that all rooms use: the clock, directives as text, messages for the administrator, reading of files.
 //!
 //! May use: directives.
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Host names that are not ASCII, as clients send them: RFC 5890, by way of RFC 3492.
+//! Internationalized host names in the form that clients send (RFC 5890, RFC 3492).
 //!
-//! This is for advice. Whoever needs every rule of IDNA has to ask his registry.
+//! The result is used only in messages. It does not implement all rules of IDNA.
 
 /// The parameters of RFC 3492 section 5.
 const BASE: u32 = 36;
@@ -12,7 +12,7 @@ const DAMP: u32 = 700;
 const INITIAL_BIAS: u32 = 72;
 const INITIAL_N: u32 = 0x80;
 
-/// The name that clients ask for if somebody types `host`. None if it has characters that take more rules than these.
+/// The name that clients send for `host`. None if it has characters that need rules which are not implemented here.
 pub(crate) fn to_ascii(host: &str) -> Option<String> {
     let labels: Option<Vec<String>> = host.split('.').map(label_to_ascii).collect();
     Some(labels?.join("."))
@@ -23,7 +23,7 @@ fn label_to_ascii(label: &str) -> Option<String> {
         return Some(label.to_ascii_lowercase());
     }
     let letters: Vec<char> = label.chars().flat_map(char::to_lowercase).collect();
-    // Marks that combine with the letter before them would have to be composed first.
+    // Combining marks would have to be composed first.
     let is_simple = letters.iter().all(|c| c.is_alphanumeric() || *c == '-');
     is_simple.then(|| encode(&letters)).flatten()
 }
@@ -58,7 +58,7 @@ fn encode(letters: &[char]) -> Option<String> {
     Some(output)
 }
 
-/// A number in digits whose weights change: RFC 3492 section 3.3.
+/// Writes a number as a generalized variable-length integer: RFC 3492 section 3.3.
 fn push_number(output: &mut String, mut number: u32, bias: u32) {
     let mut position = BASE;
     loop {

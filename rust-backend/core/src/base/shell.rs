@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Commands in messages, which an administrator copies into a shell.
+//! Quoting for commands in messages, which administrators copy into a shell.
 
 use std::path::Path;
 
-/// A path as a shell reads it.
+/// A path, quoted for a shell.
 pub(crate) fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);

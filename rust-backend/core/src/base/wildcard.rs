@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Names with wildcards, as `ServerAlias` has them.
+//! Names with wildcards, as in `ServerAlias`.
 
-/// Whether `name` fits `alias`, whatever the case.
+/// Whether `name` matches `alias`, case-insensitive.
 pub(crate) fn matches_alias(alias: &str, name: &str) -> bool {
     matches(
         alias.to_ascii_lowercase().as_bytes(),
@@ -9,10 +9,11 @@ pub(crate) fn matches_alias(alias: &str, name: &str) -> bool {
     )
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any characters and `?` for one: `ap_strcmp_match`.
+/// Whether `text` matches `pattern`, in which `*` stands for any characters and `?` for one, as in httpd's
+/// `ap_strcmp_match`.
 pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
-    // Where to go on when the text after the last star did not fit: that star, with one character more.
+    // Where to continue if the text after the last star does not match: at that star, with one more character.
     let mut retry = None;
     while t < text.len() {
         match pattern.get(p) {
