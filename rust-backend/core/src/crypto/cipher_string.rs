@@ -1,46 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
-//! OpenSSL's language for lists of cipher suites, as `SSLCipherSuite` has it: openssl-ciphers(1).
+//! OpenSSL's cipher list format, as in `SSLCipherSuite`: openssl-ciphers(1).
 //!
-//! A list is a program. It begins with all suites switched off, in an order of OpenSSL's; each word switches some on or
-//! off, or moves them. No step looks at any suite but the one that it is about, so what comes out for the suites that exist
-//! here is what OpenSSL would make of them, whatever else it has.
+//! A list is a sequence of operations. At the start, all suites are off, in OpenSSL's default order. Each word turns
+//! suites on or off, or moves them. Each operation treats suites independently of each other, so the result for the
+//! suites that exist here is the same as in OpenSSL, whatever other suites it has.
 
 use crate::crypto::ALL_CIPHER_SUITES;
 use crate::crypto::ciphers::{self, Cipher};
 
-/// What a list comes to.
+/// The result of a cipher list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evaluated {
-    /// The suites that are on, most preferred first.
+    /// The enabled suites, most preferred first.
     pub suites: Vec<&'static Cipher>,
-    /// Words that OpenSSL does not know either, and passes over.
+    /// Words that OpenSSL does not know either, and ignores.
     pub unknown: Vec<String>,
 }
 
-/// A suite in a list that is being made.
+/// A suite in a list that is being evaluated.
 #[derive(Clone, Copy)]
 struct Entry {
     cipher: &'static Cipher,
     on: bool,
 }
 
-/// What a word does to the suites that it is about.
+/// The operation of a word on the suites that it selects.
 #[derive(Clone, Copy)]
 enum Step {
-    /// Switches them on, at the end.
+    /// Enables them, at the end of the list.
     Add,
-    /// Switches them off; a later word may switch them on again.
+    /// Disables them; a later word may enable them again.
     Remove,
-    /// Switches them off for good.
+    /// Disables them permanently.
     Kill,
-    /// Moves those that are on to the end.
+    /// Moves the enabled ones to the end.
     MoveToEnd,
 }
 
 /// Whether a suite belongs to a group.
 type Belongs = fn(&Cipher) -> bool;
 
-/// Words for groups of suites that have members here, with what those have in common.
+/// Words for groups of suites that have members here, and the condition for membership.
 const GROUPS: &[(&str, Belongs)] = &[
     ("ALL", |_| true),
     ("HIGH", |_| true),
@@ -61,7 +61,7 @@ const GROUPS: &[(&str, Belongs)] = &[
     ("CHACHA20", |cipher| !is_aes(cipher)),
 ];
 
-/// Words for groups of which no suite exists here.
+/// Words for groups without members here.
 const EMPTY_GROUPS: &[&str] = &[
     "3DES",
     "ADH",
@@ -137,10 +137,10 @@ const EMPTY_GROUPS: &[&str] = &[
     "kSRP",
 ];
 
-/// What a list begins with that begins with the default: OpenSSL's, or that of Red Hat's policies for the whole system.
+/// Words for the default list at the start of a list: OpenSSL's, and Red Hat's system-wide policy.
 const DEFAULTS: [&str; 2] = ["DEFAULT", "PROFILE=SYSTEM"];
 
-/// The lists of RFC 6460, which stand alone.
+/// The lists of RFC 6460, which cannot be combined with other words.
 const SUITE_B: &[(&str, &str)] = &[
     ("SUITEB128ONLY", "ECDHE-ECDSA-AES128-GCM-SHA256"),
     (
@@ -166,7 +166,7 @@ fn bits(cipher: &Cipher) -> u16 {
     cipher.key_bits().0
 }
 
-/// What the list `text` makes of `supported`, suites of TLS 1.2 with ephemeral keys.
+/// Evaluates the list `text` for `supported`, the TLS 1.2 suites with ephemeral keys.
 pub fn evaluate(text: &str, supported: &[&'static Cipher]) -> Result<Evaluated, String> {
     let text = SUITE_B
         .iter()
@@ -195,7 +195,7 @@ pub fn evaluate(text: &str, supported: &[&'static Cipher]) -> Result<Evaluated, 
     })
 }
 
-/// The place of a suite in OpenSSL's order: by strength, then AES-GCM before ChaCha20, ECDSA before RSA.
+/// The position of a suite in OpenSSL's default order: by strength, then AES-GCM before ChaCha20, ECDSA before RSA.
 pub(crate) fn default_rank(cipher: &Cipher) -> usize {
     usize::from(bits(cipher) < 256) << 2 | usize::from(!is_aes(cipher)) << 1 | usize::from(!is_ecdsa(cipher))
 }
@@ -241,7 +241,7 @@ impl Program {
 
     fn command(&mut self, command: &str) -> Result<(), String> {
         if command == "STRENGTH" {
-            // Stable: what is equally strong keeps its order.
+            // Stable: suites of equal strength keep their order.
             self.list.sort_by_key(|entry| std::cmp::Reverse(bits(entry.cipher)));
             return Ok(());
         }
@@ -282,7 +282,7 @@ impl Program {
     }
 }
 
-/// What a suite has to be for a word to mean it.
+/// The condition under which a word selects a suite.
 enum Condition {
     Group(Belongs),
     Suite(&'static Cipher),
@@ -309,7 +309,7 @@ fn condition(name: &str) -> Option<Condition> {
     ciphers::find(name).map(Condition::Suite)
 }
 
-/// The suites of TLS 1.3 that `text` lists: names joined by colons, as in `SSLCipherSuite TLSv1.3 list`.
+/// The TLS 1.3 suites in `text`: names separated by colons, as in `SSLCipherSuite TLSv1.3 list`.
 pub fn tls13(text: &str) -> Evaluated {
     let mut evaluated = Evaluated::default();
     for name in text.split(':').filter(|name| !name.is_empty()) {
@@ -322,7 +322,7 @@ pub fn tls13(text: &str) -> Evaluated {
     evaluated
 }
 
-/// The suites of TLS 1.2 that exist here.
+/// The TLS 1.2 suites that exist here.
 pub fn supported_tls12() -> Vec<&'static Cipher> {
     let suites = ALL_CIPHER_SUITES.iter().filter(|suite| suite.tls13().is_none());
     suites
@@ -336,7 +336,7 @@ mod tests {
 
     use super::*;
 
-    /// Short names of what is left of `text`: E or R for the signature, then the cipher.
+    /// Short names of the suites in `text`: E or R for the signature, then the cipher.
     fn short(text: &str) -> String {
         let evaluated = evaluate(text, &supported_tls12()).unwrap();
         let names = evaluated.suites.iter().map(|cipher| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Key exchange groups by name: IANA's registry "TLS Supported Groups", and the names that OpenSSL has for some.
+//! Key exchange groups by name: IANA's registry "TLS Supported Groups", and OpenSSL's names.
 
 use rustls::NamedGroup;
 use rustls::crypto::SupportedKxGroup;
@@ -10,16 +10,16 @@ use crate::base::directive::Located;
 use crate::crypto::protocol::Protocols;
 use crate::crypto::{ALL_KX_GROUPS, default_provider};
 
-/// A group that has a name.
+/// A named group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Its number in TLS.
+    /// The number in the registry.
     pub id: u16,
-    /// IANA's name.
+    /// The name in the registry.
     pub name: &'static str,
 }
 
-/// All groups that are not reserved, with the other names by which they are known.
+/// All groups that are not reserved, with their other names.
 const TABLE: &[(u16, &str, &[&str])] = &[
     (21, "secp224r1", &["P-224"]),
     (22, "secp256k1", &[]),
@@ -49,7 +49,7 @@ const TABLE: &[(u16, &str, &[&str])] = &[
     (4590, "curveSM2MLKEM768", &[]),
 ];
 
-/// The groups of a list whose names are joined by `:` or white space.
+/// Parses a list of groups whose names are separated by `:` or white space.
 pub fn parse_list(directive: &Directive) -> Result<Vec<Group>, String> {
     let names = directive.args.iter().flat_map(|arg| arg.split([':', ' ', '\t']));
     let groups: Vec<Group> = names
@@ -77,7 +77,7 @@ pub(crate) fn parse(name: &str) -> Result<Group, String> {
     ))
 }
 
-/// IANA's name of a group.
+/// The IANA name of a group.
 pub fn name_of(group: NamedGroup) -> Option<&'static str> {
     let id = u16::from(group);
     TABLE
@@ -86,19 +86,19 @@ pub fn name_of(group: NamedGroup) -> Option<&'static str> {
         .map(|(_, name, _)| *name)
 }
 
-/// What is said about groups.
+/// Settings for groups.
 #[derive(Clone, Debug, Default)]
 pub struct GroupSettings {
-    /// Groups to be preferred, in this order: `TLSGroupsPrefer`.
+    /// Preferred groups, in this order: `TLSGroupsPrefer`.
     pub prefer: Option<Located<Vec<Group>>>,
-    /// Groups not to be used: `TLSGroupsSuppress`.
+    /// Disabled groups: `TLSGroupsSuppress`.
     pub suppress: Option<Located<Vec<Group>>>,
-    /// The only groups to be used: `SSLOpenSSLConfCmd Groups`.
+    /// The only enabled groups: `SSLOpenSSLConfCmd Groups`.
     pub only: Option<Located<Vec<Group>>>,
 }
 
 impl GroupSettings {
-    /// These settings, with those of `base` where nothing was said.
+    /// These settings, with those of `base` for settings that are not set.
     pub fn inherit(self, base: &Self) -> Self {
         Self {
             prefer: self.prefer.or_else(|| base.prefer.clone()),
@@ -107,8 +107,8 @@ impl GroupSettings {
         }
     }
 
-    /// The numbers of the groups that count before what the client likes better, as far as they are among `groups`. With
-    /// mod_ssl the order of suites is also that of groups.
+    /// The numbers of the groups in `groups` that take precedence over the client's order. With mod_ssl, the setting
+    /// for the order of suites also applies to groups.
     pub(crate) fn preferred(&self, groups: &[&'static dyn SupportedKxGroup], honor_client_order: bool) -> Vec<u16> {
         let ordered = self.only.iter().filter(|_| !honor_client_order);
         let wanted = self.prefer.iter().chain(ordered).flat_map(|said| &said.value);
@@ -118,9 +118,8 @@ impl GroupSettings {
             .collect()
     }
 
-    /// The groups of server `index` in its order. Preferred ones come first, even those that are not used unless somebody
-    /// says so. TLS 1.2, which knows no groups but curves (RFC 8422), is given up if none of them is left. None if an error
-    /// was reported.
+    /// The groups of server `index` in its order. Preferred groups are first, also those that are disabled by default.
+    /// TLS 1.2 supports only curves (RFC 8422) and is disabled if none of them is left. None if an error was reported.
     pub(crate) fn arrange(
         &self,
         diagnostics: &mut Diagnostics,
@@ -158,7 +157,7 @@ impl GroupSettings {
         self.check(diagnostics, index, protocols, said, groups)
     }
 
-    /// What is left of the groups after `said` has taken some away, if that is enough.
+    /// The remaining groups after the directive `said` has removed some, if they are sufficient.
     fn check(
         &self,
         diagnostics: &mut Diagnostics,
@@ -201,7 +200,7 @@ fn is(group: &dyn SupportedKxGroup, wanted: Group) -> bool {
     u16::from(group.name()) == wanted.id
 }
 
-/// Whether a group is a curve that TLS 1.2 knows (RFC 8422).
+/// Whether a group is a curve that TLS 1.2 supports (RFC 8422).
 pub(crate) fn is_curve(group: NamedGroup) -> bool {
     u16::from(group) < 256
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What kind of private key it is that no library takes.
+//! Describes private keys that the library does not accept.
 
 use pkcs1::RsaPrivateKeyRef;
 use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
@@ -11,17 +11,17 @@ use crate::crypto::EC_PUBLIC_KEY;
 /// rsaEncryption (RFC 8017 appendix A.1).
 pub(crate) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
-/// The sizes of RSA keys that can be used, in bits.
+/// The supported sizes of RSA keys, in bits.
 const RSA_SIZES: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// The curves that can be used, if the library has them all.
+/// The supported curves, if the library has all of them.
 const CURVES: [(&str, &str); 3] = [
     ("1.2.840.10045.3.1.7", "P-256"),
     ("1.3.132.0.34", "P-384"),
     ("1.3.132.0.35", "P-521"),
 ];
 
-/// Other curves, as OpenSSL calls them.
+/// Other curves, by their OpenSSL names.
 const OTHER_CURVES: [(&str, &str); 9] = [
     ("1.2.840.10045.3.1.1", "prime192v1"),
     ("1.3.132.0.10", "secp256k1"),
@@ -49,15 +49,15 @@ const OTHER_ALGORITHMS: [(&str, &str); 9] = [
 
 const ED25519: &str = "1.3.101.112";
 
-/// Whether keys of this kind can be used.
+/// Whether keys of this kind are supported.
 enum Kind {
-    /// They can, so there is something else wrong with the key.
+    /// They are supported, so the key itself is invalid.
     Usable(String),
-    /// They cannot.
+    /// They are not supported.
     Other(String),
 }
 
-/// Why `key`, which no library takes, cannot be used.
+/// Why `key`, which the library does not accept, cannot be used.
 pub(crate) fn why_unusable(key: &PrivateKeyDer<'_>) -> String {
     match kind_of(key) {
         Some(Kind::Usable(kind)) => format!(
@@ -140,7 +140,7 @@ mod tests {
 
     use super::*;
 
-    /// A PKCS#8 key of this algorithm, whose parameters are DER, too.
+    /// A PKCS#8 key of this algorithm. The parameters are DER.
     fn pkcs8(algorithm: &[u8], parameters: &[u8], key: &[u8]) -> PrivateKeyDer<'static> {
         let wrap = |tag: u8, content: &[u8]| [&[tag, content.len() as u8], content].concat();
         let algorithm = wrap(0x30, &[&wrap(0x06, algorithm), parameters].concat());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The cryptography that was chosen when this was built: aws-lc, its FIPS module, or ring.
+//! The cryptography that was selected at build time: aws-lc, its FIPS module, or ring.
 //!
-//! Nothing else in this crate names a library of cryptography. A feature that one of them lacks is simply not in the
-//! lists here: settings that want it are told so.
+//! No other part of this crate depends on a cryptographic library. A feature that a library lacks is not in the lists
+//! here; settings that require it cause a message.
 //!
 //! May use: base.
 
@@ -48,14 +48,14 @@ use rustls::crypto::CryptoProvider;
 use rustls::sign::SigningKey;
 use rustls_pki_types::PrivateKeyDer;
 
-/// The libraries that do the work, as `SSL_VERSION_LIBRARY` gives them.
+/// The libraries in use, in the format of `SSL_VERSION_LIBRARY`.
 pub const LIBRARY: &str = env!("MOD_TLS_LIBRARY");
 
-/// Whether this is a build whose cryptography is a validated module (FIPS 140-3).
+/// Whether this build uses a validated cryptographic module (FIPS 140-3).
 pub(crate) const IS_FIPS_BUILD: bool = cfg!(feature = "fips");
 
-/// What encrypts sessions. GCM-SIV (RFC 8452) where it can be had: it does not mind if a random nonce comes twice. It is
-/// no approved algorithm, and ring has none.
+/// The algorithm for the encryption of sessions: AES-GCM-SIV (RFC 8452) if it is available, because it tolerates
+/// repeated random nonces. It is not FIPS-approved, and ring does not have it.
 #[cfg(all(feature = "aws-lc", not(feature = "fips")))]
 pub(crate) static SESSION_AEAD: &aead::Algorithm = &aead::AES_256_GCM_SIV;
 #[cfg(any(feature = "ring", feature = "fips"))]
@@ -64,8 +64,8 @@ pub(crate) static SESSION_AEAD: &aead::Algorithm = &aead::AES_256_GCM;
 /// id-ecPublicKey (RFC 5480 section 2.1.1).
 pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
-/// The key, ready to sign. The providers try one algorithm after the other, RSA first, and read the whole key each time;
-/// servers have thousands of ECDSA keys.
+/// The signing key in `der`. The providers try one algorithm after the other, RSA first, and parse the whole key each
+/// time. Servers have thousands of ECDSA keys, so those are tried first.
 pub(crate) fn signing_key(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
     let is_ecdsa = match der {
         PrivateKeyDer::Sec1(_) => true,
@@ -80,12 +80,12 @@ pub(crate) fn signing_key(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>
     }
 }
 
-/// Fills `buffer` with random bytes. False if the system gives none.
+/// Fills `buffer` with random bytes. False if the system provides none.
 pub(crate) fn fill_random(buffer: &mut [u8]) -> bool {
     rand::SystemRandom::new().fill(buffer).is_ok()
 }
 
-/// What of a provider's choice is not approved by FIPS 140-3, for people.
+/// A description of the parts of a provider that are not approved by FIPS 140-3.
 pub(crate) fn unapproved(provider: &CryptoProvider) -> String {
     let suites = provider.cipher_suites.iter().filter(|suite| !suite.fips());
     let suites = suites.filter_map(|suite| suite.suite().as_str());

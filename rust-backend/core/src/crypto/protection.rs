@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Access to the record protection (RFC 8446 section 5.2) of a connection, which rustls keeps to itself.
+//! Access to the record protection (RFC 8446 section 5.2) of a connection, which rustls does not provide.
 //!
-//! Two things need it: a fatal alert where rustls ends a connection without one, and the records of early data that a
-//! server ignores, which only a trial decryption tells from the handshake (RFC 8446 section 4.2.10). The suites made here
-//! are those of the provider; their keys are noted while [`observe`] runs.
+//! It is needed for two purposes: a fatal alert if rustls ends a connection without one, and the detection of early
+//! data records that a server ignores, which only trial decryption distinguishes from the handshake (RFC 8446 section
+//! 4.2.10). The suites of this module wrap those of the provider; their keys are recorded while [`observe`] runs.
 
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
@@ -24,11 +24,11 @@ use super::{ALL_CIPHER_SUITES, fastest};
 const FATAL: u8 = 2;
 
 thread_local! {
-    /// What the call of rustls that runs in this thread has made; none if it is not observed.
+    /// The keys that the current call of rustls in this thread has derived; none if the call is not observed.
     static OBSERVED: RefCell<Option<Protection>> = const { RefCell::new(None) };
 }
 
-/// The newest keys of a connection.
+/// The latest keys of a connection.
 #[derive(Default)]
 pub(crate) struct Protection {
     encrypter: Option<Arc<Encrypter>>,
@@ -36,7 +36,7 @@ pub(crate) struct Protection {
     wants_decrypter: bool,
 }
 
-/// Runs a call of rustls, and notes the keys that it makes in `protection`.
+/// Calls a function of rustls, and records the keys that it derives in `protection`.
 pub(crate) fn observe<T>(protection: &mut Protection, call: impl FnOnce() -> T) -> T {
     OBSERVED.set(Some(Protection {
         wants_decrypter: protection.wants_decrypter,
@@ -65,8 +65,8 @@ impl Protection {
             .is_some_and(|encrypter| encrypter.lock().is_alerted)
     }
 
-    /// A fatal alert as the next and last record, if records are encrypted. A number must not be used twice with a key, so
-    /// rustls would panic if it were to send another record.
+    /// Encrypts a fatal alert as the next and last record, if records are encrypted. A record number must not be used
+    /// twice with a key, so rustls would panic if it sent another record.
     pub(crate) fn fatal_alert(&self, description: AlertDescription) -> Option<Vec<u8>> {
         let mut state = self.encrypter.as_ref()?.lock();
         if !state.is_active {
@@ -83,7 +83,7 @@ impl Protection {
         Some(record.encode())
     }
 
-    /// Whether `payload` is that of the first record under the newest keys of the peer.
+    /// Whether `payload` decrypts as the first record under the latest keys of the peer.
     pub(crate) fn opens_first(&self, payload: &[u8]) -> bool {
         let Some(decrypter) = &self.decrypter else { return false };
         let mut copy = payload.to_vec();
@@ -91,14 +91,14 @@ impl Protection {
         decrypter.lock().decrypt(record, 0).is_ok()
     }
 
-    /// Says whether the keys of the peer are to be noted, too.
+    /// Sets whether the keys of the peer are also recorded.
     pub(crate) fn want_decrypter(&mut self, wants: bool) {
         self.wants_decrypter = wants;
         self.decrypter.take_if(|_| !wants);
     }
 }
 
-/// The suite as this CPU does it fastest, with keys that can be observed.
+/// The fastest variant of the suite on this CPU, with recording of keys.
 pub(crate) fn observable(suite: SupportedCipherSuite) -> SupportedCipherSuite {
     static SUITES: LazyLock<Box<[SupportedCipherSuite]>> =
         LazyLock::new(|| ALL_CIPHER_SUITES.iter().copied().map(fastest).map(wrap).collect());
@@ -113,7 +113,7 @@ fn wrap(suite: SupportedCipherSuite) -> SupportedCipherSuite {
     }
 }
 
-/// The suite with other record protection. It exists for as long as the process, as rustls wants it.
+/// The suite with other record protection. It is never freed, since rustls requires a static reference.
 pub(super) fn with_aead13(suite: &Tls13CipherSuite, aead_alg: &'static dyn Tls13AeadAlgorithm) -> SupportedCipherSuite {
     SupportedCipherSuite::Tls13(Box::leak(Box::new(Tls13CipherSuite {
         common: common(&suite.common),
@@ -123,7 +123,7 @@ pub(super) fn with_aead13(suite: &Tls13CipherSuite, aead_alg: &'static dyn Tls13
     })))
 }
 
-/// The same for a suite of TLS 1.2.
+/// The same for a TLS 1.2 suite.
 pub(super) fn with_aead12(suite: &Tls12CipherSuite, aead_alg: &'static dyn Tls12AeadAlgorithm) -> SupportedCipherSuite {
     SupportedCipherSuite::Tls12(Box::leak(Box::new(Tls12CipherSuite {
         common: common(&suite.common),
@@ -151,8 +151,8 @@ struct Encrypter(Mutex<EncrypterState>);
 struct EncrypterState {
     inner: Box<dyn MessageEncrypter>,
     next_seq: u64,
-    /// Whether records are encrypted with it. Keys of TLS 1.3 are used as soon as they are made, those of TLS 1.2 from
-    /// our Finished on.
+    /// Whether records are encrypted with it. TLS 1.3 keys are used as soon as they are derived, TLS 1.2 keys from our
+    /// Finished on.
     is_active: bool,
     is_alerted: bool,
     is_closed: bool,
@@ -175,7 +175,7 @@ impl Encrypter {
         lock(&self.0)
     }
 
-    /// Notes `inner` for the observer, if there is one.
+    /// Records `inner`, if the call is observed.
     fn observed(inner: Box<dyn MessageEncrypter>, is_active: bool) -> Box<dyn MessageEncrypter> {
         OBSERVED.with_borrow_mut(|observed| {
             let Some(made) = observed else { return inner };
@@ -212,7 +212,7 @@ impl Decrypter {
         lock(&self.0)
     }
 
-    /// Notes `inner` for the observer, if there is one that wants it.
+    /// Records `inner`, if the call is observed and decryption keys are wanted.
     fn observed(inner: Box<dyn MessageDecrypter>) -> Box<dyn MessageDecrypter> {
         OBSERVED.with_borrow_mut(|observed| {
             let Some(made) = observed.as_mut().filter(|made| made.wants_decrypter) else {

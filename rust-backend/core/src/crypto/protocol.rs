@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! TLS protocol versions, as configurations name them.
+//! TLS protocol versions in configurations.
 
 use std::fmt;
 
 use rustls::{ProtocolVersion, SupportedProtocolVersion, version};
 
-/// The versions that are spoken: one at least.
+/// The enabled versions, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Protocols {
     /// TLS 1.2.
@@ -26,19 +26,19 @@ impl Default for Protocols {
 const TLS12: u16 = 0x0303;
 const TLS13: u16 = 0x0304;
 
-/// What errors recommend.
+/// The recommendation in error messages.
 const FORMS: &str = "versions such as TLSv1.2+, TLSv1.3, TLSv1.2-TLSv1.3 or default";
 
-/// Why a version cannot be configured.
+/// Why versions cannot be configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
     /// No version was given.
     Missing,
-    /// No version has this name.
+    /// There is no version with this name.
     Unknown(String),
-    /// None of the versions asked for is supported.
+    /// None of the versions is supported.
     Unsupported(String),
-    /// A range that ends before it begins.
+    /// The end of the range is before its start.
     Reversed(String),
 }
 
@@ -57,12 +57,12 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// What was asked for beside supported versions, and is left out.
+/// Versions that are ignored because supported versions are configured too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeftOut {
-    /// Older versions.
+    /// Versions before TLS 1.2.
     Older,
-    /// A version by a number that none has yet.
+    /// A version number that is not assigned.
     Unknown(String),
 }
 
@@ -79,8 +79,8 @@ impl fmt::Display for LeftOut {
 }
 
 impl Protocols {
-    /// Reads the arguments of `TLSProtocol`: versions (`TLSv1.2`, `v1.2`, `TLSv0x0303`), one with `+` for it and all
-    /// later ones, a range (`TLSv1.2-TLSv1.3`), or `default`; several add up.
+    /// Parses the arguments of `TLSProtocol`: versions (`TLSv1.2`, `v1.2`, `TLSv0x0303`), a version with `+` for it and
+    /// all later ones, a range (`TLSv1.2-TLSv1.3`), or `default`. Several arguments are combined.
     pub fn parse(words: &[&str]) -> Result<(Self, Vec<LeftOut>), ProtocolError> {
         if words.is_empty() {
             return Err(ProtocolError::Missing);
@@ -116,7 +116,7 @@ impl Protocols {
             return Ok((TLS12, TLS13));
         }
         if let Some(minimum) = word.strip_suffix('+') {
-            // A minimum above all versions that there are asks for something that does not exist.
+            // A minimum above all existing versions selects none.
             return number(minimum)
                 .map(|first| (first, TLS13.max(first)))
                 .ok_or_else(unknown);
@@ -127,7 +127,7 @@ impl Protocols {
         number(word).map(|only| (only, only)).ok_or_else(unknown)
     }
 
-    /// The versions from `min` to `max`, their numbers in TLS, or as far as these versions go where one of them is not said.
+    /// The versions from `min` to `max`, which are TLS version numbers. None means no limit.
     pub(crate) fn between(self, min: Option<u16>, max: Option<u16>) -> Self {
         let first = min.unwrap_or(if self.tls12 { TLS12 } else { TLS13 });
         let last = max.unwrap_or(if self.tls13 { TLS13 } else { TLS12 });
@@ -137,7 +137,7 @@ impl Protocols {
         }
     }
 
-    /// The versions for rustls, newest first.
+    /// The versions in rustls' representation, newest first.
     pub fn rustls_versions(&self) -> Vec<&'static SupportedProtocolVersion> {
         [(self.tls13, &version::TLS13), (self.tls12, &version::TLS12)]
             .into_iter()
@@ -185,7 +185,7 @@ impl fmt::Display for Protocols {
 fn number(word: &str) -> Option<u16> {
     let word = word.to_ascii_lowercase();
     if let Some(hex) = word.strip_prefix("tlsv0x").or_else(|| word.strip_prefix("v0x")) {
-        // from_str_radix alone would take a sign, too.
+        // from_str_radix alone would also accept a sign.
         let is_number = hex.len() == 4 && hex.bytes().all(|digit| digit.is_ascii_hexdigit());
         return u16::from_str_radix(hex, 16).ok().filter(|_| is_number);
     }
@@ -200,7 +200,7 @@ fn number(word: &str) -> Option<u16> {
     Some(number)
 }
 
-/// A version's name in variables and logs, as mod_ssl has it.
+/// The name of a version in variables and logs, as in mod_ssl.
 pub fn protocol_name(version: ProtocolVersion) -> &'static str {
     match version {
         ProtocolVersion::TLSv1_2 => "TLSv1.2",
@@ -215,7 +215,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether TLS 1.2 and 1.3 are spoken, and whether older versions are left out.
+    /// Whether TLS 1.2 and TLS 1.3 are enabled, and whether older versions were ignored.
     fn parse(text: &str) -> Result<(bool, bool, bool), ProtocolError> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let is_older = |left_out: &[LeftOut]| left_out.contains(&LeftOut::Older);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Cipher suites of aws-lc with AES-GCM of ring where that is faster.
+//! aws-lc cipher suites with ring's AES-GCM on CPUs where that is faster.
 //!
-//! aws-lc has AES-GCM for AES-NI and for AVX-512. On CPUs that have VAES and no AVX-512, AMD's Zen 3 above all, it uses what it
-//! has for AES-NI. ring has some for VAES alone, which needs half of the time. Everything else of a suite stays aws-lc's.
+//! aws-lc implements AES-GCM for AES-NI and for AVX-512. On CPUs with VAES but without AVX-512, such as AMD's Zen 3, it
+//! uses the implementation for AES-NI. ring's implementation for VAES takes half the time. All other parts of a suite
+//! are aws-lc's.
 
 use std::sync::LazyLock;
 
@@ -11,7 +12,7 @@ use rustls::crypto::{aws_lc_rs, ring};
 
 use super::protection::{with_aead12, with_aead13};
 
-/// The suite as this CPU does it fastest.
+/// The fastest variant of the suite on this CPU.
 pub(crate) fn fastest(suite: SupportedCipherSuite) -> SupportedCipherSuite {
     static MIXED: LazyLock<Box<[SupportedCipherSuite]>> = LazyLock::new(|| match is_aes_of_ring() {
         true => aws_lc_rs::ALL_CIPHER_SUITES
@@ -25,7 +26,7 @@ pub(crate) fn fastest(suite: SupportedCipherSuite) -> SupportedCipherSuite {
     mixed.copied().unwrap_or(suite)
 }
 
-/// Whether AES-GCM is ring's: the CPU has AES for vectors, and only short ones.
+/// Whether ring's AES-GCM is used: the CPU has VAES, but no AVX-512.
 pub(crate) fn is_aes_of_ring() -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx2")
@@ -36,7 +37,7 @@ pub(crate) fn is_aes_of_ring() -> bool {
     return false;
 }
 
-/// The suite with ring's AES-GCM, if it is one with AES-GCM.
+/// The suite with ring's AES-GCM, if it uses AES-GCM.
 fn with_aes_of_ring(suite: SupportedCipherSuite) -> Option<SupportedCipherSuite> {
     use SupportedCipherSuite::{Tls12, Tls13};
     let of_ring = ring::ALL_CIPHER_SUITES.iter().copied();
@@ -70,7 +71,7 @@ mod tests {
         })
     }
 
-    /// Moves what `from` has to send.
+    /// Transfers the pending output of `from`.
     fn pass(from: &mut Connection, to: &mut Connection) {
         let mut wire = Vec::new();
         while from.wants_write() {
@@ -110,7 +111,7 @@ mod tests {
             pass(&mut client, &mut server);
             pass(&mut server, &mut client);
         }
-        // Lengths around those that vectors of AES come in, before and after new keys.
+        // Lengths around multiples of the vector size, before and after a key update.
         for len in (0..600).step_by(7).chain([4_095, 16_000]) {
             let data: Vec<u8> = (0..len).map(|at| at as u8).collect();
             send(&data, &mut client, &mut server);
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn mixed_suites_are_the_same_suites() {
-        // Those for RSA keys differ in nothing that is mixed.
+        // Suites for RSA keys use the same implementations.
         let is_for_rsa = |suite: &SupportedCipherSuite| suite.suite().as_str().unwrap().contains("_RSA_");
         let suites = aws_lc_rs::ALL_CIPHER_SUITES.iter().copied();
         for suite in suites.filter(|suite| !is_for_rsa(suite)) {

@@ -11,7 +11,7 @@ use rustls::SupportedCipherSuite;
 
 use table::{FURTHER_NAMES, TABLE};
 
-/// A cipher suite, as IANA registers it.
+/// A cipher suite in the IANA registry.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cipher {
     /// Its number in the IANA registry.
@@ -35,7 +35,7 @@ impl Cipher {
         Some(self.openssl).filter(|name| !name.is_empty())
     }
 
-    /// The bits of the key that are in use, and those that the algorithm has: `SSL_CIPHER_USEKEYSIZE` and
+    /// The number of key bits in use, and the key size of the algorithm: `SSL_CIPHER_USEKEYSIZE` and
     /// `SSL_CIPHER_ALGKEYSIZE`, as OpenSSL counts them. They differ for export suites and for 3DES.
     pub fn key_bits(&self) -> (u16, u16) {
         if self.iana.ends_with("_SCSV") {
@@ -51,8 +51,8 @@ impl Cipher {
             .map_or((128, 128), |(_, bits)| *bits)
     }
 
-    /// Whether it is one of TLS 1.3. Their names do not say `WITH`, for they leave key exchange and authentication
-    /// open (RFC 8446, appendix B.4); those of RFC 9367 are the exception.
+    /// Whether this is a TLS 1.3 suite. The names of these suites do not contain `WITH`, because they do not determine
+    /// key exchange and authentication (RFC 8446, appendix B.4); those of RFC 9367 are the exception.
     pub fn is_tls13(&self) -> bool {
         match self.id {
             0xc103..=0xc106 => true,
@@ -65,7 +65,7 @@ impl Cipher {
     }
 }
 
-/// How the algorithm's name starts, and its key sizes where they are not 128 bits. The first that fits holds.
+/// Prefixes of algorithm names, and the key sizes if they are not 128 bits. The first match is used.
 const KEY_BITS: &[(&str, (u16, u16))] = &[
     ("NULL", (0, 0)),
     // Integrity only (RFC 9150).
@@ -96,11 +96,11 @@ pub fn by_id(id: u16) -> Option<&'static Cipher> {
         .map(|at| &TABLE[at])
 }
 
-/// The prefix of a name that is a number, in capitals.
+/// The prefix of names that are numbers, in upper case.
 const NUMBERED: &str = "TLS_CIPHER_0X";
 
-/// The suite called `name`, in any case: by IANA, by OpenSSL, by rustls (`TLS13_...`), or by number in four hexadecimal
-/// digits (`TLS_CIPHER_0xC02F`).
+/// The suite called `name`, case-insensitive: the name of IANA, OpenSSL or rustls (`TLS13_...`), or a number with four
+/// hexadecimal digits (`TLS_CIPHER_0xC02F`).
 pub fn find(name: &str) -> Option<&'static Cipher> {
     let name = name.to_ascii_uppercase();
     if name.starts_with(NUMBERED) {
@@ -112,15 +112,15 @@ pub fn find(name: &str) -> Option<&'static Cipher> {
     }
 }
 
-/// The number that `name`, in capitals, is.
+/// The number in `name`, which is in upper case.
 fn number_in(name: &str) -> Option<u16> {
     let number = name.strip_prefix(NUMBERED)?;
-    // from_str_radix alone would take a sign, too.
+    // from_str_radix alone would also accept a sign.
     let is_number = number.len() == 4 && number.bytes().all(|digit| digit.is_ascii_hexdigit());
     u16::from_str_radix(number, 16).ok().filter(|_| is_number)
 }
 
-/// The suite that IANA or OpenSSL calls `name`, which is in capitals.
+/// The suite with the IANA or OpenSSL name `name`, which is in upper case.
 fn by_name(name: &str) -> Option<&'static Cipher> {
     static NAMES: OnceLock<HashMap<String, &'static Cipher>> = OnceLock::new();
     let names = NAMES.get_or_init(|| {
@@ -129,19 +129,19 @@ fn by_name(name: &str) -> Option<&'static Cipher> {
             .iter()
             .flat_map(|cipher| cipher.names().map(move |name| (name, cipher)))
             .chain(further)
-            // IANA spells `anon` in small letters.
+            // IANA spells `anon` in lower case.
             .map(|(name, cipher)| (name.to_ascii_uppercase(), cipher))
             .collect()
     });
     names.get(name).copied()
 }
 
-/// A name in a list that no suite has.
+/// An unknown name in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownCipher {
-    /// The name as it was given.
+    /// The name in the list.
     pub name: String,
-    /// The name of a suite that looks much like it.
+    /// The name of a similar suite.
     pub nearest: Option<&'static str>,
 }
 
@@ -158,7 +158,7 @@ impl UnknownCipher {
     }
 }
 
-/// The name that differs from `name` (in capitals) in the fewest letters, and in a third of them at most.
+/// The name with the smallest edit distance to `name` (in upper case), which is at most a third of its length.
 fn nearest(name: &str) -> Option<&'static str> {
     if name.starts_with(NUMBERED) {
         return None;
@@ -166,7 +166,7 @@ fn nearest(name: &str) -> Option<&'static str> {
     TABLE
         .iter()
         .flat_map(Cipher::names)
-        // The distance is never less than the difference in length: this spares comparing with endless names.
+        // The distance is at least the difference in length. This avoids comparisons with very long names.
         .filter(|known| known.len().abs_diff(name.len()) * 3 <= known.len())
         .map(|known| (strsim::levenshtein(name, &known.to_ascii_uppercase()), known))
         .filter(|(distance, known)| distance * 3 <= known.len())
@@ -189,17 +189,17 @@ impl fmt::Display for UnknownCipher {
 
 impl std::error::Error for UnknownCipher {}
 
-/// Suites that were named.
+/// Suites in a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CipherList {
-    /// Each once, in the order of the names.
+    /// Without duplicates, in the order of the list.
     pub ciphers: Vec<&'static Cipher>,
-    /// Numbers that no suite has.
+    /// Numbers that are not assigned to a suite.
     pub unassigned: Vec<u16>,
 }
 
-/// Reads lists of names joined by `:` or white space, or the word `default`, which stands for no name. A suite that is named
-/// twice keeps its first place.
+/// Parses lists of names separated by `:` or white space, or the word `default`, which stands for an empty list. A
+/// suite that is named twice keeps its first place.
 pub fn parse_list(args: &[&str]) -> Result<CipherList, UnknownCipher> {
     let mut list = CipherList::default();
     if let [only] = args
@@ -223,10 +223,10 @@ pub fn parse_list(args: &[&str]) -> Result<CipherList, UnknownCipher> {
     Ok(list)
 }
 
-/// Why suites cannot be arranged as wanted.
+/// Why suites cannot be arranged as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArrangeError {
-    /// A suite is to be preferred and suppressed.
+    /// A suite is both preferred and suppressed.
     Contradiction(&'static str),
     /// Every suite is suppressed.
     NothingLeft,
@@ -246,16 +246,17 @@ impl fmt::Display for ArrangeError {
 
 impl std::error::Error for ArrangeError {}
 
-/// Suites in the order of a host.
+/// The suites of a host, in order.
 #[derive(Debug)]
 pub struct Arranged {
     /// Most preferred first.
     pub suites: Vec<SupportedCipherSuite>,
-    /// What was preferred but is not among the suites that there are.
+    /// Preferred suites that are not supported.
     pub unsupported_preferred: Vec<&'static Cipher>,
 }
 
-/// Arranges `supported`: those in `prefer` first, in that order, then the others in their own; none of `suppress`.
+/// Arranges `supported`: those in `prefer` first, in that order, then the others in their own order, without those in
+/// `suppress`.
 pub fn arrange(
     supported: &[SupportedCipherSuite],
     prefer: &[&'static Cipher],
@@ -273,7 +274,7 @@ pub fn arrange(
     if suites.is_empty() {
         return Err(ArrangeError::NothingLeft);
     }
-    // A stable sort: what is not preferred keeps its order.
+    // Stable: suites that are not preferred keep their order.
     suites.sort_by_key(|suite| {
         prefer
             .iter()
@@ -353,7 +354,7 @@ mod tests {
             );
         }
         let suites = TABLE.iter().flat_map(|cipher| {
-            // Those of TLS 1.3 have one name for both.
+            // TLS 1.3 suites have the same name in both.
             cipher
                 .name_openssl()
                 .filter(|name| *name != cipher.iana)

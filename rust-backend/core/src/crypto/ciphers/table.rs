@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The cipher suites that IANA has registered, with the names that OpenSSL gave them, and those that were in use at
-//! numbers that IANA never gave away (0x0060 to 0x0066, 0x0080 to 0x0083).
+//! The cipher suites in the IANA registry with their OpenSSL names, and suites that were used with numbers that IANA
+//! never assigned (0x0060 to 0x0066, 0x0080 to 0x0083).
 
 use super::Cipher;
 
-/// Ordered by number. The last column is empty where OpenSSL has no name.
+/// Sorted by number. The last column is empty if OpenSSL has no name.
 #[rustfmt::skip] // One suite a line.
 pub(super) static TABLE: &[Cipher] = &[
     Cipher::new(0x0000, "TLS_NULL_WITH_NULL_NULL", ""),
@@ -376,7 +376,7 @@ pub(super) static TABLE: &[Cipher] = &[
     Cipher::new(0xd005, "TLS_ECDHE_PSK_WITH_AES_128_CCM_SHA256", ""),
 ];
 
-/// Names that OpenSSL gave to a suite at other times than that of its name in the table.
+/// Other names that OpenSSL has used for a suite, in other versions than the name in the table.
 pub(super) static FURTHER_NAMES: &[(&str, u16)] = &[
     ("EXP-DHE-DSS-DES-CBC-SHA", 0x0011),
     ("DHE-DSS-DES-CBC-SHA", 0x0012),
