@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The channel binding of a server's certificate, `tls-server-end-point`: RFC 5929 section 4.1.
+//! The channel binding `tls-server-end-point` of a server certificate: RFC 5929 section 4.1.
 
 use x509_parser::signature_algorithm::RsaSsaPssParams;
 
@@ -8,7 +8,8 @@ use crate::crypto::digest;
 
 const RSASSA_PSS: &str = "1.2.840.113549.1.1.10";
 
-/// The hash functions of signature algorithms, and of RSASSA-PSS by their own number. For MD5 and SHA-1 SHA-256 stands in.
+/// The hash functions of signature algorithms; RSASSA-PSS parameters contain the OID of the hash function itself. MD5
+/// and SHA-1 are replaced by SHA-256.
 const HASHES: &[(&digest::Algorithm, &[&str])] = &[
     (
         &digest::SHA256,
@@ -33,8 +34,8 @@ const HASHES: &[(&digest::Algorithm, &[&str])] = &[
 ];
 
 impl Certificate<'_> {
-    /// The digest of the certificate by the hash function of its signature. None if the signature has no single one, as
-    /// Ed25519.
+    /// The digest of the certificate with the hash function of its signature. None if the signature algorithm has no
+    /// single hash function, as for Ed25519.
     pub fn end_point_binding(&self) -> Option<Vec<u8>> {
         let algorithm = &self.parsed.signature_algorithm;
         let mut oid = algorithm.algorithm.to_id_string();

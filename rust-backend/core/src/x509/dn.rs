@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Distinguished names as text, in the form in which OpenSSL writes them for mod_ssl: RFC 2253, with UTF-8 unescaped.
+//! Distinguished names as text, in the format that OpenSSL uses for mod_ssl: RFC 2253, with unescaped UTF-8.
 
 use std::fmt::Write;
 
 use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-/// The short names that OpenSSL has for attributes.
+/// OpenSSL's short names of attributes.
 const SHORT_NAMES: &[(&str, &str)] = &[
     ("2.5.4.3", "CN"),
     ("2.5.4.4", "SN"),
@@ -38,7 +38,7 @@ const SHORT_NAMES: &[(&str, &str)] = &[
     ("1.3.6.1.4.1.311.60.2.1.3", "jurisdictionC"),
 ];
 
-/// The whole name, the last RDN first, and in each the last attribute.
+/// The name in the format of RFC 2253. The RDNs, and the attributes within each RDN, are in reverse order.
 pub(super) fn rfc2253(name: &X509Name<'_>) -> String {
     let mut rdns: Vec<String> = name
         .iter_rdn()
@@ -52,8 +52,8 @@ pub(super) fn rfc2253(name: &X509Name<'_>) -> String {
     rdns.join(",")
 }
 
-/// The whole name as OpenSSL's X509_NAME_oneline writes it: a slash before every RDN, a plus between the attributes of
-/// one, and the bytes of values as they are unless they are not printable ASCII.
+/// The name in the format of OpenSSL's X509_NAME_oneline: a slash before every RDN, a plus between the attributes of
+/// one. Printable ASCII bytes of values are unchanged.
 pub(super) fn legacy(name: &X509Name<'_>) -> String {
     let mut text = String::new();
     for rdn in name.iter_rdn() {
@@ -91,12 +91,12 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
             Some(text) => format!("{short}={}", escape_rfc2253(&text)),
             None => format!("{short}={}", dump(value)),
         },
-        // Whoever does not know an attribute does not know how to read its value.
+        // The value syntax of unknown attributes is unknown too.
         None => format!("{oid}={}", dump(value)),
     }
 }
 
-/// RFC 2253's way out: `#` and the DER in hex.
+/// The fallback of RFC 2253: `#` and the DER encoding in hex.
 fn dump(value: &Any<'_>) -> String {
     use x509_parser::asn1_rs::ToDer;
     let der = value.to_der_vec().unwrap_or_default();
@@ -107,12 +107,12 @@ fn dump(value: &Any<'_>) -> String {
     })
 }
 
-/// The text of an ASN.1 string, whatever its type; none if it is no string.
+/// The text of an ASN.1 string of any type. None for other types.
 pub(super) fn decode(value: &Any<'_>) -> Option<String> {
     let data = value.data;
     match value.tag() {
         Tag::Utf8String => Some(String::from_utf8_lossy(data).into_owned()),
-        // In the field T61String is Latin-1, and OpenSSL takes it for that; the others are ASCII.
+        // In practice T61String contains Latin-1, and OpenSSL treats it so; the others are ASCII.
         Tag::PrintableString
         | Tag::Ia5String
         | Tag::T61String
@@ -153,7 +153,7 @@ fn escape_rfc2253(text: &str) -> String {
     escaped
 }
 
-/// Control characters as `\XX`: a log line stays a line.
+/// Control characters are written as `\XX`, so that a log message stays in one line.
 fn push_printable(text: &mut String, c: char) {
     match c {
         '\0'..='\x1f' | '\x7f' => drop(write!(text, "\\{:02X}", c as u32)),
@@ -161,8 +161,8 @@ fn push_printable(text: &mut String, c: char) {
     }
 }
 
-/// The value of one attribute, for a variable of its own. Characters that are not in Latin-1 are written as `\UXXXX` or
-/// `\WXXXXXXXX` if it is to be `raw`, which for OpenSSL means not UTF-8.
+/// The value of an attribute for its own variable. If `raw`, which means not UTF-8 in OpenSSL, characters that are not
+/// in Latin-1 are written as `\UXXXX` or `\WXXXXXXXX`.
 pub(super) fn attribute_text(value: &Any<'_>, raw: bool) -> Option<String> {
     let decoded = decode(value)?;
     let mut text = String::with_capacity(decoded.len());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Extensions as text, in the words in which OpenSSL prints them for mod_ssl.
+//! Extensions as text, in the form that OpenSSL prints for mod_ssl.
 
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("2.16.840.1.113730.1.13", "nsComment", "Netscape Comment"),
 ];
 
-/// Purposes with OpenSSL's long names.
+/// Extended key usages with OpenSSL's long names.
 const PURPOSES: &[(&str, &str)] = &[
     ("1.3.6.1.5.5.7.3.1", "TLS Web Server Authentication"),
     ("1.3.6.1.5.5.7.3.2", "TLS Web Client Authentication"),
@@ -48,8 +48,8 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 ];
 
 impl Certificate<'_> {
-    /// The values of all extensions called `name`: an OID, or a name that OpenSSL has for one. Those that OpenSSL cannot
-    /// print have none, unless they are ASN.1 strings.
+    /// The values of all extensions with the name or OID `name`; names are those of OpenSSL. Extensions that OpenSSL
+    /// cannot print have no value, unless they are ASN.1 strings.
     pub fn extension_values(&self, name: &str) -> Vec<String> {
         let oid = NAMES
             .iter()
@@ -107,7 +107,8 @@ fn key_usage(usage: &KeyUsage) -> String {
     set.join(", ")
 }
 
-/// In the order in which the parser tells them, which is lost for the common ones: there it is that of RFC 5280.
+/// The order is that of the parser. It does not keep the order of the common purposes, so these are in the order of RFC
+/// 5280.
 fn purposes(usage: &ExtendedKeyUsage<'_>) -> String {
     let common = [
         (usage.any, "2.5.29.37.0"),
@@ -133,7 +134,7 @@ fn purposes(usage: &ExtendedKeyUsage<'_>) -> String {
     names.join(", ")
 }
 
-/// Only what names nothing but a key: the rest has many forms that nobody asks for.
+/// Only the form that contains nothing but a key identifier. The other forms are not used in practice.
 fn authority(id: &AuthorityKeyIdentifier<'_>) -> Option<String> {
     match (&id.key_identifier, &id.authority_cert_issuer, id.authority_cert_serial) {
         (Some(key), None, None) => Some(hex(key.0) + "\n"),

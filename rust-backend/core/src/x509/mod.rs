@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! X.509 certificates (RFC 5280): what an application may ask about one, in the words that mod_ssl uses.
+//! X.509 certificates (RFC 5280): the information that applications need, in mod_ssl's formats.
 //!
-//! The parser is the crate `x509-parser`; nothing here takes DER apart by itself.
+//! The crate `x509-parser` parses certificates; no code here parses DER itself.
 //!
 //! May use: base, crypto.
 
@@ -30,12 +30,12 @@ use x509_parser::x509::X509Version;
 pub use self::names::matches_host;
 pub(crate) use self::variables::{hex, name_parts};
 
-/// Why a certificate cannot be read.
+/// Why a certificate cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum X509Error {
-    /// It is not the DER of a certificate.
+    /// The data is not the DER encoding of a certificate.
     Malformed(String),
-    /// Something follows the certificate.
+    /// There is data after the certificate.
     TrailingData,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for X509Error {
 
 impl std::error::Error for X509Error {}
 
-/// What the value of a variable depends on besides the certificate.
+/// The input for the value of a variable, besides the certificate.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
     now: i64,
@@ -58,12 +58,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// Variables as they are at `now`, in seconds since 1970.
+    /// Variables at the time `now`, in seconds since 1970.
     pub fn at(now: i64) -> Self {
         Self { now, legacy_dn: false }
     }
 
-    /// The same with names written as OpenSSL once wrote them (`LegacyDNStringFormat`), if `legacy_dn`.
+    /// With `legacy_dn`, names are in OpenSSL's old format (`LegacyDNStringFormat`).
     pub fn with_legacy_dn(self, legacy_dn: bool) -> Self {
         Self { legacy_dn, ..self }
     }
@@ -77,7 +77,7 @@ pub struct Certificate<'a> {
 }
 
 impl<'a> Certificate<'a> {
-    /// Parses the DER of one certificate.
+    /// Parses the DER encoding of one certificate.
     pub fn parse(der: &'a [u8]) -> Result<Self, X509Error> {
         match X509Certificate::from_der(der) {
             Ok(([], parsed)) => Ok(Self { der, parsed }),
@@ -86,13 +86,13 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// The DER of its SubjectPublicKeyInfo.
+    /// The DER encoding of the SubjectPublicKeyInfo.
     pub fn spki_der(&self) -> &[u8] {
         self.parsed.public_key().raw
     }
 
-    /// The algorithm of its key and that algorithm's parameters, if they are an OID, in DER without the header, and the key
-    /// itself as the algorithm encodes it.
+    /// The algorithm of the public key, the parameters of the algorithm, if they are an OID, and the key in the
+    /// encoding of the algorithm. The first two are DER without the header.
     pub(crate) fn public_key(&self) -> (&[u8], Option<Vec<u8>>, &[u8]) {
         let key = self.parsed.public_key();
         let parameters = key.algorithm.parameters.as_ref();
@@ -103,17 +103,17 @@ impl<'a> Certificate<'a> {
         )
     }
 
-    /// When it begins to be valid, in seconds since 1970.
+    /// The notBefore time, in seconds since 1970.
     pub fn not_before(&self) -> i64 {
         self.parsed.validity().not_before.timestamp()
     }
 
-    /// When it ceases to be valid, in seconds since 1970.
+    /// The notAfter time, in seconds since 1970.
     pub fn not_after(&self) -> i64 {
         self.parsed.validity().not_after.timestamp()
     }
 
-    /// The curve of its key, if it is an ECDSA key on a curve of TLS's.
+    /// The curve of the public key, if it is an ECDSA key on a curve that TLS supports.
     pub fn curve(&self) -> Option<NamedGroup> {
         let algorithm = &self.parsed.public_key().algorithm;
         if algorithm.algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
@@ -129,7 +129,7 @@ impl<'a> Certificate<'a> {
         .find_map(|(oid, group)| (oid == curve).then_some(group))
     }
 
-    /// The kind and size of its key, for people: `ECDSA P-256`, `RSA 2048`.
+    /// The kind and size of the public key as text: `ECDSA P-256`, `RSA 2048`.
     pub fn key_type(&self) -> String {
         let key = self.parsed.public_key();
         let algorithm = &key.algorithm.algorithm;
@@ -148,18 +148,18 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// The subject, for people.
+    /// The subject as text.
     pub fn subject(&self) -> String {
         dn::rfc2253(self.parsed.subject())
     }
 
-    /// The subject in the form of `/C=DE/CN=name`.
+    /// The subject in the format `/C=DE/CN=name`.
     pub fn legacy_subject(&self) -> String {
         dn::legacy(self.parsed.subject())
     }
 
-    /// Whether it may issue certificates: it says so, or it is of a version that could not say. RFC 5280 sections
-    /// 4.2.1.3 and 4.2.1.9.
+    /// Whether the certificate may issue certificates: its extensions allow it, or its X.509 version has no extensions.
+    /// RFC 5280 sections 4.2.1.3 and 4.2.1.9.
     pub fn may_issue(&self) -> bool {
         if self.parsed.version() != X509Version::V3 {
             return true;
@@ -172,12 +172,12 @@ impl<'a> Certificate<'a> {
         may_sign && self.parsed.is_ca()
     }
 
-    /// Whether it says of itself that it is a CA's (RFC 5280 section 4.2.1.9).
+    /// Whether basicConstraints marks it as a CA certificate (RFC 5280 section 4.2.1.9).
     pub fn is_ca(&self) -> bool {
         self.parsed.is_ca()
     }
 
-    /// Whether it may sign revocation lists: its key usage says so, or there is none (RFC 5280 section 4.2.1.3).
+    /// Whether it may sign revocation lists: the key usage allows it or is absent (RFC 5280 section 4.2.1.3).
     pub fn may_sign_crls(&self) -> bool {
         match self.parsed.key_usage() {
             Ok(Some(usage)) => usage.value.crl_sign(),
@@ -186,22 +186,22 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// The DER of its issuer's name.
+    /// The DER encoding of the issuer name.
     pub fn issuer_der(&self) -> &[u8] {
         self.parsed.issuer().as_raw()
     }
 
-    /// The DER of its subject.
+    /// The DER encoding of the subject name.
     pub fn subject_der(&self) -> &[u8] {
         self.parsed.subject().as_raw()
     }
 
-    /// Whether it is of a version that has no extensions.
+    /// Whether its X.509 version has no extensions.
     pub fn is_old(&self) -> bool {
         self.parsed.version() != X509Version::V3
     }
 
-    /// The names of the distribution points that have its revocation list.
+    /// The names of its CRL distribution points.
     pub fn distribution_points(&self) -> Vec<String> {
         let extensions = self.parsed.extensions().iter();
         extensions
@@ -224,7 +224,7 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// The names of a distribution point, each as text that is equal for equal names.
+/// The names of a distribution point as text. Equal names have equal text.
 pub(crate) fn distribution_point_names(name: &DistributionPointName<'_>) -> Vec<String> {
     match name {
         DistributionPointName::FullName(names) => names.iter().map(|name| name.to_string()).collect(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which hosts a certificate is for.
+//! The host names that a certificate is valid for.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,9 @@ use super::{Certificate, dn};
 use crate::base::wildcard::matches_alias;
 
 impl Certificate<'_> {
-    /// The DNS names and IP addresses that it is for. Clients ignore the common name of the subject if there is any
-    /// other name, and most do in any case (RFC 9525); so it is listed only if there is nothing else.
+    /// The DNS names and IP addresses of the certificate. Clients ignore the common name of the subject if there are
+    /// other names, and most always do (RFC 9525). The common name is therefore included only if there is no other
+    /// name.
     pub fn names(&self) -> Vec<String> {
         let names = self.alternative_host_names();
         if !names.is_empty() {
@@ -39,13 +40,14 @@ impl Certificate<'_> {
             .collect()
     }
 
-    /// Whether clients that ask for `host`, a DNS name or an IP address, accept it: RFC 9525 section 6.3.
+    /// Whether the certificate is valid for `host`, a DNS name or an IP address: RFC 9525 section 6.3.
     pub fn covers(&self, host: &str) -> bool {
         self.names().iter().any(|name| matches_host(name, host))
     }
 
-    /// The same for a ServerAlias, in which `*` and `?` may stand for other characters. Where a certificate can have the same
-    /// wildcard, it has to; of others it is enough that some name fits. An alias for all names is for those that nobody knows.
+    /// The same for a ServerAlias, in which `*` and `?` may stand for other characters. If the wildcard is possible in
+    /// certificates, the certificate must contain it. For other wildcards one matching name is sufficient. An alias for
+    /// all names is not checked.
     pub fn covers_alias(&self, alias: &str) -> bool {
         if !alias.contains(['*', '?']) {
             return self.covers(alias);
@@ -67,7 +69,7 @@ fn covers_pattern(name: &str, alias: &str) -> bool {
     }
 }
 
-/// Whether `name`, as a certificate has it, is for `host`, a DNS name or an IP address.
+/// Whether `name` from a certificate matches `host`, a DNS name or an IP address.
 pub fn matches_host(name: &str, host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     match host.parse::<IpAddr>() {
@@ -84,7 +86,7 @@ fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// A wildcard stands for exactly one label, the first, and only as the whole of it.
+/// A wildcard must be the whole first label and matches exactly one label.
 fn covers_name(pattern: &str, host: &str) -> bool {
     let bare = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let (pattern, host) = (bare(pattern), bare(host));

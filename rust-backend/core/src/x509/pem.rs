@@ -12,32 +12,32 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::x509::wrong_file::{self, DerKind};
 
-/// What a PEM file holds that matters here.
+/// The relevant contents of a PEM file.
 #[derive(Debug, Default)]
 pub struct PemBundle {
     /// All certificates, in the order of the file.
     pub certificates: Vec<CertificateDer<'static>>,
-    /// The private keys that are not encrypted, in the order of the file.
+    /// The unencrypted private keys, in the order of the file.
     pub keys: Vec<Zeroizing<PrivateKeyDer<'static>>>,
     /// Whether there is an encrypted private key.
     pub encrypted_key: bool,
 }
 
-/// Why a file is not PEM.
+/// Why a file is not valid PEM.
 #[derive(Debug)]
 pub enum PemError {
-    /// A block does not end, or does not end as it began.
+    /// A block has no end line, or the wrong one.
     Unfinished,
-    /// A block's content is not base64.
+    /// The content of a block is not valid base64.
     Base64(String),
-    /// It is text in UTF-16.
+    /// The file is UTF-16 text.
     Utf16,
     /// The file is binary.
     Der(DerKind),
 }
 
 impl PemError {
-    /// What is wrong with `path`, and the mend.
+    /// The error message for `path`, with the remedy.
     pub fn about(&self, path: &Path) -> String {
         let why = match self {
             Self::Utf16 => wrong_file::utf16(path),
@@ -73,14 +73,14 @@ impl From<pem::Error> for PemError {
     }
 }
 
-/// The mark that some editors put before UTF-8.
+/// The byte order mark that some editors write at the start of UTF-8 files.
 const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What iconv calls UTF-16 that says its byte order itself.
+/// The name that iconv uses for UTF-16 with a byte order mark.
 pub(crate) const UTF_16: &str = "UTF-16";
 
-/// The pieces of `text` between the marks of UTF-8: files that were joined have them in the middle, where they would hide the
-/// block that they stand before.
+/// The parts of `text` between UTF-8 byte order marks. Concatenated files have such marks in the middle, where they
+/// would hide the block that follows.
 pub(crate) fn without_marks(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let marks = memmem::find_iter(text, UTF_8_MARK).chain(std::iter::once(text.len()));
     let mut start = 0;
@@ -91,7 +91,7 @@ pub(crate) fn without_marks(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Sorts out the blocks of `text`. Blocks of other kinds, and text around the blocks, are passed over.
+/// Parses the blocks of `text`. Blocks of other kinds, and text around the blocks, are ignored.
 pub fn parse(text: &[u8]) -> Result<PemBundle, PemError> {
     let mut bundle = PemBundle::default();
     if is_utf16(text) {
@@ -126,7 +126,7 @@ impl PemBundle {
     }
 }
 
-/// `text` behind its first block, if that is a certificate and what follows are certificates too: those of the issuers,
+/// The part of `text` after its first block, if all blocks are certificates. These are the intermediate certificates,
 /// which many files have in common.
 pub fn issuers_in(text: &[u8]) -> Option<&[u8]> {
     const END: &str = "-----END CERTIFICATE-----";
@@ -147,18 +147,18 @@ pub fn certificate(der: &[u8]) -> String {
     ::pem::encode_config(&::pem::Pem::new("CERTIFICATE", der), config)
 }
 
-/// PKCS#8's label for encrypted keys, or OpenSSL's header in its older forms.
+/// The PKCS#8 label of encrypted keys, or the header of OpenSSL's older formats.
 fn is_encrypted(text: &[u8]) -> bool {
     let contains = |wanted: &str| memmem::find(text, wanted.as_bytes()).is_some();
     contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || contains("Proc-Type: 4,ENCRYPTED")
 }
 
-/// Certificates and keys are SEQUENCEs of more than 127 bytes; a PKCS#12 file may have an indefinite length.
+/// Certificates and keys are SEQUENCEs of more than 127 bytes. A PKCS#12 file may have an indefinite length.
 fn looks_like_der(text: &[u8]) -> bool {
     matches!(text, [0x30, 0x80..=0x83, ..])
 }
 
-/// Whether it begins with UTF-16's mark, or has a PEM block in either byte order without.
+/// Whether the text starts with a UTF-16 byte order mark, or contains a PEM block in either byte order.
 pub(crate) fn is_utf16(text: &[u8]) -> bool {
     let begins = [b"-\0B\0E\0G\0I\0N\0".as_slice(), b"\0-\0B\0E\0G\0I\0N"];
     text.starts_with(b"\xff\xfe")
@@ -211,7 +211,7 @@ mod tests {
         let issuers = issuers_in(chain.as_bytes()).unwrap();
         assert_eq!(issuers, format!("\n{certificate}{certificate}").as_bytes());
         assert_eq!(issuers_in(certificate.as_bytes()), Some(b"\n".as_slice()));
-        // Keys are nobody's to remember.
+        // Private keys must not be remembered.
         assert_eq!(issuers_in(format!("{certificate}{key}").as_bytes()), None);
         assert_eq!(issuers_in(format!("{key}{certificate}").as_bytes()), None);
         assert_eq!(issuers_in(b"-----BEGIN CERTIFICATE-----\nAAAA\n"), None);

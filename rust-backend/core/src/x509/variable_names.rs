@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which variables there can be, so that misspelled ones are found when the configuration is read.
+//! The names of all possible variables, so that misspelled names are detected when the configuration is read.
 
 /// The variables with fixed names, apart from those of certificates.
 const FIXED: [&str; 20] = [
@@ -25,10 +25,10 @@ const FIXED: [&str; 20] = [
     "SSL_CLIENT_SAN_Email_0",
 ];
 
-/// What begins the names of variables of certificates.
+/// Prefixes of the names of certificate variables.
 const OWNERS: [&str; 2] = ["SSL_CLIENT_", "SSL_SERVER_"];
 
-/// What ends the names of those that have no parts.
+/// Suffixes of certificate variables without components.
 const SINGLE: [&str; 13] = [
     "M_VERSION",
     "M_SERIAL",
@@ -47,7 +47,7 @@ const SINGLE: [&str; 13] = [
 
 const SAN_KINDS: [&str; 4] = ["Email", "DNS", "OTHER_msUPN", "OTHER_dnsSRV"];
 
-/// An error says what was probably meant, if no variable can have this name.
+/// Returns an error with the most similar name if no variable can have this name.
 pub(crate) fn check(name: &str) -> Result<(), String> {
     if exists(name) {
         return Ok(());
@@ -90,8 +90,8 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// The variable whose name differs from `name` least, and by a third of its letters at most; or the one that `name` is a part
-/// of.
+/// The variable with the smallest edit distance to `name`, which is at most a third of its length, or a variable whose
+/// name contains `name`.
 fn nearest(name: &str) -> Option<String> {
     let wanted = name.to_ascii_uppercase();
     let of_certificates = OWNERS.iter().flat_map(|owner| {
@@ -109,7 +109,7 @@ fn nearest(name: &str) -> Option<String> {
     let distance = |known: &str| {
         let known = known.to_ascii_uppercase();
         match known.strip_suffix(&wanted) {
-            // `CN`, `S_DN_CN`: what is missing comes before it.
+            // `CN`, `S_DN_CN`: only the start of the name is missing.
             Some(before) if before.ends_with('_') && !wanted.is_empty() => 1,
             _ => strsim::levenshtein(&known, &wanted),
         }

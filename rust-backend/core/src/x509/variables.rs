@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The variables of a certificate: what follows `SSL_SERVER_` and `SSL_CLIENT_`.
+//! Certificate variables: the names after `SSL_SERVER_` and `SSL_CLIENT_`.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use super::{Certificate, Context, dn};
 use crate::crypto::digest;
 use crate::x509::pem;
 
-/// The parts of a name that have variables of their own, with mod_ssl's names for them.
+/// The components of a name that have variables, with mod_ssl's names.
 const PARTS: &[(&str, &str)] = &[
     ("C", "2.5.4.6"),
     ("ST", "2.5.4.8"),
@@ -31,12 +31,12 @@ const PARTS: &[(&str, &str)] = &[
     ("Email", "1.2.840.113549.1.9.1"),
 ];
 
-/// What parts of names are called in variables.
+/// The names of name components in variables.
 pub(crate) fn name_parts() -> impl Iterator<Item = &'static str> {
     PARTS.iter().map(|(name, _)| *name)
 }
 
-/// The long names that OpenSSL has for algorithms.
+/// OpenSSL's long names of algorithms.
 const ALGORITHMS: &[(&str, &str)] = &[
     ("1.2.840.113549.1.1.1", "rsaEncryption"),
     ("1.2.840.113549.1.1.4", "md5WithRSAEncryption"),
@@ -57,15 +57,15 @@ const ALGORITHMS: &[(&str, &str)] = &[
     ("1.2.840.10040.4.1", "dsaEncryption"),
 ];
 
-/// The user principal name of Microsoft's directories, as an otherName.
+/// The user principal name of Microsoft's directory service, an otherName.
 pub(super) const UPN: &str = "1.3.6.1.4.1.311.20.2.3";
-/// A service's name, as an otherName: RFC 4985.
+/// A service name, an otherName: RFC 4985.
 pub(super) const DNS_SRV: &str = "1.3.6.1.5.5.7.8.7";
 
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
 impl Context {
-    /// A name without any attribute has no text.
+    /// A name without attributes has no text.
     fn name(&self, name: &X509Name<'_>) -> Option<String> {
         let text = match self.legacy_dn {
             true => dn::legacy(name),
@@ -76,7 +76,7 @@ impl Context {
 }
 
 impl Certificate<'_> {
-    /// The value of the variable `name`, if the certificate has one.
+    /// The value of the variable `name`. None if the certificate has no such value.
     pub fn variable(&self, name: &str, context: &Context) -> Option<String> {
         let parsed = &self.parsed;
         Some(match name {
@@ -105,7 +105,7 @@ impl Certificate<'_> {
         })
     }
 
-    /// The variables that `StdEnvVars` sets, as name (with `prefix` before it) and value, in mod_ssl's order.
+    /// The variables of `StdEnvVars`, as name (after `prefix`) and value, in mod_ssl's order.
     pub fn std_env(&self, prefix: &str, context: &Context) -> Vec<(String, String)> {
         const SINGLE: [&str; 9] = [
             "M_VERSION",
@@ -132,7 +132,7 @@ impl Certificate<'_> {
         env
     }
 
-    /// The serial number in hex as OpenSSL writes integers: bytes in upper case, a sign before negative ones.
+    /// The serial number in hex in OpenSSL's format: bytes in upper case, with a minus sign if it is negative.
     fn serial(&self) -> String {
         let bytes = self.parsed.raw_serial();
         let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
@@ -192,7 +192,7 @@ pub(super) fn other_name(value: &[u8]) -> Option<String> {
     dn::decode(&inner.unwrap_or(tagged))
 }
 
-/// `CN`, `CN_1`, `CN_RAW` or `CN_1_RAW`: an attribute of `name`, the first unless a number says which.
+/// `CN`, `CN_1`, `CN_RAW` or `CN_1_RAW`: an attribute of `name`. Without a number it is the first.
 fn part_of(name: &X509Name<'_>, part: &str) -> Option<String> {
     let (part, raw) = match part.strip_suffix("_RAW") {
         Some(part) => (part, true),
@@ -212,7 +212,7 @@ fn part_of(name: &X509Name<'_>, part: &str) -> Option<String> {
         .and_then(|attribute| dn::attribute_text(attribute.attr_value(), raw))
 }
 
-/// A variable for each attribute that has one; the second of a kind gets `_1`, and so on.
+/// Adds a variable for each attribute that has one; the second of a kind gets `_1`, and so on.
 fn push_parts(env: &mut Vec<(String, String)>, prefix: &str, name: &X509Name<'_>) {
     let mut seen: Vec<String> = Vec::new();
     for attribute in name.iter_attributes() {
@@ -241,7 +241,7 @@ fn algorithm(oid: String) -> String {
         .map_or(oid, |(_, name)| (*name).to_owned())
 }
 
-/// A time as OpenSSL prints it: `Jan  2 03:04:05 2026 GMT`.
+/// A time in OpenSSL's format: `Jan  2 03:04:05 2026 GMT`.
 fn time_text(time: &ASN1Time) -> Option<String> {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a file is that does not have what was wanted of it, and how to get there from it.
+//! Recognises files with unexpected content, and recommends how to convert them.
 
 use std::path::Path;
 
@@ -10,15 +10,15 @@ use crate::base::shell::shell_word;
 use crate::x509::Certificate;
 use crate::x509::pem;
 
-/// What is said of files in which nothing is recognised.
+/// The message for files with unrecognised content.
 const CERTIFICATE_WANTED: &str = "expected a block that begins with \"-----BEGIN CERTIFICATE-----\"";
 const KEY_WANTED: &str = "expected a block that begins with \"-----BEGIN PRIVATE KEY-----\", \"-----BEGIN EC PRIVATE KEY-----\" \
                           or \"-----BEGIN RSA PRIVATE KEY-----\"";
 
-/// The OID of PKCS#7's `data` or `signedData` is what a PKCS#12 file has after its version (RFC 7292 section 4).
+/// The OID of PKCS#7's `data` or `signedData`, which follows the version in a PKCS#12 file (RFC 7292 section 4).
 const PKCS7: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07];
 
-/// Why there is no certificate in `text`, the content of `path`.
+/// Explains why there is no certificate in `text`, the content of `path`.
 pub(crate) fn without_certificate(path: &Path, text: &[u8]) -> String {
     if text.trim_ascii().is_empty() {
         return "it is empty".to_owned();
@@ -51,8 +51,8 @@ pub(crate) fn without_certificate(path: &Path, text: &[u8]) -> String {
     CERTIFICATE_WANTED.to_owned()
 }
 
-/// Why there is no private key in `text`, the content of `path`, in which `certificates` were found; `is_own` says whether it
-/// was named as a file for a key.
+/// Explains why there is no private key in `text`, the content of `path`, in which `certificates` were found. `is_own`
+/// is true if the file was configured as a key file.
 pub(crate) fn without_key(path: &Path, text: &[u8], certificates: &[CertificateDer<'_>], is_own: bool) -> String {
     if text.trim_ascii().is_empty() {
         return "it is empty".to_owned();
@@ -90,7 +90,7 @@ pub(crate) fn without_key(path: &Path, text: &[u8], certificates: &[CertificateD
     }
 }
 
-/// What binary data is.
+/// Kinds of binary data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DerKind {
     /// A key with its certificates, encrypted: RFC 7292.
@@ -118,7 +118,7 @@ impl DerKind {
     }
 }
 
-/// What a file `path` is that has binary data of this kind, and what converts it.
+/// The message for a file `path` with binary data of this kind, with the command that converts it.
 pub(crate) fn der(path: &Path, kind: DerKind) -> String {
     let (file, pem) = (shell_word(path), converted(path));
     match kind {
@@ -139,7 +139,7 @@ pub(crate) fn der(path: &Path, kind: DerKind) -> String {
     }
 }
 
-/// A PFX begins with its version, 3 (RFC 7292 section 4), in DER or with an indefinite length.
+/// A PFX starts with its version, 3 (RFC 7292 section 4), in DER or with an indefinite length.
 fn is_pkcs12(data: &[u8]) -> bool {
     let content = match data {
         [0x30, 0x82, _, _, content @ ..] | [0x30, 0x83, _, _, _, content @ ..] => content,
@@ -149,7 +149,7 @@ fn is_pkcs12(data: &[u8]) -> bool {
     content.starts_with(&[0x02, 0x01, 0x03, 0x30])
 }
 
-/// Whether there is a private key that the parser knows.
+/// Whether there is a private key that the parser recognises.
 pub(crate) fn has_private_key(text: &[u8]) -> bool {
     [
         "PRIVATE KEY",
@@ -170,14 +170,14 @@ fn subject_of_ca(der: &CertificateDer<'_>) -> Option<String> {
     certificate.is_ca().then(|| certificate.subject())
 }
 
-/// The file that a file is to be converted to.
+/// The suggested name of the converted file.
 pub(crate) fn converted(path: &Path) -> String {
     let mut name = path.as_os_str().to_owned();
     name.push(".pem");
     shell_word(Path::new(&name))
 }
 
-/// What is said of text in an encoding that is none of PEM's.
+/// The message for text in an encoding that is not valid in PEM.
 pub(crate) fn utf16(path: &Path) -> String {
     let (file, pem) = (shell_word(path), converted(path));
     format!(
