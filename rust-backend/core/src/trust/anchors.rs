@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `TLSClientCA`, `TLSProxyCA`: the CAs whose certificates are believed.
+//! `TLSClientCA`, `TLSProxyCA`: the trusted CAs.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,17 @@ use crate::x509::Certificate;
 use crate::x509::pem;
 use crate::x509::wrong_file;
 
-/// The certificate of a CA that is trusted.
+/// The certificate of a trusted CA.
 #[derive(Debug)]
 pub struct Anchor {
-    /// The file that it is from.
+    /// The file of the certificate.
     pub file: PathBuf,
     /// The certificate.
     pub der: CertificateDer<'static>,
-    /// When it begins and ceases to be valid, in seconds since 1970.
+    /// The start and the end of the validity, in seconds since 1970.
     pub validity: (i64, i64),
-    /// Whether it may issue certificates: a CA as RFC 5280 has it, or a certificate of a version that could not say.
+    /// Whether it may issue certificates: it is a CA certificate as defined in RFC 5280, or its X.509 version has no
+    /// extensions.
     pub may_issue: bool,
 }
 
@@ -31,24 +32,25 @@ pub struct Anchor {
 #[derive(Debug)]
 pub struct Anchors {
     list: Vec<Anchor>,
-    /// The same, as webpki wants them, in the same order.
+    /// The anchors in webpki's representation, in the same order.
     trust: Vec<TrustAnchor<'static>>,
-    /// Certificates that cannot be trusted, and why.
+    /// Certificates that cannot be used, and the reasons.
     refused: Vec<String>,
     digest: [u8; 32],
 }
 
-/// What reading CAs has to tell.
+/// Messages about CA files.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What makes the configuration unusable.
+    /// Problems that make the configuration unusable.
     pub errors: Vec<String>,
-    /// What the administrator should know.
+    /// Warnings for the administrator.
     pub warnings: Vec<String>,
 }
 
 impl Report {
-    /// Says it all about server `index`, as said at `origin`, with `prefix` before each text. Whether there was no error.
+    /// Reports all messages about server `index` and the directive at `origin`, each after `prefix`. True if there was
+    /// no error.
     pub(crate) fn tell(
         self,
         diagnostics: &mut Diagnostics,
@@ -67,13 +69,13 @@ impl Report {
 }
 
 impl Anchors {
-    /// Reads the certificates in `paths`: PEM files, or directories of them whatever their names.
+    /// Reads the certificates in `paths`: PEM files, or directories of PEM files with any names.
     pub fn load(paths: &[PathBuf], report: &mut Report) -> Self {
         Self::load_with_system(paths, false, report)
     }
 
-    /// The same with the platform's trust store, if `system`. What others have put in there that cannot be used is nobody's
-    /// fault here.
+    /// Reads `paths`, and the platform's trust store if `system` is set. Unusable certificates in the trust store are
+    /// ignored without a message, because they are not part of the configuration.
     pub fn load_with_system(paths: &[PathBuf], system: bool, report: &mut Report) -> Self {
         let mut certificates = Vec::new();
         for path in paths {
@@ -89,7 +91,7 @@ impl Anchors {
         Self::new(certificates, report)
     }
 
-    /// Trusts `certificates`, each with the file that it is from. One that is there twice counts once.
+    /// Trusts `certificates`, each given with its file. Duplicates are removed.
     pub fn new(certificates: Vec<(PathBuf, CertificateDer<'static>)>, report: &mut Report) -> Self {
         let mut anchors = Self {
             list: Vec::new(),
@@ -148,7 +150,7 @@ impl Anchors {
         }
     }
 
-    /// What webpki builds paths to.
+    /// The trust anchors for webpki.
     pub fn trust(&self) -> &[TrustAnchor<'static>] {
         &self.trust
     }
@@ -158,18 +160,18 @@ impl Anchors {
         &self.list
     }
 
-    /// What was not taken, and why.
+    /// The certificates that were not accepted, and the reasons.
     pub fn refused(&self) -> &[String] {
         &self.refused
     }
 
-    /// The anchor that webpki's anchor `trust` was made of.
+    /// The anchor for webpki's anchor `trust`.
     pub fn find(&self, trust: &TrustAnchor<'_>) -> Option<&Anchor> {
         let position = self.trust.iter().position(|own| std::ptr::eq(own, trust))?;
         self.list.get(position)
     }
 
-    /// The anchors whose subject is `name`: the content of a DER Name.
+    /// The anchors with the subject `name`: the content of a DER Name.
     pub fn named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Anchor> {
         self.trust
             .iter()
@@ -177,15 +179,15 @@ impl Anchors {
             .filter_map(move |(trust, anchor)| (trust.subject.as_ref() == name).then_some(anchor))
     }
 
-    /// The anchor whose subject is `name`: a DER Name.
+    /// The anchor with the subject `name`: a DER Name.
     pub(crate) fn with_subject(&self, name: &[u8]) -> Option<&Anchor> {
-        // webpki has the content alone.
+        // webpki's anchors contain only the content.
         let is_same = |content: &[u8]| name.ends_with(content) && name.len() - content.len() <= 4;
         let found = self.trust.iter().position(|trust| is_same(trust.subject.as_ref()));
         found.and_then(|at| self.list.get(at))
     }
 
-    /// The names that clients are told (RFC 8446 section 4.2.4), each once.
+    /// The names that are sent to clients (RFC 8446 section 4.2.4), without duplicates.
     pub fn names(&self) -> Vec<DistinguishedName> {
         let mut seen = HashSet::new();
         self.trust
@@ -201,7 +203,7 @@ impl Anchors {
     }
 }
 
-/// Whether what the environment names as the platform's trust store can be opened: whoever reads it does not look first.
+/// Whether the trust store from the environment variables can be opened; rustls-native-certs does not check this.
 fn system_store_is_readable(report: &mut Report) -> bool {
     let Some(path) = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from) else {
         return true;
@@ -243,7 +245,7 @@ fn read_certificates(path: &Path, report: &mut Report) -> Vec<(PathBuf, Certific
             }
         });
         match parsed {
-            // A directory may hold other things beside certificates.
+            // A directory may also contain other files.
             Ok(bundle) => found.extend(bundle.certificates.into_iter().map(|der| (file.clone(), der))),
             Err(why) => report.errors.push(why),
         }

@@ -21,17 +21,17 @@ use crate::x509::{Certificate, distribution_point_names};
 /// Why a revocation list cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CrlError {
-    /// It is not the DER of a revocation list.
+    /// The data is not the DER encoding of a revocation list.
     Malformed(String),
-    /// It does not say until when it is good.
+    /// The nextUpdate time is missing.
     NoNextUpdate,
-    /// It has only what changed since another one.
+    /// It is a delta CRL.
     Delta,
-    /// It has entries of other issuers, or only entries for some reasons or kinds of certificates that TLS has not.
+    /// It is an indirect CRL, or limited to some reasons or to kinds of certificates that TLS does not use.
     Partial(&'static str),
-    /// It has a critical extension that nobody here knows.
+    /// It has an unknown critical extension.
     CriticalExtension(String),
-    /// It was not signed by the CA whose name it has.
+    /// It is not signed by the CA that it names as issuer.
     NotSignedByIssuer,
 }
 
@@ -60,18 +60,18 @@ impl fmt::Display for CrlError {
 
 impl std::error::Error for CrlError {}
 
-/// Which certificates of its issuer a list is about.
+/// The certificates of the issuer that a list covers.
 #[derive(Debug, Default)]
 struct Coverage {
     only_leaves: bool,
     only_cas: bool,
-    /// The names of its distribution point, each as text; certificates that name none of them are not its business.
+    /// The names of the list's distribution point as text. Certificates that refer to none of them are not covered.
     points: Option<Vec<String>>,
 }
 
-/// A list, with its entries in an order that makes them quick to find.
+/// A revocation list with a sorted index of its entries.
 pub struct Crl {
-    /// The file that it is from.
+    /// The file of the list.
     pub file: PathBuf,
     der: CertificateRevocationListDer<'static>,
     /// The content of the issuer's DER Name.
@@ -79,18 +79,18 @@ pub struct Crl {
     this_update: i64,
     next_update: i64,
     coverage: Coverage,
-    /// Where in `der` the serial numbers are, without leading zeros, sorted by their bytes.
+    /// The positions of the serial numbers in `der`, without leading zeros, sorted by their bytes.
     serials: Vec<(u32, u8)>,
     signed: Range<usize>,
     signature: Range<usize>,
-    /// Digests of certificates that the signature was checked with, and what came of it.
+    /// Digests of the certificates with which the signature was checked, and the results.
     checked: Mutex<Vec<([u8; 32], bool)>>,
 }
 
-/// How many issuers' certificates a list remembers. More than a handful have only those who play games.
+/// The maximum number of issuer certificates in `checked`. In practice there are only a few.
 const REMEMBERED_ISSUERS: usize = 16;
 
-/// Splits a file into its lists, PEM or DER.
+/// Splits a PEM or DER file into its lists.
 pub fn split(content: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, CrlError> {
     if content.first() == Some(&0x30) {
         return Ok(vec![content.to_vec().into()]);
@@ -105,7 +105,7 @@ pub fn split(content: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>
 }
 
 impl Crl {
-    /// Parses `der`, which is from `file`.
+    /// Parses `der`, which was read from `file`.
     pub fn parse(file: &Path, der: CertificateRevocationListDer<'static>) -> Result<Self, CrlError> {
         let bytes: &[u8] = &der;
         let (rest, parsed) =
@@ -157,12 +157,12 @@ impl Crl {
         &self.issuer
     }
 
-    /// When it was issued, in seconds since 1970.
+    /// The thisUpdate time, in seconds since 1970.
     pub fn this_update(&self) -> i64 {
         self.this_update
     }
 
-    /// Until when it is good, in seconds since 1970.
+    /// The nextUpdate time, in seconds since 1970.
     pub fn next_update(&self) -> i64 {
         self.next_update
     }
@@ -172,17 +172,17 @@ impl Crl {
         self.serials.len()
     }
 
-    /// Whether there is no entry.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.serials.is_empty()
     }
 
-    /// The whole list.
+    /// The DER encoding of the list.
     pub fn der(&self) -> &[u8] {
         &self.der
     }
 
-    /// Whether the list would tell if `certificate`, which its issuer has issued, were revoked.
+    /// Whether the list covers `certificate`, which was issued by the list's issuer.
     pub fn covers(&self, certificate: &[u8], is_leaf: bool) -> bool {
         if self.coverage.only_leaves && !is_leaf || self.coverage.only_cas && is_leaf {
             return false;
@@ -199,7 +199,7 @@ impl Crl {
             .any(|point| points.contains(point))
     }
 
-    /// Whether the certificate with the serial number `serial` (the content of the DER INTEGER) is revoked.
+    /// Whether the list contains the serial number `serial` (the content of the DER INTEGER).
     pub fn has(&self, serial: &[u8]) -> bool {
         let wanted = without_zeros(serial);
         self.serials
@@ -207,8 +207,8 @@ impl Crl {
             .is_ok()
     }
 
-    /// Whether the list was signed by the key of `issuer`, the DER of a certificate that may sign lists. The signature
-    /// of a large list takes its time, so the answer is remembered.
+    /// Whether the list is signed by the key of `issuer`, the DER encoding of a certificate that may sign lists. The
+    /// result is stored, because the verification is slow for large lists.
     pub fn is_signed_by(&self, issuer: &[u8], algorithms: &WebPkiSupportedAlgorithms) -> bool {
         let mut id = [0; 32];
         id.copy_from_slice(digest::digest(&digest::SHA256, issuer).as_ref());
@@ -237,7 +237,7 @@ impl Crl {
             return false;
         };
         let (signed, signature) = (&self.der[self.signed.clone()], &self.der[self.signature.clone()]);
-        // Whichever of the algorithms that are trusted it was: only the holder of the key could make it.
+        // Any of the trusted algorithms is acceptable: only the holder of the key can create a valid signature.
         algorithms
             .all
             .iter()
@@ -298,13 +298,13 @@ fn serial_at(der: &[u8], (start, len): (u32, u8)) -> &[u8] {
     &der[start..start + usize::from(len)]
 }
 
-/// Where in `whole` its part `part` is.
+/// The range of `part` in `whole`.
 fn range_in(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
     start.min(whole.len())..(start + part.len()).min(whole.len())
 }
 
-/// What is inside of a DER value.
+/// The content of a DER value.
 fn content_of(der: &[u8]) -> Vec<u8> {
     x509_parser::asn1_rs::Any::from_der(der).map_or_else(|_| Vec::new(), |(_, any)| any.data.to_vec())
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whom to believe: trust anchors, revocation lists, and paths from a certificate to an anchor.
+//! Verification of certificates: trust anchors, revocation lists, and paths from a certificate to an anchor.
 //!
-//! Paths are built and checked by rustls-webpki. Around it is policy: the depth of the path, what the certificate of a
-//! trust anchor says about itself, and revocation lists.
+//! rustls-webpki builds and checks paths. This room adds policy: the depth of the path, the extensions of the trust
+//! anchor's certificate, and revocation lists.
 //!
 //! May use: base, crypto, x509.
 

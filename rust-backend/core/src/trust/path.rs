@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whether a certificate is believed: a path from it to a trust anchor, and what is asked of that path.
+//! Verification of a certificate: the path to a trust anchor, and the policy for that path.
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, OnceLock};
@@ -17,17 +17,17 @@ use super::revocation::{CrlCheck, Depth, RevocationLists, Subject};
 use crate::crypto::default_provider;
 use crate::x509::{Certificate, Context};
 
-/// Whose certificates are verified.
+/// The owners of the certificates to be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Those of clients.
+    /// Clients.
     Client,
-    /// Those of backends.
+    /// Backends.
     Backend,
 }
 
 impl Role {
-    /// How its certificates are called, for people.
+    /// The name of such certificates in messages.
     fn name(self) -> &'static str {
         match self {
             Self::Client => "client certificate",
@@ -35,7 +35,7 @@ impl Role {
         }
     }
 
-    /// The directive that says whose certificates are believed.
+    /// The directive that configures the trusted CAs.
     pub fn ca_directive(self) -> &'static str {
         match self {
             Self::Client => "TLSClientCA",
@@ -43,7 +43,7 @@ impl Role {
         }
     }
 
-    /// The directive that names revocation lists.
+    /// The directive that configures revocation lists.
     pub fn crl_directive(self) -> &'static str {
         match self {
             Self::Client => "TLSClientCRL",
@@ -59,7 +59,7 @@ impl Role {
         }
     }
 
-    /// What is wrong with `issuers` CAs above a certificate where `depth` of them are allowed.
+    /// The message for `issuers` CAs above a certificate if only `depth` are allowed.
     pub(crate) fn too_deep(self, issuers: usize, depth: usize) -> String {
         let directive = match self {
             Self::Client => "TLSClientVerifyDepth",
@@ -75,7 +75,7 @@ impl Role {
         }
     }
 
-    /// How to get a certificate that can be believed.
+    /// The recommendation for a new certificate.
     fn reissue(self) -> String {
         format!(
             "have it reissued with an extension file that says \"basicConstraints=CA:FALSE\", \
@@ -86,22 +86,22 @@ impl Role {
     }
 }
 
-/// What is asked of a path.
+/// The requirements for a path.
 #[derive(Debug)]
 pub struct Policy {
-    /// Whose certificates they are.
+    /// The owners of the certificates.
     pub role: Role,
-    /// Where a path has to end.
+    /// The trust anchors.
     pub anchors: Arc<Anchors>,
-    /// How many CAs may be above a certificate.
+    /// The maximum number of CAs above a certificate.
     pub depth: usize,
-    /// The revocation lists, where some are to be asked.
+    /// The revocation lists, if any are checked.
     pub lists: Option<Arc<RevocationLists>>,
-    /// What is asked of them.
+    /// Which certificates are checked against them.
     pub crl_check: CrlCheck,
 }
 
-/// The signatures that are trusted, in certificates and in handshakes.
+/// The accepted signature algorithms, in certificates and in handshakes.
 pub fn algorithms() -> WebPkiSupportedAlgorithms {
     static ALGORITHMS: OnceLock<WebPkiSupportedAlgorithms> = OnceLock::new();
     *ALGORITHMS.get_or_init(|| default_provider().signature_verification_algorithms)
@@ -112,7 +112,7 @@ pub fn schemes() -> Vec<SignatureScheme> {
     algorithms().supported_schemes()
 }
 
-/// Verifies the signature of a TLS 1.2 handshake by the key in `cert`.
+/// Verifies the signature of a TLS 1.2 handshake with the key in `cert`.
 pub fn verify_signature_tls12(
     message: &[u8],
     cert: &CertificateDer<'_>,
@@ -121,8 +121,8 @@ pub fn verify_signature_tls12(
     verify_tls12_signature(message, cert, dss, &algorithms())
 }
 
-/// Verifies the signature of a TLS 1.3 handshake by the key in `cert`. Where a certificate is taken whatever it is, webpki
-/// may refuse to read it; that the peer has the key has to be proved all the same.
+/// Verifies the signature of a TLS 1.3 handshake with the key in `cert`. If any certificate is accepted, webpki may be
+/// unable to parse it; the peer must still prove that it has the key.
 pub fn verify_signature_tls13(
     message: &[u8],
     cert: &CertificateDer<'_>,
@@ -134,11 +134,12 @@ pub fn verify_signature_tls13(
 }
 
 impl Policy {
-    /// Verifies `leaf` at `now` (seconds since 1970); `others` are the certificates that came with it. Gives the number of
-    /// CAs above it.
+    /// Verifies `leaf` at `now` (seconds since 1970); `others` are the other certificates that the peer sent. Returns
+    /// the number of CAs above it.
     pub fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Result<usize, Refusal> {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or(0)));
-        // A policy speaks only where everything else is right, so what it says last is what is wrong.
+        // The policy is applied only to paths that are otherwise valid, so its last objection is the reason of a
+        // failure.
         let objection: RefCell<Option<(Reason, String)>> = RefCell::new(None);
         let above = Cell::new(0);
         let policy = |path: &VerifiedPath<'_>| match self.check_path(path, now) {
@@ -169,7 +170,7 @@ impl Policy {
         Err(self.role.refusal(leaf, reason, &why))
     }
 
-    /// What is asked of a path that webpki finds good. Gives the number of CAs in it.
+    /// Applies the policy to a path that webpki accepts. Returns the number of CAs in it.
     fn check_path(&self, path: &VerifiedPath<'_>, now: i64) -> Result<usize, (Reason, String)> {
         let Some(anchor) = self.anchors.find(path.anchor()) else {
             return Err((Reason::UnknownIssuer, "its trust anchor is not known".to_owned()));
@@ -233,7 +234,7 @@ impl Policy {
         Ok(())
     }
 
-    /// What `error` means for the administrator and for the certificate's owner.
+    /// Translates `error` for the administrator and the owner of the certificate.
     fn explain(&self, error: &webpki::Error, leaf: &[u8]) -> (Reason, String) {
         use webpki::Error as E;
         let reissue = || self.role.reissue();
@@ -314,7 +315,7 @@ impl Policy {
     }
 }
 
-/// A certificate's subject and serial number, for the log.
+/// The subject and serial number of a certificate, for the log.
 fn whose(der: &[u8]) -> String {
     match Certificate::parse(der) {
         Ok(certificate) => {

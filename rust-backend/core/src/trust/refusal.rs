@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Why a certificate is not believed.
+//! Reasons for the refusal of a certificate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,46 +10,46 @@ use rustls::{CertificateError, OtherError};
 /// `SSL_CLIENT_VERIFY`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// Its time has not come.
+    /// It is not valid yet.
     NotYetValid,
-    /// Nobody who is trusted has issued it.
+    /// No trusted CA has issued it.
     UnknownIssuer,
     /// It is on a revocation list.
     Revoked,
-    /// No revocation list tells about it.
+    /// No revocation list covers it.
     NoCrl,
-    /// The revocation list that tells about it is out of date.
+    /// The revocation list that covers it has expired.
     CrlExpired,
-    /// A signature in its path is wrong.
+    /// A signature in its path is invalid.
     BadSignature,
-    /// A signature in its path is of a kind that is not safe, or not known.
+    /// A signature in its path uses a weak or unknown algorithm.
     WeakSignature,
-    /// It is not for what it is used for.
+    /// Its key usage or extended key usage does not allow this use.
     WrongPurpose,
-    /// There are more issuers above it than are allowed.
+    /// There are more CAs above it than allowed.
     TooDeep,
-    /// It is the certificate of a CA.
+    /// It is a CA certificate.
     IsCa,
-    /// Something above it may not issue certificates.
+    /// An issuer in its path is not a CA.
     NotACa,
-    /// A constraint on path lengths or names forbids it.
+    /// A path length or name constraint forbids it.
     Constraint,
-    /// It is of X.509 version 1 or 2.
+    /// It has X.509 version 1 or 2.
     OldVersion,
-    /// It has a critical extension that nobody here knows.
+    /// It has an unknown critical extension.
     CriticalExtension,
-    /// It cannot be read.
+    /// It cannot be parsed.
     Malformed,
-    /// It is for other names than the one that was asked for.
+    /// It is not valid for the requested name.
     WrongName,
-    /// Something else.
+    /// Another reason.
     Other,
 }
 
 impl Reason {
-    /// In OpenSSL's words.
+    /// The reason in OpenSSL's words.
     pub fn openssl_text(self) -> &'static str {
         match self {
             Self::Expired => "certificate has expired",
@@ -70,18 +70,18 @@ impl Reason {
         }
     }
 
-    /// Whether it is the administrator's to mend rather than the client's.
+    /// Whether the administrator of the server has to act, and not the client.
     pub fn is_ours(self) -> bool {
         matches!(self, Self::NoCrl | Self::CrlExpired)
     }
 }
 
-/// A certificate was refused.
+/// The refusal of a certificate.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// By which rule.
+    /// The reason.
     pub reason: Reason,
-    /// What there is to say about it: whose certificate, why, and what mends it.
+    /// The certificate, the explanation and the remedy, as text.
     pub text: String,
 }
 
@@ -94,7 +94,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl From<Refusal> for CertificateError {
-    /// The error by which rustls chooses the alert (RFC 8446 section 6.2).
+    /// The error from which rustls selects the alert (RFC 8446 section 6.2).
     fn from(refusal: Refusal) -> Self {
         match refusal.reason {
             Reason::Expired => Self::Expired,

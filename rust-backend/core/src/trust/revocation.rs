@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `TLSClientCRL`, `TLSProxyCRL`: revocation lists, kept up to date.
+//! `TLSClientCRL`, `TLSProxyCRL`: revocation lists that are reloaded when they change.
 //!
-//! Every process reads changed files by itself, at most once a second and only when somebody wants to know. What is new
-//! is checked before it takes the place of the old.
+//! Every process reads changed files independently, when a certificate is checked and at most once a second. New lists
+//! are validated before they replace the old ones.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -20,26 +20,26 @@ use crate::base::file_reading::{self, FileStamp};
 use crate::base::log_queue::Journal;
 use crate::crypto::digest;
 
-/// Which certificates of a path have to be on no list: `TLSClientCRLCheck`.
+/// Which certificates of a path are checked against revocation lists: `TLSClientCRLCheck`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Depth {
-    /// The client's own.
+    /// Only the peer's certificate.
     Leaf,
-    /// All but the trust anchor's.
+    /// All certificates except the trust anchor.
     Chain,
 }
 
-/// What `TLSClientCRLCheck` says.
+/// The setting of `TLSClientCRLCheck`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CrlCheck {
-    /// Which certificates are checked; none if none is.
+    /// Which certificates are checked; `None` disables the check.
     pub depth: Option<Depth>,
-    /// Whether certificates about which no list tells are let in: `no_crl_for_cert_ok`.
+    /// Whether certificates that no list covers are accepted: `no_crl_for_cert_ok`.
     pub missing_ok: bool,
 }
 
 impl Default for CrlCheck {
-    /// Whoever names revocation lists wants them to be asked, about every certificate.
+    /// If revocation lists are configured, all certificates are checked by default.
     fn default() -> Self {
         Self {
             depth: Some(Depth::Chain),
@@ -49,13 +49,13 @@ impl Default for CrlCheck {
 }
 
 impl CrlCheck {
-    /// Nothing is checked.
+    /// No certificate is checked.
     pub const NONE: Self = Self {
         depth: None,
         missing_ok: false,
     };
 
-    /// Reads the arguments of `TLSClientCRLCheck`.
+    /// Parses the arguments of `TLSClientCRLCheck`.
     pub fn parse(words: &[&str]) -> Result<Self, String> {
         let mut check = Self::default();
         let (first, flags) = words.split_first().ok_or("takes leaf, chain or none")?;
@@ -75,22 +75,22 @@ impl CrlCheck {
     }
 }
 
-/// A certificate whose revocation is in question.
+/// A certificate to be checked for revocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The certificate.
     pub der: &'a [u8],
-    /// The content of the DER Name of its issuer.
+    /// The content of the issuer's DER Name.
     pub issuer: &'a [u8],
-    /// The content of its serial number's DER INTEGER.
+    /// The content of the DER INTEGER of the serial number.
     pub serial: &'a [u8],
-    /// Whether it is the client's own.
+    /// Whether it is the peer's certificate.
     pub is_leaf: bool,
     /// The certificate of its issuer.
     pub issuer_der: &'a [u8],
 }
 
-/// What was in the files at some time.
+/// The content of the files at some time.
 #[derive(Debug, Default)]
 struct Lists {
     stamps: Vec<(PathBuf, FileStamp)>,
@@ -98,7 +98,7 @@ struct Lists {
     digest: [u8; 32],
 }
 
-/// The revocation lists in some files and directories.
+/// The revocation lists in a set of files and directories.
 #[derive(Debug)]
 pub struct RevocationLists {
     paths: Vec<PathBuf>,
@@ -106,14 +106,14 @@ pub struct RevocationLists {
     anchors: Arc<Anchors>,
     journal: Arc<Journal>,
     lists: RwLock<Arc<Lists>>,
-    /// When the files were looked at last, in seconds since 1970.
+    /// The time of the last check of the files, in seconds since 1970.
     looked: AtomicI64,
-    /// Held by whoever reads changed files; what was found wrong, so that it is said once.
+    /// Locked while changed files are read; the files that were found invalid, so that each error is logged once.
     reading: Mutex<Vec<(PathBuf, FileStamp)>>,
 }
 
 impl RevocationLists {
-    /// Reads the lists in `paths`. Those of CAs among `anchors` must have been signed by them.
+    /// Reads the lists in `paths`. Lists of CAs in `anchors` must be signed by these.
     pub fn load(
         paths: &[PathBuf],
         role: Role,
@@ -141,13 +141,13 @@ impl RevocationLists {
         lists
     }
 
-    /// A digest of all lists as they are now. Sessions that were made under other lists are not resumed, so that
-    /// revocation ends them.
+    /// A digest of all current lists. Sessions from before a change of the lists are not resumed, so that revocation
+    /// ends them.
     pub fn digest(&self, now: i64) -> [u8; 32] {
         self.current(now).digest
     }
 
-    /// For each list its file, its issuer, the number of its entries and until when it is good (seconds since 1970).
+    /// The file, the number of entries and the nextUpdate time (seconds since 1970) of each list.
     pub fn describe(&self, now: i64) -> Vec<(PathBuf, usize, i64)> {
         let lists = self.current(now);
         let mut all: Vec<_> = lists
@@ -160,12 +160,12 @@ impl RevocationLists {
         all
     }
 
-    /// Reads the files again if they have changed since somebody looked.
+    /// Reads the files again if they have changed since the last check.
     pub fn refresh(&self, now: i64) {
         self.current(now);
     }
 
-    /// Whether `subject` is revoked, or why nobody can tell. The list that decides is the newest one about it.
+    /// Whether `subject` is revoked, or why this cannot be determined. The newest list that covers it decides.
     pub fn check(&self, subject: &Subject<'_>, now: i64) -> Result<(), (Reason, String)> {
         let lists = self.current(now);
         let newest = lists
@@ -241,7 +241,7 @@ impl RevocationLists {
                     *refused = read.stamps;
                 }
             }
-            // There are no stamps to tell this time from the next.
+            // Without stamps, this error cannot be distinguished from the next.
             Err(why) => self.journal.add_once(Severity::Error, kept(&why)),
         }
         for error in &report.errors {

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `TLSClientCertificate`: what a host or a location wants of its clients.
+//! `TLSClientCertificate`: the client certificate that a host or a location requires.
 
-/// What is wanted of a client.
+/// The client certificate that is required.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]
 pub enum Demand {
-    /// Nothing was said.
+    /// Not configured.
     #[default]
     Unset,
-    /// No certificate.
+    /// No certificate is requested.
     None,
-    /// A certificate if there is one, of a known CA, as all certificates have to be.
+    /// A certificate is optional. If present, it must be from a known CA.
     Optional,
-    /// A certificate if there is one, of whatever CA.
+    /// A certificate is optional, and may be from any CA.
     OptionalNoCa,
-    /// A certificate.
+    /// A certificate is required.
     Required,
 }
 
 impl Demand {
-    /// Reads the argument of `TLSClientCertificate`. `require` is what mod_ssl calls it.
+    /// Parses the argument of `TLSClientCertificate`. `require` is mod_ssl's name for `required`.
     pub fn parse(word: &str) -> Result<Self, String> {
         match word.to_ascii_lowercase().as_str() {
             "none" => Ok(Self::None),
@@ -32,31 +32,31 @@ impl Demand {
         }
     }
 
-    /// Whether clients are asked for a certificate.
+    /// Whether a certificate is requested from clients.
     pub fn asks(self) -> bool {
         self > Self::None
     }
 }
 
-/// How a host's handshake deals with client certificates.
+/// How the handshake of a host treats client certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Some location wants a certificate. The handshake asks for one and takes what comes: the location decides.
-    /// `generous` if one of the locations takes certificates of unknown CAs.
+    /// A location requires a certificate. The handshake requests one and accepts any; the location decides.
     Ask {
-        /// Whether certificates of unknown CAs are welcome somewhere.
+        /// Whether a location accepts certificates of unknown CAs.
         generous: bool,
     },
-    /// Clients may come without a certificate, but not with a bad one.
+    /// Clients without a certificate are accepted, clients with an invalid certificate are not.
     Optional,
-    /// Clients may come without a certificate, or with one of an unknown CA.
+    /// Clients without a certificate, and certificates of unknown CAs, are accepted.
     OptionalNoCa,
-    /// Clients must have a certificate, and a good one.
+    /// Clients must have a verified certificate.
     Required,
 }
 
 impl Mode {
-    /// The mode of a host that demands `host` of every client, and `location` somewhere; none if nobody is asked.
+    /// The mode of a host with the demand `host` for all clients and `location` in some location. None if no
+    /// certificate is requested.
     pub fn of(host: Demand, location: Demand) -> Option<Self> {
         match host {
             Demand::Required => Some(Self::Required),
@@ -68,7 +68,7 @@ impl Mode {
         }
     }
 
-    /// Its name, for people.
+    /// The name of the mode in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ask { .. } => "asked for, because locations want a certificate",
@@ -79,7 +79,7 @@ impl Mode {
     }
 }
 
-/// What locations want together: the handshake of their host has to be as lenient as the most lenient one.
+/// The combined demand of several locations: the handshake of the host must be as lenient as the most lenient location.
 pub fn combine(one: Demand, other: Demand) -> Demand {
     match (one, other) {
         (Demand::OptionalNoCa, _) | (_, Demand::OptionalNoCa) => Demand::OptionalNoCa,

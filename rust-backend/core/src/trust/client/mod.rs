@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Client certificates: who must present one, and what became of it.
+//! Client certificates: which are required, and the result of their verification.
 
 pub mod demand;
 pub mod verdict;

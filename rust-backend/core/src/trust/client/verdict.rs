@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What became of a client's certificate.
+//! The result of the verification of a client certificate.
 
 use super::demand::{Demand, Mode};
 use crate::trust::path::Role;
 use crate::trust::refusal::{Reason, Refusal};
 
-/// What is thought of a client.
+/// The result of client authentication.
 #[derive(Clone, Debug, Default)]
 pub enum Verdict {
-    /// It was not asked for a certificate.
+    /// No certificate was requested.
     #[default]
     NotAsked,
-    /// It was asked but has presented none.
+    /// A certificate was requested, but the client has sent none.
     Anonymous,
-    /// Its certificate is good.
+    /// The certificate is verified.
     Verified {
-        /// How many CAs are above it.
+        /// The number of CAs above the certificate.
         issuers: usize,
     },
-    /// Its certificate is not good, but the handshake went on.
+    /// The certificate is invalid, but the handshake was completed.
     Refused(Refusal),
 }
 
 impl Verdict {
-    /// `SSL_CLIENT_VERIFY` under `mode`.
+    /// The value of `SSL_CLIENT_VERIFY` in mode `mode`.
     pub fn variable(&self, mode: Option<Mode>) -> String {
         match self {
             Self::NotAsked | Self::Anonymous => "NONE".to_owned(),
@@ -35,8 +35,8 @@ impl Verdict {
         }
     }
 
-    /// Whether a connection with this verdict may be used at all under `mode`. Handshakes see to that by themselves;
-    /// of a resumed session it has to be asked again.
+    /// Whether a connection with this verdict is acceptable in mode `mode`. Full handshakes ensure this; it must be
+    /// checked again for resumed sessions.
     pub fn stands(&self, mode: Option<Mode>) -> Result<(), String> {
         match (mode, self) {
             (None | Some(Mode::Ask { .. }), _) => Ok(()),
@@ -46,7 +46,7 @@ impl Verdict {
         }
     }
 
-    /// What is thought of the client where no more than `depth` CAs may be above its certificate.
+    /// The verdict if at most `depth` CAs are allowed above the certificate.
     pub fn within(&self, depth: Option<usize>) -> Self {
         match (self, depth) {
             (Self::Verified { issuers }, Some(depth)) if *issuers > depth => Self::Refused(Refusal {
@@ -57,7 +57,7 @@ impl Verdict {
         }
     }
 
-    /// Whether the client is let in where `demand` holds, or why not.
+    /// Whether the client satisfies `demand`, or the reason why not.
     pub fn satisfies(&self, demand: Demand) -> Result<(), String> {
         match (demand, self) {
             (Demand::Unset | Demand::None, _) | (_, Self::Verified { .. }) => Ok(()),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Verifying what a client presents.
+//! Verification of client certificates.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,52 +18,53 @@ use crate::trust::path::{self, Policy, Role};
 use crate::trust::refusal::Refusal;
 use crate::trust::revocation::{CrlCheck, RevocationLists};
 
-/// The names of CAs that clients are told: `TLSClientCANames`.
+/// The CA names that are sent to clients: `TLSClientCANames`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CaNames {
-    /// Those of the CAs that are trusted.
+    /// The names of the trusted CAs.
     Trusted,
-    /// Those of other certificates.
+    /// The subjects of the certificates in these files.
     Of(Vec<PathBuf>),
-    /// None: the client is to present what it has.
+    /// None: the client may present any certificate.
     None,
 }
 
-/// The settings by which clients are verified. What is equal here is shared.
+/// The settings for the verification of clients. Hosts with equal settings share a verifier.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAuthSpec {
-    /// Whether a certificate is wanted.
+    /// Whether a certificate is required.
     pub mode: Mode,
-    /// Where the certificates of trusted CAs are.
+    /// The files of trusted CAs.
     pub cas: Vec<PathBuf>,
-    /// Which names clients are told.
+    /// The CA names that are sent to clients.
     pub names: CaNames,
-    /// How many CAs may be above the client's certificate somewhere; 0 leaves certificates that are trusted themselves.
+    /// The maximum number of CAs above the client certificate in any location; 0 allows only certificates that are
+    /// trusted themselves.
     pub depth: usize,
-    /// How many may be where no location says otherwise.
+    /// The maximum number in locations without a setting.
     pub usual_depth: usize,
-    /// Where revocation lists are.
+    /// The files of revocation lists.
     pub crls: Vec<PathBuf>,
-    /// What is looked up there.
+    /// Which certificates are checked against them.
     pub crl_check: CrlCheck,
 }
 
-/// The default of `TLSClientVerifyDepth`: mod_ssl's.
+/// The default of `TLSClientVerifyDepth`, as in mod_ssl.
 pub const DEFAULT_DEPTH: usize = 1;
 
-/// The verification of clients by one set of settings.
+/// Verifies clients with one set of settings.
 #[derive(Debug)]
 pub struct ClientAuth {
     /// The settings.
     pub spec: ClientAuthSpec,
-    /// What is asked of certificates.
+    /// The requirements for certificates.
     pub policy: Policy,
-    /// What clients are told.
+    /// The CA names that are sent to clients.
     pub hints: Vec<DistinguishedName>,
 }
 
 impl ClientAuth {
-    /// A verification by `spec` that trusts `anchors`, asks `lists` and tells clients `hints`.
+    /// A verifier with the settings `spec`, which trusts `anchors`, checks `lists` and sends `hints` to clients.
     pub fn new(
         spec: ClientAuthSpec,
         anchors: Arc<Anchors>,
@@ -80,8 +81,8 @@ impl ClientAuth {
         Self { spec, policy, hints }
     }
 
-    /// The digest of everything that decides about a client, as it is at `now` (seconds since 1970). A session is
-    /// resumed only where it is the same.
+    /// A digest of all inputs for the authentication of a client at `now` (seconds since 1970). A session is resumed
+    /// only if the digest is equal.
     pub fn scope(&self, now: i64) -> [u8; 32] {
         let spec = &self.spec;
         let mut context = digest::Context::new(&digest::SHA256);
@@ -117,7 +118,7 @@ impl ClientAuth {
     }
 }
 
-/// The verification of one connection, which remembers its outcome.
+/// The verifier of one connection, which stores its verdict.
 pub(crate) struct Audit {
     auth: Arc<ClientAuth>,
     verdict: Mutex<Option<Verdict>>,
@@ -135,13 +136,13 @@ impl Audit {
         self.auth.spec.mode
     }
 
-    /// What the handshake found. Where it found nothing, because it resumed a session, `chain` is looked at once more:
-    /// time has passed.
+    /// The verdict of the handshake. If the session was resumed, there is none, and `chain` is verified again: it may
+    /// have become invalid in the meantime.
     pub(crate) fn verdict(&self, chain: &[CertificateDer<'_>], now: i64) -> Verdict {
         self.found().unwrap_or_else(|| self.auth.judge(chain, now))
     }
 
-    /// Why the handshake was refused, if it was because of the certificate.
+    /// The reason, if the handshake failed because of the certificate.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self.found()? {
             Verdict::Refused(refusal) => Some(refusal),
