@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Private keys that are taken apart when they are needed first.
+//! Private keys that are parsed when they are first needed.
 //!
-//! A server with thousands of certificates uses few of them in each of its processes. What a key file says of its public
-//! key is enough to know whether it belongs to a certificate; the arithmetic that checks the rest, and what the library of
-//! cryptography keeps ready for a key, would take most of the time of a start and much memory.
+//! A server with thousands of certificates uses few of them in each of its processes. The public key in a key file is
+//! sufficient to decide whether it belongs to a certificate. The arithmetic checks of the private key, and the
+//! precomputations of the cryptographic library, would take most of the startup time and much memory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use crate::crypto::{self, EC_PUBLIC_KEY};
 use crate::keys::encrypted_key::SecretKey;
 use crate::x509::Certificate;
 
-/// The lengths of common moduli, in bytes, and the common exponent.
+/// The lengths of common RSA moduli, in bytes, and the common exponent.
 const RSA_SIZES: [usize; 3] = [256, 384, 512];
 const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 
-/// A key as its file has it.
+/// A key in the encoding of its file.
 #[derive(Debug)]
 pub(crate) struct DeferredKey {
     der: SecretKey,
@@ -37,8 +37,9 @@ pub(crate) struct DeferredKey {
 }
 
 impl DeferredKey {
-    /// The key in `file`, if it says itself that it is the one of `certificate` and is of a kind that every library can
-    /// use; else it is given back, to be looked at at once. What is found to be wrong with it later is told to `journal`.
+    /// The key from `file`, if it contains the public key of `certificate` and is of a kind that all libraries support.
+    /// Otherwise the key is returned and must be parsed immediately. Errors that are found later are logged to
+    /// `journal`.
     pub(crate) fn new(
         der: SecretKey,
         certificate: &Certificate<'_>,
@@ -60,7 +61,7 @@ impl DeferredKey {
         self.algorithm
     }
 
-    /// The key, ready to sign. One that turns out to be damaged signs nothing.
+    /// The signing key. If the key is damaged, signing fails.
     pub(crate) fn ready(&self) -> Arc<dyn SigningKey> {
         crypto::signing_key(&self.der).unwrap_or_else(|error| {
             let text = format!(
@@ -87,7 +88,7 @@ impl SigningKey for DamagedKey {
     }
 }
 
-/// The algorithm of a key of a common kind that says of itself that the public key of `certificate` is its own.
+/// The algorithm of a key of a common kind that contains the public key of `certificate`.
 fn algorithm_if_of(key: &PrivateKeyDer<'_>, certificate: &Certificate<'_>) -> Option<SignatureAlgorithm> {
     let (algorithm, parameters, public) = certificate.public_key();
     let (oid, curve, inner) = match key {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Private keys that are encrypted by a pass phrase: PKCS#8 (RFC 5958, with PBES2 of RFC 8018), and the form that OpenSSL
-//! had before, with its headers `Proc-Type` and `DEK-Info`.
+//! Private keys that are encrypted with a pass phrase: PKCS#8 (RFC 5958, with PBES2 of RFC 8018), and OpenSSL's older
+//! format with the headers `Proc-Type` and `DEK-Info`.
 
 use std::fmt;
 
@@ -15,28 +15,28 @@ use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::SectionKind;
 use zeroize::Zeroizing;
 
-/// A key in the clear.
+/// A decrypted key.
 pub type SecretKey = Zeroizing<PrivateKeyDer<'static>>;
 
-/// A private key that takes a pass phrase.
+/// A private key that is encrypted with a pass phrase.
 #[derive(Debug)]
 pub enum EncryptedKey {
     /// A PKCS#8 EncryptedPrivateKeyInfo.
     Pkcs8(Vec<u8>),
-    /// OpenSSL's older form.
+    /// OpenSSL's older format.
     Traditional {
-        /// What is encrypted.
+        /// The type of the encrypted key.
         kind: SectionKind,
-        /// How.
+        /// The cipher.
         algorithm: Algorithm,
-        /// The initialisation vector, of which the first eight bytes are also the salt.
+        /// The initialisation vector. Its first eight bytes are also the salt.
         iv: Vec<u8>,
         /// The encrypted DER.
         content: Vec<u8>,
     },
 }
 
-/// The ciphers of OpenSSL's older form.
+/// The ciphers of OpenSSL's older format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// AES-128-CBC.
@@ -49,12 +49,12 @@ pub enum Algorithm {
     TripleDes,
 }
 
-/// Why a key stays encrypted.
+/// Why a key cannot be decrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecryptError {
-    /// By this pass phrase it cannot be decrypted.
+    /// The pass phrase is wrong.
     WrongPassPhrase,
-    /// It is encrypted by something that nobody here knows.
+    /// The encryption algorithm is not supported.
     Unsupported(String),
 }
 
@@ -84,7 +84,7 @@ impl Algorithm {
         }
     }
 
-    /// The bytes of its key.
+    /// The key size of the cipher, in bytes.
     fn key_size(self) -> usize {
         match self {
             Self::Aes128 => 16,
@@ -109,7 +109,7 @@ fn decrypt_cbc<C: KeyIvInit + BlockModeDecrypt>(key: &[u8], iv: &[u8], content: 
     cipher.decrypt_padded_vec::<Pkcs7>(content).ok()
 }
 
-/// How OpenSSL makes a key of a pass phrase where nothing else is said: its EVP_BytesToKey, with MD5 and one round.
+/// OpenSSL's default key derivation from a pass phrase: EVP_BytesToKey, with MD5 and one round.
 fn key_of_pass_phrase(phrase: &[u8], salt: &[u8], size: usize) -> Zeroizing<Vec<u8>> {
     let mut key = Zeroizing::new(Vec::with_capacity(size + 16));
     let mut last = Zeroizing::new(Vec::new());
@@ -152,7 +152,7 @@ impl EncryptedKey {
         }))
     }
 
-    /// The key, if `phrase` is its pass phrase.
+    /// Decrypts the key with the pass phrase `phrase`.
     pub fn decrypt(&self, phrase: &[u8]) -> Result<SecretKey, DecryptError> {
         match self {
             Self::Pkcs8(der) => {
@@ -181,7 +181,7 @@ impl EncryptedKey {
     }
 }
 
-/// Padding alone does not tell a wrong pass phrase from the right one: the content has to be one SEQUENCE.
+/// Padding alone does not detect all wrong pass phrases: the content must be exactly one SEQUENCE.
 fn secret_key(kind: SectionKind, der: &[u8]) -> Result<SecretKey, DecryptError> {
     if !is_sequence(der) {
         return Err(DecryptError::WrongPassPhrase);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Certificates with their private keys: read from files, kept over reloads, decrypted by pass phrases.
 //!
-//! A private key stays here and in rustls. It is zeroised when it is freed, and never logged.
+//! Private keys are held only here and in rustls. They are zeroised when they are freed, and never logged.
 //!
 //! May use: base, crypto, trust, x509.
 

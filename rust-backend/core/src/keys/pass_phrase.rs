@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pass phrases of private keys: who is asked, and what was answered. `SSLPassPhraseDialog`.
+//! Pass phrases of private keys, and the dialogs that ask for them: `SSLPassPhraseDialog`.
 
 use std::fmt;
 use std::io;
@@ -11,23 +11,23 @@ use zeroize::Zeroizing;
 use crate::keys::encrypted_key::{DecryptError, EncryptedKey, SecretKey};
 use crate::keys::program::{self, Conversation};
 
-/// How often somebody who types may be wrong.
+/// The number of wrong answers that are allowed at the terminal.
 const RETRIES: usize = 5;
 
-/// Who is asked for pass phrases.
+/// The source of pass phrases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Dialog {
-    /// Whoever sits at the terminal that httpd was started from.
+    /// The terminal from which httpd was started.
     #[default]
     Builtin,
-    /// A program that is called for each key, and prints its pass phrase.
+    /// A program that is run for each key and prints its pass phrase.
     Exec(PathBuf),
-    /// A program that reads questions and prints answers.
+    /// A program that reads prompts and prints answers.
     Pipe(Vec<String>),
 }
 
 impl Dialog {
-    /// Reads the argument of `SSLPassPhraseDialog`. Relative paths start at `server_root`.
+    /// Parses the argument of `SSLPassPhraseDialog`. Relative paths are relative to `server_root`.
     pub fn parse(text: &str, server_root: &Path) -> Result<Self, String> {
         if text.eq_ignore_ascii_case("builtin") {
             return Ok(Self::Builtin);
@@ -54,19 +54,20 @@ impl Dialog {
     }
 }
 
-/// Whose pass phrase is wanted.
+/// The key whose pass phrase is requested.
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
     /// The virtual host, as `name:port`.
     pub server: &'a str,
-    /// Which of its keys, counted from 0.
+    /// The index of the key in the virtual host, starting at 0.
     pub number: usize,
-    /// The key's file.
+    /// The key file.
     pub file: &'a Path,
 }
 
 impl Question<'_> {
-    /// What programs are told of the key. The words are mod_ssl's, and stand for numbers, whatever the kind of key is.
+    /// The description of the key for programs. The format is that of mod_ssl; the words stand for numbers and do not
+    /// depend on the kind of key.
     fn kind(&self) -> String {
         match self.number {
             0 => "RSA".to_owned(),
@@ -88,8 +89,8 @@ impl Question<'_> {
 
 pub(crate) type PassPhrase = Zeroizing<String>;
 
-/// Pass phrases that were right for some key: they are tried for the next one before anybody is asked. Whoever starts the
-/// server types them once; reloads find them here.
+/// Known pass phrases, which are tried for each key before a dialog is used. An administrator types them once at
+/// startup; reloads use them again.
 #[derive(Default)]
 pub struct PassPhrases {
     known: Mutex<Vec<PassPhrase>>,
@@ -103,7 +104,8 @@ impl fmt::Debug for PassPhrases {
 }
 
 impl PassPhrases {
-    /// Decrypts `key` by a pass phrase that is known, or that `dialog` gives. An error says why that is not possible.
+    /// Decrypts `key` with a known pass phrase, or with one from `dialog`. The error describes why this is not
+    /// possible.
     pub fn unlock(&self, dialog: &Dialog, question: &Question<'_>, key: &EncryptedKey) -> Result<SecretKey, String> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for phrase in known.iter() {
@@ -161,18 +163,18 @@ impl PassPhrases {
         answer
     }
 
-    /// Ends a conversation with a program: nobody is asked any more.
+    /// Ends the conversation with a program.
     pub fn finish(&self) {
         *self.pipe.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Forgets everything. Children have the keys and need no pass phrases.
+    /// Removes all pass phrases. Child processes have the keys and do not need them.
     pub fn forget(&self) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// What a program prints that is called for each key.
+/// Runs a program for one key and returns its output.
 fn run(program: &Path, question: &Question<'_>) -> io::Result<PassPhrase> {
     program::answer_of(program, &[question.server, &question.kind()], program::limit())
 }
@@ -216,7 +218,7 @@ mod tests {
         );
         assert!(run(Path::new("/bin/true"), &question(0)).is_err());
         let phrases = PassPhrases::default();
-        // Two lines are asked, and the third is the first answer to the next question.
+        // The first prompt consists of two lines, so the third answer belongs to the next prompt.
         let command = ["/bin/cat".to_owned()];
         assert!(
             phrases

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Programs that are asked for pass phrases, and the time that they have to answer.
+//! Programs that provide pass phrases, and time limits for their answers.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -11,19 +11,19 @@ use zeroize::Zeroizing;
 
 use crate::keys::pass_phrase::PassPhrase;
 
-/// How long a program has for an answer: time for somebody who is asked by it to type one.
+/// The default time limit for an answer. It allows for a user who types the pass phrase.
 const USUAL_LIMIT: Duration = Duration::from_secs(300);
 
-/// The environment variable that says another limit in seconds; 0 for none.
+/// The environment variable for another limit in seconds; 0 for none.
 const LIMIT_VARIABLE: &str = "MOD_TLS_PASS_PHRASE_TIMEOUT";
 
-/// How long a program that has answered may take to end.
+/// The time that a program has to exit after its answer.
 const TIME_TO_END: Duration = Duration::from_secs(5);
 
-/// The longest answer.
+/// The maximum length of an answer.
 const MAX_ANSWER: usize = 1024;
 
-/// How long programs have for an answer; none if they have all the time in the world.
+/// The time limit for an answer; `None` for no limit.
 pub(crate) fn limit() -> Option<Duration> {
     parse_limit(std::env::var(LIMIT_VARIABLE).ok().as_deref())
 }
@@ -36,7 +36,7 @@ fn parse_limit(text: Option<&str>) -> Option<Duration> {
     }
 }
 
-/// The first line of what `program` prints when it is called with `args`.
+/// The first line of the output of `program` with the arguments `args`.
 pub(crate) fn answer_of(program: &Path, args: &[&str], limit: Option<Duration>) -> io::Result<PassPhrase> {
     let mut child = Command::new(program).args(args).stdout(Stdio::piped()).spawn()?;
     let answers = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -46,7 +46,7 @@ pub(crate) fn answer_of(program: &Path, args: &[&str], limit: Option<Duration>) 
     line
 }
 
-/// Waits until a program has ended; after `patience` it is killed.
+/// Waits until a program has exited, and kills it after `patience`.
 fn end(child: &mut Child, patience: Duration) {
     let end = Instant::now() + patience;
     while let Ok(None) = child.try_wait() {
@@ -59,7 +59,7 @@ fn end(child: &mut Child, patience: Duration) {
     }
 }
 
-/// A program that is asked by what it reads, and answers by what it prints.
+/// A program that reads prompts from standard input and prints answers to standard output.
 pub(crate) struct Conversation {
     child: Child,
     questions: ChildStdin,
@@ -84,7 +84,7 @@ impl Conversation {
     }
 
     pub(crate) fn ask(&mut self, prompt: &str) -> io::Result<PassPhrase> {
-        // A program that answers without reading may be gone by now; its answer is there all the same.
+        // A program that answers without reading may have exited already; its answer is still available.
         let _ = writeln!(self.questions, "{prompt}").and_then(|()| self.questions.flush());
         self.answers.next_line()
     }
@@ -96,10 +96,10 @@ impl Drop for Conversation {
     }
 }
 
-/// The lines that a program prints.
+/// The output lines of a program.
 struct Answers {
     pipe: ChildStdout,
-    /// What was read and not yet taken.
+    /// Data that was read but not yet returned.
     read: Zeroizing<Vec<u8>>,
     limit: Option<Duration>,
 }
@@ -113,7 +113,7 @@ impl Answers {
         }
     }
 
-    /// The next line, without its end. What a program printed before it ended is a line, too.
+    /// The next line, without its line end. An incomplete last line counts as a line.
     fn next_line(&mut self) -> io::Result<PassPhrase> {
         let deadline = self.limit.map(|limit| Instant::now() + limit);
         let mut buffer = Zeroizing::new([0; MAX_ANSWER]);
@@ -137,7 +137,7 @@ impl Answers {
         }
     }
 
-    /// Takes the first `len` bytes as a line.
+    /// Removes the first `len` bytes and returns them as a line.
     fn take(&mut self, len: usize) -> io::Result<PassPhrase> {
         let line = std::str::from_utf8(&self.read[..len])
             .map_err(|_| io::Error::other("the program has printed something that is not UTF-8"))?;
@@ -148,7 +148,7 @@ impl Answers {
         Ok(line)
     }
 
-    /// Waits until there is something to read.
+    /// Waits until data is available.
     fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -212,7 +212,7 @@ mod tests {
             error.contains("within 0 seconds") && error.contains(LIMIT_VARIABLE),
             "{error}"
         );
-        // Somebody else holds the pipe: the program's own child.
+        // The pipe is held open by a child of the program.
         assert!(shell("sleep 100 & exit", SHORT).unwrap_err().contains("within"));
         let command = ["/bin/sleep", "100"].map(str::to_owned);
         let mut silent = Conversation::begin(&command, SHORT).unwrap();

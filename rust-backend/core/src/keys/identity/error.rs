@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Why certificates and keys cannot be used, in words that help.
+//! Why certificates and keys cannot be used, with the remedy.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,34 +11,35 @@ use crate::base::shell::shell_word;
 use crate::x509::pem::PemError;
 use crate::x509::wrong_file;
 
-/// Why an identity cannot be used. Each text names the file and the mend.
+/// Why an identity cannot be used. Each text names the file and the remedy.
 #[derive(Debug)]
 pub enum IdentityError {
     /// A file could not be read.
     File(FileError),
-    /// A file is not the PEM it should be.
+    /// A file is not valid PEM.
     Pem(PathBuf, PemError),
-    /// There is no certificate in the file, and what there is instead.
+    /// There is no certificate in the file; the text describes its content.
     NoCertificate(PathBuf, String),
-    /// There is no private key in the file, and what there is instead.
+    /// There is no private key in the file; the text describes its content.
     NoKey(PathBuf, String),
-    /// The certificate is in the key's file, and the key in the certificate's.
+    /// The files of certificate and key are exchanged.
     Swapped(IdentityFiles),
-    /// The private key is encrypted, and there is nobody to ask for its pass phrase.
+    /// The private key is encrypted, and no pass phrase dialog is configured.
     EncryptedKey(PathBuf),
-    /// The private key is encrypted, and stays so.
+    /// The private key is encrypted and could not be decrypted.
     Locked(PathBuf, String),
-    /// The private key is of a kind that cannot be used.
+    /// The private key is of an unsupported kind.
     UnusableKey(PathBuf, String),
-    /// A certificate (number in the file, from 1) cannot be parsed.
+    /// A certificate cannot be parsed. The number is its position in the file, starting at 1.
     BadCertificate(Arc<Path>, usize, String),
-    /// The key is not that of the first certificate; the number of the one it does fit, from 1.
+    /// The key does not match the first certificate. The number is the position of the certificate that it matches,
+    /// starting at 1.
     Mismatch(IdentityFiles, Option<usize>),
 }
 
 impl IdentityError {
-    /// This error, or that the files of certificate and key were exchanged, if that is so; `text` is the content of the
-    /// certificate's.
+    /// This error, or `Swapped` if the files of certificate and key are exchanged. `text` is the content of the
+    /// certificate file.
     pub(super) fn or_swapped(self, files: &IdentityFiles, text: &[u8]) -> Self {
         let is_certificate = |path: &Arc<Path>| {
             let content = file_reading::read(path).ok();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reads certificates with their keys from files.
+//! Reading of certificates and their keys from files.
 
 use super::*;
 
-/// Certificate `number` in a file. All of them must be well-formed: clients refuse others.
+/// Parses certificate `number` in a file. All certificates must be well-formed: clients refuse others.
 pub(super) fn well_formed<'a>(
     file: &Arc<Path>,
     number: usize,
@@ -17,7 +17,7 @@ pub(super) fn is_key_of(key: &Arc<dyn SigningKey>, certificate: &Certificate<'_>
         .is_some_and(|public| public.as_ref() == certificate.spki_der())
 }
 
-/// Which of the certificates `key` belongs to. All of them must be well-formed.
+/// The position of the certificate that `key` matches. All certificates must be well-formed.
 pub(super) fn position_of<'a>(
     key: &Arc<dyn SigningKey>,
     files: &IdentityFiles,
@@ -36,10 +36,10 @@ pub(super) fn bundle(path: &Path, pem: &[u8]) -> Result<PemBundle, IdentityError
     pem::parse(pem).map_err(|error| IdentityError::Pem(path.to_owned(), error))
 }
 
-/// Decrypts the key in a file with this content; not called where the key is in the clear.
+/// Decrypts the key in a file with this content. It is not called for unencrypted keys.
 pub type Unlock<'a> = dyn FnMut(&Path, &[u8]) -> Result<SecretKey, IdentityError> + 'a;
 
-/// For keys of which nobody knows the pass phrase.
+/// An [`Unlock`] for contexts without pass phrases.
 pub fn nobody(path: &Path, _: &[u8]) -> Result<SecretKey, IdentityError> {
     Err(IdentityError::EncryptedKey(path.to_owned()))
 }
@@ -66,7 +66,7 @@ pub(super) fn leaf_and_issuers(
     Ok((leaf, all))
 }
 
-/// The private key in `pem`, the content of the key's file.
+/// The private key in `pem`, the content of the key file.
 pub(super) fn key_of(files: &IdentityFiles, pem: &[u8], unlock: &mut Unlock<'_>) -> Result<SecretKey, IdentityError> {
     let path = files.key_file();
     let bundle = bundle(path, pem)?;
@@ -80,8 +80,8 @@ pub(super) fn key_of(files: &IdentityFiles, pem: &[u8], unlock: &mut Unlock<'_>)
     }
 }
 
-/// All certificates with their keys in `path`, a PEM file or a directory of them, in any order; certificates without a key
-/// are issuers. `chain` names a file of further issuers.
+/// All certificates with their keys in `path`, a PEM file or a directory of PEM files, in any order. Certificates
+/// without a key are intermediate certificates. `chain` is a file with further intermediate certificates.
 pub fn machine_identities(path: &Path, chain: Option<&Path>) -> Result<Vec<Identity>, IdentityError> {
     let further = match chain {
         Some(chain) => certificates(chain, &file_reading::read(chain).map_err(IdentityError::File)?)?,
@@ -130,8 +130,8 @@ pub(super) fn identities_in(path: &Path, further: &[CertificateDer<'static>]) ->
     Ok(identities)
 }
 
-/// Who has issued `leaf` and each other, one after the other, as `find` finds them by the DER of their names; without a root,
-/// which whoever trusts it has.
+/// The issuers of `leaf`, one after the other. `find` returns the certificate with a DER subject name. The root is
+/// omitted, because a peer that trusts it has it.
 pub(super) fn issuers_of(
     leaf: &CertificateDer<'_>,
     find: impl Fn(&[u8]) -> Option<CertificateDer<'static>>,

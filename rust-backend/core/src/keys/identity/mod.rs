@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Certificates and private keys: reading them, checking that they belong together.
+//! Certificates and private keys: reading them, and checking that they match.
 
 mod error;
 mod loading;
@@ -35,19 +35,19 @@ use crate::x509::Certificate;
 use crate::x509::pem::{self, PemBundle};
 use crate::x509::wrong_file;
 
-/// The files that an identity is read from. The key is in the certificate's file unless it has its own.
+/// The files of an identity. Without `key`, the key is in the certificate file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdentityFiles {
-    /// PEM: the certificate, then the certificates of its issuers.
+    /// PEM: the certificate, followed by its intermediate certificates.
     pub certificate: Arc<Path>,
     /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1.
     pub key: Option<Arc<Path>>,
-    /// PEM: the certificates of the issuers, for a certificate whose own file has none.
+    /// PEM: the intermediate certificates, if the certificate file has none.
     pub chain: Option<Arc<Path>>,
 }
 
 impl IdentityFiles {
-    /// Paths of its own. Those of a configuration lie between other things that go with it.
+    /// Copies the paths. The allocations of the originals are adjacent to other data of a configuration.
     fn copied(&self) -> Self {
         let copied = |path: &Option<Arc<Path>>| path.as_deref().map(Arc::from);
         Self {
@@ -62,29 +62,29 @@ impl IdentityFiles {
     }
 }
 
-/// A certificate chain with its private key.
+/// A certificate chain and its private key.
 #[derive(Debug)]
 pub struct Identity {
-    /// Where it comes from, for people.
+    /// The origin, for messages.
     source: Arc<Path>,
     facts: Facts,
     leaf: Box<[u8]>,
     issuers: Chain,
     key: Key,
-    /// What rustls serves, once somebody was served: of thousands of certificates a process serves few.
+    /// The object that rustls serves, created at the first handshake: a process uses few of thousands of certificates.
     certified: RwLock<Option<Arc<CertifiedKey>>>,
-    /// The digest of names that were found in the certificate; 0 if none were looked for.
+    /// The hash of the last names that the certificate was found to cover; 0 if none were checked.
     covered: AtomicU64,
 }
 
-/// Certificates that many identities have in common.
+/// Certificates that many identities share.
 type Chain = Arc<[CertificateDer<'static>]>;
 
 #[derive(Debug)]
 enum Key {
     Ready(Arc<dyn SigningKey>),
     Deferred(DeferredKey),
-    /// The key of another.
+    /// The key of another identity.
     Of(Arc<Identity>),
 }
 
@@ -106,12 +106,12 @@ impl Key {
     }
 }
 
-/// What is asked of a certificate often.
+/// Properties of a certificate that are needed often.
 #[derive(Clone, Copy, Debug)]
 struct Facts {
     /// The curve of an ECDSA key.
     curve: Option<NamedGroup>,
-    /// The first second and the last one in which it is valid, since 1970.
+    /// The notBefore and notAfter times, in seconds since 1970.
     validity: (i64, i64),
     oddities: Oddities,
 }
@@ -133,7 +133,7 @@ impl Facts {
 }
 
 impl Identity {
-    /// Puts certificates and key together after checking that they belong together. The issuers are known to be well-formed.
+    /// Combines certificates and key after checking that they match. The intermediate certificates must be well-formed.
     fn new(
         files: &IdentityFiles,
         leaf: CertificateDer<'static>,
@@ -149,7 +149,7 @@ impl Identity {
         Ok(Self::with(&files.certificate, facts, leaf, issuers, Key::Ready(key)))
     }
 
-    /// An identity from PEM in memory, as others hand it over: mod_md's answers to ACME challenges.
+    /// An identity from PEM in memory, for example mod_md's answer to an ACME challenge.
     pub fn from_pem(name: &str, certificate: &[u8], key: Option<&[u8]>) -> Result<Self, IdentityError> {
         let files = IdentityFiles {
             certificate: Path::new(name).into(),
@@ -164,7 +164,7 @@ impl Identity {
         Self::new(&files, leaf, issuers.into(), signing_key(&files, &key)?)
     }
 
-    /// An identity that was made rather than read, or that is known to be sound.
+    /// An identity that was generated, or that is known to be valid.
     pub(crate) fn generated(
         source: &Path,
         leaf: CertificateDer<'static>,
@@ -187,8 +187,8 @@ impl Identity {
         }
     }
 
-    /// The same with the certificates of its issuers, as far as they are among `anchors`, and without a root, which whoever
-    /// trusts it has; none if that changes nothing.
+    /// The same identity with intermediate certificates from `anchors`, without a root, because a peer that trusts it
+    /// has it. None if that changes nothing.
     pub(crate) fn completed(self: &Arc<Self>, anchors: &Anchors) -> Option<Self> {
         if self.has_issuers() {
             return None;
@@ -198,7 +198,7 @@ impl Identity {
         (!issuers.is_empty()).then(|| Self::with(&self.source, self.facts, self.leaf(), issuers.into(), key()))
     }
 
-    /// The files of one that has all in one.
+    /// The files of an identity whose data is in one file.
     pub(crate) fn only_file(&self) -> IdentityFiles {
         IdentityFiles {
             certificate: Arc::clone(&self.source),
@@ -207,22 +207,22 @@ impl Identity {
         }
     }
 
-    /// Where it comes from: the certificate's file.
+    /// The origin: the certificate file.
     pub(crate) fn source(&self) -> &Arc<Path> {
         &self.source
     }
 
-    /// Where it comes from, for people: the certificate's file.
+    /// The origin, for messages: the certificate file.
     pub fn name(&self) -> impl fmt::Display + '_ {
         self.source.display()
     }
 
-    /// The first second and the last one in which the certificate is valid, since 1970.
+    /// The notBefore and notAfter times, in seconds since 1970.
     pub fn validity(&self) -> (i64, i64) {
         self.facts.validity
     }
 
-    /// What an administrator should know of the identity, which was read from `files`.
+    /// The warnings about the identity, which was read from `files`.
     pub(crate) fn warnings(&self, files: &IdentityFiles) -> Vec<String> {
         match self.facts.oddities == Oddities::NONE {
             true => Vec::new(),
@@ -230,7 +230,7 @@ impl Identity {
         }
     }
 
-    /// The same of one for backends, whose names and issuers are the backends' business.
+    /// The warnings for an identity that is used towards backends. Names and issuers are checked by the backends.
     pub(crate) fn key_warning(&self, files: &IdentityFiles) -> Option<String> {
         let exposure = self.facts.oddities.exposure;
         exposure.about(
@@ -239,7 +239,7 @@ impl Identity {
         )
     }
 
-    /// What rustls serves.
+    /// The object that rustls serves.
     pub fn certified(&self) -> Arc<CertifiedKey> {
         if let Some(certified) = &*self.certified.read().unwrap_or_else(PoisonError::into_inner) {
             return Arc::clone(certified);
@@ -252,12 +252,12 @@ impl Identity {
         }))
     }
 
-    /// By what its key signs.
+    /// The signature algorithm of the key.
     pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
         self.key.algorithm()
     }
 
-    /// Its certificates, the issuers after the certificate itself, and the key that signs by none but `schemes`.
+    /// The certificate chain with a key that uses only `schemes` for signatures.
     pub fn limited_to(&self, schemes: &Arc<[SignatureScheme]>) -> Arc<CertifiedKey> {
         let mut certified = CertifiedKey::clone(&self.certified());
         certified.key = Arc::new(LimitedKey {
@@ -267,13 +267,14 @@ impl Identity {
         Arc::new(certified)
     }
 
-    /// The certificate itself, as DER.
+    /// The certificate in DER.
     pub fn leaf(&self) -> CertificateDer<'_> {
         CertificateDer::from(&*self.leaf)
     }
 
-    /// Which of `names`, ServerNames and ServerAliases, the certificate does not cover. Those of a host are asked for again at each reload, and the
-    /// certificate is parsed only if they have changed.
+    /// Those of `names`, ServerNames and ServerAliases, that the certificate does not cover. The result is cached,
+    /// because the names of a host are checked at each reload: the certificate is parsed only if the names have
+    /// changed.
     pub(crate) fn uncovered<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
         let digest = hash_of(names);
         if self.covered.load(Relaxed) == digest {
@@ -297,17 +298,17 @@ impl Identity {
         Certificate::parse(&self.leaf).is_ok_and(|certificate| certificate.covers(host))
     }
 
-    /// Whether the certificate comes with those of its issuers.
+    /// Whether there are intermediate certificates.
     pub(crate) fn has_issuers(&self) -> bool {
         !self.issuers.is_empty()
     }
 
-    /// How many certificates are presented.
+    /// The number of certificates that are presented.
     pub(crate) fn chain_len(&self) -> usize {
         1 + self.issuers.len()
     }
 
-    /// What the certificate is known by to providers of OCSP responses: its SHA-256 digest.
+    /// The identifier of the certificate for OCSP response providers: its SHA-256 digest.
     pub fn id(&self) -> [u8; 32] {
         let digest = digest::digest(&digest::SHA256, &self.leaf);
         let mut id = [0; 32];
@@ -315,14 +316,14 @@ impl Identity {
         id
     }
 
-    /// The certificate and the one of its issuer in PEM, if the chain has it.
+    /// The certificate and the certificate of its issuer in PEM, if the chain contains it.
     pub fn pem_with_issuer(&self) -> Option<String> {
         let issuer = self.issuers.first()?;
         Some(pem::certificate(&self.leaf()) + &pem::certificate(issuer))
     }
 
-    /// Whether a client that offers `schemes` can verify this identity's signatures. A client of TLS 1.2 also tells by
-    /// `groups` which curves it knows (RFC 8422 section 5.1).
+    /// Whether a client that offers `schemes` can verify signatures of this identity. `groups` are the curves that a
+    /// TLS 1.2 client supports (RFC 8422 section 5.1).
     pub fn suits(&self, schemes: &[SignatureScheme], groups: Option<&[NamedGroup]>) -> bool {
         let knows_curve = match (self.facts.curve, groups) {
             (Some(curve), Some(groups)) => groups.contains(&curve),
@@ -331,7 +332,7 @@ impl Identity {
         knows_curve && self.certified().key.choose_scheme(schemes).is_some()
     }
 
-    /// Staples `response` (a DER OCSPResponse, RFC 6960) to the handshakes from now on; `None` staples nothing.
+    /// Staples `response` (a DER OCSPResponse, RFC 6960) to all following handshakes; `None` staples nothing.
     pub fn staple(&self, response: Option<&[u8]>) {
         let certified = self.certified();
         if certified.ocsp.as_deref() == response {
@@ -343,12 +344,12 @@ impl Identity {
     }
 }
 
-/// The same for equal values for as long as the process lives, and for its children.
+/// A hash that is equal for equal values in this process and its child processes.
 fn hash_of(value: impl Hash) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
 }
 
-/// A key that not all algorithms it could sign by are wanted of.
+/// A key that is limited to some signature schemes.
 #[derive(Debug)]
 struct LimitedKey {
     key: Arc<dyn SigningKey>,

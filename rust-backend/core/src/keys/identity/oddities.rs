@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is odd about certificates and keys that can be used all the same.
+//! Unusual properties of certificates and keys, which are used with a warning.
 
 use rustls_pki_types::CertificateDer;
 
@@ -7,16 +7,17 @@ use super::IdentityFiles;
 use crate::base::file_reading::Exposure;
 use crate::x509::Certificate;
 
-/// What an administrator should know.
+/// The unusual properties of an identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Oddities {
-    /// The certificate says that it is a CA's, and it is not one of those that `openssl req -x509` makes for a server.
+    /// It is a CA certificate, but not of the form that `openssl req -x509` creates for a server.
     is_ca: bool,
     /// It has no subjectAltName.
     is_nameless: bool,
-    /// Who else may read the key.
+    /// The permissions of other users for the key file.
     pub(super) exposure: Exposure,
-    /// Which certificate in the file (from 1) is the first that has not issued the one before it; 0 if all have.
+    /// The position in the file (starting at 1) of the first certificate that has not issued the one before it; 0 if
+    /// there is none.
     pub(super) stranger: u8,
 }
 
@@ -28,7 +29,7 @@ impl Oddities {
         stranger: 0,
     };
 
-    /// What the certificate itself says.
+    /// The properties that depend only on the certificate.
     pub(super) fn of(certificate: &Certificate<'_>) -> Self {
         let is_nameless = certificate.alternative_host_names().is_empty();
         let is_self_issued = certificate.issuer_der() == certificate.subject_der();
@@ -87,13 +88,13 @@ impl Oddities {
     }
 }
 
-/// The links of a chain without its leaf: what is found out once about issuers that many chains have in common.
+/// The chain without its leaf. The result for intermediate certificates that many chains share is computed once.
 #[derive(Clone, Debug)]
 pub(super) struct Links {
-    /// The subject of the first one.
+    /// The subject of the first certificate.
     first: Box<[u8]>,
-    /// The number of the first one in the file of the leaf that has not issued the one before it, the leaf aside; 0 if all
-    /// have.
+    /// The position in the leaf's file of the first certificate that has not issued the one before it, apart from the
+    /// leaf; 0 if there is none.
     stranger: u8,
 }
 
@@ -108,12 +109,12 @@ impl Links {
                 .first()
                 .map(|first| first.subject_der().into())
                 .unwrap_or_default(),
-            // The leaf is the first in its file, and the second of the pair is meant.
+            // The leaf is the first in its file, and the second of the pair is reported.
             stranger: broken.map_or(0, |at| u8::try_from(at + 3).unwrap_or(u8::MAX)),
         }
     }
 
-    /// The number of the first certificate that has not issued the one before it, below `leaf`.
+    /// The position of the first certificate after `leaf` that has not issued the one before it.
     pub(super) fn stranger_below(&self, leaf: &Certificate<'_>) -> u8 {
         match self.first.is_empty() || *self.first == *leaf.issuer_der() {
             true => self.stranger,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What was read of certificates and keys, kept over reloads.
+//! Certificates and keys that are kept over reloads.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -17,23 +17,23 @@ use crate::base::log_queue::Journal;
 use crate::keys::deferred_key::DeferredKey;
 use crate::x509::pem;
 
-/// Keeps what was read, so that a reload reads only what has changed.
+/// Keeps certificates and keys, so that a reload reads only files that have changed.
 ///
-/// httpd reads its configuration twice at start and again at each reload; servers have thousands of certificates of
-/// which few ever change in between. An entry is good for as long as its files are the same by device, inode, size
-/// and time of change.
+/// httpd reads its configuration twice at startup and again at each reload; servers have thousands of certificates of
+/// which few change in between. An entry is valid as long as device, inode, size and change time of its files are
+/// equal.
 #[derive(Debug, Default)]
 pub struct IdentityStore {
     entries: Mutex<HashMap<IdentityFiles, Entry>>,
     issuers: Mutex<HashSet<&'static [u8]>>,
-    /// The issuers of chains by their PEM.
+    /// Intermediate certificates by their PEM text.
     issuer_texts: Mutex<HashMap<Box<[u8]>, Issuers>>,
 }
 
-/// How many texts of issuers are remembered. CAs have a handful of intermediates.
+/// The maximum number of entries in `issuer_texts`. CAs have few intermediate certificates.
 const MAX_ISSUER_TEXTS: usize = 256;
 
-/// Certificates of issuers, and what was found out about them.
+/// Intermediate certificates, and the results of their checks.
 #[derive(Clone, Debug)]
 struct Issuers {
     certificates: Chain,
@@ -54,8 +54,8 @@ struct Entry {
     used: bool,
 }
 
-/// A digest of the stamps of an identity's files: of the certificate's, of the key's if it has its own, of the chain's. One in
-/// 2^64 changes would go unseen.
+/// A digest of the stamps of an identity's files: the certificate file, the key file and the chain file. A change is
+/// missed with a probability of 2^-64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp(u64);
 
@@ -64,7 +64,7 @@ impl Stamp {
         Self(hash_of((certificate, key, chain)))
     }
 
-    /// The stamp of `files` as they are now.
+    /// The current stamp of `files`.
     fn of(files: &IdentityFiles) -> Result<Self, IdentityError> {
         let stamp = |path: &Path| FileStamp::of(path).map_err(IdentityError::File);
         let optional = |path: &Option<Arc<Path>>| path.as_deref().map(stamp).transpose();
@@ -77,9 +77,9 @@ impl Stamp {
 }
 
 impl IdentityStore {
-    /// The identity in `files`, read if it is not known or has changed. `unlock` is asked for a key that is encrypted. With a
-    /// `journal`, a key that says itself that it belongs to the certificate is not looked at more closely until it is
-    /// needed, and the journal gets to know what is wrong with it then.
+    /// The identity in `files`, which is read if it is not known or has changed. `unlock` decrypts encrypted keys. With
+    /// a `journal`, a key file that contains the public key of the certificate is parsed when it is first needed, and
+    /// errors are logged to the journal.
     pub fn load(
         &self,
         files: &IdentityFiles,
@@ -105,7 +105,7 @@ impl IdentityStore {
         Ok(identity)
     }
 
-    /// Forgets what was not loaded since the last call: nobody refers to it any more.
+    /// Removes the identities that were not loaded since the last call: they are no longer used.
     pub fn forget_unused(&self) {
         self.entries
             .lock()
@@ -133,7 +133,7 @@ impl IdentityStore {
             chain_stamp = Some(content.stamp);
             if chain.certificates.is_empty() {
                 let all = certificates(path, &content.bytes)?;
-                // The file may begin with the certificate itself.
+                // The file may also contain the certificate itself.
                 let others = all.iter().enumerate().filter(|(_, issuer)| **issuer != leaf);
                 let shared = others.map(|(at, issuer)| self.shared(path, at + 1, issuer));
                 chain = Issuers::new(shared.collect::<Result<_, _>>()?);
@@ -163,8 +163,8 @@ impl IdentityStore {
         Ok((identity, Stamp::new(certificate.stamp, key_stamp, chain_stamp)))
     }
 
-    /// The certificate in `pem`, the content of `file`, and its issuers. The text of issuers that were read before is
-    /// recognised.
+    /// The certificate in `pem`, the content of `file`, and its intermediate certificates. Text of intermediate
+    /// certificates that was read before is recognised.
     fn chain_in(&self, file: &Arc<Path>, pem: &[u8]) -> Result<(CertificateDer<'static>, Issuers), IdentityError> {
         let rest = pem::issuers_in(pem);
         let mut known = self.issuer_texts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -186,9 +186,9 @@ impl IdentityStore {
         Ok((leaf, issuers))
     }
 
-    /// One copy of each issuer certificate serves all chains. It stays for the life of the process, which knows only a
-    /// handful of them: they change when a CA changes its intermediates. An error if it is not well-formed: it is
-    /// certificate `number` in `file`.
+    /// All chains share one copy of each intermediate certificate. It is kept for the lifetime of the process. There
+    /// are only a few: they change when a CA changes its intermediate certificates. The certificate is number `number`
+    /// in `file`; an error is returned if it is not well-formed.
     fn shared(
         &self,
         file: &Arc<Path>,
