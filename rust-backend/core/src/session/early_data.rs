@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `TLSEarlyDataMethods`: which requests a location takes as early data (RFC 8470).
+//! `TLSEarlyDataMethods`: the requests that a location accepts as early data (RFC 8470).
 
-/// The requests that may come as early data.
+/// The requests that are accepted as early data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub enum EarlyMethods {
-    /// Nothing was said, which means the safe ones.
+    /// Not configured. The default is [`Safe`](Self::Safe).
     #[default]
     Unset,
     /// None.
     None,
-    /// Those of safe methods.
+    /// Requests with safe methods.
     Safe,
     /// All.
     Any,
 }
 
 impl EarlyMethods {
-    /// Reads the argument of `TLSEarlyDataMethods`.
+    /// Parses the argument of `TLSEarlyDataMethods`.
     pub fn parse(word: &str) -> Result<Self, String> {
         match word.to_ascii_lowercase().as_str() {
             "none" => Ok(Self::None),
@@ -27,7 +27,7 @@ impl EarlyMethods {
         }
     }
 
-    /// Whether a request with `method` may come as early data. The safe methods are those of RFC 9110 section 9.2.1.
+    /// Whether a request with `method` is accepted as early data. Safe methods are those of RFC 9110 section 9.2.1.
     pub fn allow(self, method: &str) -> bool {
         match self {
             Self::Unset | Self::Safe => matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE"),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Resumption of sessions: ticket keys, tickets, the cache that all children share, and which requests may come as early
-//! data.
+//! Session resumption: ticket keys, tickets, the cache that all child processes share, and the requests that are
+//! accepted as early data.
 //!
 //! May use: base, crypto, trust.
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How sessions are resumed: by ticket, or by an entry in the cache that all children share.
+//! Session resumption by ticket, or by an entry in the cache that all child processes share.
 //!
-//! Both are bound to a *scope*, a digest of the settings that decided who the client is. rustls leaves it to its user
-//! that a session made under one client authentication policy does not enter under another; the scope sees to it.
+//! Both are bound to a *scope*, a digest of the settings that authenticate the client. rustls does not prevent the
+//! resumption of a session under another client authentication policy; the scope does.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,41 +15,41 @@ use crate::base::clock::unix_now;
 use crate::session::tickets::{DEFAULT_LIFETIME, TicketKeys};
 use crate::trust::client::verifier::ClientAuth;
 
-/// A cache that all children of the server share: httpd's socache.
+/// A cache that all child processes of the server share: httpd's socache.
 pub trait SharedCache: Send + Sync + fmt::Debug {
-    /// Stores `value` under `id` for `lifetime` seconds. False if it could not.
+    /// Stores `value` under `id` for `lifetime` seconds. False on failure.
     fn store(&self, id: &[u8], value: &[u8], lifetime: u32) -> bool;
-    /// What is stored under `id` and has not expired.
+    /// The value that is stored under `id`, if it has not expired.
     fn retrieve(&self, id: &[u8]) -> Option<Vec<u8>>;
-    /// What is stored under `id` and has not expired, for one caller alone: of all that ask, at any child of any server
-    /// that shares the cache, at most one gets it.
+    /// Removes and returns the value that is stored under `id`, if it has not expired. At most one caller gets it,
+    /// among all child processes of all servers that share the cache.
     fn take(&self, id: &[u8]) -> Option<Vec<u8>>;
 }
 
-/// More tickets than this nobody gets after one handshake, even if it asks for them (RFC 9149 section 5).
+/// The maximum number of tickets after one handshake, even if the client requests more (RFC 9149 section 5).
 pub(crate) const MAX_TICKETS: usize = 8;
 
-/// How much early data is taken unless somebody says otherwise, in bytes: as much as one record holds.
+/// The default limit for early data, in bytes: one record.
 pub(crate) const DEFAULT_EARLY_DATA: u32 = 16_384;
 
-/// How much early data can be allowed at most, in bytes: it waits in memory.
+/// The maximum configurable limit for early data, in bytes. Early data is buffered in memory.
 pub(crate) const MAX_EARLY_DATA: u32 = 1024 * 1024;
 
-/// How the sessions of a host are resumed.
+/// The resumption settings of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionSpec {
-    /// Whether clients keep their sessions, encrypted in tickets. Otherwise the cache keeps them.
+    /// Whether sessions are stored by clients, encrypted in tickets. Otherwise they are stored in the cache.
     pub tickets: bool,
-    /// How many TLS 1.3 tickets follow a handshake (RFC 8446 section 4.6.1).
+    /// The number of TLS 1.3 tickets after a handshake (RFC 8446 section 4.6.1).
     pub count: usize,
-    /// For how long a session can be resumed, in seconds.
+    /// How long a session can be resumed, in seconds.
     pub lifetime: u32,
-    /// How much early data is taken at most (RFC 8446 section 4.2.10), in bytes; 0 for none.
+    /// The maximum amount of early data (RFC 8446 section 4.2.10), in bytes; 0 for none.
     pub early_data: u32,
 }
 
 impl Default for SessionSpec {
-    /// Two tickets, so that a client may open two connections at once next time.
+    /// Two tickets, so that a client can resume on two connections at the same time.
     fn default() -> Self {
         Self {
             tickets: true,
@@ -60,17 +60,17 @@ impl Default for SessionSpec {
     }
 }
 
-/// What sessions are bound to: the settings that decided who the client is.
+/// The settings to which sessions are bound, because they authenticate the client.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// Clients are nobody in particular.
+    /// Clients are not authenticated.
     Anonymous,
-    /// Clients are who their certificates say.
+    /// Clients are authenticated by certificates.
     Authenticated(Arc<ClientAuth>),
 }
 
 impl Scope {
-    /// The digest of the settings as they are now.
+    /// The current digest of the settings.
     fn digest(&self) -> [u8; 32] {
         match self {
             Self::Anonymous => [0; 32],
@@ -79,23 +79,23 @@ impl Scope {
     }
 }
 
-/// The place of the cache in a configuration: it is opened only after the configuration was found to be good.
+/// The place of the cache in a configuration. The cache is opened only after the configuration has been validated.
 #[derive(Debug, Default)]
 pub struct CacheSlot(OnceLock<Box<dyn SharedCache>>);
 
 impl CacheSlot {
-    /// Puts the cache in its place. A second cache is refused.
+    /// Sets the cache. A second cache is refused.
     pub fn attach(&self, cache: Box<dyn SharedCache>) -> bool {
         self.0.set(cache).is_ok()
     }
 }
 
-/// Encrypts sessions, with the time at which they were made, for where others could read them.
+/// Encrypts sessions for storage outside of the process, with the time of the handshake.
 #[derive(Debug)]
 pub(crate) struct Sealer {
     pub(crate) keys: Arc<TicketKeys>,
     pub(crate) scope: Scope,
-    /// For how long sessions can be resumed, in seconds.
+    /// How long sessions can be resumed, in seconds.
     pub(crate) lifetime: u32,
 }
 
@@ -113,7 +113,7 @@ impl Sealer {
         self.open_at(sealed, unix_now()).map(|(_, session)| session)
     }
 
-    /// Opens a session that can still be resumed. Returns its age in seconds, too.
+    /// Decrypts a session that can still be resumed. Also returns its age in seconds.
     fn open_at(&self, sealed: &[u8], now: i64) -> Option<(i64, Vec<u8>)> {
         let mut dated = self.keys.open(&self.scope.digest(), sealed)?;
         let made = i64::from_be_bytes(*dated.first_chunk()?);
@@ -122,7 +122,8 @@ impl Sealer {
     }
 }
 
-/// Sessions in the shared cache, encrypted: neither shared memory nor a memcached on the network sees a secret.
+/// Sessions in the shared cache. They are encrypted: neither shared memory nor a memcached on the network contains
+/// secrets in plaintext.
 #[derive(Debug)]
 pub(crate) struct CachedSessions {
     pub(crate) slot: Arc<CacheSlot>,
@@ -151,13 +152,14 @@ impl StoresServerSessions for CachedSessions {
 }
 
 thread_local! {
-    /// Whether the client of the handshake that this thread is in keeps its ticket; none if that is not asked.
+    /// Whether the client of the current handshake in this thread keeps its ticket; `None` outside of
+    /// [`keeping_fresh_tickets`].
     static KEPT: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
-/// Runs a handshake of TLS 1.2 up to our Finished. A client that has resumed its session by a ticket with more than half of
-/// its life before it keeps that ticket: the session does not live longer with a new one, and other clients of the session
-/// may use the old one.
+/// Runs a TLS 1.2 handshake up to our Finished. A client that resumes a session by a ticket with more than half of its
+/// lifetime left keeps that ticket: a new one would not extend the session, and other clients of the session may use
+/// the old one.
 pub(crate) fn keeping_fresh_tickets<T>(handshake: impl FnOnce() -> T) -> T {
     KEPT.set(Some(false));
     let result = handshake();
@@ -165,12 +167,12 @@ pub(crate) fn keeping_fresh_tickets<T>(handshake: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Tickets (RFC 5077, RFC 8446 section 4.6.1) under the server's ratcheting keys.
+/// Tickets (RFC 5077, RFC 8446 section 4.6.1) that are encrypted with the rotating keys of the server.
 #[derive(Debug)]
 pub(crate) struct Tickets(pub(crate) Arc<Sealer>);
 
 impl ProducesTickets for Tickets {
-    /// rustls asks this after it has opened a ticket of TLS 1.2, when it says whether a new one follows.
+    /// rustls calls this after it has decrypted a TLS 1.2 ticket, to decide whether a new one follows.
     fn enabled(&self) -> bool {
         KEPT.get() != Some(true)
     }

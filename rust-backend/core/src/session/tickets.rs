@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Session ticket keys that every child derives for itself.
+//! Session ticket keys that every child process derives independently.
 //!
-//! All children must accept each other's tickets, also one that starts hours later, without a lock between them. So
-//! the parent picks one random secret before it forks, and time is cut into periods: the state of each period is a
-//! one-way function (HKDF, RFC 5869) of the state of the period before. Whoever knows the state and the clock
-//! arrives at the same keys; whoever steals a state can compute later ones but none that came before.
+//! All child processes must accept each other's tickets, including processes that start hours later, without a lock
+//! between them. The parent process generates one random secret before it forks, and time is divided into periods. The
+//! state of each period is a one-way function (HKDF, RFC 5869) of the state of the previous period. Every process
+//! derives the same keys from the state and the clock. An attacker who obtains a state can compute later ones, but no
+//! earlier ones.
 
 use std::fmt;
 use std::sync::RwLock;
@@ -18,17 +19,17 @@ use crate::crypto::{SESSION_AEAD, fill_random, hkdf};
 /// The length of a period in seconds: six hours.
 pub const PERIOD: u64 = 6 * 60 * 60;
 
-/// How long sessions can be resumed unless somebody says otherwise, in seconds: twelve hours.
+/// The default session lifetime in seconds: twelve hours.
 pub const DEFAULT_LIFETIME: u32 = 12 * 60 * 60;
 
-/// RFC 8446 section 4.6.1: no ticket is used for longer than seven days.
+/// The maximum session lifetime: RFC 8446 section 4.6.1 limits tickets to seven days.
 pub const MAX_LIFETIME: u32 = 7 * 24 * 60 * 60;
 
-/// 2026-01-01T00:00:00Z. Servers that share a seed file count their periods from here, so that they agree on them
-/// whenever each was started.
+/// 2026-01-01T00:00:00Z. Servers that share a seed file count their periods from this time, so that the periods do not
+/// depend on when a server was started.
 const ORIGIN: u64 = 1_767_225_600;
 
-/// The fewest bytes that a seed file must have: the entropy of one AES-256 key.
+/// The minimum size of a seed file: the entropy of one AES-256 key.
 pub const MIN_SEED: usize = 32;
 
 const KEY_NAME_LEN: usize = 8;
@@ -43,13 +44,13 @@ struct Ratchet {
     /// The period of `state`, counted from [`ORIGIN`].
     period: u64,
     state: Zeroizing<[u8; 32]>,
-    /// Newest first: the current period's keys and those of `past` before it.
+    /// Newest first: the keys of the current period and of up to `past` periods before it.
     keys: Vec<PeriodKeys>,
-    /// For how many earlier periods sessions are still accepted.
+    /// The number of earlier periods whose sessions are accepted.
     past: u64,
 }
 
-/// The ticket keys of a server, or of a fleet that shares a seed.
+/// The ticket keys of a server, or of several servers that share a seed.
 pub struct TicketKeys {
     ratchet: RwLock<Ratchet>,
 }
@@ -96,7 +97,7 @@ impl Ratchet {
         while self.period < period {
             self.state = expand::<32>(&self.state, b"mod_tls ticket ratchet");
             self.period += 1;
-            // Keys that nobody may use any more are not worth deriving.
+            // Keys of periods that are no longer accepted need not be derived.
             if period - self.period <= self.past {
                 self.keys.insert(0, PeriodKeys::derive(&self.state));
             }
@@ -105,19 +106,19 @@ impl Ratchet {
     }
 }
 
-/// The period that `now` (seconds since 1970) falls in.
+/// The period of `now` (seconds since 1970).
 fn period_of(now: i64) -> u64 {
     u64::try_from(now).unwrap_or(0).saturating_sub(ORIGIN) / PERIOD
 }
 
-/// How many earlier periods matter to sessions that live for `lifetime` seconds.
+/// The number of earlier periods for sessions with `lifetime` seconds.
 fn periods(lifetime: u32) -> u64 {
     u64::from(lifetime).div_ceil(PERIOD)
 }
 
 impl TicketKeys {
-    /// Keys from a random secret that exists nowhere else, for sessions that live for `lifetime` seconds. None if the
-    /// system gives no random numbers.
+    /// Keys from a random secret that is not stored anywhere else, for sessions with `lifetime` seconds. None if the
+    /// system provides no random numbers.
     pub fn random(lifetime: u32) -> Option<Self> {
         let mut state = Zeroizing::new([0; 32]);
         fill_random(state.as_mut()).then(|| Self {
@@ -125,8 +126,8 @@ impl TicketKeys {
         })
     }
 
-    /// Keys from a secret that several servers share, for sessions that live for `lifetime` seconds. The servers arrive at
-    /// the same keys at the same time.
+    /// Keys from a secret that several servers share, for sessions with `lifetime` seconds. The servers have the same
+    /// keys at the same time.
     pub fn from_seed(seed: &[u8], lifetime: u32) -> Self {
         Self::from_seed_at(seed, lifetime, unix_now())
     }
@@ -145,8 +146,8 @@ impl TicketKeys {
         }
     }
 
-    /// Keeps keys for as long as sessions live, `lifetime` seconds, from now on: a reload may have changed it. Keys that are
-    /// gone do not come back.
+    /// Sets the session lifetime, which a reload may change, to `lifetime` seconds. Keys that were already erased are
+    /// not restored.
     pub fn keep_for(&self, lifetime: u32) {
         let mut ratchet = self.ratchet.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         ratchet.past = periods(lifetime);
@@ -154,8 +155,8 @@ impl TicketKeys {
         ratchet.advance_to(period);
     }
 
-    /// Moves on to the period of the clock and forgets what is too old. Every use of the keys does this by itself; the
-    /// parent, which never uses them, calls it so that new children do not start with states of long ago.
+    /// Advances to the current period and erases old keys. Every use of the keys does this; the parent process, which
+    /// never uses them, calls this function so that new child processes do not start with an old state.
     pub fn tick(&self) {
         self.tick_at(unix_now());
     }
@@ -174,7 +175,7 @@ impl TicketKeys {
         self.ratchet.read().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Encrypts `plain` under the current key, bound to `scope`: only the same scope opens it.
+    /// Encrypts `plain` with the current key. It can be decrypted only with the same `scope`.
     pub fn seal(&self, scope: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
         self.tick();
         let ratchet = self.read();
@@ -197,7 +198,7 @@ impl TicketKeys {
         Some(sealed)
     }
 
-    /// Opens what [`Self::seal`] made within the last periods for the same `scope`.
+    /// Decrypts data that [`Self::seal`] encrypted in one of the accepted periods for the same `scope`.
     pub fn open(&self, scope: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         self.tick();
         let (name, rest) = sealed.split_at_checked(KEY_NAME_LEN)?;
