@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The beginning of a client's connection: its ClientHello, and the answer of the site that it means.
+//! The start of a client's connection: its ClientHello, and the answer of the selected site.
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,12 +61,12 @@ impl Connection {
         Ok((data.len(), Event::None))
     }
 
-    /// Refuses the client before the handshake has begun.
+    /// Refuses the client before the handshake has started.
     pub fn refuse(&mut self, alert: AlertDescription, why: impl fmt::Display) -> Failure {
         self.fail(alert, why)
     }
 
-    /// Ends the handshake with `alert`, if it is one, unless a better one waits already.
+    /// Ends the handshake with `alert`, if there is one, unless another alert is already queued.
     fn fail(&mut self, alert: impl Into<Option<AlertDescription>>, why: impl fmt::Display) -> Failure {
         self.state = State::Failed;
         if let Some(alert) = alert.into().filter(|_| self.alert.is_empty()) {
@@ -76,7 +76,7 @@ impl Connection {
         Failure::theirs(why)
     }
 
-    /// The identity that this client would be presented by `site`; meaningful between [`Event::Hello`] and
+    /// The identity that `site` would present to this client. It is valid only between [`Event::Hello`] and
     /// [`Self::accept`].
     pub fn identity_at(&self, site: &Site) -> Option<Arc<Identity>> {
         match &self.state {
@@ -85,7 +85,7 @@ impl Connection {
         }
     }
 
-    /// Goes on with the handshake as `site`, agreeing on `protocol` by ALPN or on nothing.
+    /// Continues the handshake with `site`, and selects `protocol` by ALPN, or none.
     pub fn accept(&mut self, site: &Site, protocol: Option<&[u8]>) -> Result<Event, Failure> {
         let State::Accepted(accepted) = std::mem::replace(&mut self.state, State::Failed) else {
             return Err(Failure::theirs("there is no ClientHello to accept"));
@@ -115,7 +115,8 @@ impl Connection {
             Ok(live) => live,
             Err((error, mut sent)) => return Err(self.refused(site, error, &mut sent)),
         };
-        // RFC 7507: a client that came back with a lower version than we both speak was tampered with.
+        // RFC 7507: the client repeats the handshake with a lower version than both sides support, which indicates an
+        // attack.
         if is_fallback && live.protocol_version() != Some(site.profile().spec().protocols.max()) {
             return Err(self.fail(
                 AlertDescription::InappropriateFallback,
@@ -141,7 +142,7 @@ impl Connection {
         Ok(event)
     }
 
-    /// The handshake was refused in the answer to the ClientHello.
+    /// Handles a refusal in the answer to the ClientHello.
     fn refused(&mut self, site: &Site, error: rustls::Error, sent: &mut rustls::server::AcceptedAlert) -> Failure {
         if self.identity.is_none() && matches!(error, rustls::Error::General(_)) {
             return self.fail(
@@ -157,7 +158,7 @@ impl Connection {
     }
 }
 
-/// What removes the early data that the client sends in vain; none if it was accepted, or cannot be.
+/// The filter for early data that is not accepted. None if the client sends none, or it is accepted.
 fn skipper(live: &mut rustls::ServerConnection) -> Option<Skipper> {
     if live.protocol_version() != Some(ProtocolVersion::TLSv1_3) || live.early_data().is_some() {
         return None;
@@ -168,8 +169,8 @@ fn skipper(live: &mut rustls::ServerConnection) -> Option<Skipper> {
     }))
 }
 
-/// Whether `head` begins a ClientHello of a version before TLS 1.2. rustls complains first of extensions that such
-/// clients cannot know of.
+/// Whether `head` is the start of a ClientHello without TLS 1.2 or newer. For these, rustls reports missing extensions
+/// first, which such clients do not support.
 fn is_outdated(head: &[u8]) -> bool {
     const HANDSHAKE: u8 = 22;
     const CLIENT_HELLO: u8 = 1;

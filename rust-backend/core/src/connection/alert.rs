@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Alerts (RFC 8446 section 6) that are ours to send because rustls has no say in them.
+//! Alerts (RFC 8446 section 6) that this module sends because rustls does not.
 
 use rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
 
 const ALERT: u8 = 21;
 const FATAL: u8 = 2;
 
-/// A fatal alert in a record of its own, unencrypted: for handshakes that end before there are keys.
+/// A fatal alert in an unencrypted record, for handshakes that end before keys are available.
 pub fn plaintext_record(description: AlertDescription) -> [u8; 7] {
-    // Records before the ServerHello carry TLS 1.2's version number whatever is negotiated (RFC 8446 section 5.1).
+    // Records before the ServerHello have the version number of TLS 1.2 (RFC 8446 section 5.1).
     [ALERT, 3, 3, 0, 2, FATAL, description.into()]
 }
 
-/// Whether the last of some unencrypted records is a fatal alert.
+/// Whether the last of these unencrypted records is a fatal alert.
 pub(crate) fn ends_with_plaintext(records: &[u8]) -> bool {
     matches!(records.last_chunk(), Some([ALERT, _, _, 0, 2, FATAL, _]))
 }
 
-/// The alert for an error that rustls ends a connection with (RFC 8446 section 6.2); none in answer to an alert.
+/// The alert for an error of rustls (RFC 8446 section 6.2). None if the error is an alert of the peer.
 pub(crate) fn for_error(error: &Error) -> Option<AlertDescription> {
     use AlertDescription as Alert;
     use PeerMisbehaved as Misbehaved;

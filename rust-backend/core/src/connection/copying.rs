@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Copies of records that are quick wherever they lie.
+//! Fast copies of records, independent of their alignment.
 //!
-//! glibc copies what is longer than some 2 KiB by `rep movsb`. On AMD's CPUs since Zen 3 that is twenty times slower if the
-//! target begins less than 64 bytes further into a page than the source (glibc bug 30994), and buffers for records do so
-//! often: they all begin a few bytes into a page. So what is long is copied in pieces.
+//! glibc copies more than about 2 KiB with `rep movsb`. On AMD CPUs since Zen 3 this is twenty times slower if the page
+//! offset of the target is less than 64 bytes beyond that of the source (glibc bug 30994). This is frequent for buffers
+//! of records, which all start a few bytes into a page. Long copies are therefore split into pieces.
 
 use std::borrow::Cow;
 use std::io::{self, IoSlice, Read, Write};
 
-/// What glibc copies by vector instructions on all CPUs.
+/// The size up to which glibc uses vector instructions on all CPUs.
 const PIECE: usize = 2048;
 
-/// Copies `from` to the beginning of `to` as far as it fits. Returns how much did.
+/// Copies as much of `from` as fits to the start of `to`. Returns the number of bytes.
 fn copy(from: &[u8], to: &mut [u8]) -> usize {
     for (from, to) in from.chunks(PIECE).zip(to.chunks_mut(PIECE)) {
         let len = from.len().min(to.len());
@@ -20,7 +20,7 @@ fn copy(from: &[u8], to: &mut [u8]) -> usize {
     from.len().min(to.len())
 }
 
-/// The same data in pieces that whoever copies them one by one copies quickly.
+/// The same data as short pieces, each of which is copied fast.
 pub(crate) fn in_pieces<'a>(data: &'a [IoSlice<'a>]) -> Cow<'a, [IoSlice<'a>]> {
     if data.iter().all(|slice| slice.len() <= PIECE) {
         return data.into();
@@ -30,7 +30,7 @@ pub(crate) fn in_pieces<'a>(data: &'a [IoSlice<'a>]) -> Cow<'a, [IoSlice<'a>]> {
         .collect()
 }
 
-/// Data to be read.
+/// A reader of received data.
 #[derive(Debug)]
 pub(crate) struct Source<'a>(pub(crate) &'a [u8]);
 
@@ -42,7 +42,7 @@ impl Read for Source<'_> {
     }
 }
 
-/// Bytes for the network, gathered in a buffer of fixed size.
+/// A writer of data for the network into a buffer of fixed size.
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {
     pub(crate) buffer: &'a mut [u8],

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Why connections end, in words for the log.
+//! Reasons for the end of connections, as text for the log.
 
 use std::fmt;
 
 use rustls::AlertDescription;
 
-/// Why a connection ended. An alert, if one is due, waits to be taken.
+/// Why a connection ended. If an alert must be sent, it is queued.
 #[derive(Debug)]
 pub struct Failure {
-    /// What happened, for the log.
+    /// The reason, for the log.
     pub text: String,
-    /// Whether it is the administrator's to mend, rather than the client's doing.
+    /// Whether the administrator of the server has to act, and not the client.
     pub ours: bool,
 }
 
@@ -29,8 +29,8 @@ impl Failure {
         }
     }
 
-    /// Why there is no connection to the backend, and what the administrator can do about it. `spoke_http` says whether its
-    /// first bytes look like HTTP.
+    /// The failure of a connection to a backend, with the remedy. `spoke_http` is true if the first bytes of the
+    /// backend look like HTTP.
     pub(crate) fn of_backend(error: &rustls::Error, spoke_http: bool) -> Self {
         use rustls::{CertificateError, Error as E, OtherError};
         Self::ours(match error {
@@ -67,7 +67,7 @@ impl Failure {
     }
 }
 
-/// An error in words that an administrator can use.
+/// A description of an error for administrators.
 pub(crate) fn describe(error: &rustls::Error) -> String {
     match error {
         rustls::Error::AlertReceived(alert) => format!("the client ended the connection with alert {alert:?}"),

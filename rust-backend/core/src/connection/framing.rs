@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where records begin and end (RFC 8446 section 5.1), so that nobody asks the network for more than is sure to come.
+//! Tracks record boundaries (RFC 8446 section 5.1), so that reads never ask for more data than is certain to arrive.
 
 const HEADER: usize = 5;
 
-/// The place in a stream of records.
+/// The position in a stream of records.
 #[derive(Debug, Default)]
 pub(crate) struct Framing {
-    /// The header of the current record, as far as it has arrived.
+    /// The received part of the current record's header.
     header: [u8; HEADER],
     arrived: usize,
-    /// How much of the record's payload is still to come.
+    /// The number of bytes of the record's payload that are missing.
     left: usize,
 }
 
 impl Framing {
-    /// Moves on over `data`.
+    /// Advances by `data`.
     pub(crate) fn advance(&mut self, mut data: &[u8]) {
         while !data.is_empty() {
             if self.arrived < HEADER {
@@ -35,7 +35,7 @@ impl Framing {
         }
     }
 
-    /// How many bytes complete what has begun: the rest of a record, or of the header of the next one.
+    /// The number of bytes that complete the current record, or the header of the next one.
     pub(crate) fn wanted(&self) -> usize {
         match self.arrived {
             HEADER => self.left,
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(framing.wanted(), 256);
         framing.advance(&[0; 250]);
         assert_eq!(framing.wanted(), 6);
-        // The end of one, an empty one, and the beginning of the next.
+        // The end of a record, an empty record, and the start of the next.
         framing.advance(&[&[0; 6][..], &[23, 3, 3, 0, 0], &[23, 3]].concat());
         assert_eq!(framing.wanted(), 3);
     }

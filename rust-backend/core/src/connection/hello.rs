@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a client said in its ClientHello (RFC 8446 section 4.1.2), as far as somebody wants to know.
+//! The relevant contents of a ClientHello (RFC 8446 section 4.1.2).
 
 use rustls::server::ClientHello;
 
-/// What the client said that decides about the site and its configuration.
+/// The contents of a ClientHello that select the site and its configuration.
 #[derive(Debug, Default)]
 pub struct Hello {
     /// The server name, in lower case.
     pub sni: Option<Box<str>>,
     /// The protocols offered by ALPN, most preferred first.
     pub alpn: Vec<Box<[u8]>>,
-    /// How many tickets the client should get, if that is not for the configuration alone to say.
+    /// The number of tickets for the client, if it does not depend on the configuration alone.
     pub(crate) tickets: Option<usize>,
     /// Whether the client offers the extended master secret (RFC 7627).
     pub(crate) extended_master_secret: bool,
@@ -18,13 +18,13 @@ pub struct Hello {
     pub(crate) early_data: bool,
 }
 
-/// How many tickets a client gets that has used one: one in its place, as with OpenSSL.
+/// The number of tickets for a client that has resumed a session, as with OpenSSL.
 const AFTER_RESUMPTION: usize = 1;
 
-/// Extensions that rustls keeps to itself.
+/// Extensions that rustls does not report.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Extensions {
-    /// RFC 9149: how many tickets are wanted after a full handshake, and after a resumed one.
+    /// RFC 9149: the number of requested tickets after a full handshake, and after a resumption.
     ticket_request: Option<(u8, u8)>,
     /// Whether a session is offered for resumption (RFC 8446 section 4.2.11).
     pre_shared_key: bool,
@@ -33,7 +33,7 @@ struct Extensions {
 }
 
 impl Hello {
-    /// What `hello` says, which arrived as the records `raw`.
+    /// Parses `hello`, which was received as the records `raw`.
     pub(crate) fn new(hello: &ClientHello<'_>, raw: &[u8]) -> Self {
         let extensions = Extensions::find(&handshake_bytes(raw)).unwrap_or_default();
         Self {
@@ -54,7 +54,7 @@ impl Hello {
     }
 }
 
-/// The handshake messages in `records`, which may be split over several (RFC 8446 section 5.1).
+/// The handshake messages in `records`. A message may be split over several records (RFC 8446 section 5.1).
 fn handshake_bytes(mut records: &[u8]) -> Vec<u8> {
     const HANDSHAKE: u8 = 22;
     let mut bytes = Vec::with_capacity(records.len());
@@ -67,7 +67,7 @@ fn handshake_bytes(mut records: &[u8]) -> Vec<u8> {
 }
 
 impl Extensions {
-    /// Looks through a ClientHello. None if it is none; rustls says what is wrong with it.
+    /// Parses a ClientHello. None if it is malformed; rustls reports the error.
     fn find(message: &[u8]) -> Option<Self> {
         const CLIENT_HELLO: u8 = 1;
         const VERSION_AND_RANDOM: usize = 2 + 32;
@@ -97,7 +97,7 @@ impl Extensions {
     }
 }
 
-/// Takes a vector (RFC 8446 section 3.4) whose length has `N` bytes from the front of `data`.
+/// Removes a vector (RFC 8446 section 3.4) with a length field of `N` bytes from the front of `data`.
 fn take_vector<'a, const N: usize>(data: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, rest) = data.split_first_chunk::<N>()?;
     let length = length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));

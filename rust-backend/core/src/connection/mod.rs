@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One TLS connection, of a client or to a backend: from its first byte to close_notify, without any I/O.
+//! A TLS connection from a client or to a backend, from the first byte to close_notify. It does no I/O.
 //!
-//! Bytes from the network go in by [`Connection::receive`], bytes for the network come out by [`Connection::take`].
-//! Between ClientHello and ServerHello the caller is asked which site the client gets.
+//! [`Connection::receive`] accepts data from the network, [`Connection::take`] returns data for the network. Between
+//! ClientHello and ServerHello, the caller selects the site for the client.
 //!
 //! May use: backend, base, config, crypto, info, keys, process, session, site, trust.
 
@@ -44,19 +44,19 @@ use crate::process::counters::Counter;
 use crate::trust::client::demand::Mode;
 use crate::trust::client::verifier::Audit;
 
-/// What [`Connection::receive`] wants to be done next.
+/// The next action after [`Connection::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Nothing in particular: read plaintext, send what there is to send, receive more.
+    /// No special action: read plaintext, send pending data, receive more.
     None,
-    /// The ClientHello is complete: choose a site and call [`Connection::accept`].
+    /// The ClientHello is complete: select a site and call [`Connection::accept`].
     Hello,
-    /// The client speaks plain HTTP. Nothing was consumed, and nothing more can be done here.
+    /// The client has sent plain HTTP. No data was consumed, and the connection cannot be used any further.
     PlainHttp,
     /// The client has sent early data (RFC 8446 section 2.3), which can be read and answered before the handshake is
-    /// complete; [`Connection::facts`] are there.
+    /// complete. [`Connection::facts`] are available.
     Early,
-    /// The handshake is complete; [`Connection::facts`] are there.
+    /// The handshake is complete. [`Connection::facts`] are available.
     Established,
 }
 
@@ -67,40 +67,40 @@ enum State {
     Failed,
 }
 
-/// What a connection to a backend was made for.
+/// The destination of a connection to a backend.
 #[derive(Debug)]
 struct Backend {
     profile: Arc<ProxyProfile>,
     protocol: Box<[u8]>,
 }
 
-/// A connection, of a client unless it was made [to a backend](Connection::to_backend).
+/// A connection from a client, or [to a backend](Connection::to_backend).
 pub struct Connection {
     config: Arc<Config>,
     state: State,
     hello: Hello,
-    /// The records of a ClientHello as far as it has arrived, or the first byte of a backend.
+    /// The received part of the ClientHello's records, or the first byte of a backend.
     head: Vec<u8>,
     framing: Framing,
-    /// Received behind the ClientHello, before there was a site to handle it.
+    /// Data after the ClientHello that was received before the site was selected.
     behind_hello: Vec<u8>,
-    /// Early data that was not read yet.
+    /// Early data that has not been read yet.
     early_data: Vec<u8>,
-    /// To be sent before anything that rustls has to send.
+    /// Data to be sent before the output of rustls.
     alert: Vec<u8>,
     protection: Protection,
-    /// What removes the early data of a client whose early data was not accepted, until the handshake goes on.
+    /// The filter for early data that is not accepted; it is removed when the handshake continues.
     skipper: Option<Box<Skipper>>,
     identity: Option<Arc<Identity>>,
-    /// Whom it goes to, if it is not from a client.
+    /// The backend, unless the connection is from a client.
     backend: Option<Backend>,
-    /// What finds out about the client, where clients are verified.
+    /// The verifier of the client certificate, if clients are verified.
     audit: Option<Arc<Audit>>,
-    /// How the site wants clients to be dealt with, whether this one was asked or not.
+    /// The site's mode for client certificates, whether or not this client was asked for one.
     client_mode: Option<Mode>,
-    /// How many CAs may be above its certificate where no location says otherwise, if the handshake allows more.
+    /// The maximum number of CAs above the certificate in locations without a setting, if the handshake allows more.
     usual_depth: Option<usize>,
-    /// How ciphers are called.
+    /// The format of cipher names.
     names: CipherNames,
     session_id: Box<str>,
     facts: Option<Arc<Facts>>,
@@ -112,12 +112,12 @@ pub struct Connection {
     record_size: RecordSize,
 }
 
-/// Enough for the alerts and tickets whose size rustls does not tell.
+/// An estimate for alerts and tickets, whose size rustls does not report.
 const UNKNOWN_SENDABLE: usize = 512;
 
 impl Connection {
-    /// A connection to the backend `host`, a DNS name or an IP address, by `profile`, on which `protocol` is to be spoken
-    /// (RFC 7301). Its ClientHello waits to be taken.
+    /// A connection to the backend `host`, a DNS name or an IP address, with `profile` and the ALPN protocol `protocol`
+    /// (RFC 7301). Its ClientHello can be taken.
     pub fn to_backend(
         config: Arc<Config>,
         profile: Arc<ProxyProfile>,
@@ -142,7 +142,7 @@ impl Connection {
         })
     }
 
-    /// A connection of a client on which nothing was said yet.
+    /// A connection from a client that has not received any data.
     pub fn new(config: Arc<Config>) -> Self {
         Self {
             config,
@@ -171,27 +171,28 @@ impl Connection {
         }
     }
 
-    /// What the client asked for; meaningful from [`Event::Hello`] on.
+    /// The relevant contents of the ClientHello. They are valid after [`Event::Hello`].
     pub fn hello(&self) -> &Hello {
         &self.hello
     }
 
-    /// The outcome of the handshake, once it is complete.
+    /// The result of the handshake, after it is complete.
     pub fn facts(&self) -> Option<&Arc<Facts>> {
         self.facts.as_ref()
     }
 
-    /// The configuration that the connection began with; it stays the same over a reload.
+    /// The configuration of the connection. It does not change in a reload.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
     }
 
-    /// Whether the client said that it sends no more (close_notify, RFC 8446 section 6.1).
+    /// Whether the peer has sent close_notify (RFC 8446 section 6.1).
     pub fn peer_closed(&self) -> bool {
         self.peer_closed
     }
 
-    /// Takes bytes from the network. Returns how many it took; the rest wants [`Self::read`] to be called first.
+    /// Processes data from the network. Returns the number of bytes that were accepted; the rest is accepted after
+    /// [`Self::read`].
     pub fn receive(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
         let (taken, event) = match &mut self.state {
             State::Hello(_) => self.receive_hello(data)?,
@@ -206,14 +207,14 @@ impl Connection {
         Ok((taken, event))
     }
 
-    /// How many bytes from the network complete what has begun: a record, or the header of one. Never 0.
+    /// The number of bytes from the network that complete the current record, or a header. Never 0.
     pub fn wanted(&self) -> usize {
         self.framing.wanted()
     }
 
     fn receive_records(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
         if self.peer_closed {
-            // RFC 8446 section 6.1: whatever follows a close_notify is ignored.
+            // RFC 8446 section 6.1: data after a close_notify is ignored.
             return Ok((data.len(), Event::None));
         }
         if self.backend.is_some() && self.head.is_empty() {
@@ -236,7 +237,7 @@ impl Connection {
         Ok((taken, event))
     }
 
-    /// Gives records to rustls. Returns how much it took.
+    /// Passes records to rustls. Returns the number of bytes that were accepted.
     fn feed(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
         let mut rest = Source(data);
         let mut event = Event::None;
@@ -244,9 +245,9 @@ impl Connection {
             let State::Live(live) = &mut self.state else { break };
             match live.read_tls(&mut rest) {
                 Ok(_) => {}
-                // There is enough plaintext to be read first.
+                // Plaintext must be read before more is accepted.
                 Err(error) if error.kind() == io::ErrorKind::Other => break,
-                // A handshake message is larger than rustls takes.
+                // A handshake message is larger than rustls accepts.
                 Err(error) => {
                     self.end(Some(AlertDescription::DecodeError));
                     return Err(Failure::theirs(error));
@@ -263,7 +264,7 @@ impl Connection {
         Ok((data.len() - rest.0.len(), event))
     }
 
-    /// Lets rustls work on what it has received.
+    /// Lets rustls process the received data.
     fn process(&mut self) -> Result<Event, Failure> {
         let State::Live(live) = &mut self.state else {
             return Ok(Event::None);
@@ -307,19 +308,19 @@ impl Connection {
         Ok(Event::None)
     }
 
-    /// Takes over the early data that rustls has. Whether there is any that was not read.
+    /// Moves early data out of rustls. True if there is unread early data.
     fn receive_early_data(&mut self) -> bool {
         if let State::Live(live) = &mut self.state
             && let rustls::Connection::Server(live) = &mut **live
             && let Some(mut early) = live.early_data()
         {
-            // rustls has it in memory: reading does not fail.
+            // The data is in memory: reading does not fail.
             let _ = early.read_to_end(&mut self.early_data);
         }
         !self.early_data.is_empty()
     }
 
-    /// Why rustls gave up.
+    /// Translates an error of rustls.
     fn failure(&self, error: &rustls::Error) -> Failure {
         match (error, self.audit.as_ref().and_then(|audit| audit.refusal())) {
             (rustls::Error::InvalidCertificate(_), Some(refusal)) => Failure {
@@ -333,7 +334,7 @@ impl Connection {
         }
     }
 
-    /// Plaintext that has arrived, as much as lies together; empty if there is none.
+    /// The received plaintext, up to the end of one buffer. Empty if there is none.
     pub fn read(&mut self) -> &[u8] {
         panic_points::point("read", self.hello.sni.as_deref());
         match &mut self.state {
@@ -343,7 +344,7 @@ impl Connection {
         }
     }
 
-    /// Drops the first `len` bytes of what [`Self::read`] returned.
+    /// Removes the first `len` bytes of the result of [`Self::read`].
     pub fn consume(&mut self, len: usize) {
         if !self.early_data.is_empty() {
             self.early_data.drain(..len);
@@ -352,8 +353,7 @@ impl Connection {
         }
     }
 
-    /// Encrypts `data`, which may lie in pieces: they share records. True if all was taken; false if the connection
-    /// has ended.
+    /// Encrypts `data`. The pieces share records. True if all data was accepted; false if the connection has ended.
     pub fn write(&mut self, data: &[IoSlice<'_>]) -> bool {
         panic_points::point("write", self.hello.sni.as_deref());
         let State::Live(live) = &mut self.state else {
@@ -379,8 +379,9 @@ impl Connection {
         written == total
     }
 
-    /// Whether the peer cannot go on before it has got what waits to be taken: the Finished of whoever says it last, a
-    /// client in TLS 1.3, a server in a full handshake of TLS 1.2. What a server of TLS 1.3 has left to say is tickets.
+    /// Whether the peer needs the pending output before it can continue. This is the Finished of the side that sends
+    /// the last one: the client in TLS 1.3, the server in a full handshake of TLS 1.2. The pending output of a TLS 1.3
+    /// server consists of tickets.
     pub fn is_awaited(&self) -> bool {
         match &self.state {
             State::Live(live) if live.wants_write() => {
@@ -390,7 +391,7 @@ impl Connection {
         }
     }
 
-    /// How much there is to send, in bytes. An estimate after an error; never 0 while there is something.
+    /// The number of bytes to be sent. It is an estimate after an error, and never 0 while there is data.
     pub fn sendable(&self) -> usize {
         let live = match &self.state {
             State::Live(live) if live.wants_write() => self.sendable.max(1),
@@ -399,7 +400,7 @@ impl Connection {
         self.alert.len() + live
     }
 
-    /// Moves bytes for the network into `buffer`, as many as there are and fit. Returns their number.
+    /// Moves pending output into `buffer`, as much as fits. Returns the number of bytes.
     pub fn take(&mut self, buffer: &mut [u8]) -> usize {
         let mut sink = Sink { buffer, used: 0 };
         let from_alert = sink.write(&self.alert).unwrap_or(0);
@@ -419,7 +420,7 @@ impl Connection {
         sink.used
     }
 
-    /// Says that nothing more will be sent (close_notify). After a fatal alert there is nothing more to say.
+    /// Sends close_notify. It is not sent after a fatal alert.
     pub fn close(&mut self) {
         panic_points::point("close", self.hello.sni.as_deref());
         if let State::Live(live) = &mut self.state
@@ -431,7 +432,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection after a failure: what rustls has to send is still sent, then `alert` where rustls has none to send.
+    /// Ends the connection after a failure: the pending output of rustls is sent, then `alert`, unless rustls has sent
+    /// one.
     fn end(&mut self, alert: Option<AlertDescription>) {
         let State::Live(mut live) = std::mem::replace(&mut self.state, State::Failed) else {
             return;
@@ -449,8 +451,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection after an error inside this module. What is encrypted cannot be trusted any more, so nothing
-    /// is sent, except in a handshake that has no keys yet.
+    /// Ends the connection after an internal error. The encryption state may be inconsistent, so nothing is sent,
+    /// except in a handshake without keys.
     pub fn poison(&mut self) {
         self.config.counters().count(Counter::InternalErrors);
         let has_keys = matches!(self.state, State::Live(_)) || self.facts.is_some();
@@ -471,7 +473,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// No TLS record begins with a letter; every HTTP request does.
+/// TLS records never start with a letter; HTTP requests always do.
 fn looks_like_http(data: &[u8]) -> bool {
     data.first().is_some_and(u8::is_ascii_alphabetic)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a handshake has come to.
+//! The result of a handshake.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,7 +13,7 @@ use crate::process::counters::Counter;
 use crate::trust::client::verdict::Verdict;
 
 impl Connection {
-    /// Whether the handshake with a backend came to what was wanted.
+    /// Checks the result of a handshake with a backend.
     pub(super) fn check_backend(&mut self) -> Result<(), Failure> {
         let (State::Live(live), Some(backend)) = (&self.state, &self.backend) else {
             return Ok(());
@@ -37,7 +37,7 @@ impl Connection {
         }
     }
 
-    /// Keeps what the handshake has come to. Of one that began with early data all is known before it is complete.
+    /// Stores the result of the handshake. With early data, all of it is known before the handshake is complete.
     pub(super) fn note_facts(&mut self) {
         let State::Live(live) = &self.state else { return };
         let (Some(version), Some(suite), None) = (live.protocol_version(), live.negotiated_cipher_suite(), &self.facts)
@@ -87,9 +87,9 @@ impl Connection {
         matches!(&self.state, State::Live(live) if live.alpn_protocol() == Some(b"h2"))
     }
 
-    /// Derives what binds other authentication to this connection: `tls-exporter` (RFC 9266), to be had from
-    /// [`Self::facts`]. That takes time, and few want it; with HTTP/2 nobody can ask for it later. In TLS 1.2 it is unique
-    /// only with the extended master secret, which we use with everybody who offers it.
+    /// Derives the channel binding `tls-exporter` (RFC 9266), which is then available in [`Self::facts`]. This takes
+    /// time, and few applications need it; with HTTP/2 it cannot be derived later. In TLS 1.2 it is unique only with
+    /// the extended master secret, which is used with every client that offers it.
     pub fn bind_channel(&self) {
         let (State::Live(live), Some(facts)) = (&self.state, &self.facts) else {
             return;
@@ -117,8 +117,8 @@ fn is_post_quantum(group: NamedGroup) -> bool {
     )
 }
 
-/// The session id in a TLS 1.2 ServerHello (RFC 5246 section 7.4.1.3) that begins `flight`, in upper-case hex. rustls
-/// does not tell it. In TLS 1.3 the field is an echo without meaning.
+/// The session id in a TLS 1.2 ServerHello (RFC 5246 section 7.4.1.3) at the start of `flight`, in upper-case hex.
+/// rustls does not report it. In TLS 1.3 the field is only an echo.
 pub(super) fn session_id(version: Option<ProtocolVersion>, flight: &[u8]) -> Box<str> {
     const RECORD_HEADER: usize = 5;
     const HANDSHAKE_HEADER: usize = 4;

@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How large the records of a response are made.
+//! The size of the records of a response.
 //!
-//! A record can be read only when all of it has arrived. On a new or an idle connection that takes several round trips if
-//! the record is large, because TCP starts slowly (RFC 6928, RFC 2861); so the first records fit into one segment each and
-//! a browser can start. Then they grow, because large ones cost less.
+//! A record can be decrypted only when it is complete. On a new or idle connection a large record takes several round
+//! trips, because TCP starts slowly (RFC 6928, RFC 2861). The first records therefore fit into one segment each, so
+//! that a browser can process them early. Later records are larger, because they cost less.
 
 use std::io::{IoSlice, Write};
 use std::time::{Duration, Instant};
 
-/// What fits into one TCP segment of 1,500 bytes with every option and the overhead of TLS.
+/// The plaintext that fits into one TCP segment of 1,500 bytes with all options and the overhead of TLS.
 const ONE_SEGMENT: usize = 1_300;
 
-/// What fits into three. Less than this is not worth more than one record.
+/// The plaintext that fits into three segments. Less than this is sent in one record.
 const THREE_SEGMENTS: usize = 4_096;
 
-/// So much is sent in records of one segment each.
+/// The amount of data that is sent in records of one segment each.
 const SMALL_UNTIL: usize = 4 * ONE_SEGMENT;
 
-/// So much is sent before records are as large as can be: twice what TCP sends at once in the beginning.
+/// The amount of data after which records have the maximum size: twice TCP's initial window.
 const GROWN_AT: usize = 32 * 1024;
 
-/// After such a pause TCP starts slowly again.
+/// The idle time after which TCP starts slowly again.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The pace of one connection.
+/// The state of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct RecordSize {
-    /// How much was sent since the last pause.
+    /// The amount of data since the last idle time.
     sent: usize,
     last: Option<Instant>,
 }
 
 impl RecordSize {
-    /// Writes `data`, `total` bytes, as records of these sizes. Returns how much `writer`, which makes a record of what it is
-    /// given at once, has taken.
+    /// Writes `data`, `total` bytes, as records. `writer` creates one record from each write. Returns the number of
+    /// bytes that `writer` has accepted.
     pub(crate) fn write(&mut self, writer: &mut impl Write, data: &[IoSlice<'_>], total: usize) -> usize {
         self.begin(Instant::now());
         let mut size = self.next(total);
@@ -54,7 +54,7 @@ impl RecordSize {
         }
     }
 
-    /// Begins to send something at `now`.
+    /// Starts to send data at `now`.
     fn begin(&mut self, now: Instant) {
         if self.last.is_none_or(|last| now.duration_since(last) > IDLE) {
             self.sent = 0;
@@ -62,7 +62,7 @@ impl RecordSize {
         self.last = Some(now);
     }
 
-    /// The size of the next record if `left` bytes are to be sent.
+    /// The size of the next record if `left` bytes remain.
     fn next(&mut self, left: usize) -> usize {
         let size = match self.sent {
             sent if sent >= GROWN_AT => return left,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Early data that a server does not take: it ignores the records until the handshake goes on (RFC 8446 section 4.2.10).
+//! Early data that a server does not accept: it ignores the records until the handshake continues (RFC 8446 section
+//! 4.2.10).
 //!
-//! rustls ignores records by itself, but keeps them in its buffer, which holds one, and counts them each time it is called.
+//! rustls can ignore records itself, but keeps them in its buffer, which holds one record, and counts them each time it
+//! is called.
 
 use crate::crypto::protection::Protection;
 use crate::session::resumption::MAX_EARLY_DATA;
@@ -10,36 +12,36 @@ const HEADER: usize = 5;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 
-/// What a record is longer by than its plaintext: content type and tag.
+/// The difference between the size of a record's payload and its plaintext: content type and tag.
 const OVERHEAD: usize = 1 + 16;
 
-/// How the first record after the early data is told from it.
+/// How the first record after the early data is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// After a HelloRetryRequest the second ClientHello comes, unencrypted.
+    /// After a HelloRetryRequest, the second ClientHello follows, unencrypted.
     ClientHello,
-    /// After a ServerHello a record comes that the client has encrypted under its handshake keys.
+    /// After a ServerHello, a record follows that is encrypted with the client's handshake keys.
     Encrypted,
 }
 
-/// Removes ignored records from what a client sends.
+/// Removes ignored records from the client's data.
 #[derive(Debug)]
 pub(crate) struct Skipper {
     end: End,
-    /// The current record, as far as it has arrived.
+    /// The received part of the current record.
     record: Vec<u8>,
-    /// How much more is ignored, in bytes of plaintext.
+    /// The number of bytes of plaintext that may still be ignored.
     left: usize,
 }
 
-/// What [`Skipper::take`] has found.
+/// The result of [`Skipper::take`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Records to be ignored, or only a part of one.
+    /// Ignored records, or an incomplete record.
     Nothing,
     /// A record that belongs to the handshake, but does not end the early data.
     Other(Vec<u8>),
-    /// The record that ends the early data, or one too many: all that follows is for rustls.
+    /// The record that ends the early data, or exceeds the limit. All following data is passed to rustls.
     Last(Vec<u8>),
 }
 
@@ -52,7 +54,7 @@ impl Skipper {
         }
     }
 
-    /// Takes bytes up to the end of a record that is not ignored. Returns how many, and that record.
+    /// Consumes bytes up to the end of a record that is not ignored. Returns their number, and that record.
     pub(crate) fn take(&mut self, data: &[u8], protection: &Protection) -> (usize, Found) {
         let mut rest = data;
         while !rest.is_empty() {
@@ -112,7 +114,7 @@ mod tests {
         [&[kind, 3, 3, high, low][..], &vec![0; length]].concat()
     }
 
-    /// All that `skipper` finds in `data`, which arrives in pieces of `size`.
+    /// All results of `skipper` for `data`, which is passed in pieces of `size`.
     fn found(skipper: &mut Skipper, data: &[u8], size: usize) -> Vec<Found> {
         let protection = Protection::default();
         let mut all = Vec::new();
