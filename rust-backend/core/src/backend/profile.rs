@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The settings of connections to some backends, ready to be used.
+//! Compiled settings of connections to backends.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,42 +20,43 @@ use crate::trust::path::Policy;
 use crate::trust::refusal::Refusal;
 use crate::x509::Certificate;
 
-/// How many backends a child remembers sessions of.
+/// The number of backends whose sessions a child process stores.
 const REMEMBERED_BACKENDS: usize = 256;
 
-/// What a profile is made of.
+/// The input for a profile.
 #[derive(Debug)]
 pub struct Parts {
     /// The protocol versions.
     pub protocols: Protocols,
     /// The cipher suites, most preferred first.
     pub suites: Vec<SupportedCipherSuite>,
-    /// What is asked of backends' certificates; none if nothing is.
+    /// The requirements for the certificates of backends, if they are verified.
     pub policy: Option<Policy>,
-    /// Whether a certificate has to be of a CA that is known.
+    /// Whether certificates of unknown CAs are accepted.
     pub any_ca: bool,
-    /// Which names of certificates have to be the backend's.
+    /// Which names of the certificate must match the backend's name.
     pub check_name: NameCheck,
-    /// Whether certificates that have expired are refused even if nothing else is asked of them.
+    /// Whether expired certificates are refused even if there is no `policy`.
     pub check_expiry: bool,
-    /// What is presented to backends that ask.
+    /// The certificates for backends that request one.
     pub identities: Vec<Arc<Identity>>,
 }
 
-/// The settings of connections to backends. Connections with the same profile are alike.
+/// Compiled settings of connections to backends. Connections with the same profile are interchangeable.
 pub struct ProxyProfile {
     verifier: Arc<BackendVerifier>,
     template: ClientConfig,
-    /// Configurations by the protocol that is offered by ALPN.
+    /// Configurations for each ALPN protocol.
     configs: Mutex<HashMap<Vec<u8>, Arc<ClientConfig>>>,
 }
 
-/// What we present to backends.
+/// The certificates for backends.
 #[derive(Debug)]
 struct Identities(Vec<Arc<Identity>>);
 
 impl ResolvesClientCert for Identities {
-    /// The first certificate whose signatures the backend understands, of an issuer that it has named if there is one.
+    /// The first certificate that matches the backend's signature schemes and was issued by a CA that the backend
+    /// names. If there is none, the first that matches the signature schemes.
     fn resolve(&self, root_hint_subjects: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let suitable: Vec<_> = self.0.iter().filter(|identity| identity.suits(schemes, None)).collect();
         let named = suitable
@@ -79,7 +80,7 @@ fn is_issued_by(identity: &Identity, names: &[&[u8]]) -> bool {
 }
 
 impl ProxyProfile {
-    /// Makes a profile.
+    /// Builds a profile.
     pub fn new(parts: Parts) -> Result<Self, rustls::Error> {
         let provider = Arc::new(CryptoProvider {
             cipher_suites: parts.suites.into_iter().map(crypto::observable).collect(),
@@ -104,17 +105,17 @@ impl ProxyProfile {
         })
     }
 
-    /// Whether all of it is approved by FIPS 140-3.
+    /// Whether all settings are approved by FIPS 140-3.
     pub(crate) fn is_fips(&self) -> bool {
         self.template.fips()
     }
 
-    /// What is not.
+    /// A description of the settings that are not approved.
     pub(crate) fn unapproved(&self) -> String {
         crypto::unapproved(self.template.crypto_provider())
     }
 
-    /// A connection to the backend `name` that offers `protocol` by ALPN.
+    /// Starts a connection to the backend `name` that offers `protocol` by ALPN.
     pub(crate) fn connect(
         &self,
         name: ServerName<'static>,
@@ -131,7 +132,7 @@ impl ProxyProfile {
         ClientConnection::new(config, name)
     }
 
-    /// Verifies the backend of a resumed session once more: time has passed since somebody looked.
+    /// Verifies the certificate of a resumed session again: it may have become invalid in the meantime.
     pub(crate) fn verify_again(&self, chain: &[CertificateDer<'_>], now: i64) -> Result<(), Refusal> {
         self.verifier.verify(chain, None, now)
     }

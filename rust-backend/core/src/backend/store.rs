@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Blocks, what their files hold, and the profiles of chains of them.
+//! Blocks of `TLSProxy…` directives, the contents of their files, and the profiles of chains of blocks.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ use crate::trust::anchors::{Anchors, Report};
 use crate::trust::path::{Policy, Role};
 use crate::trust::revocation::RevocationLists;
 
-/// The lists of files and directories that CRLs and the CAs that signed them are in.
+/// The paths of CRLs, and the CAs that have signed them.
 type ListsKey = (Vec<PathBuf>, CaSource);
 
-/// All that configurations say about backends.
+/// All settings for backends of a configuration.
 #[derive(Debug)]
 pub struct ProxyStore {
     process: Arc<Process>,
     blocks: Vec<ProxySettings>,
-    /// What was made so far: while httpd starts, all that is known to be needed; later only what nobody could foresee.
+    /// Objects that were built so far: at startup those for all foreseeable chains, later those for other chains.
     made: Mutex<Made>,
 }
 
@@ -36,12 +36,12 @@ struct Made {
     identities: HashMap<IdentityFiles, Option<Arc<Identity>>>,
     lists: HashMap<ListsKey, Option<Arc<RevocationLists>>>,
     profiles: HashMap<Vec<usize>, Option<Arc<ProxyProfile>>>,
-    /// The same by what the chain says, wherever it says so: connections may serve all who would make the same ones.
+    /// Profiles by the content of their settings: connections are shared by all chains with equal settings.
     by_content: HashMap<String, Option<Arc<ProxyProfile>>>,
 }
 
 impl ProxyStore {
-    /// A store of blocks of which nothing was made yet.
+    /// A store of `blocks` without any profiles.
     pub fn new(process: Arc<Process>, blocks: Vec<ProxySettings>) -> Self {
         Self {
             process,
@@ -50,7 +50,7 @@ impl ProxyStore {
         }
     }
 
-    /// What the blocks of `chain`, the outermost first, say together.
+    /// The merged settings of the blocks in `chain`, the outermost first.
     pub fn settings(&self, chain: &[usize]) -> ProxySettings {
         chain
             .iter()
@@ -58,13 +58,13 @@ impl ProxyStore {
             .fold(ProxySettings::default(), |outer, inner| inner.inherit(&outer))
     }
 
-    /// Whether connections that are made where `chain` holds are such as would be made where `other` does. Nothing is read
-    /// or made for the answer.
+    /// Whether the settings of `chain` and `other` are equal, so that they can share connections. This reads no files
+    /// and builds no profile.
     pub fn agree(&self, chain: &[usize], other: &[usize]) -> bool {
         chain == other || self.settings(chain).content() == self.settings(other).content()
     }
 
-    /// The profile of `chain`; none if it cannot be made, which was reported when it was tried first.
+    /// The profile of `chain`. None if it cannot be built; the reason was reported at the first attempt.
     pub fn profile(&self, chain: &[usize], index: usize, diagnostics: &mut Diagnostics) -> Option<Arc<ProxyProfile>> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = made.profiles.get(chain) {
@@ -88,7 +88,7 @@ impl ProxyStore {
         profile
     }
 
-    /// Reads revocation lists that have changed.
+    /// Reloads changed revocation lists.
     pub fn refresh(&self, now: i64) {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.lists.values().flatten().for_each(|lists| lists.refresh(now));
@@ -154,7 +154,7 @@ impl Maker<'_> {
         }
     }
 
-    /// Says what it means that backends are not verified.
+    /// Warns if backends are not verified.
     fn warn_of_trust(&mut self, settings: &ProxySettings) {
         let origin = settings.verify.as_ref().map(|said| &said.origin);
         let origin = origin.or(settings.engine.as_ref().map(|said| &said.origin));
@@ -176,7 +176,7 @@ impl Maker<'_> {
         self.diagnostics.report(Severity::Warning, self.index, origin, text);
     }
 
-    /// What mod_ssl's directives have for backends that ask.
+    /// The certificates for backends from mod_ssl's directives.
     fn machine_identities(&mut self, settings: &ProxySettings) -> Option<Vec<Arc<Identity>>> {
         let chain = settings.machine_chain.as_ref().map(|said| said.value.as_path());
         let mut identities = Vec::new();
@@ -228,7 +228,7 @@ impl Maker<'_> {
         let mut report = Report::default();
         let anchors = Anchors::load_with_system(&source.paths, source.system, &mut report);
         let problems = match settings.check() {
-            // mod_ssl starts, and believes nobody.
+            // mod_ssl starts without any CA, and then trusts no backend.
             BackendCheck::Required if settings.is_mod_ssls == Some(true) => &mut report.warnings,
             BackendCheck::AnyCa => &mut Vec::new(),
             _ => &mut report.errors,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Verifying backends.
+//! Verification of backend certificates.
 
 use std::sync::Arc;
 
@@ -13,22 +13,22 @@ use crate::trust::path::{self, Policy, Role};
 use crate::trust::refusal::{Reason, Refusal};
 use crate::x509::{Certificate, matches_host};
 
-/// What is asked of the certificates of backends.
+/// The requirements for the certificates of backends.
 #[derive(Debug)]
 pub(super) struct BackendVerifier {
-    /// What is asked of the path; none if nothing is.
+    /// The requirements for the path, if there are any.
     pub(super) policy: Option<Policy>,
-    /// Whether it does not matter who has issued the certificate.
+    /// Whether certificates of unknown CAs are accepted.
     pub(super) any_ca: bool,
-    /// Which of its names have to be the one that was asked for.
+    /// Which names of the certificate must match the name of the backend.
     pub(super) check_name: NameCheck,
-    /// Whether it must not have expired even if nothing else is asked of it.
+    /// Whether expired certificates are refused even if there are no other requirements.
     pub(super) check_expiry: bool,
 }
 
 impl BackendVerifier {
-    /// Verifies `chain`, the backend's certificate first, at `now` (seconds since 1970). `name` is who the backend has to
-    /// be, if that is in question.
+    /// Verifies `chain`, the backend's certificate first, at `now` (seconds since 1970). `name` is the required name,
+    /// if names are checked.
     pub(super) fn verify(
         &self,
         chain: &[CertificateDer<'_>],
@@ -58,7 +58,7 @@ fn refusal(leaf: &CertificateDer<'_>, reason: Reason, why: &str) -> Refusal {
     Role::Backend.refusal(leaf, reason, why)
 }
 
-/// mod_ssl's SSLProxyCheckPeerExpire.
+/// Implements mod_ssl's SSLProxyCheckPeerExpire.
 fn check_expiry(leaf: &CertificateDer<'_>, now: i64) -> Result<(), Refusal> {
     let certificate = Certificate::parse(leaf).map_err(|error| refusal(leaf, Reason::Malformed, &error.to_string()))?;
     if now < certificate.not_before() {
@@ -78,8 +78,8 @@ fn check_expiry(leaf: &CertificateDer<'_>, now: i64) -> Result<(), Refusal> {
     }
 }
 
-/// mod_ssl's SSLProxyCheckPeerName, to which the common name is as good as any other, and SSLProxyCheckPeerCN, to which it
-/// is the only one.
+/// Implements mod_ssl's SSLProxyCheckPeerName, which accepts the common name as well, and SSLProxyCheckPeerCN, which
+/// accepts only the common name.
 fn check_ssl_name(leaf: &CertificateDer<'_>, name: &ServerName<'_>, names: NameCheck) -> Result<(), Refusal> {
     let certificate = Certificate::parse(leaf).map_err(|error| refusal(leaf, Reason::Malformed, &error.to_string()))?;
     let known: Vec<String> = match names {
@@ -136,7 +136,7 @@ impl ServerCertVerifier for BackendVerifier {
             .map(|der| CertificateDer::from(der.as_ref()))
             .collect();
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        // Of rustls' own errors none could carry the reason to the log.
+        // rustls' own error variants cannot carry the reason to the log.
         self.verify(&chain, Some(server_name), now)
             .map(|()| ServerCertVerified::assertion())
             .map_err(|refusal| Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal)))))
