@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `TLSKeyLogFile`: the secrets of connections, for whoever has to look into them with Wireshark.
+//! `TLSKeyLogFile`: the secrets of connections, for analysis with Wireshark.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, Permissions};
@@ -13,11 +13,11 @@ use zeroize::Zeroizing;
 use crate::base::file_reading::{self, FileError};
 use crate::x509::hex;
 
-/// A file in the format that all tools read (RFC 9850), opened by the parent for all its children.
+/// A file in the format of RFC 9850, which the parent process opens for all child processes.
 pub struct KeyLogFile(File);
 
 impl KeyLogFile {
-    /// Opens or makes the file, which only its owner can read from now on.
+    /// Opens or creates the file, and restricts access to its owner.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let open = || -> std::io::Result<File> {
             let mut options = OpenOptions::new();
@@ -36,7 +36,8 @@ impl KeyLog for KeyLogFile {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         let secret = Zeroizing::new(hex(secret));
         let line = Zeroizing::new(format!("{label} {} {}\n", hex(client_random), *secret));
-        // One write for a line, so that those of other children stay whole. A full disk must not end connections.
+        // Each line is one write, so that lines of different processes are not mixed. A full disk must not end
+        // connections.
         let _ = (&self.0).write_all(line.as_bytes());
     }
 }

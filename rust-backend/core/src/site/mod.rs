@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A virtual host as TLS sees it: a profile and the certificates that it presents.
+//! A compiled virtual host: a profile and its certificates.
 //!
 //! May use: base, crypto, info, keys, session, trust, x509.
 
@@ -20,7 +20,7 @@ use crate::session::resumption::MAX_TICKETS;
 use crate::site::profile::{Profile, offers_tls13};
 use crate::trust::client::verifier::Audit;
 
-/// The certificates of a host, in the order in which they are tried.
+/// The certificates of a host, in order of preference.
 #[derive(Debug)]
 struct Identities {
     list: Box<[Arc<Identity>]>,
@@ -28,9 +28,9 @@ struct Identities {
 }
 
 impl Identities {
-    /// The first identity that suits a client: whose signatures it can verify.
+    /// The first identity whose signatures the client can verify.
     fn first_for(&self, hello: &ClientHello<'_>, schemes: &[SignatureScheme]) -> Option<&Arc<Identity>> {
-        // In TLS 1.3 the client's groups are about key exchange alone.
+        // In TLS 1.3 the client's groups apply only to key exchange.
         let is_tls13 = self.profile.spec().protocols.tls13 && offers_tls13(hello);
         let groups = if is_tls13 { None } else { hello.named_groups() };
         let own = self.profile.signatures();
@@ -54,31 +54,31 @@ impl ResolvesServerCert for Identities {
     }
 }
 
-/// ALPN protocols that nearly all connections agree on; their configurations are kept.
+/// The ALPN results of nearly all connections; their configurations are cached.
 const COMMON_PROTOCOLS: [Option<&[u8]>; 3] = [None, Some(b"http/1.1"), Some(b"h2")];
 
-/// How many compressed certificates a host keeps: two kinds of keys in two formats.
+/// The maximum number of compressed certificates of a host: two kinds of keys in two formats.
 const COMPRESSED_FORMS: usize = 4;
 
 /// An immutable, compiled virtual host.
 #[derive(Debug)]
 pub struct Site {
-    /// The host's name, for people.
+    /// The name of the host, for messages.
     pub name: Box<str>,
     identities: Arc<Identities>,
-    /// No certificate was configured: what is presented is a stopgap, and requests are answered with 503.
+    /// Whether no certificate is configured: a stopgap certificate is presented, and requests are answered with 503.
     pub unavailable: bool,
-    /// How ciphers are called in variables.
+    /// The format of cipher names in variables.
     pub names: CipherNames,
-    /// Whether clients are verified if the profile says so.
+    /// Whether clients are verified, if the profile has a verifier.
     asks_clients: bool,
-    /// What its handshakes have in common. Of thousands of hosts few are asked for in one process.
+    /// The parts that all handshakes share, created at the first one. A process serves few of thousands of hosts.
     served: OnceLock<Box<Served>>,
 }
 
 #[derive(Debug)]
 struct Served {
-    /// The certificates, compressed once for all clients.
+    /// The compressed certificates, which all clients share.
     compressed: Arc<CompressionCache>,
     configs: [OnceLock<Arc<ServerConfig>>; COMMON_PROTOCOLS.len()],
 }
@@ -93,7 +93,7 @@ impl Default for Served {
 }
 
 impl Site {
-    /// A site that presents the first of `identities` that suits a client.
+    /// A site that presents the first of `identities` that the client can verify.
     pub fn new(
         name: &str,
         profile: Arc<Profile>,
@@ -114,7 +114,7 @@ impl Site {
         }
     }
 
-    /// How its handshakes go.
+    /// The profile of the site.
     pub fn profile(&self) -> &Arc<Profile> {
         &self.identities.profile
     }
@@ -123,8 +123,8 @@ impl Site {
         self.served.get_or_init(Box::default)
     }
 
-    /// What answers a challenge (RFC 8737) for this site: another certificate, and nothing asked of the client. Whoever
-    /// validates a name has no certificate; requests on such a connection are refused all the same.
+    /// The site with another certificate, which answers a challenge (RFC 8737), and without client verification. The
+    /// validation server has no client certificate, and requests on such a connection are refused.
     pub fn answering(&self, identity: Identity) -> Self {
         let identities = vec![Arc::new(identity)];
         Self {
@@ -133,7 +133,7 @@ impl Site {
         }
     }
 
-    /// The certificates, in the order in which they are tried.
+    /// The certificates, in order of preference.
     pub fn identities(&self) -> &[Arc<Identity>] {
         &self.identities.list
     }
@@ -145,8 +145,8 @@ impl Site {
         own.len() == others.len() && own.iter().all(|identity| is_in(identity, others))
     }
 
-    /// What a handshake that agrees on `protocol` by ALPN is made with: its configuration, and what finds out about
-    /// the client if clients are verified. The client gets `tickets` tickets if it has said how many it wants.
+    /// The configuration of a handshake that selects `protocol` by ALPN, and the verifier of the client, if clients are
+    /// verified. `tickets` is the number of tickets that the client has requested.
     pub(crate) fn handshake(
         &self,
         hello: &ClientHello<'_>,
@@ -182,7 +182,7 @@ impl Site {
         Ok((Arc::new(config), audit))
     }
 
-    /// The configuration for handshakes that agree on `protocol` by ALPN and ask nothing of clients.
+    /// The configuration of handshakes that select `protocol` by ALPN and request no client certificate.
     fn config(&self, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
         let make = || {
             let compressed = Arc::clone(&self.served().compressed);
@@ -196,8 +196,8 @@ impl Site {
 
     /// The identity that rustls will present to this client.
     ///
-    /// In TLS 1.2 the cipher suite says which signatures are possible, whatever the client's signature schemes are
-    /// (RFC 5246 section 7.4.3), so those that no common suite can use do not count.
+    /// In TLS 1.2 the cipher suite determines the possible signatures, independently of the client's signature schemes
+    /// (RFC 5246 section 7.4.3). Identities that no common suite can use are skipped.
     pub(crate) fn identity_for(&self, hello: &ClientHello<'_>) -> Option<Arc<Identity>> {
         let common = common_suites(self.profile().suites(), hello.cipher_suites());
         let schemes: Vec<_> = hello

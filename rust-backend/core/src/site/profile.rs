@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The settings that decide how a handshake goes, apart from who we are.
+//! The settings of handshakes, apart from certificates.
 //!
-//! Thousands of hosts share a handful of profiles. A request may move from the host of its connection to another only
-//! if both have the same profile.
+//! Thousands of hosts share a few profiles. A request may be for another host than that of its connection only if both
+//! have the same profile.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,42 +23,42 @@ use crate::session::tickets::TicketKeys;
 use crate::site::key_log::KeyLogFile;
 use crate::trust::client::verifier::{ClientAuth, ClientAuthSpec};
 
-/// What rustls counts to a fragment besides its plaintext: the header of the record.
+/// The part of a fragment that rustls counts in addition to its plaintext: the header of the record.
 const RECORD_OVERHEAD: usize = 5;
 
-/// The compressions of certificates, most preferred first (RFC 8879).
+/// The certificate compression algorithms, most preferred first (RFC 8879).
 const COMPRESSORS: [&dyn CertCompressor; 2] = [BROTLI_COMPRESSOR, ZLIB_COMPRESSOR];
 
-/// What makes profiles equal or different.
+/// The settings that identify a profile.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProfileSpec {
-    /// The protocol versions that are spoken.
+    /// The enabled protocol versions.
     pub protocols: Protocols,
     /// The numbers of the cipher suites, most preferred first.
     pub suites: Vec<u16>,
-    /// Whether the client's order of suites counts before ours.
+    /// Whether the client's order of suites takes precedence.
     pub honor_client_order: bool,
-    /// How sessions are resumed.
+    /// The resumption settings.
     pub sessions: SessionSpec,
     /// The numbers of the key exchange groups, most preferred first.
     pub groups: Vec<u16>,
-    /// The numbers of those of them that count before what clients like better.
+    /// The numbers of those groups that take precedence over the client's order.
     pub preferred_groups: Vec<u16>,
-    /// The largest records that are sent, in bytes of plaintext; none for TLS's own limit.
+    /// The maximum size of records that are sent, in bytes of plaintext; `None` for TLS's own limit.
     pub max_fragment: Option<usize>,
-    /// Whether certificates are compressed (RFC 8879) for clients that know how.
+    /// Whether certificates are compressed (RFC 8879) for clients that support it.
     pub compression: bool,
-    /// The numbers of the only signature schemes to sign by; empty for all.
+    /// The numbers of the only signature schemes for our signatures; empty for all.
     pub signatures: Vec<u16>,
-    /// The file that the keys of tickets come from, if they do not come from a seed of the process's own.
+    /// The file from which ticket keys are derived; `None` for a random seed of the process.
     pub ticket_key_file: Option<PathBuf>,
-    /// How clients are verified, if they are.
+    /// The verification of clients, if it is enabled.
     pub client_auth: Option<ClientAuthSpec>,
 }
 
 impl ProfileSpec {
-    /// Whether handshakes by these settings are as good as those by `other`: what differs is how sessions are resumed, and
-    /// the sizes of things.
+    /// Whether handshakes with these settings are as secure as those with `other`: they differ only in session
+    /// resumption and in sizes.
     pub(crate) fn is_as_secure_as(&self, other: &Self) -> bool {
         self.protocols == other.protocols
             && self.suites == other.suites
@@ -71,18 +71,18 @@ impl ProfileSpec {
     }
 }
 
-/// Where sessions are kept that profiles make resumable.
+/// The storage of resumable sessions.
 #[derive(Clone, Debug)]
 pub struct Resumption {
     /// The keys of tickets and of cached sessions.
     pub keys: Arc<TicketKeys>,
-    /// The cache that children share.
+    /// The cache that child processes share.
     pub cache: Arc<CacheSlot>,
-    /// Where the secrets of connections are written to, if they are.
+    /// The file for the secrets of connections, if it is configured.
     pub key_log: Option<Arc<KeyLogFile>>,
 }
 
-/// A profile, ready to make rustls configurations of.
+/// A compiled profile, from which rustls configurations are created.
 pub struct Profile {
     spec: ProfileSpec,
     suites: Vec<SupportedCipherSuite>,
@@ -92,11 +92,11 @@ pub struct Profile {
     key_log: Option<Arc<KeyLogFile>>,
     sessions: Arc<CachedSessions>,
     tickets: Option<Arc<Tickets>>,
-    /// What configurations are copied from, where clients are not verified.
+    /// The template for configurations without client verification.
     template: ServerConfig,
 }
 
-/// The template's resolver. Every site puts its own in its place.
+/// The resolver in the template. Every site replaces it with its own.
 #[derive(Debug)]
 struct NoIdentity;
 
@@ -107,7 +107,7 @@ impl ResolvesServerCert for NoIdentity {
 }
 
 impl Profile {
-    /// A profile that speaks `spec` by the suites `suites` and verifies clients by `client_auth`.
+    /// A profile with the settings `spec`, the suites `suites` and the client verifier `client_auth`.
     pub fn new(
         spec: ProfileSpec,
         suites: Vec<SupportedCipherSuite>,
@@ -153,12 +153,12 @@ impl Profile {
         &self.spec
     }
 
-    /// Whether all of it is approved by FIPS 140-3.
+    /// Whether all settings are approved by FIPS 140-3.
     pub(crate) fn is_fips(&self) -> bool {
         self.template.fips()
     }
 
-    /// What is not.
+    /// A description of the settings that are not approved.
     pub(crate) fn unapproved(&self) -> String {
         crypto::unapproved(&self.provider)
     }
@@ -168,18 +168,18 @@ impl Profile {
         &self.suites
     }
 
-    /// The only signature schemes to sign by; empty for all.
+    /// The only signature schemes for our signatures; empty for all.
     pub(crate) fn signatures(&self) -> &Arc<[SignatureScheme]> {
         &self.signatures
     }
 
-    /// How clients are verified, if they are.
+    /// The verifier of clients, if it is enabled.
     pub fn client_auth(&self) -> Option<&Arc<ClientAuth>> {
         self.client_auth.as_ref()
     }
 
-    /// A configuration that presents `resolver`'s certificates and agrees on `protocol` by ALPN, or on nothing. It asks
-    /// nothing of clients.
+    /// A configuration with the certificates of `resolver` that selects `protocol` by ALPN, or none. It requests no
+    /// client certificate.
     pub(crate) fn config(
         &self,
         resolver: Arc<dyn ResolvesServerCert>,
@@ -193,8 +193,8 @@ impl Profile {
         config
     }
 
-    /// The same for one client: verified by `verifier`, and by the key exchange group `group`, if there are such. rustls
-    /// builds such configurations only from the ground up.
+    /// A configuration for one client, with the verifier `verifier` and the key exchange group `group`, if they are
+    /// given. rustls builds such configurations only from scratch.
     pub(crate) fn config_for_one(
         &self,
         resolver: Arc<dyn ResolvesServerCert>,
@@ -225,14 +225,14 @@ impl Profile {
         provider
     }
 
-    /// The group that this client has to use: the first of those that are preferred which it offers. rustls by itself takes
-    /// what the client likes best.
+    /// The group that this client must use: the first preferred group that it offers. rustls itself follows the
+    /// client's order.
     pub(crate) fn preferred_group(&self, hello: &ClientHello<'_>) -> Option<NamedGroup> {
         if self.spec.preferred_groups.is_empty() {
             return None;
         }
         let offered = hello.named_groups()?;
-        // Groups other than curves are for TLS 1.3 (RFC 8446 section 4.2.7).
+        // Groups other than curves are only for TLS 1.3 (RFC 8446 section 4.2.7).
         let is_tls13 = self.spec.protocols.tls13 && offers_tls13(hello);
         let usable = |group: &NamedGroup| offered.contains(group) && (is_tls13 || groups::is_curve(*group));
         self.spec
@@ -243,12 +243,12 @@ impl Profile {
             .find(usable)
     }
 
-    /// Sets what a builder does not ask for.
+    /// Sets the options that are not part of a builder.
     fn complete(&self, mut config: ServerConfig) -> ServerConfig {
         config.ignore_client_order = !self.spec.honor_client_order;
         config.send_tls13_tickets = self.spec.sessions.count;
         config.max_early_data_size = self.spec.sessions.early_data;
-        // What is answered to early data does not wait for the handshake either.
+        // Answers to early data are also sent before the handshake is complete.
         config.send_half_rtt_data = self.spec.sessions.early_data > 0;
         config.max_fragment_size = self.spec.max_fragment.map(|size| size + RECORD_OVERHEAD);
         config.cert_compressors = match self.spec.compression {
@@ -273,7 +273,7 @@ fn builder(
     ServerConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(&spec.protocols.rustls_versions())
 }
 
-/// Whether the client offers a cipher suite of TLS 1.3.
+/// Whether the client offers a TLS 1.3 cipher suite.
 pub(crate) fn offers_tls13(hello: &ClientHello<'_>) -> bool {
     hello.cipher_suites().iter().any(|suite| u16::from(*suite) >> 8 == 0x13)
 }
