@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the server counts: events of connections, summed over all children.
+//! Counters of connection events, totalled over all child processes.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
-        /// An event that is counted.
+        /// A counted event.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Counter { $($(#[$doc])* $name,)* }
 
@@ -20,17 +20,17 @@ counters! {
     FullHandshakes = "FullHandshakes",
     /// Resumed handshakes that succeeded.
     ResumedHandshakes = "ResumedHandshakes",
-    /// Of all handshakes, those by a hybrid post-quantum group.
+    /// All handshakes with a hybrid post-quantum group.
     PostQuantumHandshakes = "PostQuantumHandshakes",
-    /// Of all handshakes, those that began with early data.
+    /// All handshakes that started with early data.
     EarlyDataHandshakes = "EarlyDataHandshakes",
-    /// Handshakes that failed, for whatever reason.
+    /// Handshakes that failed for any reason.
     FailedHandshakes = "FailedHandshakes",
     /// Established connections that ended with a TLS error.
     FailedConnections = "FailedConnections",
     /// Plain HTTP requests on a TLS port.
     PlainHttp = "PlainHttp",
-    /// Errors inside mod_tls itself: each ended one connection and none should ever be seen.
+    /// Internal errors of mod_tls. Each ended one connection, and none should ever occur.
     InternalErrors = "InternalErrors",
 }
 
@@ -38,30 +38,31 @@ counters! {
 pub const SLOT_CELLS: usize = COUNTERS.len();
 
 thread_local! {
-    /// Where a thread counts. Asking for the process each time would be a system call.
+    /// The slot of a thread. Without this cache, each event would need a system call.
     static SLOT: usize = std::process::id() as usize;
 }
 
-/// Counters in memory that all children share, cut into slots so that children seldom write to the same cache line.
+/// Counters in memory that all child processes share. It is divided into slots, so that processes seldom write to the
+/// same cache line.
 #[derive(Debug, Default)]
 pub struct Counters {
     cells: OnceLock<&'static [AtomicU64]>,
 }
 
 impl Counters {
-    /// Gives the counters their memory: a multiple of [`SLOT_CELLS`] cells. Until then nothing is counted.
+    /// Sets the memory of the counters: a multiple of [`SLOT_CELLS`] cells. Before that, nothing is counted.
     pub fn attach(&self, cells: &'static [AtomicU64]) {
-        // Only the first memory counts: it outlives every configuration.
+        // Only the first memory is used: it outlives every configuration.
         let _ = self.cells.set(cells);
     }
 
-    /// Whether there is memory to count in.
+    /// Whether the counters have memory.
     pub fn attached(&self) -> bool {
         self.cells.get().is_some()
     }
 
-    /// Counts one event, in the slot of this process. A process that was forked by a thread that had counted would share
-    /// its slot, which is no more than slow.
+    /// Counts an event in the slot of this process. A child process of a thread that has already counted uses the slot
+    /// of its parent, which is only slower.
     pub fn count(&self, counter: Counter) {
         let Some(cells) = self.cells.get() else { return };
         let slots = cells.len() / SLOT_CELLS;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What outlives a configuration: the state of the httpd process over reloads.
+//! State of the httpd process that is kept over reloads.
 //!
 //! May use: base, crypto, keys, session.
 
@@ -20,16 +20,16 @@ use crate::process::counters::Counters;
 use crate::process::watch::Watch;
 use crate::session::tickets::TicketKeys;
 
-/// Made once in the parent, inherited by children, kept over reloads.
+/// Created once in the parent process, inherited by child processes, and kept over reloads.
 #[derive(Debug, Default)]
 pub struct Process {
-    /// Certificates and keys that were read before.
+    /// Certificates and keys that were read.
     pub identities: IdentityStore,
-    /// What is counted.
+    /// Event counters.
     pub counters: Counters,
-    /// What waits to be logged.
+    /// Messages to be logged.
     pub journal: Arc<Journal>,
-    /// Pass phrases of keys.
+    /// Known pass phrases of private keys.
     pub pass_phrases: PassPhrases,
     /// Handshakes whose time is limited while the MPM waits for the client.
     pub watch: Watch,
@@ -38,7 +38,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Ticket keys of this server's own, the same ones over all reloads, for sessions that live for `lifetime` seconds.
+    /// The ticket keys of this server without a key file, kept over reloads, for sessions with `lifetime` seconds.
     pub fn ticket_keys(&self, lifetime: u32) -> Result<Arc<TicketKeys>, String> {
         let mut slot = self.ticket_keys.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(keys) = &*slot {
@@ -49,8 +49,8 @@ impl Process {
         Ok(Arc::clone(slot.insert(Arc::new(keys))))
     }
 
-    /// What hosts without a certificate present, so that a client can at least be told so: a self-signed certificate
-    /// for a name that nobody has. None if it cannot be made.
+    /// The certificate of hosts without one, so that clients can get an error page: it is self-signed, for a name that
+    /// does not exist. None if it cannot be created.
     pub fn stopgap(&self) -> Option<Arc<Identity>> {
         self.stopgap.get_or_init(|| make_stopgap().ok().map(Arc::new)).clone()
     }
