@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `httpd -t -D DUMP_TLS`: what would be served, for people to read.
+//! `httpd -t -D DUMP_TLS`: a readable description of the configuration.
 
 use std::fmt::Write;
 
@@ -87,7 +87,7 @@ impl Config {
         text
     }
 
-    /// What holds for backends in a server, and in each of its sections that says something.
+    /// The settings for backends of a server, and of each of its sections with such settings.
     fn backends_of(&self, index: usize) -> Vec<ProxySettings> {
         self.proxy_chains
             .iter()

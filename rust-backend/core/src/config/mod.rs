@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A whole configuration: what was said is put in here, what connections use comes out.
+//! The configuration: a [`Builder`] collects the directives and compiles them into the [`Config`] that connections use.
 //!
 //! May use: backend, base, crypto, directives, info, keys, mod_ssl, process, session, settings, site, trust, x509.
 
@@ -32,12 +32,12 @@ use crate::settings::{EngineAddress, SessionCache};
 use crate::site::Site;
 use crate::trust::revocation::RevocationLists;
 
-/// A server of httpd's: the base server or a virtual host, as the configuration describes it.
+/// A server in httpd's terms: the base server or a virtual host.
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Its ServerName.
     pub name: String,
-    /// The port of its ServerName; 0 if that has none.
+    /// The port of its ServerName; 0 if there is none.
     pub port: u16,
     /// The protocol that httpd was told to be spoken there, if it was: `https`.
     pub protocol: Option<String>,
@@ -45,15 +45,15 @@ pub struct Server {
     pub alpn: String,
     /// Its ServerAliases, those with wildcards included.
     pub aliases: Vec<String>,
-    /// Where it begins in the configuration.
+    /// Its place in the configuration.
     pub origin: Origin,
-    /// The addresses that it is for; no IP address means all, port 0 means all.
+    /// Its addresses. No IP address means all, port 0 means all.
     pub addresses: Vec<(Option<IpAddr>, u16)>,
-    /// What its own directives say.
+    /// The directives in the server.
     pub directives: Vec<Directive>,
-    /// Certificates that another module has for it, instead of those that are configured.
+    /// Certificates from another module, which replace the configured ones.
     pub supplied: Vec<IdentityFiles>,
-    /// Certificates that another module has for it until there are real ones.
+    /// Certificates from another module for use until real ones are available.
     pub stopgaps: Vec<IdentityFiles>,
 }
 
@@ -81,9 +81,9 @@ impl Server {
 pub enum CompileMode {
     /// Only to be tested: it must change nothing outside, and all that can be found shall be.
     Test,
-    /// The first of the two passes of a start. What does not prevent the start is said in the second one.
+    /// The first of the two passes of a start. Messages that do not prevent the start are reported in the second one.
     First,
-    /// To be used.
+    /// The configuration will be used.
     Run,
 }
 
@@ -146,12 +146,12 @@ pub struct Builder {
     pub(crate) proxy_chains: Vec<(usize, Vec<usize>)>,
 }
 
-/// `TLSProxy…` directives that stand together.
+/// A block of `TLSProxy…` directives.
 #[derive(Clone, Debug)]
 pub struct ProxyBlock {
-    /// The server that they stand in.
+    /// The index of the server that contains the block.
     pub server: usize,
-    /// What they say.
+    /// The directives.
     pub directives: Vec<Directive>,
 }
 
@@ -216,7 +216,7 @@ impl Builder {
         told == Some("https")
     }
 
-    /// The server `index`, to say more about it.
+    /// The server `index`, for modification.
     pub fn server(&mut self, index: usize) -> Option<&mut Server> {
         self.servers.get_mut(index)
     }
@@ -232,38 +232,38 @@ impl Builder {
         self.proxy_chains.push((server, chain));
     }
 
-    /// Says that the next server that connections to the address known as `chain` may mean is `server`.
+    /// Appends `server` to the servers of the address `chain`, which are selected by server name.
     pub fn add_to_chain(&mut self, chain: usize, server: usize) {
         self.chains.entry(chain).or_default().push(server);
     }
 
-    /// Whether the hosts of the address known as `chain` are known.
+    /// Whether the servers of the address `chain` were already added.
     pub fn has_chain(&self, chain: usize) -> bool {
         self.chains.contains_key(&chain)
     }
 
-    /// Checks everything. The configuration is there if there was no error.
+    /// Validates and compiles the configuration. The result contains a configuration if there was no error.
     pub fn compile(self) -> (Option<Arc<Config>>, Diagnostics) {
         Compiler::new(self).run()
     }
 }
 
-/// An immutable configuration. Connections keep the one that they began with.
+/// An immutable configuration. A connection uses the same configuration until it ends.
 #[derive(Debug)]
 pub struct Config {
     pub(crate) process: Arc<Process>,
     pub(crate) engines: Vec<EngineAddress>,
-    /// Of each server, whether it is TLS by mod_ssl's rules.
+    /// For each server, whether mod_ssl's rules apply.
     pub(crate) ssl_servers: Vec<bool>,
-    /// The files of certificates, host by host.
+    /// The certificate files of all hosts.
     pub(crate) certificate_files: Vec<Arc<Path>>,
     /// Of each server, its place and its protocols; only in a configuration that is to be tested.
     pub(crate) described: Vec<(Origin, String)>,
     /// Whether it was asserted that all of it is approved by FIPS 140-3.
     pub(crate) fips: bool,
-    /// Whether server names that no host has are refused, if that was said.
+    /// Whether unknown server names are refused, if this is configured.
     pub(crate) strict_sni: Option<bool>,
-    /// Of each server, whether clients have to say whom they want.
+    /// For each server, whether clients must send a server name.
     pub(crate) require_sni: Vec<bool>,
     pub(crate) sni_policy: Option<SniPolicy>,
     pub(crate) sites: Vec<Option<Site>>,
@@ -279,23 +279,24 @@ pub struct Config {
 }
 
 impl Config {
-    /// Whether connections to the local address, whose first server is `server`, are TLS.
+    /// Whether connections to the local address, whose first server is `server`, use TLS.
     pub fn is_enabled(&self, ip: IpAddr, port: u16, server: usize) -> bool {
         self.is_ssl(server) || self.engines.iter().any(|engine| engine.matches(ip, port))
     }
 
-    /// Whether any connection can be TLS.
+    /// Whether any connection can use TLS.
     pub fn is_active(&self) -> bool {
         !self.engines.is_empty() || self.ssl_servers.contains(&true)
     }
 
-    /// Whether the server is TLS by mod_ssl's rules.
+    /// Whether mod_ssl's rules apply to the server.
     pub(crate) fn is_ssl(&self, server: usize) -> bool {
         self.ssl_servers.get(server) == Some(&true)
     }
 
-    /// The server that `sni` means among those of `chain`, or `default` if it means none, and the one whose site is used:
-    /// mod_ssl lets hosts that are not TLS use the default's. An error if names that no host has are refused.
+    /// Selects a server by `sni` among those of the address `chain`. Returns the server, or `default` if no server has
+    /// the name, and the server whose site is used: with mod_ssl, hosts without TLS use the site of `default`. An error
+    /// is returned if unknown names are refused.
     pub fn find_server(&self, chain: usize, default: usize, sni: Option<&str>) -> Result<(usize, usize), UnknownName> {
         let Some(sni) = sni else { return Ok((default, default)) };
         match self.chains.get(&chain).and_then(|index| index.find(sni)) {
@@ -303,18 +304,18 @@ impl Config {
                 Ok((server as usize, default))
             }
             Some(server) => Ok((server as usize, server as usize)),
-            // mod_ssl lets them in.
+            // mod_ssl accepts unknown names.
             None if self.strict_sni.unwrap_or(!self.is_ssl(default)) => Err(UnknownName),
             None => Ok((default, default)),
         }
     }
 
-    /// The site of the server `index`; none if no TLS connection can mean that server.
+    /// The site of the server `index`. None if TLS connections cannot reach the server.
     pub fn site(&self, index: usize) -> Option<&Site> {
         self.sites.get(index)?.as_ref()
     }
 
-    /// Whether a request for `server`, on a connection to `connected`, needs a client that has named a host in the handshake.
+    /// Whether a request for `server` on a connection to `connected` requires that the client has sent a server name.
     pub(crate) fn requires_sni(&self, server: usize, connected: usize) -> bool {
         [server, connected]
             .iter()
@@ -326,12 +327,12 @@ impl Config {
         self.proxies.settings(chain).is_on()
     }
 
-    /// Whether a connection to a backend that was made where the blocks of `chain` hold may serve where those of `other` do.
+    /// Whether a connection to a backend under the blocks of `chain` can be reused under those of `other`.
     pub fn proxies_agree(&self, chain: &[usize], other: &[usize]) -> bool {
         self.proxies.agree(chain, other)
     }
 
-    /// How backends are spoken to where the blocks of `chain` hold, or why they cannot be.
+    /// The settings for backends under the blocks of `chain`, or the reason why they cannot be used.
     pub fn proxy_profile(&self, chain: &[usize]) -> Result<Arc<ProxyProfile>, String> {
         let mut diagnostics = Diagnostics::default();
         let profile = self.proxies.profile(chain, 0, &mut diagnostics);
@@ -344,23 +345,23 @@ impl Config {
         })
     }
 
-    /// How long a handshake with the server `index` may take.
+    /// The time limit for a handshake with the server `index`.
     pub fn handshake_timeout(&self, index: usize) -> Option<HandshakeTimeout> {
         self.handshake_timeouts.get(index).copied().flatten()
     }
 
-    /// Where children shall share sessions, and whether the server must not start without.
+    /// The session cache that child processes share, and whether the server must not start without it.
     pub fn session_cache(&self) -> (&SessionCache, bool) {
         (&self.session_cache, self.session_cache_required)
     }
 
-    /// The place for the cache that children share.
+    /// The place of the session cache.
     pub fn cache_slot(&self) -> &CacheSlot {
         &self.cache
     }
 
-    /// Moves ticket keys on to the period of the clock, and reads revocation lists that have changed: children to come
-    /// shall begin with what is current.
+    /// Advances the ticket keys to the current period, and reloads changed revocation lists, so that new child
+    /// processes start with current data.
     pub fn tick(&self) {
         self.ticket_keys.iter().for_each(|keys| keys.tick());
         let now = unix_now();
@@ -368,7 +369,7 @@ impl Config {
         self.proxies.refresh(now);
     }
 
-    /// The oldest message for the error log that waits in this process.
+    /// Removes and returns the oldest queued message for the error log.
     pub fn next_message(&self) -> Option<(Severity, String)> {
         self.process.journal.take()
     }
@@ -384,6 +385,6 @@ impl Config {
     }
 }
 
-/// A server name that no host has, under `TLSStrictSNI on`.
+/// The server name is unknown, and unknown names are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownName;

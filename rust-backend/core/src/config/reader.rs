@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reads the directives of servers and of blocks about backends, ours and mod_ssl's.
+//! Interprets the directives of servers and of blocks for backends, both `TLS…` and mod_ssl's.
 
 use crate::base::diagnostics::Severity;
 use crate::base::directive::Directive;
@@ -12,7 +12,7 @@ fn is_mod_ssls(directive: &Directive) -> bool {
 }
 
 impl Interpreter<'_> {
-    /// What the directives of server `index` say; server 0 is the base server.
+    /// The settings from the directives of server `index`; server 0 is the base server.
     pub(crate) fn read(&mut self, index: usize, directives: &[Directive]) -> HostSettings {
         let mut host = HostSettings {
             policy: self.nothing.clone(),
@@ -28,7 +28,7 @@ impl Interpreter<'_> {
         host
     }
 
-    /// What the directives of a block say, in server `index`.
+    /// The settings from the directives of a block in server `index`.
     pub(crate) fn read_proxy(&mut self, index: usize, directives: &[Directive]) -> ProxySettings {
         let mut settings = ProxySettings {
             place: directives.first().map(|directive| directive.origin.clone()),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which virtual host a server name means, among those of one address.
+//! Selection of a virtual host by server name, among those of one address.
 //!
-//! httpd decides by walking the list of the address's hosts: the first whose ServerName or ServerAlias matches. This
-//! index gives the same answer without the walk, which matters where an address has thousands of hosts.
+//! httpd searches the list of the address's hosts for the first whose ServerName or ServerAlias matches. This index
+//! returns the same result without a linear search, which matters for addresses with thousands of hosts.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ impl NameIndex {
         }
     }
 
-    /// The server that answers to `name`, if any does.
+    /// The server for `name`, if there is one.
     pub fn find(&self, name: &str) -> Option<u32> {
         let name = name.to_ascii_lowercase();
         let name = name.strip_suffix('.').unwrap_or(&name);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Checks of what is said about clients and their certificates.
+//! Validation of the settings for client certificates.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,13 +17,14 @@ use crate::trust::client::verifier::{CaNames, ClientAuth, ClientAuthSpec, DEFAUL
 use crate::trust::path::Role;
 use crate::trust::revocation::RevocationLists;
 
-/// A CertificateRequest has room for 65535 bytes of names (RFC 8446 section 4.2.4); this leaves some for the rest of it.
+/// A CertificateRequest can contain 65535 bytes of names (RFC 8446 section 4.2.4). This leaves space for its other
+/// contents.
 const MAX_NAMES: usize = 60_000;
 
-/// The lists of files and directories that CRLs and the CAs that signed them are in.
+/// The paths of CRLs, and of the CAs that have signed them.
 type ListsKey = (Vec<PathBuf>, Vec<PathBuf>);
 
-/// What hosts share: files are read once however many hosts name them.
+/// Objects that hosts share: each file is read once, even if several hosts use it.
 #[derive(Default)]
 pub(super) struct ClientAuths {
     auths: HashMap<ClientAuthSpec, Option<Arc<ClientAuth>>>,
@@ -39,7 +40,8 @@ impl ClientAuths {
 }
 
 impl Compiler {
-    /// How the host's clients are verified: none if they are not. An error was reported if the outer one is none.
+    /// The verification of the host's clients: the inner `None` disables it, the outer `None` means that an error was
+    /// reported.
     pub(super) fn client_auth(&mut self, index: usize) -> Option<Option<Arc<ClientAuth>>> {
         let clients = self.hosts[index].policy.clients.clone();
         let (host, somewhere) = clients.demands();
@@ -56,7 +58,7 @@ impl Compiler {
             };
             let text = "TLSClientCertificate needs TLSClientCA: whose certificates are to be believed? Name the PEM file \
                         of the CA that issues them";
-            // Where mod_ssl starts, so do we: no certificate is good then.
+            // mod_ssl starts in this case, and then accepts no certificate.
             let severity = if is_mod_ssls {
                 Severity::Warning
             } else {

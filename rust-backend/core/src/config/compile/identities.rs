@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Certificates: which ones a host presents, and what is wrong with them.
+//! Selection and validation of the certificates of hosts.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use crate::keys::encrypted_key::{EncryptedKey, SecretKey};
 use crate::keys::identity::{self, Identity, IdentityError, IdentityFiles};
 use crate::keys::pass_phrase::{Dialog, PassPhrases, Question};
 
-/// What a host has to present.
+/// The certificates of a host.
 pub(super) enum Identities {
-    /// Certificates of its own, or of another module for it.
+    /// Certificates that are configured, or provided by another module.
     Own(Vec<Arc<Identity>>),
-    /// Keys that are encrypted, and this is only a test.
+    /// The keys are encrypted, and are not decrypted in a test.
     Locked,
-    /// Nothing.
+    /// There are none.
     None,
 }
 
-/// Why a certificate is not there.
+/// Why a certificate is not available.
 enum Missing {
     /// An error was reported.
     Reported,
-    /// Its key is encrypted, and nobody is asked in a test.
+    /// The key is encrypted, and no pass phrases are requested in a test.
     Locked,
 }
 
 type Loaded = Result<Arc<Identity>, Missing>;
 
 impl Compiler {
-    /// The certificates of a host, those that another module supplies before those that are configured. None if one
-    /// cannot be used.
+    /// The certificates of a host. Certificates from another module replace the configured ones. None if one cannot be
+    /// used.
     pub(super) fn identities(&mut self, index: usize) -> Option<Identities> {
         let supplied = std::mem::take(&mut self.builder.servers[index].supplied);
         let named = self.hosts[index].files.pairs();
@@ -65,7 +65,7 @@ impl Compiler {
                 .map(|identity| self.with_issuers(index, identity))
                 .collect();
         }
-        // Nobody put what others supply in an order of preference, and mod_ssl has none.
+        // Certificates from other modules have no order of preference, and mod_ssl does not define one.
         if is_supplied || is_mod_ssls {
             identities.sort_by_key(|identity| identity.algorithm() == SignatureAlgorithm::RSA);
         }
@@ -76,7 +76,7 @@ impl Compiler {
         }
     }
 
-    /// Adds the issuers that a certificate came without, as OpenSSL does: those among the CAs that clients are verified by.
+    /// Adds missing intermediate certificates from the CAs for client certificates, as OpenSSL does.
     fn with_issuers(&mut self, index: usize, identity: Arc<Identity>) -> Arc<Identity> {
         let cas = self.hosts[index].policy.clients.cas.clone();
         if cas.is_empty() || identity.has_issuers() {
@@ -94,7 +94,7 @@ impl Compiler {
         completed
     }
 
-    /// The certificate `number` of a host.
+    /// Loads certificate `number` of a host.
     fn load(
         &mut self,
         index: usize,
@@ -125,7 +125,7 @@ impl Compiler {
         match loaded {
             Ok(identity) => {
                 let mut problems: Vec<String> = self.validity_problem(&identity).into_iter().collect();
-                // Thousands of hosts may have the same certificate.
+                // Thousands of hosts may use the same certificate.
                 if self.warned.insert(Arc::clone(identity.source())) {
                     problems.extend(identity.warnings(files));
                 }
@@ -150,14 +150,14 @@ impl Compiler {
         }
     }
 
-    /// Who is asked for pass phrases of a host's keys. Nobody is in a test.
+    /// The source of pass phrases for a host's keys. None in a test.
     fn dialog(&self, index: usize) -> Option<Dialog> {
         let is_asked = self.hosts[index].is_mod_ssls && self.builder.environment.mode != CompileMode::Test;
         let said = self.global.pass_phrases.as_ref();
         is_asked.then(|| said.map(|said| said.value.clone()).unwrap_or_default())
     }
 
-    /// How mod_ssl calls a host where it asks for pass phrases.
+    /// mod_ssl's name of a host in pass phrase dialogs.
     fn key_owner(&self, index: usize) -> String {
         let server = &self.builder.servers[index];
         let is_on = self.hosts[index].engine.as_ref().is_some_and(|said| said.value);
@@ -185,7 +185,7 @@ impl Compiler {
         None
     }
 
-    /// What a host without certificate presents.
+    /// The certificate of a host without a configured one.
     pub(super) fn stopgaps(&mut self, index: usize) -> Option<Vec<Arc<Identity>>> {
         let supplied = std::mem::take(&mut self.builder.servers[index].stopgaps);
         if !supplied.is_empty() {
@@ -212,7 +212,7 @@ impl Compiler {
                  TLSCertificate",
                 self.describe(index)
             );
-            // The base server takes what is left over, which may well be nothing.
+            // Connections that no virtual host accepts reach the base server; there may be none.
             let severity = if index == 0 {
                 Severity::Notice
             } else {
@@ -232,7 +232,7 @@ impl Compiler {
     }
 }
 
-/// The last of each kind of key, as with mod_ssl.
+/// The last certificate of each kind of key, as in mod_ssl.
 fn last_of_each_kind(identities: Vec<Arc<Identity>>) -> Vec<Arc<Identity>> {
     let mut kept: Vec<Arc<Identity>> = Vec::new();
     for identity in identities {

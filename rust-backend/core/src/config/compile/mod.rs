@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From what was said to what is served: every check of a configuration.
+//! Compilation and validation of a configuration.
 
 mod clients;
 mod identities;
@@ -34,21 +34,22 @@ use crate::site::Site;
 use crate::site::key_log::KeyLogFile;
 use crate::site::profile::{Profile, ProfileSpec, Resumption};
 
-/// Compiles one configuration.
+/// Compiles a configuration.
 pub(crate) struct Compiler {
     builder: Builder,
     global: GlobalSettings,
     hosts: Vec<HostSettings>,
-    /// The files of certificates, host by host.
+    /// The certificate files of all hosts.
     certificate_files: Vec<Arc<Path>>,
-    /// Those of which it was said what is odd about them.
+    /// The files whose warnings were already reported.
     warned: HashSet<Arc<Path>>,
     diagnostics: Diagnostics,
     profiles: HashMap<ProfileSpec, Arc<Profile>>,
-    /// The profiles of policies, by their [ids](crate::base::copy_on_write::Shared::id) and whether mod_ssl's rules hold.
+    /// The profiles of policies, by their [ids](crate::base::copy_on_write::Shared::id) and whether mod_ssl's rules
+    /// apply.
     profiles_by_policy: HashMap<(usize, bool), Arc<Profile>>,
     client_auths: ClientAuths,
-    /// Certificates whose issuers were found elsewhere, by their digests and where that was.
+    /// Certificates with intermediate certificates from other files, by digest and paths.
     completed: HashMap<([u8; 32], Vec<PathBuf>), Arc<Identity>>,
     proxies: ProxyStore,
     now: i64,
@@ -107,8 +108,8 @@ impl Compiler {
             };
             let resumptions = tickets.iter().map(|(file, keys)| (file.clone(), resumption(keys)));
             let resumptions: HashMap<_, _> = resumptions.collect();
-            // All that stays over reloads is read before anything is made that goes with the configuration: what lies
-            // between the pieces of the one would be left of the other.
+            // Data that is kept over reloads is read before data that belongs to the configuration is allocated.
+            // Otherwise, freeing the configuration would leave holes in the heap.
             let identities: Vec<_> = (0..self.hosts.len())
                 .map(|index| self.is_reachable(index).then(|| self.identities(index)))
                 .collect();
@@ -168,7 +169,7 @@ impl Compiler {
         (Some(Arc::new(config)), self.diagnostics)
     }
 
-    /// Makes what connections to backends will need, as far as that can be foreseen: files are read while that is allowed.
+    /// Builds the profiles for connections to backends that can be foreseen, while httpd can still read the files.
     fn check_proxies(&mut self) {
         for (server, chain) in &self.builder.proxy_chains {
             let settings = self.proxies.settings(chain);
@@ -199,7 +200,7 @@ impl Compiler {
         self.diagnostics.report(severity, index, Some(&said.origin), text);
     }
 
-    /// Where secrets are written to. Not under `-t`: that shall leave nothing behind.
+    /// The key log file. None in a test, which must not create files.
     fn key_log(&mut self) -> Option<Arc<KeyLogFile>> {
         let said = self.global.key_log_file.clone()?;
         let path = said.value.display();
@@ -234,15 +235,15 @@ impl Compiler {
         chains.collect()
     }
 
-    /// Whether a TLS connection can mean the server. What cannot be reached is not checked.
+    /// Whether TLS connections can reach the server. Servers that cannot be reached are not validated.
     fn is_reachable(&self, index: usize) -> bool {
-        // A connection to an address that no virtual host has, means the base server.
+        // A connection to an address without a virtual host reaches the base server.
         self.hosts[index].is_mod_ssls
             || index == 0 && !self.global.engines.is_empty()
             || self.engines().any(|engine| is_at(&self.builder.servers[index], engine))
     }
 
-    /// Whether virtual hosts take every TLS connection away from the base server.
+    /// Whether virtual hosts accept all TLS connections, so that none reaches the base server.
     fn base_is_hidden(&self) -> bool {
         let hosts = self.builder.servers.get(1..).unwrap_or_default();
         !self.hosts[0].is_mod_ssls
@@ -276,7 +277,7 @@ impl Compiler {
         }
     }
 
-    /// Whether a certificate is there for the algorithms that alone are wanted. None if an error was reported.
+    /// Checks that the host has a certificate for the configured signature algorithms. None if an error was reported.
     fn check_signatures(&mut self, index: usize, identities: &[Arc<Identity>]) -> Option<()> {
         let Some(said) = self.hosts[index].policy.signatures.clone() else {
             return Some(());
@@ -290,7 +291,7 @@ impl Compiler {
         None
     }
 
-    /// The versions that a host speaks. None if an error was reported.
+    /// The protocol versions of a host. None if an error was reported.
     fn protocols(&mut self, index: usize) -> Option<Protocols> {
         let host = &self.hosts[index];
         let said = host
@@ -311,7 +312,7 @@ impl Compiler {
         Some(protocols)
     }
 
-    /// One notice for all of mod_ssl's directives that do something else here.
+    /// Reports one notice about all deviations from mod_ssl.
     fn note_deviations(&mut self) {
         let deviations = self.diagnostics.deviations();
         let Some(first) = deviations.first() else { return };
@@ -331,7 +332,7 @@ impl Compiler {
         self.report(Severity::Notice, 0, text);
     }
 
-    /// How a host's handshakes go. None if an error was reported.
+    /// The profile of a host. None if an error was reported.
     fn profile(&mut self, index: usize, resumption: &Resumption) -> Option<Arc<Profile>> {
         let host = &self.hosts[index];
         let key = (host.policy.id(), host.is_mod_ssls);
@@ -340,7 +341,7 @@ impl Compiler {
         }
         let messages = self.diagnostics.list().len();
         let profile = self.make_profile(index, resumption)?;
-        // What there is to say is said of each host.
+        // Messages must be reported for each host.
         if self.diagnostics.list().len() == messages {
             self.profiles_by_policy.insert(key, Arc::clone(&profile));
         }
@@ -419,7 +420,7 @@ impl Compiler {
     }
 }
 
-/// Whether a connection to the engine's address may mean the server.
+/// Whether connections to the engine's address can reach the server.
 fn is_at(server: &Server, engine: EngineAddress) -> bool {
     let fits = |ip: &Option<IpAddr>| match (ip, engine.ip) {
         (Some(own), Some(wanted)) => *own == wanted,
@@ -431,7 +432,7 @@ fn is_at(server: &Server, engine: EngineAddress) -> bool {
         .any(|(ip, port)| (*port == engine.port || *port == 0) && fits(ip))
 }
 
-/// Whether the server takes every connection to the engine's address that no other host takes.
+/// Whether the server accepts all connections to the engine's address that no other host accepts.
 fn covers(server: &Server, engine: EngineAddress) -> bool {
     server
         .addresses

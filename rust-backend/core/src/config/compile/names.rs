@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Checks of the names of hosts: whether clients can ask for them, and whether certificates are for them.
+//! Validation of host names: whether clients can send them, and whether certificates cover them.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::base::punycode;
 use crate::keys::identity::Identity;
 
 impl Compiler {
-    /// Warns of names that no certificate covers. Names that httpd guessed are nobody's business.
+    /// Warns about names that no certificate covers. Names that are guessed by httpd are not checked.
     pub(super) fn check_names(&mut self, index: usize, identities: &[Arc<Identity>]) {
         let Some(origin) = self.hosts[index].named_at.clone() else {
             return;
         };
         let server = &self.builder.servers[index];
         let names = std::iter::once(&server.name).chain(&server.aliases).map(String::as_str);
-        // Those that no client can ask for are another matter.
+        // Names that clients cannot send are reported separately.
         let mut uncovered: Vec<&str> = names.filter(|name| name.is_ascii()).collect();
         for identity in identities {
             uncovered = identity.uncovered(&uncovered);
@@ -33,7 +33,7 @@ impl Compiler {
         self.diagnostics.report(Severity::Warning, index, Some(&origin), text);
     }
 
-    /// Warns of names that are not ASCII: clients send them in another form.
+    /// Warns about non-ASCII names: clients send them in another form.
     pub(super) fn check_encoding(&mut self, index: usize) {
         let Some(origin) = self.hosts[index].named_at.clone() else {
             return;
@@ -49,7 +49,7 @@ impl Compiler {
     }
 }
 
-/// The name itself is not said: httpd writes it in a way that nobody can read.
+/// The message does not contain the name, because httpd would escape it in the log.
 fn about_encoding(directive: &str, name: &str) -> String {
     let mend = match punycode::to_ascii(name) {
         Some(ascii) => format!("write {directive} {ascii}"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Hosts that have a certificate and are served in plain HTTP all the same, and TLS ports that nobody can reach.
+//! Hosts that have a certificate but are served in plain HTTP, and TLS ports that cannot be reached.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -11,14 +11,14 @@ use crate::settings::EngineAddress;
 /// The addresses of a host.
 type Addresses = Vec<(Option<IpAddr>, u16)>;
 
-/// Hosts at the same addresses: the first one, and how many more there are.
+/// Hosts with the same addresses: the first one, and the number of others.
 struct Hosts {
     first: usize,
     others: usize,
 }
 
 impl Compiler {
-    /// Checks the certificates of hosts that no TLS connection can mean, and says that none can.
+    /// Checks the certificates of hosts that TLS connections cannot reach, and warns about them.
     pub(super) fn check_plain_hosts(&mut self) {
         let mut plain: HashMap<Addresses, Hosts> = HashMap::new();
         let is_any_reachable = (0..self.hosts.len()).any(|index| self.is_reachable(index));
@@ -26,14 +26,14 @@ impl Compiler {
             if !self.hosts[index].has_own_certificates || self.is_reachable(index) {
                 continue;
             }
-            // What is wrong with them is an error as anywhere.
+            // Invalid certificates are errors, as in other hosts.
             self.identities(index);
-            // The base server's are there to be inherited. Who says SSLEngine off knows what it means.
+            // Certificates of the base server may only be inherited. `SSLEngine off` is explicit.
             let is_meant = self.hosts[index].engine.is_some() || index == 0 && is_any_reachable;
             if is_meant {
                 continue;
             }
-            // An address for all may be there twice, for both families.
+            // A wildcard address may be listed twice, for IPv4 and IPv6.
             let mut addresses = self.builder.servers[index].addresses.clone();
             addresses.sort_unstable();
             addresses.dedup();
@@ -85,7 +85,7 @@ impl Compiler {
         self.diagnostics.report(Severity::Warning, index, origin, text);
     }
 
-    /// What makes connections to an address TLS.
+    /// The directive that enables TLS for an address.
     fn mend_for(&self, (ip, port): (Option<IpAddr>, u16)) -> String {
         let port = if port == 0 { 443 } else { port };
         let engine = EngineAddress { ip, port };
@@ -95,7 +95,7 @@ impl Compiler {
         }
     }
 
-    /// Warns of `TLSEngine`s to which nobody can connect.
+    /// Warns about `TLSEngine` addresses to which clients cannot connect.
     pub(super) fn check_engines(&mut self) {
         for said in self.global.engines.clone() {
             if self.is_listened_to(said.value) {
@@ -109,7 +109,7 @@ impl Compiler {
         }
     }
 
-    /// Whether some connection can arrive at the address.
+    /// Whether connections to the address can arrive.
     fn is_listened_to(&self, engine: EngineAddress) -> bool {
         let fits = |own: Option<IpAddr>| own.is_none() || engine.ip.is_none() || own == engine.ip;
         let listeners = &self.builder.listeners;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Checks of what is said about the resumption of sessions.
+//! Validation of the settings for session resumption.
 
 use super::Compiler;
 use crate::base::diagnostics::Severity;
@@ -7,12 +7,12 @@ use crate::base::directive::Located;
 use crate::session::resumption::SessionSpec;
 use crate::settings::SessionCache;
 
-/// The providers of caches of which one caller alone gets an entry that is taken, whoever else asks at the same time: the
-/// one of shared memory under a lock of all children, the others because their servers say who has deleted it.
+/// The cache providers that return an entry to at most one caller of `take`: `shmcb` because of the lock that all child
+/// processes share, the others because their servers report which client has deleted an entry.
 const SINGLE_USE_CACHES: [&str; 3] = ["shmcb", "memcache", "redis"];
 
 impl Compiler {
-    /// How the sessions of a host are resumed. Early data is given up where it would tell us nothing of who sends it.
+    /// The resumption settings of a host. Early data is disabled if the client could not be authenticated.
     pub(super) fn sessions(&mut self, index: usize, asks_clients: bool, speaks_tls13: bool) -> SessionSpec {
         let Some(said) = self.hosts[index].policy.sessions.early_data().cloned() else {
             return self.hosts[index].session_spec();
@@ -31,7 +31,8 @@ impl Compiler {
         self.hosts[index].session_spec()
     }
 
-    /// A session is good for early data once (RFC 8446 section 8.1). It takes the right cache to know which ones were used.
+    /// A session can be used for early data once (RFC 8446 section 8.1). This requires a cache that detects the second
+    /// use.
     fn check_early_data_cache(&mut self, index: usize, said: &Located<bool>) {
         let text = match self.global.session_cache.as_ref().map(|said| &said.value) {
             Some(SessionCache::None) => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where the keys of tickets come from.
+//! Sources of ticket keys.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,17 +11,17 @@ use crate::base::directive::Located;
 use crate::base::file_reading;
 use crate::session::tickets::{DEFAULT_LIFETIME, MIN_SEED, TicketKeys};
 
-/// Keys by the file that they come from; those without are the process's own.
+/// Ticket keys by key file; the keys without a file are those of the process.
 pub(super) type TicketStores = HashMap<Option<PathBuf>, Arc<TicketKeys>>;
 
 impl Compiler {
-    /// The file that the keys of a host's tickets come from.
+    /// The key file of a host.
     pub(super) fn ticket_key_file(&self, index: usize) -> Option<PathBuf> {
         let said = self.hosts[index].policy.sessions.ticket_key_file.as_ref();
         said.map(|said| said.value.clone())
     }
 
-    /// The keys of all hosts. None if an error was reported.
+    /// The ticket keys of all hosts. None if an error was reported.
     pub(super) fn ticket_stores(&mut self) -> Option<TicketStores> {
         let lifetimes = self.hosts.iter().map(|host| host.session_spec().lifetime);
         let lifetime = lifetimes.max().unwrap_or(DEFAULT_LIFETIME);
