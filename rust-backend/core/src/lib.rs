@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What mod_tls knows about TLS, without httpd: configuration, certificates and keys, connections and their state.
+//! TLS for httpd, independent of httpd: configuration, certificates and keys, connections and their state.
 //!
-//! A configuration goes through [`config::Builder`] and comes out as an immutable [`config::Config`]. A connection
-//! ([`connection::Connection`]) is fed with bytes, asks for the site that its client means, and then encrypts and
-//! decrypts. [`info::facts::Facts`] tell what was agreed on.
+//! [`config::Builder`] compiles a configuration into an immutable [`config::Config`]. A connection
+//! ([`connection::Connection`]) accepts data from the network, asks for the site that the client requests, and then
+//! encrypts and decrypts. [`info::facts::Facts`] is the result of the handshake.
 //!
-//! Each module here is a room: its `mod.rs` says what it is for and which rooms it may use. They use each other in one
-//! direction, from `connection` at the top to `base` at the bottom; a test keeps it so.
+//! Each module is a room: its `mod.rs` describes its purpose and the rooms that it may use. The dependencies have one
+//! direction, from `connection` at the top to `base` at the bottom; a test checks this.
 #![forbid(unsafe_code)]
 
 pub mod backend;
