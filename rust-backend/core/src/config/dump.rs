@@ -20,7 +20,7 @@ use crate::trust::client::verifier::ClientAuth;
 use crate::x509::{Certificate, Context};
 
 impl Config {
-    /// The files of certificates, as mod_ssl prints them.
+    /// The certificate files, in the format of mod_ssl.
     pub fn dump_certificates(&self) -> String {
         let mut text = "Server certificates:\n".to_owned();
         for file in &self.certificate_files {
@@ -29,7 +29,8 @@ impl Config {
         text
     }
 
-    /// Describes a configuration that was compiled to be tested. `now` is the time in seconds since 1970.
+    /// Describes a configuration that was compiled with [`CompileMode::Test`](super::CompileMode::Test). `now` is the
+    /// time in seconds since 1970.
     pub fn dump(&self, now: i64) -> String {
         let mut text = format!("{INTERFACE}, {LIBRARY}\n");
         if is_aes_of_ring() {

@@ -39,11 +39,11 @@ pub struct Server {
     pub name: String,
     /// The port of its ServerName; 0 if there is none.
     pub port: u16,
-    /// The protocol that httpd was told to be spoken there, if it was: `https`.
+    /// The protocol of its port in httpd's configuration, if it is set: `https`.
     pub protocol: Option<String>,
-    /// The protocols that it offers by ALPN, separated by spaces.
+    /// Its ALPN protocols, separated by spaces.
     pub alpn: String,
-    /// Its ServerAliases, those with wildcards included.
+    /// Its ServerAliases, including those with wildcards.
     pub aliases: Vec<String>,
     /// Its place in the configuration.
     pub origin: Origin,
@@ -58,7 +58,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server with a name, of which nothing else was said.
+    /// A server with a name and no other settings.
     pub fn new(name: impl Into<String>, origin: Origin) -> Self {
         Self {
             name: name.into(),
@@ -75,11 +75,11 @@ impl Server {
     }
 }
 
-/// What a configuration is compiled for.
+/// The purpose of a compilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum CompileMode {
-    /// Only to be tested: it must change nothing outside, and all that can be found shall be.
+    /// Only a test: it must have no side effects, and all errors must be found.
     Test,
     /// The first of the two passes of a start. Messages that do not prevent the start are reported in the second one.
     First,
@@ -87,25 +87,26 @@ pub enum CompileMode {
     Run,
 }
 
-/// What of the rest of httpd matters to the meaning of directives.
+/// The properties of the httpd process that affect the meaning of directives.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// What the configuration is compiled for.
+    /// The purpose of the compilation.
     pub mode: CompileMode,
-    /// Where relative paths start.
+    /// The directory for relative paths.
     pub server_root: PathBuf,
     /// Whether another module provides OCSP responses.
     pub has_stapler: bool,
-    /// Whether another module may have certificates for hosts, once it can be asked.
+    /// Whether another module may provide certificates for hosts later.
     pub has_supplier: bool,
-    /// Whether another module may speak TLS at some port.
+    /// Whether another module may serve TLS on some port.
     pub has_other_tls: bool,
-    /// Whether mod_ssl's directives are there.
+    /// Whether mod_ssl's directives are available.
     pub has_mod_ssl: bool,
 }
 
 impl Environment {
-    /// That of a configuration to be used, whose relative paths start at `server_root`, with no other modules.
+    /// The environment of a configuration that will be used, without other modules. Relative paths are relative to
+    /// `server_root`.
     pub fn new(server_root: impl Into<PathBuf>) -> Self {
         Self {
             mode: CompileMode::Run,
@@ -118,28 +119,28 @@ impl Environment {
     }
 }
 
-/// An address that httpd listens to.
+/// An address to which httpd listens.
 #[derive(Clone, Debug)]
 pub struct Listener {
     /// The local address; none for all.
     pub ip: Option<IpAddr>,
     /// The local port.
     pub port: u16,
-    /// The protocol that `Listen` names, if it does: `https`.
+    /// The protocol in the `Listen` directive, if there is one: `https`.
     pub protocol: Option<String>,
 }
 
-/// Directives of other modules that matter here.
+/// Directives of other modules that are evaluated here.
 const FOREIGN: [&str; 2] = ["ServerName", "RequestReadTimeout"];
 
-/// Collects a configuration.
+/// Collects the directives of a configuration.
 #[derive(Debug)]
 pub struct Builder {
     pub(crate) process: Arc<Process>,
     pub(crate) environment: Environment,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) servers: Vec<Server>,
-    /// The virtual hosts, by the places where they begin.
+    /// The virtual hosts by their place in the configuration.
     places: HashMap<Origin, usize>,
     pub(crate) chains: HashMap<usize, Vec<usize>>,
     pub(crate) proxy_blocks: Vec<ProxyBlock>,
@@ -156,7 +157,7 @@ pub struct ProxyBlock {
 }
 
 impl Builder {
-    /// Begins a configuration.
+    /// An empty configuration.
     pub fn new(process: Arc<Process>, environment: Environment) -> Self {
         Self {
             process,
@@ -170,7 +171,7 @@ impl Builder {
         }
     }
 
-    /// Adds an address that httpd listens to.
+    /// Adds an address to which httpd listens.
     pub fn add_listener(&mut self, listener: Listener) {
         self.listeners.push(listener);
     }
@@ -185,8 +186,8 @@ impl Builder {
         index
     }
 
-    /// Adds a directive of another module, if it matters here. `host` is the place where the `<VirtualHost>` begins that it
-    /// stands in, if it stands in one. Virtual hosts and the tree of directives need not have the same order.
+    /// Adds a directive of another module, if it is evaluated here. `host` is the place of the `<VirtualHost>` that
+    /// contains it, if there is one. The order of virtual hosts may differ from that of the directives.
     pub fn add_foreign(&mut self, host: Option<&Origin>, name: &str, args: &str, origin: &Origin) {
         let known = FOREIGN.iter().find(|known| known.eq_ignore_ascii_case(name));
         let index = host.map_or(Some(0), |place| self.places.get(place).copied());
@@ -204,7 +205,7 @@ impl Builder {
         });
     }
 
-    /// Whether the server `index` is at a port for https: `Listen` says so, if httpd has not told the server yet.
+    /// Whether the port of the server `index` is declared as `https`, by the server or by `Listen`.
     pub(crate) fn is_https(&self, index: usize) -> bool {
         let server = &self.servers[index];
         let told = server.protocol.as_deref().or_else(|| {
@@ -221,13 +222,13 @@ impl Builder {
         self.servers.get_mut(index)
     }
 
-    /// Adds a block of `TLSProxy…` directives in `server` and returns its number.
+    /// Adds a block of `TLSProxy…` directives in `server` and returns its index.
     pub fn add_proxy_block(&mut self, server: usize, directives: Vec<Directive>) -> usize {
         self.proxy_blocks.push(ProxyBlock { server, directives });
         self.proxy_blocks.len() - 1
     }
 
-    /// Says that requests in `server` may meet the blocks of `chain`, the outermost first.
+    /// Declares that requests in `server` may use the blocks of `chain`, the outermost first.
     pub fn add_proxy_chain(&mut self, server: usize, chain: Vec<usize>) {
         self.proxy_chains.push((server, chain));
     }
@@ -257,9 +258,9 @@ pub struct Config {
     pub(crate) ssl_servers: Vec<bool>,
     /// The certificate files of all hosts.
     pub(crate) certificate_files: Vec<Arc<Path>>,
-    /// Of each server, its place and its protocols; only in a configuration that is to be tested.
+    /// The place and the ALPN protocols of each server; only in a test.
     pub(crate) described: Vec<(Origin, String)>,
-    /// Whether it was asserted that all of it is approved by FIPS 140-3.
+    /// Whether all settings must be approved by FIPS 140-3.
     pub(crate) fips: bool,
     /// Whether unknown server names are refused, if this is configured.
     pub(crate) strict_sni: Option<bool>,
@@ -322,7 +323,7 @@ impl Config {
             .any(|index| self.require_sni.get(*index) == Some(&true))
     }
 
-    /// Whether this module speaks TLS to backends where the blocks of `chain`, the outermost first, hold.
+    /// Whether this module handles connections to backends under the blocks of `chain`, the outermost first.
     pub fn is_proxy_enabled(&self, chain: &[usize]) -> bool {
         self.proxies.settings(chain).is_on()
     }

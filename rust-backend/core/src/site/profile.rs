@@ -2,7 +2,7 @@
 //! The settings of handshakes, apart from certificates.
 //!
 //! Thousands of hosts share a few profiles. A request may be for another host than that of its connection only if both
-//! have the same profile.
+//! profiles are equally secure.
 
 use std::fmt;
 use std::path::PathBuf;

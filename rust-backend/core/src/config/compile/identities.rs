@@ -117,7 +117,7 @@ impl Compiler {
             }
             None => identity::nobody(path, pem),
         };
-        // A test shall find all that can be found.
+        // A test must find all errors.
         let journal = (self.builder.environment.mode != CompileMode::Test).then_some(&process.journal);
         let loaded = process.identities.load(files, journal, &mut unlock);
         let file = loaded.as_ref().map_or(&files.certificate, |identity| identity.source());
@@ -192,7 +192,7 @@ impl Compiler {
             let loaded: Vec<_> = supplied.iter().map(|files| self.load(index, 0, files, None)).collect();
             return loaded.into_iter().collect::<Result<_, _>>().ok();
         }
-        // A test comes before mod_md can say which hosts are its own.
+        // In a test, mod_md does not yet know which hosts it manages.
         let may_be_supplied =
             self.builder.environment.mode == CompileMode::Test && self.builder.environment.has_supplier;
         if self.hosts[index].is_mod_ssls && !may_be_supplied {
