@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 from harness import backends
-from harness.certs import Authority
+from harness.certs import Authority, key_pem
 from harness.clients import s_client
+from harness.diagnosis import write_private
+from harness.differential import ClientCertificates
 from harness.httpd import Httpd, Installation
 from harness.ports import Ports
+from harness.ssl_pair import SslPair
+from harness.ssl_server import SslServer
 from harness.stacks import RECORDS, Stack
 
 
@@ -139,3 +143,45 @@ def backend(httpd, ports, authority):
 def stack(request, httpd):
     """The test runs over ours with our directives, over ours with mod_ssl's, and over mod_ssl."""
     return Stack(httpd, request.param)
+
+
+@pytest.fixture
+def proxy(httpd):
+    """Starts httpd with TLS to backends; `ca` is whether the tests' CA may issue their certificates."""
+
+    def start(*lines, ca=True, modules=(), **options):
+        cas = [f"TLSProxyCA {httpd.ca_file}"] if ca else []
+        httpd.start("TLSProxyEngine on", *cas, *lines, modules=[*backends.PROXY_MODULES, *modules], **options)
+
+    return start
+
+
+@pytest.fixture
+def own_host(httpd, authority):
+    """Writes files for a.test: own.pem and own.key with the contents `certificate` and `key`; returns the host."""
+    issued = authority.server("a.test")
+
+    def make(*lines, certificate=None, key=None, arguments="own.pem own.key"):
+        write_private(httpd.root / "own.pem", issued.chain_pem if certificate is None else certificate)
+        write_private(httpd.root / "own.key", key_pem(issued.key) if key is None else key)
+        return httpd.vhost("a.test", *lines, cert=arguments)
+
+    make.issued = issued
+    return make
+
+
+@pytest.fixture
+def ssl_server(httpd):
+    return SslServer(httpd)
+
+
+@pytest.fixture
+def pair(httpd, second_httpd, authority, ports):
+    """This module and mod_ssl, with the same configuration."""
+    return SslPair(httpd, second_httpd, authority, ports)
+
+
+@pytest.fixture
+def client_certs(pair):
+    """Client certificates of all sorts."""
+    return ClientCertificates(pair.root)

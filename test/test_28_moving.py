@@ -9,7 +9,7 @@ import pytest
 from harness.certs import key_pem
 from harness.clients import curl, s_client
 from harness.people import PeopleCa
-from harness.ssl_pair import SslPair, differences
+from harness.ssl_pair import differences
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "conf-examples/from-mod_ssl"
 # The others are included by one of them.
@@ -66,11 +66,6 @@ class Tree:
         text = re.sub(r"exec:/usr/libexec/httpd-ssl-pass-dialog", "builtin", text)
         text = re.sub(r"exec:/usr/share/apache2/ask-for-passphrase", "builtin", text)
         return re.sub(r"\b443\b", "@port@", re.sub(r":80\b", ":@plain@", text))
-
-
-@pytest.fixture
-def pair(httpd, second_httpd, authority, ports):
-    return SslPair(httpd, second_httpd, authority, ports)
 
 
 def facts(server, host, *people):

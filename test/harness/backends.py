@@ -10,6 +10,9 @@ import threading
 
 from harness.httpd import wait_for
 
+# The modules for HTTP/1.1 backends.
+PROXY_MODULES = ["proxy", "proxy_http", "slotmem_shm"]
+
 
 class Backend:
     """A server on a port of its own, a thread for each connection, whose answers tell what it saw."""

@@ -7,8 +7,8 @@ DIGEST = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\nsha256sum | cut -d' 
 ENVIRONMENT = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\nenv | sort\n"
 
 
-def add_cgi(httpd, name, text):
-    """Writes the script /cgi-bin/NAME; returns the configuration that runs it."""
+def add_cgi(httpd, name, text, socket=None):
+    """Writes the script /cgi-bin/NAME; returns the configuration that runs it. `socket` is that of mod_cgid."""
     directory = httpd.root / "cgi-bin"
     directory.mkdir(exist_ok=True)
     directory.chmod(0o755)
@@ -16,7 +16,7 @@ def add_cgi(httpd, name, text):
     script.write_text(text)
     script.chmod(0o755)
     return [
-        f"ScriptSock {httpd.root}/cgisock",
+        f"ScriptSock {socket or httpd.root / 'cgisock'}",
         f"ScriptAlias /cgi-bin/ {directory}/",
         f"<Directory {directory}>\nRequire all granted\n</Directory>",
     ]

@@ -38,6 +38,14 @@ def curl(httpd, host, path="/", *args, port=None, address="127.0.0.1", connect=N
     return _parse(run)
 
 
+def plain_get(httpd, path="/", *args, port=None):
+    """Requests `path` in plain HTTP; returns the status and the body."""
+    url = f"http://127.0.0.1:{port or httpd.plain_port}{path}"
+    command = ["curl", "-sS", "--max-time", str(TIMEOUT), "-w", "\n%{http_code}", *args, url]
+    body, _, code = subprocess.run(command, capture_output=True, text=True).stdout.rpartition("\n")
+    return int(code), body
+
+
 def _parse(run):
     trace = run.stderr.decode(errors="replace")
     rest = run.stdout
