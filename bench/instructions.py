@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instructions of pieces of the Rust half, counted by callgrind: the same figure however busy the machine is."""
+"""Instructions of single operations of the Rust library, counted by callgrind: independent of the machine's load."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 import report
 
 ROOT = Path(__file__).resolve().parent.parent
-# Each with how often it is done.
-PIECES = {
+# The title of each, and how often it is run.
+OPERATIONS = {
     "handshake": ("full handshake of TLS 1.3, both ends", 20),
     "resumed": ("resumed handshake of TLS 1.3, both ends", 20),
     "out": ("record of 16 KiB out", 50),
@@ -23,10 +23,10 @@ PIECES = {
 
 
 def build():
-    """The program that does the pieces."""
+    """Builds the benchmark program; returns its path."""
     command = [os.environ.get("CARGO", "cargo"), "bench", "--quiet", "--no-run", "-p", "mod-tls-core"]
     run = subprocess.run(
-        [*command, "--bench", "count_pieces", "--message-format=json"],
+        [*command, "--bench", "count_operations", "--message-format=json"],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -36,20 +36,28 @@ def build():
     return next(message["executable"] for message in messages if message.get("executable"))
 
 
-def count(program, piece, times):
+def count(program, operation, times):
     with tempfile.TemporaryDirectory() as directory:
-        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={directory}/out", program, piece, str(times)]
+        command = [
+            "valgrind",
+            "--tool=callgrind",
+            f"--callgrind-out-file={directory}/out",
+            program,
+            operation,
+            str(times),
+        ]
         run = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(re.search(r"Collected : (\d+)", run.stderr).group(1))
 
 
 def measure(say):
-    """A row for each piece. What comes before and after the pieces falls out by doing them twice as often."""
+    """A row for each operation. The difference of two runs, one with twice as many operations, leaves out set-up and
+    clean-up."""
     say("instructions: building")
     program = build()
     rows = []
-    for piece, (title, times) in PIECES.items():
-        each = (count(program, piece, 2 * times) - count(program, piece, times)) / times
-        say(f"instructions: {piece} {each:.0f}")
-        rows.append(report.row(f"instructions-{piece}", title, "instructions", {"mod_tls": [each]}, None, True))
+    for operation, (title, times) in OPERATIONS.items():
+        each = (count(program, operation, 2 * times) - count(program, operation, times)) / times
+        say(f"instructions: {operation} {each:.0f}")
+        rows.append(report.row(f"instructions-{operation}", title, "instructions", {"mod_tls": [each]}, None, True))
     return rows

@@ -42,7 +42,7 @@ def spread(values):
 
 def table(rows):
     kinds = [kind for kind in ("plain", "nginx", "mod_ssl", "mod_tls") if any(one["figures"].get(kind) for one in rows)]
-    lines = [f"| work | {' | '.join(kinds)} | ratio | target |", "|---" * (len(kinds) + 3) + "|"]
+    lines = [f"| workload | {' | '.join(kinds)} | ratio | target |", "|---" * (len(kinds) + 3) + "|"]
     for one in rows:
         figures = [spread(one["figures"].get(kind, [])) for kind in kinds]
         ratio = f"{one['ratio']:.2f}" if one["ratio"] else "–"
@@ -92,7 +92,7 @@ COLOURS = {"plain": "#bbbbbb", "nginx": "#8bbf6b", "mod_ssl": "#d9a441", "mod_tl
 
 
 def svg(title, rows):
-    """A bar for each server and work, in parts of mod_ssl's figure, with a mark at targets that are such parts too."""
+    """A bar for each server and workload, relative to mod_ssl's figure, with a mark at each target that is a ratio."""
     kinds = [kind for kind in COLOURS if any(one["medians"].get(kind) for one in rows)]
     step = BAR * len(kinds) + 10
     height = 40 + step * len(rows)

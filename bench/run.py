@@ -14,15 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test"))
 
-import hosts as many_hosts  # noqa: E402
 import instructions  # noqa: E402
+import many_hosts  # noqa: E402
 import report  # noqa: E402
 import servers  # noqa: E402
 from harness.certs import Authority  # noqa: E402
 from harness.httpd import Installation  # noqa: E402
 from harness.ports import Ports  # noqa: E402
 from servers import KINDS  # noqa: E402
-from works import FILES, WORKS  # noqa: E402
+from workloads import FILES, WORKLOADS  # noqa: E402
 
 
 def version():
@@ -43,21 +43,21 @@ def prepare(server, authority):
     return {key: authority.server("localhost", kind=key).write(server.root, key) for key in ("p256", "rsa2048")}
 
 
-def measure(server, work):
+def measure(server, workload):
     """The figure of one repetition."""
-    if work.direct:
+    if workload.direct:
         # What an earlier repetition has left behind does not count.
         server.stop()
         server.start()
-        return work.do(server)
+        return workload.do(server)
     before = server.cpu()
-    amount = work.do(server)
-    return (server.cpu() - before) / amount * work.scale
+    amount = workload.do(server)
+    return (server.cpu() - before) / amount * workload.scale
 
 
-def run_works(kinds, names, repetitions, make_server, authority):
+def run_workloads(kinds, names, repetitions, make_server, authority):
     compared = {kind: make_server(kind) for kind in kinds}
-    backends = {kind: make_server(kind) for kind in {WORKS[name].backend for name in names} - {None}}
+    backends = {kind: make_server(kind) for kind in {WORKLOADS[name].backend for name in names} - {None}}
     certs = {id(server): prepare(server, authority) for server in [*compared.values(), *backends.values()]}
     rows = []
     try:
@@ -65,20 +65,20 @@ def run_works(kinds, names, repetitions, make_server, authority):
             backend.configure([("localhost", certs[id(backend)]["p256"])])
             backend.start()
         for name in names:
-            work = WORKS[name]
-            able = [kind for kind in kinds if kind not in work.without]
-            url = backends[work.backend].url() if work.backend else None
+            workload = WORKLOADS[name]
+            able = [kind for kind in kinds if kind not in workload.without]
+            url = backends[workload.backend].url() if workload.backend else None
             figures = {kind: [] for kind in able}
             for kind in able:
-                compared[kind].configure([("localhost", certs[id(compared[kind])][work.key])], url)
+                compared[kind].configure([("localhost", certs[id(compared[kind])][workload.key])], url)
                 compared[kind].start()
             for number in range(repetitions):
                 for kind in able:
-                    figures[kind].append(measure(compared[kind], work))
-                    say(f"{name}: {number + 1}/{repetitions} {kind} {report.number(figures[kind][-1])} {work.unit}")
+                    figures[kind].append(measure(compared[kind], workload))
+                    say(f"{name}: {number + 1}/{repetitions} {kind} {report.number(figures[kind][-1])} {workload.unit}")
             for kind in able:
                 compared[kind].stop()
-            rows.append(report.row(name, work.title, work.unit, figures, work.target, work.direct))
+            rows.append(report.row(name, workload.title, workload.unit, figures, workload.target, workload.direct))
     finally:
         for server in [*compared.values(), *backends.values()]:
             server.remove()
@@ -125,14 +125,14 @@ OTHERS = ("hosts", "instructions")
 def main():
     parser = argparse.ArgumentParser(prog="bootstrap bench", description=__doc__)
     parser.add_argument(
-        "works", nargs="*", help=f"what to measure: {', '.join([*WORKS, *OTHERS])}; all if nothing is said"
+        "workloads", nargs="*", help=f"what to measure: {', '.join([*WORKLOADS, *OTHERS])}; all if nothing is said"
     )
     parser.add_argument("-r", "--repetitions", type=int, default=5)
     parser.add_argument("--hosts", type=int, default=10_000, help="how many virtual hosts (10000)")
     parser.add_argument("--servers", default=",".join(KINDS), help="which servers, with commas between: %(default)s")
     options = parser.parse_args()
-    names = options.works or [*WORKS, *OTHERS]
-    unknown = set(names) - {*WORKS, *OTHERS}
+    names = options.workloads or [*WORKLOADS, *OTHERS]
+    unknown = set(names) - {*WORKLOADS, *OTHERS}
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     kinds = options.servers.split(",")
@@ -145,7 +145,9 @@ def main():
     def make_server(kind):
         return servers.make(kind, installation, ports, authority)
 
-    rows = run_works(kinds, [name for name in names if name in WORKS], options.repetitions, make_server, authority)
+    rows = run_workloads(
+        kinds, [name for name in names if name in WORKLOADS], options.repetitions, make_server, authority
+    )
     if "hosts" in names:
         rows += run_hosts(kinds, options.hosts, min(options.repetitions, 3), make_server, authority)
     if "instructions" in names:

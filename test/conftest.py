@@ -14,7 +14,7 @@ from harness import backends
 from harness.certs import Authority, key_pem
 from harness.clients import s_client
 from harness.diagnosis import write_private
-from harness.differential import ClientCertificates
+from harness.differential import ClientCertificateSet
 from harness.httpd import Httpd, Installation
 from harness.ports import Ports
 from harness.ssl_pair import SslPair
@@ -184,4 +184,4 @@ def pair(httpd, second_httpd, authority, ports):
 @pytest.fixture
 def client_certs(pair):
     """Client certificates of all sorts."""
-    return ClientCertificates(pair.root)
+    return ClientCertificateSet(pair.root)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption
 from harness.certs import PEM, PKCS8, TRADITIONAL, key_pem
 from harness.clients import connect, curl, s_client
 from harness.httpd import wait_for
-from harness.users import belong_to
+from harness.unprivileged import run_as
 
 
 def errors(httpd, *lines):
@@ -227,7 +227,7 @@ class TestCertificate:
 
     def test_15_unreadable_for_its_user(self, httpd):
         httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
-        belong_to(httpd, "nobody")
+        run_as(httpd, "nobody")
         httpd.root.joinpath("a.test.key").chmod(0)
         assert httpd.run().wait(30) != 0
         httpd.log.expect(r"httpd.conf:\d+: .*a.test.key: not readable by the user")

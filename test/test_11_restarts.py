@@ -8,7 +8,7 @@ import pytest
 
 from harness.clients import connect, context, curl, read_all, request
 from harness.httpd import wait_for
-from harness.users import belong_to
+from harness.unprivileged import run_as
 
 
 @pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
@@ -94,6 +94,6 @@ def test_04_beside_mod_ssl(httpd, authority, ports):
 def test_05_as_an_ordinary_user(httpd):
     """The whole server belongs to the user; nothing asks for root."""
     httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
-    belong_to(httpd, "nobody")
+    run_as(httpd, "nobody")
     httpd.start()
     assert curl(httpd, "a.test").text == "hello"

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from harness.backends import Backend, context
+from harness.client_certs import ClientCa
 from harness.clients import curl
 from harness.httpd import CRYPTO, HAS_POST_QUANTUM, wait_for
-from harness.people import PeopleCa
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "conf-examples"
-# Those of people who move from mod_ssl have tests of their own: test_28_moving.py.
+# Those of people who move from mod_ssl have tests of their own: test_28_migration.py.
 ALL = sorted(EXAMPLES.rglob("*.conf"))
 FILES = [path for path in ALL if path.parent == EXAMPLES]
 
@@ -53,11 +53,11 @@ def test_01_example(httpd, authority, ports, rustls_client, file):
         assert Path(key).stem == Path(cert).stem
         hosts += [name.replace("*", "any") for name in names]
     (tls / "ticket-seed").write_bytes(os.urandom(48))
-    people = PeopleCa()
-    (tls / "people-ca.pem").write_bytes(people.pem)
-    (tls / "people.crl").write_bytes(people.crl())
-    somebody = people.client("alice").write(tls, "alice")
-    people.client("machine").write(tls, "machine")
+    client_ca = ClientCa()
+    (tls / "people-ca.pem").write_bytes(client_ca.pem)
+    (tls / "people.crl").write_bytes(client_ca.crl())
+    somebody = client_ca.client("alice").write(tls, "alice")
+    client_ca.client("machine").write(tls, "machine")
     (tls / "backend-ca.pem").write_bytes(authority.root_pem)
     behind = []
     for port in ("8443", "8444"):

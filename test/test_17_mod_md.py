@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
+from harness.client_certs import ClientCa
 from harness.clients import connect, curl, request, s_client
-from harness.people import PeopleCa
 
 
 def subject(httpd, name, *args):
@@ -57,7 +57,7 @@ def test_04_challenge(httpd, authority, test_module):
 
 def test_05_challenge_where_certificates_are_required(httpd, authority, test_module):
     """Whoever validates the name has no client certificate. Requests cannot make use of that."""
-    ca = PeopleCa()
+    ca = ClientCa()
     httpd.root.joinpath("people.pem").write_bytes(ca.pem)
     cert = authority.server("challenged.test", "answer.test", self_signed=True).write(httpd.root, "challenge")
     httpd.start(

@@ -9,8 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from harness.client_certs import SERVER, ClientCa, by_openssl, common_name, new_key, self_signed
 from harness.clients import connect, context, curl, read_all, request, s_client
-from harness.people import SERVER, PeopleCa, by_openssl, common_name, new_key, self_signed
 
 VERSIONS = ["1.2", "1.3"]
 VERIFY = 'Header always set X-Verify "%{SSL_CLIENT_VERIFY}s %{SSL_CLIENT_S_DN}s"'
@@ -18,7 +18,7 @@ VERIFY = 'Header always set X-Verify "%{SSL_CLIENT_VERIFY}s %{SSL_CLIENT_S_DN}s"
 
 @pytest.fixture(scope="module")
 def ca():
-    return PeopleCa()
+    return ClientCa()
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ class TestDemand:
 
     def test_08_other_names(self, serve, httpd, ca):
         others = httpd.root / "others.pem"
-        others.write_bytes(PeopleCa("Other CA").pem)
+        others.write_bytes(ClientCa("Other CA").pem)
         serve("TLSClientCertificate optional", f"TLSClientCANames {others}")
         output = s_client(httpd, name="a.test").output
         assert "CN = Other CA" in output and "People CA" not in output
@@ -133,7 +133,7 @@ class TestDemand:
         """Any names will do, and what is no certificate does not disturb."""
         directory = httpd.root / "cas"
         directory.mkdir()
-        other = PeopleCa("Other CA")
+        other = ClientCa("Other CA")
         directory.joinpath("whatever.txt").write_bytes(ca.pem)
         directory.joinpath("0a1b2c3d.0").write_bytes(other.pem)
         directory.joinpath("again.pem").write_bytes(other.pem)
@@ -305,10 +305,10 @@ class TestRefusals:
         "early": ("45", "is not valid yet", lambda ca, d: ca.client(start=5, days=5)),
         "purpose": ("43", "does not allow clientAuth", lambda ca, d: ca.client(usages=SERVER)),
         "self-signed": ("48", "its issuer is not among TLSClientCA", lambda ca, d: self_signed()),
-        "other CA": ("48", "its issuer is not among TLSClientCA", lambda ca, d: PeopleCa("Other CA").client()),
-        "same name": ("51", "it was not signed by the CA whose name", lambda ca, d: PeopleCa("People CA").client()),
+        "other CA": ("48", "its issuer is not among TLSClientCA", lambda ca, d: ClientCa("Other CA").client()),
+        "same name": ("51", "it was not signed by the CA whose name", lambda ca, d: ClientCa("People CA").client()),
         "CA": ("46", "it is the certificate of a CA", lambda ca, d: ca.client(ca=True)),
-        "too deep": ("46", "there are 2 CAs above it", lambda ca, d: PeopleCa("Sub CA", ca).client()),
+        "too deep": ("46", "there are 2 CAs above it", lambda ca, d: ClientCa("Sub CA", ca).client()),
         "version 1": ("46", "of X.509 version 1, .*openssl x509 -req", lambda ca, d: by_openssl(d, ca)),
         "SHA-1": ("46", "not safe, such as by SHA-1", lambda ca, d: by_openssl(d, ca, "-sha1", "-extfile", d / "ext")),
     }
@@ -328,8 +328,8 @@ class TestRefusals:
             assert alert_of(httpd, None, version) == "116"  # certificate_required
 
     def test_03_depth(self, serve, httpd, ca):
-        sub = PeopleCa("Sub CA", ca)
-        deep = PeopleCa("Sub Sub CA", sub)
+        sub = ClientCa("Sub CA", ca)
+        deep = ClientCa("Sub Sub CA", sub)
         fetch = serve("TLSClientCertificate required", "TLSClientVerifyDepth 2")
         assert fetch(sub.client("alice")).headers["x-verify"] == "SUCCESS CN=alice"
         assert alert_of(httpd, deep.client()) == "46"
@@ -352,7 +352,7 @@ class TestRefusals:
         alice = self_signed("alice")
         file = httpd.root / "alice.crt"
         file.write_bytes(alice.pem)
-        forger = PeopleCa("x")
+        forger = ClientCa("x")
         forger.key, forger.cert, forger.chain = alice.key, alice.cert, []
         httpd.start(
             f"TLSEngine {httpd.port}",
@@ -363,7 +363,7 @@ class TestRefusals:
         assert "it is not the certificate of a CA that may issue others" in httpd.log.text()
 
     def test_06_expired_ca(self, httpd):
-        old = PeopleCa("Old CA", days=5, start=-10)
+        old = ClientCa("Old CA", days=5, start=-10)
         file = httpd.root / "old.pem"
         file.write_bytes(old.pem)
         httpd.log.expect("old.pem: the CA's certificate has expired")
@@ -373,8 +373,8 @@ class TestRefusals:
 
     def test_07_renewed_ca(self, httpd):
         """The same CA with the same key, once with a certificate that has expired: the other one counts."""
-        old = PeopleCa("Our CA", days=5, start=-10)
-        new = PeopleCa("Our CA")
+        old = ClientCa("Our CA", days=5, start=-10)
+        new = ClientCa("Our CA")
         new.key = old.key
         new.cert = new._sign(common_name("Our CA"), old.key, None)
         file = httpd.root / "both.pem"
@@ -391,7 +391,7 @@ class TestRefusals:
         subprocess.run([*run, "-out", csr], check=True, capture_output=True)
         run = ["openssl", "x509", "-req", "-in", csr, "-signkey", key, "-days", "30", "-out", pem]
         subprocess.run(run, check=True, capture_output=True)
-        root = PeopleCa("x")
+        root = ClientCa("x")
         root.cert = x509.load_pem_x509_certificate(pem.read_bytes())
         assert root.cert.version == x509.Version.v1
         root.key = load_pem_private_key(key.read_bytes(), None)
@@ -402,7 +402,7 @@ class TestRefusals:
 
     def test_09_name_constraints(self, serve, httpd, ca):
         constraint = x509.NameConstraints([x509.DNSName("inside.test")], None)
-        sub = PeopleCa("Sub CA", ca, extensions=[(x509.BasicConstraints(True, None), True), (constraint, True)])
+        sub = ClientCa("Sub CA", ca, extensions=[(x509.BasicConstraints(True, None), True), (constraint, True)])
         fetch = serve("TLSClientCertificate required", "TLSClientVerifyDepth 2")
 
         def client(name):

@@ -11,16 +11,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from harness.client_certs import DAY, ClientCa, new_key, now
 from harness.clients import connect, context, curl, read_response, request
 from harness.httpd import wait_for
-from harness.people import DAY, PeopleCa, new_key, now
 
 VERIFY = 'Header always set X-Verify "%{SSL_CLIENT_VERIFY}s %{SSL_CLIENT_S_DN}s %{SSL_SESSION_RESUMED}s"'
 
 
 @pytest.fixture
 def ca():
-    return PeopleCa()
+    return ClientCa()
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ class TestLists:
 
     def test_02_several_issuers(self, httpd, ca):
         """A directory with the lists of two CAs, one of them with two lists in a file."""
-        other = PeopleCa("Other CA")
+        other = ClientCa("Other CA")
         good = [ca.client("alice"), other.client("bob")]
         bad = [ca.client("mallory"), other.client("oscar")]
         cas, crls = httpd.root / "cas", httpd.root / "crls"
@@ -87,7 +87,7 @@ class TestLists:
 
     def test_03_no_list_of_the_issuer(self, httpd, ca):
         """Where nobody tells, nobody is let in, unless the administrator says so."""
-        other = PeopleCa("Other CA")
+        other = ClientCa("Other CA")
         httpd.root.joinpath("cas.pem").write_bytes(ca.pem + other.pem)
         httpd.root.joinpath("people.crl").write_bytes(ca.crl())
         lines = ["TLSClientCA cas.pem", "TLSClientCRL people.crl", "TLSClientCertificate required"]
@@ -103,7 +103,7 @@ class TestLists:
 
     @pytest.mark.parametrize("check", ["leaf", "chain", "none"])
     def test_04_revoked_issuer(self, httpd, ca, check):
-        sub = PeopleCa("Sub CA", ca)
+        sub = ClientCa("Sub CA", ca)
         httpd.root.joinpath("ca.crl").write_bytes(ca.crl(sub) + sub.crl())
         httpd.root.joinpath("people.pem").write_bytes(ca.pem)
         lines = ["TLSClientCA people.pem", "TLSClientCRL ca.crl", "TLSClientVerifyDepth 2"]
@@ -347,7 +347,7 @@ class TestSessions:
     @pytest.mark.parametrize("version", VERSIONS)
     def test_04_other_hosts_do_not_take_it(self, httpd, ca, version):
         """A session with one host's CA is worth nothing where another CA is trusted, or none."""
-        other = PeopleCa("Other CA")
+        other = ClientCa("Other CA")
         httpd.root.joinpath("one.pem").write_bytes(ca.pem)
         httpd.root.joinpath("two.pem").write_bytes(other.pem)
         httpd.start(
@@ -384,7 +384,7 @@ class TestSessions:
 
     def test_06_after_a_restart(self, httpd, ca):
         """A reload keeps sessions as long as it keeps the CAs."""
-        other = PeopleCa("Other CA")
+        other = ClientCa("Other CA")
         file = httpd.root / "one.pem"
         file.write_bytes(ca.pem)
         host = httpd.vhost("a.test", "TLSClientCA one.pem", "TLSClientCertificate optional_no_ca", VERIFY)

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
+from harness.client_certs import ClientCa, key_usage, self_signed
 from harness.clients import curl
 from harness.httpd import CRYPTO, wait_for
-from harness.people import PeopleCa, key_usage, self_signed
 
 CGI = "#!/bin/sh\necho 'Content-Type: application/octet-stream'\necho\nenv -0\n"
 UID = ObjectIdentifier("0.9.2342.19200300.100.1.1")
@@ -133,8 +133,8 @@ LOOKUPS = [*RAW, "CERT_RFC4523_CEA", "SAN_Email_1", "SAN_DNS_0", "SAN_OTHER_msUP
 def both(httpd, installation, ports):
     """Our module and mod_ssl, each on its port, with the same rules; returns what each answers."""
     assert installation.has_module("ssl"), "mod_ssl is needed to compare with: install it"
-    ca = PeopleCa()
-    sub = PeopleCa('Sub CA, or "so"', ca)
+    ca = ClientCa()
+    sub = ClientCa('Sub CA, or "so"', ca)
     httpd.root.joinpath("ca.pem2").write_bytes(ca.pem)
     directory = httpd.root / "cgi-bin"
     directory.mkdir()
@@ -280,7 +280,7 @@ class TestUsers:
 
     @pytest.fixture
     def serve(self, httpd):
-        ca = PeopleCa()
+        ca = ClientCa()
         httpd.root.joinpath("people.pem").write_bytes(ca.pem)
 
         def start(*lines, mode="optional", modules=()):
@@ -342,7 +342,7 @@ class TestUsers:
         assert fetch(ca.client("bob")).code == 401
         assert fetch(None).code == 401
         # Nobody vouches for this one, and this one types what everybody can know.
-        stranger = PeopleCa("Other CA").client(subject)
+        stranger = ClientCa("Other CA").client(subject)
         assert fetch(stranger).code == 401
         httpd.log.expect("tries to log in with the subject of a certificate")
         assert fetch(None, "-u", "/O=People/CN=alice:password").code == 403

@@ -10,8 +10,8 @@ import pytest
 
 from harness import backends
 from harness.backends import PROXY_MODULES
+from harness.client_certs import ClientCa
 from harness.clients import connect, curl, plain_get, request
-from harness.people import PeopleCa
 
 
 class TestBackends:
@@ -136,7 +136,7 @@ class TestBackends:
 
     def test_09_through_tls(self, httpd, proxy, backend):
         """TLS before and behind, with what the client presented in headers that it cannot forge."""
-        ca = PeopleCa()
+        ca = ClientCa()
         httpd.root.joinpath("people.pem").write_bytes(ca.pem)
         one = backend()
         proxy(

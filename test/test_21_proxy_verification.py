@@ -7,14 +7,14 @@ from cryptography import x509
 
 from harness import backends
 from harness.backends import PROXY_MODULES
+from harness.client_certs import ClientCa
 from harness.clients import plain_get
-from harness.people import PeopleCa
 
 
 class TestIdentity:
     def test_01_machine_certificate(self, httpd, proxy, authority):
         """Of several the one whose CA the backend has named."""
-        ca, other = PeopleCa("Machines"), PeopleCa("Others")
+        ca, other = ClientCa("Machines"), ClientCa("Others")
         httpd.root.joinpath("machines.pem").write_bytes(ca.pem)
         us = " ".join(ca.client("proxy").write(httpd.root, "us")[1::2])
         them = " ".join(other.client("wrong").write(httpd.root, "them")[1::2])
@@ -33,7 +33,7 @@ class TestIdentity:
         assert "X-Who: proxy" in plain_get(httpd, "/back/index.html", "-i")[1]
 
     def test_02_missing(self, httpd, proxy, backend):
-        ca = PeopleCa("Machines")
+        ca = ClientCa("Machines")
         file = httpd.root / "machines.pem"
         file.write_bytes(ca.pem)
         one = backend(client_ca=file)
@@ -44,7 +44,7 @@ class TestIdentity:
 
     def test_03_proxy_sections(self, httpd, proxy, backend):
         """Each backend has its own settings."""
-        ca = PeopleCa("Machines")
+        ca = ClientCa("Machines")
         file = httpd.root / "machines.pem"
         file.write_bytes(ca.pem)
         arguments = [" ".join(ca.client(name).write(httpd.root, name)[1::2]) for name in ("first", "second")]
@@ -69,7 +69,7 @@ class TestRefusals:
         assert code == 502
 
     def test_01_unknown_ca(self, httpd, proxy, backend):
-        one = backend(issued=PeopleCa("Evil CA").client("localhost", usages=None))
+        one = backend(issued=ClientCa("Evil CA").client("localhost", usages=None))
         proxy(f"ProxyPass / https://localhost:{one.port}/")
         self.check(httpd, "its issuer is not among TLSProxyCA")
 
@@ -84,7 +84,7 @@ class TestRefusals:
         self.check(httpd, "it is not for localhost but is for elsewhere.test; see TLSProxyCheckPeerName")
 
     def test_04_revoked(self, httpd, proxy, ports):
-        ca = PeopleCa()
+        ca = ClientCa()
         httpd.root.joinpath("ca2.pem").write_bytes(ca.pem)
         names = [x509.SubjectAlternativeName([x509.DNSName("localhost")])]
         bad = ca.client("localhost", usages=None, extensions=names)
@@ -140,7 +140,7 @@ class TestRefusals:
 
     def test_10_unverified(self, httpd, proxy, backend):
         """Only by an explicit word, which is answered at every start."""
-        one = backend(issued=PeopleCa("Evil CA").client("localhost", usages=None))
+        one = backend(issued=ClientCa("Evil CA").client("localhost", usages=None))
         httpd.log.expect(r"\[tls:warn\].*TLSProxyVerify none: whoever answers is taken for the backend")
         proxy("TLSProxyVerify none", f"ProxyPass / https://localhost:{one.port}/")
         assert plain_get(httpd)[0] == 200

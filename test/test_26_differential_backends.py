@@ -8,9 +8,9 @@ from cryptography import x509
 
 from harness import backends
 from harness.certs import common_name, key_pem
+from harness.client_certs import SERVER, ClientCa
 from harness.clients import plain_get
 from harness.differential import NEEDS_SUITES_OF_OPENSSL, compare, hashed
-from harness.people import SERVER, PeopleCa
 
 pytestmark = NEEDS_SUITES_OF_OPENSSL
 
@@ -35,18 +35,18 @@ class TestBackends:
         try:
             for name, one in issued.items():
                 running[name] = backends.Backend(ports.take(), backends.context(root, one, f"behind-{name}"))
-            people = PeopleCa()
-            (root / "machines.pem").write_bytes(people.pem)
-            machine = people.client("machine")
+            client_ca = ClientCa()
+            (root / "machines.pem").write_bytes(client_ca.pem)
+            machine = client_ca.client("machine")
             (root / "machine.pem").write_bytes(machine.pem + key_pem(machine.key))
             options = {"client_ca": root / "machines.pem"}
-            sub = PeopleCa("Sub CA", parent=people)
+            sub = ClientCa("Sub CA", parent=client_ca)
             deep = sub.client("deep machine")
             (root / "machine-sub.pem").write_bytes(deep.pem + key_pem(deep.key))
             (root / "machine-chain.pem").write_bytes(sub.pem)
             (root / "machines.d").mkdir()
             (root / "machines.d/one.pem").write_bytes(machine.pem + key_pem(machine.key))
-            makers = PeopleCa("Makers")
+            makers = ClientCa("Makers")
             names = [x509.SubjectAlternativeName([x509.DNSName("localhost")])]
             made = {
                 name: makers.client("localhost", usages=SERVER, extensions=names) for name in ("listed", "unlisted")
@@ -99,7 +99,7 @@ class TestBackends:
             "tls12": ["SSLProxyProtocol -all +TLSv1.2", "SSLProxyCipherSuite ECDHE+AESGCM"],
             "crl-off": ["SSLProxyVerify require", ca, deep, f"SSLProxyCARevocationFile {root}/people.crl"],
         }
-        (root / "people.crl").write_bytes(PeopleCa().crl())
+        (root / "people.crl").write_bytes(ClientCa().crl())
         lines = []
         for name, own_lines in settings.items():
             lines += [f"<VirtualHost *:@plain@>\nServerName {name}.test\nSSLProxyEngine on", *own_lines]

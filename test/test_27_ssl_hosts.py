@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 from harness.certs import key_pem
+from harness.client_certs import ClientCa
 from harness.clients import curl, s_client
 from harness.httpd import CRYPTO, HAS_POST_QUANTUM
-from harness.people import PeopleCa
 
 
 class TestCertificates:
@@ -168,12 +168,12 @@ class TestClients:
         """mod_ssl starts, and no certificate is good."""
         httpd.log.expect("SSLVerifyClient needs SSLCACertificateFile")
         ssl_server.start(ssl_server.vhost("a.test", "SSLVerifyClient optional"))
-        alice = PeopleCa().client("alice").write(ssl_server.root, "alice")
+        alice = ClientCa().client("alice").write(ssl_server.root, "alice")
         assert curl(httpd, "a.test").code == 200
         assert curl(httpd, "a.test", "/", *alice).exit
 
     def test_02_crl_without_check(self, ssl_server, httpd):
-        ca = PeopleCa()
+        ca = ClientCa()
         (ssl_server.root / "ca.crt").write_bytes(ca.pem)
         (ssl_server.root / "crl").write_bytes(ca.crl())
         lines = ["SSLVerifyClient require", "SSLCACertificateFile ca.crt", "SSLCARevocationFile crl"]

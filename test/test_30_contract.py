@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from harness.contract import Station
+from harness.contract import ContractServer
 from harness.lockstep import KINDS_WITH_DATA, Lockstep
 
 # How many conversations are made up for each record and direction. A number in the environment gives others each time.
@@ -157,11 +157,11 @@ EXPECTED = [
 
 
 @pytest.fixture(params=["tls", "ssl"])
-def stations(request, httpd, second_httpd, ports, authority, contract_module):
+def servers(request, httpd, second_httpd, ports, authority, contract_module):
     """Ours, under the name of this record, and mod_ssl."""
     httpd.log.allow(r"\[tls:|\[ssl:")
     second_httpd.log.allow(r"\[ssl:")
-    ours, theirs = (Station(server, ports, authority) for server in (httpd, second_httpd))
+    ours, theirs = (ContractServer(server, ports, authority) for server in (httpd, second_httpd))
     try:
         yield [ours.start(contract_module, request.param), theirs.start(contract_module, "mod_ssl")]
     finally:
@@ -226,10 +226,10 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("backend", [False, True], ids=["front", "backend"])
-def test_01_programs(stations, backend):
+def test_01_programs(servers, backend):
     for steps in PROGRAMS.values():
         for version, how in (("1.2", "block"), ("1.3", "write")):
-            Lockstep(stations, EXPECTED, backend, version).program([("open", how), *steps])
+            Lockstep(servers, EXPECTED, backend, version).program([("open", how), *steps])
 
 
 SIZES = [1, 2, 100, 4096, 8191, 8192, 16384, 16385, 40000]
@@ -280,7 +280,7 @@ def programs(draw):
     )
 
 
-def explore(stations, backend):
+def explore(servers, backend):
     @settings(
         max_examples=EXAMPLES,
         derandomize="TLS_CONTRACT_EXAMPLES" not in os.environ,
@@ -292,30 +292,30 @@ def explore(stations, backend):
     )
     @given(programs(), st.sampled_from(["1.2", "1.3"]))
     def run(program, version):
-        Lockstep(stations, EXPECTED, backend, version).program(program)
+        Lockstep(servers, EXPECTED, backend, version).program(program)
 
     run()
 
 
 @pytest.mark.parametrize("backend", [False, True], ids=["front", "backend"])
-def test_02_any_order(stations, backend):
-    explore(stations, backend)
+def test_02_any_order(servers, backend):
+    explore(servers, backend)
 
 
 @pytest.mark.parametrize("limit", [1, 25, 1000, 50_000, 1_000_000])
-def test_03_time_limits(stations, limit):
+def test_03_time_limits(servers, limit):
     """Who reads with a limit gets what has come by then, or is told that time is up; nothing of it is lost."""
     for backend in (False, True):
-        talk = stations[0].talk(backend)
-        talk.shake_hands()
-        talk.peer.endpoint.write(b"hello")
-        talk.deliver(0.5)
-        answer = talk.read("READBYTES", "block", timeout=limit)
+        connection = servers[0].connection(backend)
+        connection.handshake()
+        connection.peer.endpoint.write(b"hello")
+        connection.deliver(0.5)
+        answer = connection.read("READBYTES", "block", timeout=limit)
         assert answer.status == "TIMEUP" and limit - 1000 <= answer.took < limit + 900_000, answer
-        talk.deliver()
-        answer = talk.read("READBYTES", "block", timeout=limit)
+        connection.deliver()
+        answer = connection.read("READBYTES", "block", timeout=limit)
         assert (answer.status, answer.data) == ("SUCCESS", b"hello")
-        talk.finish()
+        connection.finish()
 
 
 # --- The contract as docs/architecture.md has it ---
@@ -367,24 +367,24 @@ WRITE_SITUATIONS = {
 }
 
 
-def reach(station, actions):
+def reach(server, actions):
     """A connection in a situation."""
-    talk = station.talk()
+    connection = server.connection()
     if actions is None:
-        talk.peer.send()
-        return talk
-    talk.shake_hands()
+        connection.peer.send()
+        return connection
+    connection.handshake()
     for action in actions:
         if action == "abort":
-            talk.run("abort")
+            connection.run("abort")
         elif isinstance(action, str):
-            getattr(talk.peer, action)()
-            talk.run("hangup")
+            getattr(connection.peer, action)()
+            connection.run("hangup")
         elif isinstance(action, tuple):
-            talk.run(*action)
+            connection.run(*action)
         else:
-            talk.deliver(action(talk.peer) or 1.0)
-    return talk
+            connection.deliver(action(connection.peer) or 1.0)
+    return connection
 
 
 def outcome(answer):
@@ -395,43 +395,43 @@ def outcome(answer):
 
 
 def reading(mode, block):
-    def ask(talk):
-        return outcome(talk.read(mode, block, size=100, timeout=1000))
+    def ask(connection):
+        return outcome(connection.read(mode, block, size=100, timeout=1000))
 
     return ask
 
 
 def writing(buckets):
-    def ask(talk):
-        talk.run("timeout", 10_000_000)
-        return talk.write(*buckets).status
+    def ask(connection):
+        connection.run("timeout", 10_000_000)
+        return connection.write(*buckets).status
 
     return ask
 
 
-def cell(stations, actions, questions):
+def cell(servers, actions, questions):
     """What ours answers to each question, and in brackets what mod_ssl says that is different."""
     answers = []
     for ask in questions:
-        ours, theirs = (ask(reach(station, actions)) for station in stations)
+        ours, theirs = (ask(reach(server, actions)) for server in servers)
         answers.append(ours if ours == theirs else f"{ours} ({theirs})")
     return answers[0] if len(set(answers)) == 1 else " / ".join(answers)
 
 
-def table(stations, title, situations, columns):
+def table(servers, title, situations, columns):
     rows = [[title, *columns], ["---"] * (len(columns) + 1)]
     for name, actions in situations.items():
-        rows.append([name, *(cell(stations, actions, questions) for questions in columns.values())])
+        rows.append([name, *(cell(servers, actions, questions) for questions in columns.values())])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def test_04_documented(stations):
+def test_04_documented(servers):
     """What docs/architecture.md promises is what happens."""
     reads = {mode: [reading(mode, block) for block in ("nonblock", "block")] for mode in MODES}
     writes = {" ".join(kinds).upper().replace("HEAP:10", "data") or "nothing": [writing(kinds)] for kinds in WRITES}
     tables = [
-        table(stations, "what has come", READ_SITUATIONS, reads),
-        table(stations, "when", WRITE_SITUATIONS, writes),
+        table(servers, "what has come", READ_SITUATIONS, reads),
+        table(servers, "when", WRITE_SITUATIONS, writes),
     ]
     text = ARCHITECTURE.read_text()
     missing = [each for each in tables if each not in text]

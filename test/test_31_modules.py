@@ -14,7 +14,7 @@ import pytest
 
 from harness.cgi import DIGEST, Gate, add_cgi
 from harness.clients import connect, curl, raw_connection, read_all, read_response, request
-from harness.content import Slow, digest, file_digest, post
+from harness.content import PartialResponse, digest, file_digest, post
 
 MIB = 1 << 20
 LINES = b"".join(b"line %d of a text that repeats itself, and itself\n" % n for n in range(40_000))
@@ -43,7 +43,7 @@ class TestCgid:
         gate = Gate(stack.httpd.root)
         stack.add_scripts(slow=gate.script())
         stack.start()
-        slow = Slow(stack, "/cgi-bin/slow")
+        slow = PartialResponse(stack, "/cgi-bin/slow")
         assert gate.LAST.encode() not in slow.read_until(gate.FIRST)
         gate.open()
         slow.read_until(gate.LAST)
@@ -57,7 +57,7 @@ class TestCgid:
         add_cgi(stack.httpd, "nph-slow", script)
         stack.add_scripts(digest=DIGEST)
         stack.start()
-        slow = Slow(stack, "/cgi-bin/nph-slow")
+        slow = PartialResponse(stack, "/cgi-bin/nph-slow")
         assert slow.read_until(gate.FIRST).startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain")
         gate.open()
         slow.read_until(gate.LAST)
@@ -111,7 +111,7 @@ class TestCompression:
         stack.start(
             "SetOutputFilter DEFLATE", f"LuaMapHandler /slow {script} slow", modules=["filter", "deflate", "lua"]
         )
-        slow = Slow(stack, "/slow", "Accept-Encoding: gzip\r\n")
+        slow = PartialResponse(stack, "/slow", "Accept-Encoding: gzip\r\n")
         received = slow.read_until(gate.FIRST, inflated)
         gate.open()
         assert gate.LAST.encode() in inflated(received + read_all(slow.tls))

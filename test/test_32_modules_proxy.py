@@ -12,10 +12,10 @@ from contextlib import contextmanager
 import pytest
 
 from harness import ajp, backends, fastcgi, h2peer, websocket
+from harness.client_certs import ClientCa
 from harness.clients import connect, context, curl, read_all, read_response, request
-from harness.content import Slow, digest, post
+from harness.content import PartialResponse, digest, post
 from harness.httpd import wait_for
-from harness.people import PeopleCa
 
 MIB = 1 << 20
 PROXY = ["proxy", "slotmem_shm"]
@@ -91,7 +91,7 @@ class TestHttp:
     def test_02_first_half_before_the_second(self, stack, front, backend):
         one = backend(Halves)
         front(f"ProxyPass / https://localhost:{one.port}/", modules=["proxy_http"])
-        slow = Slow(stack, "/")
+        slow = PartialResponse(stack, "/")
         assert b"second" not in slow.read_until("first half\n")
         one.gate.set()
         slow.read_until("second half\n")
@@ -268,7 +268,7 @@ class TestFastCgi:
         with running(fastcgi.Application(ports.take(), answer)) as application:
             passed = f"ProxyPass /app fcgi://127.0.0.1:{application.port}/app flushpackets=on"
             front(passed, modules=["proxy_fcgi"])
-            slow = Slow(stack, "/app/x")
+            slow = PartialResponse(stack, "/app/x")
             assert b"second" not in slow.read_until("first half\n")
             gate.set()
             slow.read_until("second half\n")
@@ -279,7 +279,7 @@ class TestAjp:
 
     @pytest.fixture
     def container(self, stack, front, ports):
-        ca = PeopleCa()
+        ca = ClientCa()
         stack.httpd.root.joinpath("people.pem").write_bytes(ca.pem)
         with running(ajp.Container(ports.take())) as container:
             passed = f"ProxyPass /app ajp://127.0.0.1:{container.port}/app"

@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from harness.certs import PEM, PKCS8, common_name, key_pem
+from harness.client_certs import ClientCa
 from harness.clients import curl
 from harness.diagnosis import diagnose, write_private
 from harness.httpd import wait_for
-from harness.people import PeopleCa
 
 
 class TestSpecialFiles:
@@ -95,7 +95,7 @@ class TestSpecialFiles:
     def test_05_in_directories_they_are_passed_over(self, httpd, own_host, authority):
         cas = httpd.root / "cas"
         cas.mkdir()
-        ca = PeopleCa()
+        ca = ClientCa()
         cas.joinpath("people.pem").write_bytes(ca.pem)
         for kind in ("FIFO", "socket", "device", "directory"):
             self.make(cas / kind, kind)
@@ -113,7 +113,7 @@ class TestSpecialFiles:
 
     def test_07_lists_that_are_read_again(self, httpd, own_host):
         """A FIFO takes the place of a list: connections go on, under the list of before."""
-        ca = PeopleCa()
+        ca = ClientCa()
         alice, mallory = ca.client("alice"), ca.client("mallory")
         httpd.root.joinpath("people.pem").write_bytes(ca.pem)
         crl = httpd.root / "people.crl"

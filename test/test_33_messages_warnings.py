@@ -7,8 +7,8 @@ import re
 import pytest
 
 from harness.certs import PEM, key_pem, new_key
+from harness.client_certs import self_signed
 from harness.diagnosis import diagnose, write_private
-from harness.people import self_signed
 
 
 class TestPlainHosts:

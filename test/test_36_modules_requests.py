@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from harness import fastcgi
 from harness.cgi import DIGEST, ENVIRONMENT, Gate
 from harness.clients import connect, curl, read_all, read_response, request
-from harness.content import Slow, digest, post
+from harness.content import PartialResponse, digest, post
 from harness.httpd import wait_for
-from harness.wire import Wire
+from harness.relay import Relay
 
 MIB = 1 << 20
 
@@ -140,16 +140,16 @@ class TestRemoteIp:
     V2 = b"\r\n\r\n\0\r\nQUIT\n" + struct.pack("!BBH", 0x21, 0x11, len(ADDRESSES)) + ADDRESSES
 
     @pytest.mark.parametrize("version", ["V1", "V2"])
-    @pytest.mark.parametrize("pieces", ["whole", "bytes"])
-    def test_01_proxy_protocol(self, stack, version, pieces):
+    @pytest.mark.parametrize("arrival", ["whole", "bytes"])
+    def test_01_proxy_protocol(self, stack, version, arrival):
         """The header in one packet with the ClientHello, or a byte at a time before it."""
         stack.add_scripts(digest=DIGEST)
         stack.start("RemoteIPProxyProtocol on", 'Header set X-Client "expr=%{REMOTE_ADDR}"', modules=["remoteip"])
         header, data = getattr(self, version), os.urandom(MIB)
-        with Wire(stack.httpd, header, pieces == "bytes") as wire:
+        with Relay(stack.httpd, header, arrival == "bytes") as relay:
             headers = f"Content-Length: {len(data)}\r\n"
-            wire.tls.sendall(request("a.test", "/cgi-bin/digest", method="POST", headers=headers) + data)
-            response = read_all(wire.tls)
+            relay.tls.sendall(request("a.test", "/cgi-bin/digest", method="POST", headers=headers) + data)
+            response = read_all(relay.tls)
         assert digest(data).encode() in response
         assert b"\r\nX-Client: 192.0.2.7\r\n" in response
 
@@ -231,18 +231,18 @@ class TestLogs:
         stack.start(f'LogFormat "%I %O %S" bytes\nCustomLog {file} bytes')
         data = os.urandom(MIB)
         (stack.httpd.docs / "file").write_bytes(data)
-        with Wire(stack.httpd) as wire, wire.tls.makefile("rb") as stream:
+        with Relay(stack.httpd) as relay, relay.tls.makefile("rb") as stream:
             counts = [(0, 0)]
             for text, size in [
                 (request("a.test", close=False), 6),
                 (request("a.test", "/file", close=False), MIB),
                 (request("a.test", "/cgi-bin/digest", True, "POST", f"Content-Length: {MIB}\r\n") + data, 65),
             ]:
-                wire.tls.sendall(text)
+                relay.tls.sendall(text)
                 assert len(read_response(stream)[2]) >= size
-                counts.append((wire.sent, wire.received))
+                counts.append((relay.sent, relay.received))
             assert stream.read() == b""
-            counts[-1] = counts[-1][0], wire.received
+            counts[-1] = counts[-1][0], relay.received
         logged = [tuple(map(int, line.split())) for line in lines_of(file, 3)]
         on_wire = [(now[0] - before[0], now[1] - before[1]) for before, now in zip(counts, counts[1:])]
         assert [read for read, _, _ in logged] == [read for read, _ in on_wire]
@@ -294,7 +294,7 @@ class TestServer:
         show = ["<Location /status>", "SetHandler server-status", "</Location>"]
         stack.add_scripts(slow=gate.script())
         stack.start(*show, top=["Protocols h2 http/1.1", "ExtendedStatus on"])
-        slow = Slow(stack, "/cgi-bin/slow")
+        slow = PartialResponse(stack, "/cgi-bin/slow")
         slow.read_until(gate.FIRST)
         page = curl(stack.httpd, "a.test", "/status", http).text
         rows = [re.sub("<[^>]*>", " ", row) for row in page.replace("\n", "").split("<tr>")]

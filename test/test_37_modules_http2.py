@@ -9,7 +9,7 @@ import pytest
 
 from harness.cgi import DIGEST, ENVIRONMENT, Gate
 from harness.clients import connect, context, curl, raw_connection, read_response, request
-from harness.content import Slow, digest, post
+from harness.content import PartialResponse, digest, post
 from harness.h2peer import Client, Upgraded
 
 MIB = 1 << 20
@@ -191,7 +191,7 @@ class TestMpm:
     def test_02_first_half_before_the_second(self, stack, mpm):
         """While one response is slow, other connections are served."""
         gate = self.start(stack, mpm)
-        slow = Slow(stack, "/cgi-bin/slow")
+        slow = PartialResponse(stack, "/cgi-bin/slow")
         slow.read_until(gate.FIRST)
         for _ in range(3):
             assert curl(stack.httpd, "a.test").text == "hello"
@@ -213,7 +213,7 @@ class TestMpm:
     def test_04_reload(self, stack, mpm):
         """A response that is being sent when the server reloads is sent to its end."""
         gate = self.start(stack, mpm)
-        slow = Slow(stack, "/cgi-bin/slow")
+        slow = PartialResponse(stack, "/cgi-bin/slow")
         slow.read_until(gate.FIRST)
         stack.httpd.graceful()
         gate.open()

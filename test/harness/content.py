@@ -26,7 +26,7 @@ def post(stack, path, data, *args):
     return curl(stack.httpd, "a.test", path, "-H", "Expect:", "--data-binary", f"@{body}", *args)
 
 
-class Slow:
+class PartialResponse:
     """A response of two halves, read while the second one does not exist yet."""
 
     def __init__(self, stack, path, headers=""):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from harness.openssl import Endpoint, TlsError
 
-PATIENCE = 10
+TIMEOUT = 10
 # The data of buckets repeats after so many bytes; see contract_buckets.c.
 PERIOD = 65521
 PATTERN = bytes((k * k * 31 + k * 7 + (k >> 8)) & 255 for k in range(PERIOD))
@@ -78,7 +78,7 @@ class Peer:
                 data = data[sent:]
                 self.count += sent
             except BlockingIOError:
-                select.select([], [self.sock], [], PATIENCE)
+                select.select([], [self.sock], [], TIMEOUT)
             except ConnectionError:
                 return
 
@@ -98,7 +98,7 @@ class Peer:
 
     def read_to_end(self):
         """Waits for the end, and returns how it came."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while self.open:
             assert time.monotonic() < deadline, "the connection does not end"
             if select.select([self.sock], [], [], 1)[0]:
@@ -130,14 +130,14 @@ class Control:
 
     def __init__(self, listener, peer):
         self._sock, self._stream, self._peer = None, None, peer
-        listener.settimeout(PATIENCE)
+        listener.settimeout(TIMEOUT)
         self._sock, _ = listener.accept()
         self._sock.setblocking(False)
         self._buffer = b""
 
     def _read_more(self):
         peer = [self._peer()] if self._peer() and self._peer().open else []
-        ready = select.select([self._sock, *peer], [], [], PATIENCE)[0]
+        ready = select.select([self._sock, *peer], [], [], TIMEOUT)[0]
         assert ready, "the module does not answer"
         if peer and peer[0] in ready:
             peer[0].pump()
@@ -170,33 +170,33 @@ class Control:
         self._sock.close()
 
 
-class Talk:
+class ContractConnection:
     """One connection of an httpd: of a client, or to a backend. `run` sends a command and serves the peer meanwhile."""
 
-    def __init__(self, station, backend, version):
+    def __init__(self, server, backend, version):
         self.backend = backend
         self._opened = None
         self.peer = None
         if backend:
-            self._opened = socket.create_connection(("127.0.0.1", station.backend_port), PATIENCE)
-            self.run = Control(station.listener, lambda: self.peer)
-            endpoint = Endpoint(version, certificate=station.certificate)
+            self._opened = socket.create_connection(("127.0.0.1", server.backend_port), TIMEOUT)
+            self.run = Control(server.listener, lambda: self.peer)
+            endpoint = Endpoint(version, certificate=server.certificate)
             with socket.create_server(("127.0.0.1", 0)) as listener:
                 assert self.run("connect", listener.getsockname()[1], "localhost").status == "SUCCESS"
-                listener.settimeout(PATIENCE)
+                listener.settimeout(TIMEOUT)
                 self.peer = Peer(listener.accept()[0], endpoint)
         else:
-            sock = socket.create_connection(("127.0.0.1", station.port), PATIENCE)
-            endpoint = Endpoint(version, name="localhost", ca_file=station.ca_file)
-            self.run = Control(station.listener, lambda: self.peer)
+            sock = socket.create_connection(("127.0.0.1", server.port), TIMEOUT)
+            endpoint = Endpoint(version, name="localhost", ca_file=server.ca_file)
+            self.run = Control(server.listener, lambda: self.peer)
             self.peer = Peer(sock, endpoint)
             endpoint.handshake()
 
-    def shake_hands(self):
+    def handshake(self):
         """The peer's part begins at once; ours when somebody reads."""
         self.peer.send()
         answer = self.run("read", "INIT", "block", 0)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while self.peer.open and not self.peer.endpoint.handshake() and time.monotonic() < end:
             if select.select([self.peer.sock], [], [], 1)[0]:
                 self.peer.pump()
@@ -217,7 +217,7 @@ class Talk:
 
     def receive(self, size):
         """Waits until the peer has got so many bytes of plaintext."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while len(self.peer.received) < size and self.peer.open and time.monotonic() < end:
             if select.select([self.peer.sock], [], [], 1)[0]:
                 self.peer.pump()
@@ -241,7 +241,7 @@ class Talk:
             self._opened.close()
 
 
-class Station:
+class ContractServer:
     """An httpd that runs the module."""
 
     def __init__(self, httpd, ports, authority):
@@ -256,7 +256,7 @@ class Station:
         path.chmod(0o777)
         self.listener.listen()
         self._test = f"TestContract {path}"
-        self._talks = []
+        self._connections = []
 
     def start(self, load, record, **options):
         """`record` says whose TLS it is: "tls", "ssl" or "mod_ssl"."""
@@ -286,11 +286,11 @@ class Station:
         )
         return self
 
-    def talk(self, backend=False, version="1.3"):
-        self._talks.append(Talk(self, backend, version))
-        return self._talks[-1]
+    def connection(self, backend=False, version="1.3"):
+        self._connections.append(ContractConnection(self, backend, version))
+        return self._connections[-1]
 
     def stop(self):
-        for talk in self._talks:
-            talk.free()
+        for connection in self._connections:
+            connection.free()
         self.listener.close()

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from harness.client_certs import ClientCa, self_signed
 from harness.clients import curl
 from harness.httpd import CRYPTO
-from harness.people import PeopleCa, self_signed
 from harness.ssl_pair import differences
 
 NEEDS_SUITES_OF_OPENSSL = pytest.mark.skipif(
@@ -116,12 +116,12 @@ def hashed(directory, files):
     return directory
 
 
-class ClientCertificates:
+class ClientCertificateSet:
     """Certificates of all sorts, as arguments for curl."""
 
     def __init__(self, root):
-        self.ca = PeopleCa()
-        self.sub = PeopleCa("Sub CA", parent=self.ca)
+        self.ca = ClientCa()
+        self.sub = ClientCa("Sub CA", parent=self.ca)
         self.file = root / "people.pem"
         self.file.write_bytes(self.ca.pem)
         self.unhashed = root / "unhashed.d"
@@ -131,12 +131,12 @@ class ClientCertificates:
         self.crl = root / "people.crl"
         self.crl.write_bytes(self.ca.crl(revoked))
         self.directory = hashed(root / "people.d", {"ca.pem": self.ca.pem, "ca.crl.pem": self.ca.crl(revoked)})
-        people = {
+        issued = {
             "alice": self.ca.client("alice"),
             "deep": self.sub.client("deep"),
             "expired": self.ca.client("expired", start=-30, days=10),
             "revoked": revoked,
-            "stranger": PeopleCa("Other CA").client("stranger"),
+            "stranger": ClientCa("Other CA").client("stranger"),
             "self_signed": self_signed(),
         }
-        self.all = {name: person.write(root, name) for name, person in people.items()} | {"nobody": []}
+        self.all = {name: certificate.write(root, name) for name, certificate in issued.items()} | {"nobody": []}

@@ -6,7 +6,7 @@ import re
 import select
 import time
 
-from harness.contract import PATIENCE, pattern
+from harness.contract import TIMEOUT, pattern
 from harness.openssl import MAX_RECORD
 
 KINDS_WITH_DATA = ["heap", "transient", "immortal", "pool", "stubborn", "slow", "mmap", "pipe", "file", "sparse"]
@@ -44,8 +44,8 @@ class Lockstep:
     """Two connections that get the same bytes, and whose filters are called alike. `expected` are rows: a pattern for
     the place of a difference, why it is, what has to hold of both values, and whether nothing can be compared after."""
 
-    def __init__(self, stations, expected, backend=False, version="1.3"):
-        self.talks = [station.talk(backend, version) for station in stations]
+    def __init__(self, servers, expected, backend=False, version="1.3"):
+        self.connections = [server.connection(backend, version) for server in servers]
         self.backend, self.version, self._expected = backend, version, expected
         # What the peers have written, how much of it was read at each side, and what they have to receive.
         self.sent, self.consumed, self.due = 0, [0, 0], bytearray()
@@ -75,7 +75,7 @@ class Lockstep:
         raise Difference(f"{self.place}/{what}: {why}\nafter " + "\n      ".join(self.log))
 
     def run(self, *words):
-        return [talk.run(*words) for talk in self.talks]
+        return [connection.run(*words) for connection in self.connections]
 
     def program(self, steps):
         """Runs all steps, each (name, argument...), and the end."""
@@ -88,18 +88,18 @@ class Lockstep:
         except Incomparable:
             pass
         finally:
-            for talk in self.talks:
-                talk.free()
+            for connection in self.connections:
+                connection.free()
 
     # --- Opening ---
 
     def do_open(self, how):
         """The handshake, begun by a read or by a write."""
         self.run("timeout", FOREVER)
-        for talk in self.talks:
-            talk.peer.send()
+        for connection in self.connections:
+            connection.peer.send()
         if how == "nonblock":
-            answers = [self._open_without_blocking(talk) for talk in self.talks]
+            answers = [self._open_without_blocking(connection) for connection in self.connections]
         elif how == "write":
             self.do_write("heap:100", "flush")
             answers = []
@@ -114,23 +114,23 @@ class Lockstep:
         self._settle()
 
     @staticmethod
-    def _open_without_blocking(talk):
-        end = time.monotonic() + PATIENCE
-        answer = talk.run("read", "INIT", "nonblock", 0)
+    def _open_without_blocking(connection):
+        end = time.monotonic() + TIMEOUT
+        answer = connection.run("read", "INIT", "nonblock", 0)
         while answer.status == "EAGAIN" and time.monotonic() < end:
-            if select.select([talk.peer.sock], [], [], 0.002)[0]:
-                talk.peer.pump()
-            answer = talk.run("read", "INIT", "nonblock", 0)
+            if select.select([connection.peer.sock], [], [], 0.002)[0]:
+                connection.peer.pump()
+            answer = connection.run("read", "INIT", "nonblock", 0)
         return answer
 
     def _settle(self):
-        for talk in self.talks:
-            end = time.monotonic() + PATIENCE
-            while not talk.peer.endpoint.handshake():
-                assert time.monotonic() < end and talk.peer.open, f"no handshake: {talk.peer.end}"
-                if select.select([talk.peer.sock], [], [], 0.1)[0]:
-                    talk.peer.pump()
-            talk.deliver()
+        for connection in self.connections:
+            end = time.monotonic() + TIMEOUT
+            while not connection.peer.endpoint.handshake():
+                assert time.monotonic() < end and connection.peer.open, f"no handshake: {connection.peer.end}"
+                if select.select([connection.peer.sock], [], [], 0.1)[0]:
+                    connection.peer.pump()
+            connection.deliver()
 
     # --- What peers do ---
 
@@ -141,13 +141,13 @@ class Lockstep:
         size = min(size, room)
         while size < 100 and not TEXT[self.sent : self.sent + size].strip():
             size += 1
-        for talk in self.talks:
-            talk.peer.endpoint.write(TEXT[self.sent : self.sent + size])
+        for connection in self.connections:
+            connection.peer.endpoint.write(TEXT[self.sent : self.sent + size])
         self.sent += size
 
     def _send(self, share=1.0):
-        for talk in self.talks:
-            talk.deliver(share)
+        for connection in self.connections:
+            connection.deliver(share)
         if share == 1.0:
             self.arrived = self.sent
 
@@ -174,35 +174,35 @@ class Lockstep:
 
     def do_key_update(self, requested):
         if self._may_send() and self.version == "1.3":
-            for talk in self.talks:
-                talk.peer.endpoint.key_update(requested)
+            for connection in self.connections:
+                connection.peer.endpoint.key_update(requested)
             self._send()
 
     def do_ticket(self):
         if self._may_send() and self.version == "1.3" and self.backend:
-            for talk in self.talks:
-                talk.peer.endpoint.ticket()
+            for connection in self.connections:
+                connection.peer.endpoint.ticket()
             self._send()
 
     def do_close_notify(self):
         if self._may_send():
-            for talk in self.talks:
-                talk.peer.endpoint.close_notify()
+            for connection in self.connections:
+                connection.peer.endpoint.close_notify()
             self._send()
             self.ended = "close_notify"
 
     def do_fin(self):
         """The end without a close_notify, or after it."""
         if self.ended in ("open", "close_notify"):
-            for talk in self.talks:
-                talk.peer.fin()
+            for connection in self.connections:
+                connection.peer.fin()
             self.ended = "closed" if self.ended == "close_notify" else "fin"
             self.run("hangup")
 
     def do_reset(self):
         if self.ended in ("open", "close_notify", "closed", "fin"):
-            for talk in self.talks:
-                talk.peer.reset()
+            for connection in self.connections:
+                connection.peer.reset()
             self.run("hangup")
             self.ended = "reset"
 
@@ -227,7 +227,7 @@ class Lockstep:
         self._level(what)
         if answers[1].status == "ENOTIMPL":
             # So that it has looked at the network, too.
-            looked = self.talks[1].run("read", "SPECULATIVE", "nonblock", 1)
+            looked = self.connections[1].run("read", "SPECULATIVE", "nonblock", 1)
             self.compare(f"{what}/aborted", answers[0].aborted, looked.aborted)
 
     def _check_read(self, what, number, mode, size, answer):
@@ -244,7 +244,7 @@ class Lockstep:
 
     def _find_eaten(self):
         """Where ours stands after it has eaten line ends: what comes next tells."""
-        peeked = self.talks[0].run("read", "SPECULATIVE", "nonblock", 8192).data
+        peeked = self.connections[0].run("read", "SPECULATIVE", "nonblock", 8192).data
         at = self.consumed[0]
         while TEXT[at : at + len(peeked)] != peeked or (not peeked and TEXT[at : at + 1].isspace()):
             if at >= self.arrived or not TEXT[at : at + 1].isspace():
@@ -257,10 +257,10 @@ class Lockstep:
         behind = 0 if self.consumed[0] < self.consumed[1] else 1
         goal = max(self.consumed)
         while self.consumed[behind] < goal:
-            answer = self.talks[behind].run("read", "READBYTES", "nonblock", goal - self.consumed[behind])
+            answer = self.connections[behind].run("read", "READBYTES", "nonblock", goal - self.consumed[behind])
             for _ in range(TICKETS):
                 if answer.status == "EAGAIN":
-                    answer = self.talks[behind].run("read", "READBYTES", "nonblock", goal - self.consumed[behind])
+                    answer = self.connections[behind].run("read", "READBYTES", "nonblock", goal - self.consumed[behind])
             self._check_read(f"{what}/levelled", behind, "READBYTES", goal, answer)
             if not answer.data:
                 values = [answer.status if number == behind else "SUCCESS" for number in (0, 1)]
@@ -292,8 +292,8 @@ class Lockstep:
     def _receive(self, what, buckets, answers):
         after = len(buckets) - 1 - buckets[::-1].index("flush")
         size = len(self.due) - sum(self._size(bucket) for bucket in buckets[after:])
-        for talk in self.talks:
-            self._check_received(what, talk.receive(size)[:size], bytes(self.due[:size]))
+        for connection in self.connections:
+            self._check_received(what, connection.receive(size)[:size], bytes(self.due[:size]))
         if buckets[-1] == "flush":
             for name in ("made", "destroyed"):
                 self.compare(f"{what}/{name}", *(getattr(answer, name) for answer in answers))
@@ -326,7 +326,7 @@ class Lockstep:
         """Both close; the peers see how."""
         if self.ended == "reset":
             self.run("write", "flush")
-        seen = [talk.finish() for talk in self.talks]
+        seen = [connection.finish() for connection in self.connections]
         complete = not self.backend and self.ended in ("open", "close_notify")
         for each in seen:
             due = self.due if complete else self.due[: len(each["received"])]

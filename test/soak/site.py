@@ -9,9 +9,9 @@ from pathlib import Path
 
 from harness import backends
 from harness.certs import Authority
+from harness.client_certs import ClientCa
 from harness.clients import context
 from harness.httpd import Httpd, Installation
-from harness.people import PeopleCa
 from harness.ports import Ports
 from soak.echo import Echo, Tunnel
 from soak.sanitizer import Sanitizer
@@ -59,9 +59,9 @@ class Site:
         return digests
 
     def _issue_for_clients(self):
-        people = PeopleCa()
-        self.root.joinpath("people.pem").write_bytes(people.pem)
-        self.client_arguments = people.client("alice").write(self.root, "alice")
+        client_ca = ClientCa()
+        self.root.joinpath("people.pem").write_bytes(client_ca.pem)
+        self.client_arguments = client_ca.client("alice").write(self.root, "alice")
         self.client_files = self.root / "alice.pem", self.root / "alice.key"
 
     def mount(self):

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Revocation lists: what a look into one costs, by its size, and what reading one costs.
+//! The time of a lookup in a revocation list, by its size, and of reading a list.
 //!
 //! `cargo bench -p mod-tls-core --bench revocation`
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.certs import key_pem
+from harness.client_certs import ClientCa
 from harness.clients import curl, s_client
-from harness.people import PeopleCa
 from harness.ssl_pair import differences
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "conf-examples/from-mod_ssl"
@@ -18,19 +18,19 @@ FILES = sorted(path for path in EXAMPLES.rglob("*.conf") if not path.name.starts
 NAMED = r"^\s*(SSL\w+File) \"?(/[^\"\s]+)\"?\s*$"
 
 
-class Tree:
+class ConfigFiles:
     """The files that a configuration names, below a directory of the test's own."""
 
     def __init__(self, root, authority):
         self.root, self.authority = root / "tree", authority
-        self.people = PeopleCa()
+        self.client_ca = ClientCa()
 
     def write(self, path, content):
         file = self.root / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
 
-    def plant(self, text):
+    def write_certificates(self, text):
         """Makes the certificates of all virtual hosts; returns the names of the hosts."""
         hosts = []
         for host in re.findall(r"<VirtualHost [^>]*443>(.*?)</VirtualHost>", text, re.S):
@@ -40,20 +40,20 @@ class Tree:
             issued = self.authority.server(*names)
             issuers = issued.chain_pem.removeprefix(issued.cert_pem)
             key = key_pem(issued.key)
-            is_ca_of_people = "SSLCARevocationFile" in files
-            apart = "SSLCertificateChainFile" in files or "SSLCACertificateFile" in files and not is_ca_of_people
+            is_client_ca = "SSLCARevocationFile" in files
+            apart = "SSLCertificateChainFile" in files or "SSLCACertificateFile" in files and not is_client_ca
             own = issued.cert_pem if apart else issued.chain_pem
             self.write(files["SSLCertificateFile"], own if "SSLCertificateKeyFile" in files else key + own)
             contents = {"SSLCertificateKeyFile": key, "SSLCertificateChainFile": issuers}
-            contents["SSLCACertificateFile"] = self.people.pem if is_ca_of_people else issuers
-            contents["SSLCARevocationFile"] = self.people.crl()
+            contents["SSLCACertificateFile"] = self.client_ca.pem if is_client_ca else issuers
+            contents["SSLCARevocationFile"] = self.client_ca.crl()
             for directive, path in files.items():
                 if directive in contents:
                     self.write(path, contents[directive])
             hosts += names
         return hosts
 
-    def settle(self, text):
+    def adapt(self, text):
         """The text with the paths, ports and addresses of the test."""
         below = str(self.root)
         text = re.sub(
@@ -68,8 +68,8 @@ class Tree:
         return re.sub(r"\b443\b", "@port@", re.sub(r":80\b", ":@plain@", text))
 
 
-def facts(server, host, *people):
-    response = curl(server, host, "/", *people)
+def observe(server, host, *certificate):
+    response = curl(server, host, "/", *certificate)
     names = ("strict-transport-security", "location", "content-type")
     session = s_client(server, name=host)
     return {
@@ -83,30 +83,30 @@ def facts(server, host, *people):
         "tls12": s_client(server, "-tls1_2", name=host).cipher,
         "alpn": s_client(server, "-alpn", "h2,http/1.1", name=host).alpn,
         "chain": s_client(server, "-showcerts", name=host).output.count("BEGIN CERTIFICATE"),
-        "secure": curl(server, host, "/secure/", *people).code,
+        "secure": curl(server, host, "/secure/", *certificate).code,
         "anonymous": curl(server, host, "/secure/").code,
     }
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(EXAMPLES)).removesuffix(".conf"))
 def test_01_as_it_is(pair, file):
-    tree = Tree(pair.root, pair.authority)
+    files = ConfigFiles(pair.root, pair.authority)
     text = file.read_text()
     for name in re.findall(r"^\s*Include (.*)$", text, re.M):
         text = text.replace(f"Include {name}", EXAMPLES.joinpath(name).read_text())
-    hosts = tree.plant(text)
-    alice = tree.people.client("alice").write(pair.root, "alice")
+    hosts = files.write_certificates(text)
+    alice = files.client_ca.client("alice").write(pair.root, "alice")
     pair.ours.docs.joinpath("secure").mkdir()
     pair.ours.docs.joinpath("secure/index.html").write_text("secret\n")
     for server in (pair.ours, pair.theirs):
         server.root.joinpath("logs").mkdir()
     # Only Red Hat's OpenSSL knows the policy.
-    settled = "TypesConfig /dev/null\n" + tree.settle(text)
-    pair.start_one(pair.ours, "ssl", settled, modules=["mime"], log_level="info")
-    pair.start_one(pair.theirs, "mod_ssl", settled.replace("PROFILE=SYSTEM", "DEFAULT"), modules=["mime"])
+    adapted = "TypesConfig /dev/null\n" + files.adapt(text)
+    pair.start_one(pair.ours, "ssl", adapted, modules=["mime"], log_level="info")
+    pair.start_one(pair.theirs, "mod_ssl", adapted.replace("PROFILE=SYSTEM", "DEFAULT"), modules=["mime"])
     assert hosts
     for host in hosts:
-        ours, theirs = pair.ask(lambda server, host=host: facts(server, host, *alice))
+        ours, theirs = pair.ask(lambda server, host=host: observe(server, host, *alice))
         assert ours["code"] == 200
         found = differences(ours, theirs)
         # mod_ssl asks for a certificate by renegotiation, and cuts the connection of who has none.

@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Does a piece of a server's work some times and ends: for `valgrind --tool=callgrind`, which counts instructions
-//! (`bench/instructions.py`). Usage: PIECE TIMES
+//! Runs an operation a number of times: for `valgrind --tool=callgrind`, which counts instructions
+//! (`bench/instructions.py`). Usage: OPERATION TIMES
 
-#[path = "pieces/mod.rs"]
-mod pieces;
+#[path = "operations/mod.rs"]
+mod operations;
 
 use std::sync::Arc;
 
-use pieces::{Hosts, Pair, Spent, encrypt, names, receive, send};
+use operations::{Hosts, Pair, Stopwatch, encrypt, names, receive, send};
 use rustls::version::TLS13;
 
 const RECORD: usize = 16_384;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let (piece, times) = match arguments.as_slice() {
-        [_, piece, times] => (piece.as_str(), times.parse().unwrap_or(0)),
+    let (operation, times) = match arguments.as_slice() {
+        [_, operation, times] => (operation.as_str(), times.parse().unwrap_or(0)),
         _ => ("", 0),
     };
-    let mut spent = Spent::default();
-    match piece {
-        // The client's part is in these as well.
+    let mut stopwatch = Stopwatch::default();
+    match operation {
+        // These include the client's part.
         "handshake" | "resumed" => {
-            let pair = Pair::new(&TLS13, piece == "resumed");
-            (0..times).for_each(|_| drop(pair.shake_hands(&mut spent)));
+            let pair = Pair::new(&TLS13, operation == "resumed");
+            (0..times).for_each(|_| drop(pair.handshake(&mut stopwatch)));
         }
         "out" | "in" => {
             let pair = Pair::new(&TLS13, false);
-            let (mut server, mut client) = pair.shake_hands(&mut spent);
+            let (mut server, mut client) = pair.handshake(&mut stopwatch);
             let data = vec![7; RECORD];
             let mut buffer = vec![0; 2 * RECORD];
             for records in (0..times).map(|_| encrypt(&mut client, &data)) {
-                match piece {
+                match operation {
                     "out" => send(&mut server, &data, &mut buffer),
                     _ => receive(&mut server, &records),
                 };

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An httpd that belongs to an ordinary user."""
+"""An httpd that runs without root."""
 
 import os
 import pwd
 import shutil
 
 
-def belong_to(httpd, name):
-    """Makes a configured httpd, with everything that it needs, the property of a user, who will run it. Where the tests
-    are not run by root, they are the ordinary user already."""
+def run_as(httpd, name):
+    """A configured httpd will run as the user `name`, who becomes the owner of all its files. Nothing changes where the
+    tests do not run as root."""
     if os.geteuid() != 0:
         return
     user = pwd.getpwnam(name)

@@ -5,7 +5,7 @@ import contextlib
 import threading
 import time
 
-import works
+import workloads
 from harness.certs import key_pem, new_key
 
 
@@ -37,7 +37,7 @@ class Client:
     def _run(self):
         last = time.monotonic()
         while not self._stopping.is_set():
-            with contextlib.suppress(OSError), works.connect(self._server, self._host) as sock:
+            with contextlib.suppress(OSError), workloads.connect(self._server, self._host) as sock:
                 sock.sendall(f"GET /index.html HTTP/1.1\r\nHost: {self._host}\r\nConnection: close\r\n\r\n".encode())
                 if sock.recv(1):
                     now = time.monotonic()

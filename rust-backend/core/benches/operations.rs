@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What pieces of a server's work cost without httpd: handshakes, records, looking up names, compiling.
+//! The time of single operations without httpd: handshakes, records, name lookup, compilation.
 //!
-//! `cargo bench -p mod-tls-core --bench pieces`. Of handshakes only the server's part is timed.
+//! `cargo bench -p mod-tls-core --bench operations`. The client's part of a handshake is not timed.
 
-#[path = "pieces/mod.rs"]
-mod pieces;
+#[path = "operations/mod.rs"]
+mod operations;
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pieces::{Hosts, Pair, Spent, encrypt, names, receive, send};
+use operations::{Hosts, Pair, Stopwatch, encrypt, names, receive, send};
 use rustls::version::{TLS12, TLS13};
 
 const RECORD: usize = 16_384;
@@ -27,9 +27,9 @@ fn handshakes(c: &mut Criterion) {
         let pair = Pair::new(version, resumes);
         group.bench_function(name, |b| {
             b.iter_custom(|times| {
-                let mut spent = Spent::default();
-                (0..times).for_each(|_| drop(pair.shake_hands(&mut spent)));
-                spent.0
+                let mut stopwatch = Stopwatch::default();
+                (0..times).for_each(|_| drop(pair.handshake(&mut stopwatch)));
+                stopwatch.0
             });
         });
     }
@@ -40,18 +40,18 @@ fn records(c: &mut Criterion) {
     let mut group = c.benchmark_group("record of 16 KiB");
     group.throughput(Throughput::Bytes(RECORD as u64));
     let pair = Pair::new(&TLS13, false);
-    let (mut server, mut client) = pair.shake_hands(&mut Spent::default());
+    let (mut server, mut client) = pair.handshake(&mut Stopwatch::default());
     let data = vec![7; RECORD];
     let mut buffer = vec![0; 2 * RECORD];
     group.bench_function("out", |b| b.iter(|| send(&mut server, black_box(&data), &mut buffer)));
     group.bench_function("in", |b| {
         b.iter_custom(|times| {
-            let mut spent = Spent::default();
+            let mut stopwatch = Stopwatch::default();
             for _ in 0..times {
                 let records = encrypt(&mut client, &data);
-                spent.on(|| assert_eq!(receive(&mut server, &records), RECORD));
+                stopwatch.measure(|| assert_eq!(receive(&mut server, &records), RECORD));
             }
-            spent.0
+            stopwatch.0
         });
     });
     group.finish();

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is between a client and httpd: it counts bytes, and can put some before the first ones."""
+"""A relay between a client and httpd. It counts bytes, and can send a prefix to httpd."""
 
 import contextlib
 import socket
@@ -8,9 +8,9 @@ import threading
 from harness.clients import TIMEOUT, context, raw_connection
 
 
-class Wire:
-    """A TLS connection to a.test. `prefix` is sent first, in a packet with the ClientHello or byte by byte; the rest is
-    counted by `sent` and `received`."""
+class Relay:
+    """A TLS connection to a.test. `prefix` is sent first, in one packet with the ClientHello or byte by byte. `sent`
+    and `received` count all other bytes."""
 
     def __init__(self, httpd, prefix=b"", by_bytes=False):
         self._httpd, self._prefix, self._by_bytes = httpd, prefix, by_bytes

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pieces of a server's work without httpd, to be timed and counted.
+//! The operations that the benchmarks time and count.
 
 use std::io::IoSlice;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::crypto::ring::default_provider;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 
-/// A directory with certificates that goes when it is dropped.
+/// A directory with certificates. It is removed on drop.
 struct Files(PathBuf);
 
 impl Files {
@@ -68,20 +68,20 @@ fn server(name: &str, lines: &[String]) -> Server {
     server
 }
 
-/// A site at localhost, and a client that trusts it.
+/// A site for localhost and a client that trusts it.
 pub struct Pair {
     config: Arc<Config>,
     client: ClientConfig,
     _files: Files,
 }
 
-/// How long the server's part of something took.
+/// The time that the server's part of an operation takes.
 #[derive(Default)]
-pub struct Spent(pub Duration);
+pub struct Stopwatch(pub Duration);
 
-impl Spent {
-    /// Counts what `work` takes.
-    pub fn on<T>(&mut self, work: impl FnOnce() -> T) -> T {
+impl Stopwatch {
+    /// Adds the time that `work` takes.
+    pub fn measure<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
         self.0 += start.elapsed();
@@ -90,7 +90,7 @@ impl Spent {
 }
 
 impl Pair {
-    /// A site with an ECDSA certificate. The client resumes sessions if `resumes`, and speaks `version`.
+    /// A site with an ECDSA certificate. The client uses `version`, and resumes sessions if `resumes` is set.
     pub fn new(version: &'static SupportedProtocolVersion, resumes: bool) -> Self {
         let files = Files::new();
         let CertifiedKey { cert, signing_key } =
@@ -123,18 +123,18 @@ impl Pair {
         }
     }
 
-    /// A handshake; what the server does is counted as `spent`.
-    pub fn shake_hands(&self, spent: &mut Spent) -> (Connection, ClientConnection) {
+    /// A handshake. `stopwatch` measures the server's part.
+    pub fn handshake(&self, stopwatch: &mut Stopwatch) -> (Connection, ClientConnection) {
         let name = "localhost".try_into().expect("it is a name");
         let mut client = ClientConnection::new(Arc::new(self.client.clone()), name).expect("the configuration is good");
-        let mut server = spent.on(|| Connection::new(Arc::clone(&self.config)));
+        let mut server = stopwatch.measure(|| Connection::new(Arc::clone(&self.config)));
         let mut buffer = vec![0; 65536];
         while client.is_handshaking() || client.wants_write() || server.facts().is_none() {
             let mut sent = Vec::new();
             while client.wants_write() {
                 client.write_tls(&mut sent).expect("memory takes it");
             }
-            let received = spent.on(|| {
+            let received = stopwatch.measure(|| {
                 self.receive(&mut server, &sent);
                 server.take(&mut buffer)
             });
@@ -156,13 +156,13 @@ impl Pair {
     }
 }
 
-/// Sends `len` bytes as the server does, into `buffer`. Returns how much that makes on the network.
+/// Encrypts `data` as the server does, into `buffer`. Returns the number of bytes for the network.
 pub fn send(server: &mut Connection, data: &[u8], buffer: &mut [u8]) -> usize {
     assert!(server.write(&[IoSlice::new(data)]));
     server.take(buffer)
 }
 
-/// Reads what the client has sent as `records`. Returns the number of bytes.
+/// Decrypts the client's `records`. Returns the number of bytes of plaintext.
 pub fn receive(server: &mut Connection, records: &[u8]) -> usize {
     let mut total = 0;
     let mut rest = records;
@@ -181,7 +181,7 @@ pub fn receive(server: &mut Connection, records: &[u8]) -> usize {
     total
 }
 
-/// What a client sends for `data`.
+/// The records in which the client sends `data`.
 pub fn encrypt(client: &mut ClientConnection, data: &[u8]) -> Vec<u8> {
     use std::io::Write;
     client.writer().write_all(data).expect("memory takes it");
@@ -192,7 +192,7 @@ pub fn encrypt(client: &mut ClientConnection, data: &[u8]) -> Vec<u8> {
     records
 }
 
-/// An index of `count` names of hosts, and one of them.
+/// An index of `count` host names, and one of the names.
 pub fn names(count: u32) -> (NameIndex, String) {
     let mut index = NameIndex::default();
     for number in 0..count {
@@ -202,7 +202,7 @@ pub fn names(count: u32) -> (NameIndex, String) {
     (index, format!("host{}.example.test", count / 2))
 }
 
-/// A configuration of hosts with a certificate each, to be compiled again and again.
+/// A configuration of hosts with a certificate each. It can be compiled repeatedly.
 pub struct Hosts {
     servers: Vec<Server>,
     _files: Files,
@@ -227,7 +227,7 @@ impl Hosts {
         Self { servers, _files: files }
     }
 
-    /// Compiles them. What `process` has read before is not read again.
+    /// Compiles the configuration. Files that `process` has read before are not read again.
     pub fn compile(&self, process: &Arc<Process>) -> Arc<Config> {
         let mut builder = Builder::new(Arc::clone(process), Environment::new("/"));
         for server in self.servers.iter().cloned() {

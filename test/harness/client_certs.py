@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from harness.certs import PEM, common_name, key_pem, new_key
+from harness.certs import PEM, Issued, common_name, key_pem, new_key
 
 DAY = datetime.timedelta(days=1)
 CLIENT = [ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -26,25 +26,20 @@ def key_usage(*wanted):
     return x509.KeyUsage(**{name: name in wanted for name in names})
 
 
-class Person:
-    """Who has a certificate: a client, or a CA."""
-
-    def __init__(self, cert, key, chain=()):
-        self.cert, self.key, self.chain = cert, key, list(chain)
+class ClientCertificate(Issued):
+    """A client's certificate."""
 
     @property
     def pem(self):
-        return self.cert.public_bytes(PEM)
+        return self.cert_pem
 
     def write(self, directory, name):
         """Writes name.pem (with the chain) and name.key; returns the arguments for curl."""
-        cert_file, key_file = directory / f"{name}.pem", directory / f"{name}.key"
-        cert_file.write_bytes(self.pem + b"".join(c.public_bytes(PEM) for c in self.chain))
-        key_file.write_bytes(key_pem(self.key))
-        return ["--cert", str(cert_file), "--key", str(key_file)]
+        cert_file, key_file = super().write(directory, name).split()
+        return ["--cert", cert_file, "--key", key_file]
 
 
-class PeopleCa:
+class ClientCa:
     """A CA for clients."""
 
     def __init__(self, name="People CA", parent=None, **options):
@@ -107,7 +102,7 @@ class PeopleCa:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         for extension in extensions:
             builder = builder.add_extension(extension, critical=False)
-        return Person(builder.sign(self.key, self._hash()), key, reversed(self.chain))
+        return ClientCertificate(builder.sign(self.key, self._hash()), key, reversed(self.chain))
 
     def _hash(self):
         return None if isinstance(self.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
@@ -146,7 +141,7 @@ def self_signed(name="nobody", ca=False, key=None, names=()):
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
-    return Person(builder.sign(key, hashes.SHA256()), key)
+    return ClientCertificate(builder.sign(key, hashes.SHA256()), key)
 
 
 def by_openssl(directory, ca, *args, name="mallory"):
@@ -161,4 +156,4 @@ def by_openssl(directory, ca, *args, name="mallory"):
     run = ["openssl", "x509", "-req", "-in", files["csr"], "-CA", files["ca"], "-CAkey", files["cakey"]]
     run += ["-CAcreateserial", "-days", "30", "-out", files["pem"], *args]
     subprocess.run(run, check=True, capture_output=True)
-    return Person(x509.load_pem_x509_certificate(files["pem"].read_bytes()), key)
+    return ClientCertificate(x509.load_pem_x509_certificate(files["pem"].read_bytes()), key)

@@ -141,7 +141,7 @@ def idle(server):
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """Something that is measured."""
 
     title: str
@@ -164,35 +164,37 @@ def proxied(server):
     return requests(server, count=10_000)
 
 
-WORKS = {
-    "download": Work("download, 1 connection", "s/GB", download, 1, target=0.45),
-    "download-16": Work("download, 16 connections", "s/GB", lambda s: download(s, 16, 1), 1),
-    "upload": Work("upload, 1 connection", "s/GB", upload, 1, without=("nginx",)),
-    "upload-16": Work("upload, 16 connections", "s/GB", lambda s: upload(s, 16, 1), 1, without=("nginx",)),
-    "new-ecdsa": Work("new connection, TLS 1.3, ECDSA", "µs", connections, target=0.48),
-    "new-rsa": Work("new connection, TLS 1.3, RSA 2048", "µs", connections, key="rsa2048", target=0.65),
-    "new-ecdsa-12": Work("new connection, TLS 1.2, ECDSA", "µs", lambda s: connections(s, "TLS1.2")),
-    "new-rsa-12": Work("new connection, TLS 1.2, RSA 2048", "µs", lambda s: connections(s, "TLS1.2"), key="rsa2048"),
-    "new-mlkem": Work(
+WORKLOADS = {
+    "download": Workload("download, 1 connection", "s/GB", download, 1, target=0.45),
+    "download-16": Workload("download, 16 connections", "s/GB", lambda s: download(s, 16, 1), 1),
+    "upload": Workload("upload, 1 connection", "s/GB", upload, 1, without=("nginx",)),
+    "upload-16": Workload("upload, 16 connections", "s/GB", lambda s: upload(s, 16, 1), 1, without=("nginx",)),
+    "new-ecdsa": Workload("new connection, TLS 1.3, ECDSA", "µs", connections, target=0.48),
+    "new-rsa": Workload("new connection, TLS 1.3, RSA 2048", "µs", connections, key="rsa2048", target=0.65),
+    "new-ecdsa-12": Workload("new connection, TLS 1.2, ECDSA", "µs", lambda s: connections(s, "TLS1.2")),
+    "new-rsa-12": Workload(
+        "new connection, TLS 1.2, RSA 2048", "µs", lambda s: connections(s, "TLS1.2"), key="rsa2048"
+    ),
+    "new-mlkem": Workload(
         "new connection, TLS 1.3, ECDSA, X25519MLKEM768", "µs", post_quantum, without=("plain", "mod_ssl", "nginx")
     ),
-    "resumed": Work("resumed connection, TLS 1.3", "µs", resumed, target=0.50),
-    "resumed-12": Work("resumed connection, TLS 1.2", "µs", lambda s: resumed(s, "-tls1_2"), without=("plain",)),
-    "get-1k": Work("request of 1 KiB, HTTP/1.1", "µs", lambda s: requests(s, "1k")),
-    "get-10k": Work("request of 10 KiB, HTTP/1.1", "µs", requests, target=0.33),
-    "get-100k": Work("request of 100 KiB, HTTP/1.1", "µs", lambda s: requests(s, "100k", 10_000)),
-    "h2-1k": Work("request of 1 KiB, HTTP/2", "µs", lambda s: requests(s, "1k", http2=True), without=("plain",)),
-    "h2-10k": Work("request of 10 KiB, HTTP/2", "µs", lambda s: requests(s, http2=True), without=("plain",)),
-    "h2-100k": Work(
+    "resumed": Workload("resumed connection, TLS 1.3", "µs", resumed, target=0.50),
+    "resumed-12": Workload("resumed connection, TLS 1.2", "µs", lambda s: resumed(s, "-tls1_2"), without=("plain",)),
+    "get-1k": Workload("request of 1 KiB, HTTP/1.1", "µs", lambda s: requests(s, "1k")),
+    "get-10k": Workload("request of 10 KiB, HTTP/1.1", "µs", requests, target=0.33),
+    "get-100k": Workload("request of 100 KiB, HTTP/1.1", "µs", lambda s: requests(s, "100k", 10_000)),
+    "h2-1k": Workload("request of 1 KiB, HTTP/2", "µs", lambda s: requests(s, "1k", http2=True), without=("plain",)),
+    "h2-10k": Workload("request of 10 KiB, HTTP/2", "µs", lambda s: requests(s, http2=True), without=("plain",)),
+    "h2-100k": Workload(
         "request of 100 KiB, HTTP/2", "µs", lambda s: requests(s, "100k", 10_000, True), without=("plain",)
     ),
-    "proxy-http": Work("proxied request of 10 KiB, http backend", "µs", proxied, backend="plain"),
-    "proxy-https": Work(
+    "proxy-http": Workload("proxied request of 10 KiB, http backend", "µs", proxied, backend="plain"),
+    "proxy-https": Workload(
         "proxied request of 10 KiB, https backend", "µs", proxied, without=("plain",), backend="mod_ssl"
     ),
-    "latency-50": Work("latency, median", "ms", lambda s: latency(s, 0.5), direct=True),
-    "latency-99": Work("latency, 99 of 100", "ms", lambda s: latency(s, 0.99), direct=True),
-    "latency-999": Work("latency, 999 of 1000", "ms", lambda s: latency(s, 0.999), direct=True),
-    "slow": Work("500 stalled handshakes, then a request", "s", slow, without=("plain",), direct=True, target=0.1),
-    "idle": Work("idle connection", "KiB", idle, direct=True, target=40),
+    "latency-50": Workload("latency, median", "ms", lambda s: latency(s, 0.5), direct=True),
+    "latency-99": Workload("latency, 99 of 100", "ms", lambda s: latency(s, 0.99), direct=True),
+    "latency-999": Workload("latency, 999 of 1000", "ms", lambda s: latency(s, 0.999), direct=True),
+    "slow": Workload("500 stalled handshakes, then a request", "s", slow, without=("plain",), direct=True, target=0.1),
+    "idle": Workload("idle connection", "KiB", idle, direct=True, target=40),
 }
