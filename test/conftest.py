@@ -39,7 +39,7 @@ def ports():
 
 @contextlib.contextmanager
 def new_httpd(installation, ports, authority):
-    # Not pytest's directory: the user that httpd runs as could not enter it.
+    # Not pytest's directory: the user that httpd runs as has no access to it.
     root = Path(tempfile.mkdtemp(prefix="tls-"))
     server = Httpd(installation, root, ports, authority)
     try:
@@ -53,21 +53,22 @@ def new_httpd(installation, ports, authority):
 
 @pytest.fixture
 def httpd(installation, ports, authority):
-    """An httpd that the test configures and starts. What it logs has to be what the test expects."""
+    """An httpd that the test configures and starts. The test fails if the error log has lines that it did not
+    expect."""
     with new_httpd(installation, ports, authority) as server:
         yield server
 
 
 @pytest.fixture
 def second_httpd(installation, ports, authority):
-    """Another machine."""
+    """A second httpd, as on another machine."""
     with new_httpd(installation, ports, authority) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def rustls_client():
-    """The C client on rustls-ffi: fetches / twice, the second time on a resumed session; returns what it saw."""
+    """The C client on rustls-ffi. It requests / twice, the second time on a resumed session. Returns its output."""
     built = Path(__file__).resolve().parent.parent / "build/target/release/rustls-client"
     program = os.environ.get("TLS_RUSTLS_CLIENT", built)
 
@@ -82,7 +83,7 @@ def rustls_client():
 
 @pytest.fixture(scope="session")
 def build_module(installation, tmp_path_factory):
-    """Builds a module of the tests' own; returns the line that loads it."""
+    """Builds a C module of the tests. Returns its LoadModule line."""
 
     def build(name, *sources):
         folder = Path(__file__).parent / "modules"
@@ -100,19 +101,19 @@ def build_module(installation, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def test_module(build_module):
-    """The line that loads what stands in for mod_md."""
+    """The LoadModule line of the module that acts as mod_md."""
     return build_module("tls_test", "mod_tls_test.c")
 
 
 @pytest.fixture(scope="session")
 def contract_module(build_module):
-    """The line that loads the user of filters of test_30."""
+    """The LoadModule line of the module that calls the filters for test_30."""
     return build_module("tls_contract", "mod_tls_contract.c", "contract_buckets.c")
 
 
 @pytest.fixture
 def start_both(httpd, authority):
-    """Starts a.test with an ECDSA and an RSA certificate; returns openssl s_client for it."""
+    """Starts a.test with an ECDSA and an RSA certificate. Returns openssl s_client for it."""
 
     def start(*lines, **options):
         certs = [authority.server("a.test", kind=kind).write(httpd.root, kind) for kind in ("p256", "rsa2048")]
@@ -125,7 +126,7 @@ def start_both(httpd, authority):
 
 @pytest.fixture
 def backend(httpd, ports, authority):
-    """Starts a backend whose certificate is for localhost unless it says otherwise."""
+    """Starts a backend. Its certificate is for localhost by default."""
     running = []
 
     def start(kind=backends.Backend, issued=None, host="127.0.0.1", **options):
@@ -141,13 +142,14 @@ def backend(httpd, ports, authority):
 
 @pytest.fixture(params=RECORDS)
 def stack(request, httpd):
-    """The test runs over ours with our directives, over ours with mod_ssl's, and over mod_ssl."""
+    """The test runs with this module and its directives, with this module and mod_ssl's directives, and with
+    mod_ssl."""
     return Stack(httpd, request.param)
 
 
 @pytest.fixture
 def proxy(httpd):
-    """Starts httpd with TLS to backends; `ca` is whether the tests' CA may issue their certificates."""
+    """Starts httpd with TLS to backends. With `ca`, the tests' CA is trusted for backends."""
 
     def start(*lines, ca=True, modules=(), **options):
         cas = [f"TLSProxyCA {httpd.ca_file}"] if ca else []
@@ -158,7 +160,8 @@ def proxy(httpd):
 
 @pytest.fixture
 def own_host(httpd, authority):
-    """Writes files for a.test: own.pem and own.key with the contents `certificate` and `key`; returns the host."""
+    """Writes files for a.test: own.pem and own.key with the contents `certificate` and `key`. Returns the virtual
+    host."""
     issued = authority.server("a.test")
 
     def make(*lines, certificate=None, key=None, arguments="own.pem own.key"):
@@ -183,5 +186,5 @@ def pair(httpd, second_httpd, authority, ports):
 
 @pytest.fixture
 def client_certs(pair):
-    """Client certificates of all sorts."""
+    """Client certificates: valid, expired, revoked and so on."""
     return ClientCertificateSet(pair.root)

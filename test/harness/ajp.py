@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A servlet container, as far as AJP 1.3 goes: it echoes bodies, and remembers what it was told of clients."""
+"""A servlet container for AJP 1.3. It echoes bodies and records the attributes of requests."""
 
 import struct
 
@@ -13,7 +13,7 @@ CHUNK = 8000
 
 
 class _Reader:
-    """The values of a packet, one after the other."""
+    """The fields of a packet, in sequence."""
 
     def __init__(self, data):
         self._data, self._at = data, 0
@@ -38,7 +38,7 @@ class _Reader:
 
 
 def _forwarded(reader):
-    """What a FORWARD_REQUEST says."""
+    """The fields of a FORWARD_REQUEST."""
     said = {"method": METHODS.get(reader.byte()), "protocol": reader.string(), "uri": reader.string()}
     said |= {"address": reader.string(), "name": reader.string(), "server": reader.string()}
     said |= {"port": reader.integer(), "is_ssl": bool(reader.byte()), "length": 0}
@@ -67,7 +67,7 @@ def _string(text):
 
 
 class Container(backends.Backend):
-    """`seen` is what was said of each request, `garbled` whatever was no AJP."""
+    """`seen` has the fields of each request; `garbled` has the data that was not AJP."""
 
     def __init__(self, port):
         self.seen, self.garbled = [], []
@@ -87,7 +87,7 @@ class Container(backends.Backend):
                 sock.sendall(_packet(END, b"\1"))
 
     def _body(self, sock, stream, length):
-        """The first part comes unasked."""
+        """Reads the body. The first packet of it arrives without a request for it."""
         body = b""
         while len(body) < length:
             if body:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Servers to be proxied to, good and bad."""
+"""Backends for the proxy: correct and faulty ones."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ PROXY_MODULES = ["proxy", "proxy_http", "slotmem_shm"]
 
 
 class Backend:
-    """A server on a port of its own, a thread for each connection, whose answers tell what it saw."""
+    """A server on its own port, with a thread for each connection. Its responses describe the request."""
 
     def __init__(self, port, ctx=None, host="127.0.0.1"):
         self.port, self._ctx = port, ctx
@@ -48,7 +48,7 @@ class Backend:
             self.handle(sock)
 
     def handle(self, sock):
-        """Answers requests: with the request's head, and what TLS says of the client."""
+        """Answers each request with the request's head and the subject of the client's certificate."""
         with sock, sock.makefile("rb") as stream:
             while True:
                 head = []
@@ -73,14 +73,14 @@ class Backend:
 
 
 class Stalling(Backend):
-    """Accepts and says nothing."""
+    """Accepts connections and sends nothing."""
 
     def _serve(self, sock):
         self._stopping.wait()
 
 
 class Resetting(Backend):
-    """Resets the connection when it has seen the ClientHello."""
+    """Resets the connection after the ClientHello."""
 
     def _serve(self, sock):
         sock.recv(10)
@@ -98,7 +98,7 @@ class PlainText(Backend):
 
 
 def context(directory, issued, name="backend", client_ca=None, alpn=None):
-    """A server's context with the certificate `issued`; clients need one of `client_ca`."""
+    """A server's context with the certificate `issued`. With `client_ca`, clients need a certificate of that CA."""
     issued.write(directory, name)
     ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ctx.load_cert_chain(directory / f"{name}.pem", directory / f"{name}.key")
@@ -118,7 +118,7 @@ def listens(port):
 @contextlib.contextmanager
 def nghttpd(directory, issued, port, *args):
     """Runs nghttpd, an HTTP/2 server of the files in `htdocs`, with the certificate `issued`. Yields a function that
-    returns the lines that it has printed."""
+    returns the lines that nghttpd has printed."""
     issued.write(directory, "nghttpd")
     log = directory / "nghttpd.log"
     files = [directory / "nghttpd.key", directory / "nghttpd.pem"]

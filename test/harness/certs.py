@@ -57,8 +57,8 @@ class Issued:
         return b"".join(c.public_bytes(PEM) for c in [self.cert, *self.chain])
 
     def write(self, directory, name, *, combined=False, form=PKCS8):
-        """Writes name.pem with the chain, and the key to name.key or (combined) behind it. Returns the arguments for
-        TLSCertificate."""
+        """Writes name.pem with the chain. The key is written to name.key or, with `combined`, to the end of name.pem.
+        Returns the arguments for TLSCertificate."""
         key = key_pem(self.key, form)
         cert_file = directory / f"{name}.pem"
         if combined:
@@ -71,7 +71,7 @@ class Issued:
 
 
 class Authority:
-    """A root with an intermediate that issues server certificates."""
+    """A root CA with an intermediate CA that issues server certificates."""
 
     def __init__(self):
         self._keys = {}
@@ -89,14 +89,14 @@ class Authority:
         return self._issuer.key
 
     def key(self, kind, number=0):
-        """Keys take long to make: tests share them, unless they ask for another number."""
+        """The key of this kind and number. Tests share keys, because their generation takes long."""
         if (kind, number) not in self._keys:
             self._keys[kind, number] = new_key(kind)
         return self._keys[kind, number]
 
     def server(self, *names, kind="p256", number=0, start=-1, days=30, subject=None, self_signed=False, **signature):
-        """A server certificate for `names` that is valid from `start` days from now for `days` days. If it is
-        self-signed, `signature` may say how: `hash` and `padding`."""
+        """A server certificate for `names`, valid from `start` days from now for `days` days. For a self-signed one,
+        `signature` may have `hash` and `padding`."""
         key = self.key(kind, number)
         subject = subject or common_name(names[0])
         if self_signed:
@@ -106,7 +106,7 @@ class Authority:
         return Issued(cert, key, [issuer.cert])
 
     def issue_for(self, name, key):
-        """A server certificate for `name` and a key of the caller's."""
+        """A server certificate for `name` with the caller's key."""
         issuer = self._issuer
         return Issued(self._issue(name, key, issuer.cert, issuer.key, names=[name], days=30), key, [issuer.cert])
 

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scripts that httpd runs."""
 
-# Answers with the SHA-256 digest of what was posted.
+# Responds with the SHA-256 digest of the request body.
 DIGEST = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\nsha256sum | cut -d' ' -f1\n"
-# Answers with its environment.
+# Responds with its environment.
 ENVIRONMENT = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\nenv | sort\n"
 
 
 def add_cgi(httpd, name, text, socket=None):
-    """Writes the script /cgi-bin/NAME; returns the configuration that runs it. `socket` is that of mod_cgid."""
+    """Writes the script /cgi-bin/NAME. Returns the configuration for it. `socket` is the path of mod_cgid's socket."""
     directory = httpd.root / "cgi-bin"
     directory.mkdir(exist_ok=True)
     directory.chmod(0o755)
@@ -23,14 +23,14 @@ def add_cgi(httpd, name, text, socket=None):
 
 
 class Gate:
-    """What a script waits for in the middle of its response: a test that has received the first half opens it. What
-    keeps the first half back until the response is complete is never passed."""
+    """A script sends the first half of its response and then waits for the gate. The test opens the gate after it has
+    received the first half. So a test fails if the first half is held back until the response is complete."""
 
     FIRST, LAST = "first half\n", "second half\n"
 
     def __init__(self, root):
         self._file = root / "gate"
-        # A test that fails leaves it shut; its directory goes all the same.
+        # The script also ends if the test fails: its directory is removed then.
         self._wait = f"until [ -e {self._file} -o ! -d {root} ]; do sleep 0.02; done"
 
     def script(self):
@@ -40,7 +40,8 @@ class Gate:
         )
 
     def lua(self):
-        """The same by mod_lua, in a function `slow`: it flushes, which filters of httpd's get to know."""
+        """The same with mod_lua, in a function `slow`. It calls flush, which makes a FLUSH bucket for httpd's
+        filters."""
         return (
             'function slow(r)\n  r:puts("first half\\n")\n  r:flush()\n'
             f'  os.execute("{self._wait}")\n'

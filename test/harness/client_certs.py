@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients with certificates: a CA for people, what it issues and what it revokes."""
+"""Client certificates: a CA for clients, its certificates and its revocation lists."""
 
 import datetime
 import subprocess
@@ -84,7 +84,7 @@ class ClientCa:
     def client(
         self, name="alice", *, key=None, usages=CLIENT, start=-1, days=30.5, serial=None, extensions=(), ca=False
     ):
-        """A client's certificate; `name` is a common name or a whole name."""
+        """A client's certificate. `name` is a common name or a complete name."""
         key = key or new_key()
         subject = common_name(name) if isinstance(name, str) else name
         begin = now() + start * DAY
@@ -108,7 +108,7 @@ class ClientCa:
         return None if isinstance(self.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
 
     def crl(self, *revoked, key=None, days=7, start=-1, extensions=(), encoding=PEM):
-        """A revocation list: of certificates, or of serial numbers."""
+        """A revocation list. `revoked` are certificates or serial numbers."""
         begin = now() + start * DAY
         builder = (
             x509.CertificateRevocationListBuilder()
@@ -127,7 +127,7 @@ class ClientCa:
 
 
 def self_signed(name="nobody", ca=False, key=None, names=()):
-    """Somebody whose certificate is signed by its own key; `names` are DNS names in it."""
+    """A self-signed client certificate. `names` are its DNS names."""
     key = key or new_key()
     builder = (
         x509.CertificateBuilder()
@@ -145,7 +145,7 @@ def self_signed(name="nobody", ca=False, key=None, names=()):
 
 
 def by_openssl(directory, ca, *args, name="mallory"):
-    """A client's certificate made by `openssl x509 -req` with `args`: what people do who know no extensions."""
+    """A client's certificate made by `openssl x509 -req` with `args`. By default it has no extensions."""
     key = new_key()
     files = {part: directory / f"openssl-{name}.{part}" for part in ("key", "csr", "pem", "ca", "cakey")}
     files["key"].write_bytes(key_pem(key))

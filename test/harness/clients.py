@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients: curl, openssl s_client, gnutls-cli, Python, and bare sockets."""
+"""Clients: curl, openssl s_client, Python, and plain sockets."""
 
 import contextlib
 import re
@@ -26,7 +26,8 @@ class Response:
 
 
 def curl(httpd, host, path="/", *args, port=None, address="127.0.0.1", connect=None):
-    """Requests `path` of `host`; the connection goes to `address`. `connect` is the server name if it is another."""
+    """Requests `path` of `host`. The connection goes to `address`. `connect` is the server name, if it differs from
+    `host`."""
     port = port or httpd.port
     name = connect or host
     bracketed = f"[{address}]" if ":" in address else address
@@ -39,7 +40,7 @@ def curl(httpd, host, path="/", *args, port=None, address="127.0.0.1", connect=N
 
 
 def plain_get(httpd, path="/", *args, port=None):
-    """Requests `path` in plain HTTP; returns the status and the body."""
+    """Requests `path` in plain HTTP. Returns the status and the body."""
     url = f"http://127.0.0.1:{port or httpd.plain_port}{path}"
     command = ["curl", "-sS", "--max-time", str(TIMEOUT), "-w", "\n%{http_code}", *args, url]
     body, _, code = subprocess.run(command, capture_output=True, text=True).stdout.rpartition("\n")
@@ -96,7 +97,7 @@ class Session:
 
 
 def s_client(httpd, *args, name=None, send=b"", port=None):
-    """openssl s_client, with `name` as server name; `send` is sent after the handshake."""
+    """Runs openssl s_client with the server name `name`. `send` is sent after the handshake."""
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port or httpd.port}", "-CAfile", httpd.ca_file]
     command += ["-servername", name] if name else ["-noservername"]
     if send:
@@ -106,7 +107,7 @@ def s_client(httpd, *args, name=None, send=b"", port=None):
 
 
 def session_text(file):
-    """What a session in a file of openssl's says of itself."""
+    """The text of a session in a file that openssl wrote."""
     command = ["openssl", "sess_id", "-in", file, "-noout", "-text"]
     return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT).stdout
 
@@ -126,7 +127,7 @@ def context(httpd, version=None, alpn=None):
 
 
 def connect(httpd, host, *, ctx=None, port=None, session=None):
-    """A TLS connection by Python's ssl, unread."""
+    """A TLS connection by Python's ssl, with nothing read from it."""
     raw = socket.create_connection(("127.0.0.1", port or httpd.port), TIMEOUT)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return (ctx or context(httpd)).wrap_socket(raw, server_hostname=host, session=session)
@@ -142,7 +143,8 @@ def read_all(sock):
 
 
 def read_response(stream):
-    """One HTTP/1.1 response with a Content-Length or in chunks from a file-like connection: status, headers, body."""
+    """Reads one HTTP/1.1 response, with a Content-Length or chunked, from a stream. Returns status, headers and
+    body."""
     status = int(stream.readline().split(b" ")[1])
     headers = {}
     while (line := stream.readline()) not in (b"\r\n", b""):
@@ -161,7 +163,7 @@ def _chunks(stream):
 
 
 class MemoryClient:
-    """A TLS client without a socket: its bytes are sent, and answered, as the test likes."""
+    """A TLS client without a socket. The test sends and receives its bytes."""
 
     def __init__(self, httpd, host, ctx=None):
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -192,7 +194,7 @@ def records(data):
 
 
 def plaintext_alert(data):
-    """The description of the alert that `data` ends with; None if it does not."""
+    """The description of the alert at the end of `data`; None if there is none."""
     found = records(data)
     if found and found[-1][0] == 21 and len(found[-1][1]) == 2:
         return found[-1][1][1]

@@ -11,7 +11,7 @@ def digest(data):
 
 
 def file_digest(path):
-    """The digest of a file that is larger than what one wants to have in memory."""
+    """The digest of a file that is too large for memory."""
     found = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -20,21 +20,21 @@ def file_digest(path):
 
 
 def post(stack, path, data, *args):
-    """The response to `data`, posted by curl."""
+    """Posts `data` by curl. Returns the response."""
     body = stack.httpd.root / "posted"
     body.write_bytes(data)
     return curl(stack.httpd, "a.test", path, "-H", "Expect:", "--data-binary", f"@{body}", *args)
 
 
 class PartialResponse:
-    """A response of two halves, read while the second one does not exist yet."""
+    """A response whose first half is read before the second half is sent."""
 
     def __init__(self, stack, path, headers=""):
         self.tls = connect(stack.httpd, "a.test")
         self.tls.sendall(request("a.test", path, headers=headers))
 
     def read_until(self, text, decode=bytes):
-        """Everything up to `text`; a time-out if that does not come. `decode` is given the bytes so far."""
+        """Reads until `text` is received; times out otherwise. `decode` is called with the bytes so far."""
         received = b""
         while text.encode() not in decode(received):
             data = self.tls.recv(65536)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conversations between test/modules/mod_tls_contract.c, which uses the filters of a TLS module, and a peer whose every
-byte is the test's."""
+"""A test's connection to test/modules/mod_tls_contract.c, which calls the filters of a TLS module, and to the peer. The
+test controls every byte of the peer."""
 
 import contextlib
 import select
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from harness.openssl import Endpoint, TlsError
 
 TIMEOUT = 10
-# The data of buckets repeats after so many bytes; see contract_buckets.c.
+# The data of buckets repeats after this number of bytes; see contract_buckets.c.
 PERIOD = 65521
 PATTERN = bytes((k * k * 31 + k * 7 + (k >> 8)) & 255 for k in range(PERIOD))
 
@@ -23,18 +23,18 @@ def pattern(offset, size):
 
 
 class Peer:
-    """The other end of a connection: a socket and what speaks TLS on it."""
+    """The other end of a connection: a socket and its TLS endpoint."""
 
     def __init__(self, sock, endpoint):
         self.sock, self.endpoint = sock, endpoint
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setblocking(False)
         self.received = bytearray()
-        # Not sent yet, though it is written.
+        # Bytes that are written but not sent yet.
         self.held = b""
-        # How many bytes have been sent.
+        # The number of bytes that have been sent.
         self.count = 0
-        # What ended the connection in this direction: "fin", "reset" or "error: ...".
+        # The end of the connection in this direction: "fin", "reset" or "error: ...".
         self.end = None
 
     def fileno(self):
@@ -45,7 +45,7 @@ class Peer:
         return self.sock is not None and self.end is None
 
     def pump(self):
-        """Takes what has come, and answers if TLS has an answer."""
+        """Reads from the socket, and sends what TLS has to send."""
         try:
             data = self.sock.recv(1 << 18)
         except BlockingIOError:
@@ -67,7 +67,7 @@ class Peer:
             self.send()
 
     def send(self, share=1.0):
-        """Sends what there is to send, or a share of it."""
+        """Sends the pending bytes, or a share of them."""
         data = self.held + self.endpoint.take()
         size = len(data) if share == 1.0 else max(1, int(len(data) * share))
         self.held = data[size:]
@@ -97,7 +97,7 @@ class Peer:
             self.sock = None
 
     def read_to_end(self):
-        """Waits for the end, and returns how it came."""
+        """Reads to the end. Returns how the connection ended."""
         deadline = time.monotonic() + TIMEOUT
         while self.open:
             assert time.monotonic() < deadline, "the connection does not end"
@@ -108,25 +108,25 @@ class Peer:
 
 @dataclass
 class Answer:
-    """What came of a command."""
+    """The result of a command."""
 
     status: str
     aborted: bool = False
     keepalive: int = 0
-    # How many EORs and metadata buckets of the test's own there are, and how many of them are destroyed.
+    # The number of EORs and of the test's own metadata buckets, and how many of them are destroyed.
     made: int = 0
     destroyed: int = 0
     # Microseconds.
     took: int = 0
-    # What the buckets that were read are; all data is one "data".
+    # The kinds of the buckets that were read. Adjacent data buckets are one "data".
     kinds: list = field(default_factory=list)
     data: bytes = b""
-    # How many buckets were left in a brigade that was written.
+    # The number of buckets that were left in a written brigade.
     left: int = 0
 
 
 class Control:
-    """The socket on which the module takes commands."""
+    """The socket on which the module receives commands."""
 
     def __init__(self, listener, peer):
         self._sock, self._stream, self._peer = None, None, peer
@@ -171,7 +171,8 @@ class Control:
 
 
 class ContractConnection:
-    """One connection of an httpd: of a client, or to a backend. `run` sends a command and serves the peer meanwhile."""
+    """One connection of an httpd, from a client or to a backend. `run` sends a command, and serves the peer until the
+    answer arrives."""
 
     def __init__(self, server, backend, version):
         self.backend = backend
@@ -193,7 +194,7 @@ class ContractConnection:
             endpoint.handshake()
 
     def handshake(self):
-        """The peer's part begins at once; ours when somebody reads."""
+        """The peer begins its part of the handshake at once; the module begins with the first read."""
         self.peer.send()
         answer = self.run("read", "INIT", "block", 0)
         end = time.monotonic() + TIMEOUT
@@ -211,12 +212,12 @@ class ContractConnection:
         return self.run("write", *buckets)
 
     def deliver(self, share=1.0):
-        """The peer sends what it has to send, or a share of it; returns when it has arrived."""
+        """The peer sends its pending bytes, or a share of them. Returns when they have arrived."""
         self.peer.send(share)
         assert self.run("arrived", self.peer.count).status == "SUCCESS"
 
     def receive(self, size):
-        """Waits until the peer has got so many bytes of plaintext."""
+        """Waits until the peer has received `size` bytes of plaintext."""
         end = time.monotonic() + TIMEOUT
         while len(self.peer.received) < size and self.peer.open and time.monotonic() < end:
             if select.select([self.peer.sock], [], [], 1)[0]:
@@ -224,7 +225,7 @@ class ContractConnection:
         return bytes(self.peer.received)
 
     def finish(self):
-        """Closes, and returns what the peer sees of it."""
+        """Closes the connection. Returns how the peer saw the end."""
         if self.backend and self.peer:
             self.run("close")
         self.run.end()
@@ -259,7 +260,7 @@ class ContractServer:
         self._connections = []
 
     def start(self, load, record, **options):
-        """`record` says whose TLS it is: "tls", "ssl" or "mod_ssl"."""
+        """Starts httpd. `record` selects the TLS module: "tls", "ssl" or "mod_ssl"."""
         cert, key = self.certificate
         if record == "tls":
             engine, files, proxy = f"TLSEngine {self.port}", [f"TLSCertificate {cert} {key}"], "TLSProxy"
@@ -272,7 +273,7 @@ class ContractServer:
             load,
             engine,
             "Timeout 15",
-            # Connections are to be accepted before anything was sent on them.
+            # Connections are accepted before any byte is sent on them.
             "AcceptFilter http none\nAcceptFilter https none",
             f"Listen {self.backend_port}",
             f"<VirtualHost *:{self.port}>\nServerName localhost",

@@ -15,7 +15,8 @@ NEEDS_SUITES_OF_OPENSSL = pytest.mark.skipif(
     CRYPTO == "fips", reason="validated cryptography has other suites and groups than OpenSSL's default"
 )
 
-# What is different: where, why, and what has to hold of the two answers, ours and mod_ssl's.
+# The expected differences: a pattern for the place, the reason, and a predicate on both values: this module's and
+# mod_ssl's.
 EXPECTED = [
     ("SSL_VERSION_LIBRARY", "it names the library that does the work", lambda o, t: "rustls" in o and "OpenSSL" in t),
     (
@@ -80,7 +81,7 @@ V12, V13 = ["--tls-max", "1.2"], ["--tlsv1.3"]
 
 
 def compare(pair, scene, **questions):
-    """Asks both, and fails for what is different without being expected to be."""
+    """Asks both servers. Fails for every difference that is not expected."""
     ours, theirs = {}, {}
     for name, question in questions.items():
         ours[name], theirs[name] = pair.ask(question)
@@ -108,7 +109,7 @@ def answer(host, path="/", *args, headers=()):
 
 
 def hashed(directory, files):
-    """A directory as OpenSSL wants it: with links that are called by digests of names."""
+    """A directory of certificates with the hashed links that OpenSSL needs."""
     directory.mkdir()
     for name, content in files.items():
         (directory / name).write_bytes(content)
@@ -117,7 +118,7 @@ def hashed(directory, files):
 
 
 class ClientCertificateSet:
-    """Certificates of all sorts, as arguments for curl."""
+    """Client certificates of several kinds, as arguments for curl."""
 
     def __init__(self, root):
         self.ca = ClientCa()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A FastCGI application, in the role that it is asked for."""
+"""A FastCGI application for all roles."""
 
 import struct
 
@@ -30,8 +30,8 @@ def _parameters(data):
 
 
 class Application(backends.Backend):
-    """`answer` is called with the parameters and the body, and makes pieces of output. `seen` are the parameters of all
-    requests, by role."""
+    """`answer` is called with the parameters and the body, and yields parts of the output. `seen` has the parameters of
+    all requests, by role."""
 
     def __init__(self, port, answer):
         self._answer = answer

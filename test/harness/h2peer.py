@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2 spoken by hand: a client that can stop in the middle of anything, and a backend that echoes."""
+"""An HTTP/2 client that can stop at any point, and a backend that echoes."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from h2.connection import H2Connection
 from harness import backends
 from harness.clients import connect, context, raw_connection, request
 
-# A digest of a stream's body, which is sent as a trailer.
+# The name of the trailer with the digest of a stream's body.
 DIGEST = "x-digest"
-# A frame's type.
+# The type of a frame.
 GOAWAY = 7
 
 
@@ -31,7 +31,7 @@ class Stream:
 
 
 class Peer:
-    """One side of a connection, in one thread: it reads while it waits for something."""
+    """One end of a connection, in one thread. It reads while it waits."""
 
     def __init__(self, sock, client_side):
         self.sock = sock
@@ -49,7 +49,7 @@ class Peer:
         self.sock.sendall(self.h2.data_to_send())
 
     def pump(self):
-        """Reads once; returns whether the connection is open."""
+        """Reads once. Returns whether the connection is open."""
         data = self.sock.recv(65536)
         for part in self._parts(data):
             for event in self.h2.receive_data(part):
@@ -84,7 +84,7 @@ class Peer:
 
 
 class Client(Peer):
-    """A connection to a host of httpd's, through TLS or, with a socket, without."""
+    """A connection to a virtual host through TLS, or over the given socket without TLS."""
 
     def __init__(self, httpd, host="a.test", sock=None):
         self.authority = f"{host}:{httpd.port}"
@@ -99,7 +99,7 @@ class Client(Peer):
         self.sock.close()
 
     def _parts(self, data):
-        """Whole frames without GOAWAY, after which h2 takes nothing any more."""
+        """Complete frames without GOAWAY: h2 accepts nothing after a GOAWAY."""
         self._rest += data
         while len(self._rest) >= max(9, size := 9 + int.from_bytes(self._rest[:3], "big")):
             frame, self._rest = self._rest[:size], self._rest[size:]
@@ -109,14 +109,14 @@ class Client(Peer):
                 yield frame
 
     def ping(self):
-        """Waits until the other side has seen everything that was sent."""
+        """Waits until the server has processed everything that was sent."""
         before = len(self.pings)
         self.h2.ping(b"pingpong")
         self.flush()
         self.wait(lambda: len(self.pings) > before)
 
     def request(self, method, path, *headers, end=True):
-        """Begins a request; returns the number of its stream."""
+        """Begins a request. Returns the number of its stream."""
         number = self.h2.get_next_available_stream_id()
         head = [(":method", method), (":scheme", self.scheme), (":authority", self.authority), (":path", path)]
         self.h2.send_headers(number, [*head, *headers], end_stream=end)
@@ -125,7 +125,7 @@ class Client(Peer):
         return number
 
     def send(self, number, data, end=False):
-        """Sends data when the windows allow it, and reads until they do."""
+        """Sends data as the windows allow, and reads in between."""
         view = memoryview(data)
         while view:
             self.wait(lambda: self.h2.local_flow_control_window(number) > 0)
@@ -138,7 +138,7 @@ class Client(Peer):
             self.flush()
 
     def trailers(self, number, *headers):
-        """Ends a request by trailers."""
+        """Ends a request with trailers."""
         self.h2.send_headers(number, headers, end_stream=True)
         self.flush()
 
@@ -152,7 +152,7 @@ class Client(Peer):
 
 
 class Upgraded(Client):
-    """A connection without TLS that a request for `path` makes one of HTTP/2; the response is stream 1."""
+    """A connection without TLS that a request for `path` upgrades to HTTP/2. The response is stream 1."""
 
     def __init__(self, httpd, path):
         self._path = path
@@ -171,7 +171,7 @@ class Upgraded(Client):
 
 
 class _Echo(Peer):
-    """Sends back each piece of a body when it comes, and a digest in trailers at the end, as gRPC services do."""
+    """Echoes each DATA frame when it arrives, and sends a digest in trailers at the end, as gRPC services do."""
 
     def __init__(self, sock):
         self._waiting, self._seen, self._finished = {}, {}, set()
@@ -210,7 +210,7 @@ class _Echo(Peer):
 
 
 class Backend(backends.Backend):
-    """A backend that speaks nothing but HTTP/2, and echoes; `connections` are those that it has had."""
+    """A backend that supports HTTP/2 only, and echoes. `connections` has all of its connections."""
 
     def __init__(self, *args):
         self.connections = []

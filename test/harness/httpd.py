@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real httpd with a configuration of its own."""
+"""A real httpd with its own configuration."""
 
 import contextlib
 import os
@@ -27,8 +27,8 @@ MODULES = [
     "http2",
 ]
 TIMEOUT = 30
-# httpd ends children that are just starting from within a signal handler, where they may die of it. Tests that are over
-# in no time would see that, so no child is to start once the first one serves, and stop() lets children settle.
+# httpd stops a child that is starting from a signal handler, and the child may crash. Short tests would see that. So no
+# child is started after the first one serves, and stop() waits until the children are idle.
 ONE_CHILD = """StartServers 1
 <IfModule mpm_prefork_module>
     MinSpareServers 1
@@ -39,7 +39,7 @@ ONE_CHILD = """StartServers 1
 
 
 def wait_for(condition, what, timeout=TIMEOUT):
-    """Polls until `condition` gives something true, and returns that."""
+    """Polls `condition` until its result is true. Returns the result."""
     end = time.monotonic() + timeout
     while True:
         result = condition()
@@ -49,15 +49,15 @@ def wait_for(condition, what, timeout=TIMEOUT):
         time.sleep(0.02)
 
 
-# What the module that is tested was built with: aws-lc, ring or fips.
+# The cryptography of the tested build: aws-lc, ring or fips.
 CRYPTO = os.environ.get("TLS_CRYPTO", "aws-lc")
 HAS_POST_QUANTUM = CRYPTO != "ring"
-# The group that OpenSSL 3.0's clients come to use with us: their favourite is not approved by FIPS 140-3.
+# The group that OpenSSL 3.0's clients negotiate. Their first choice is not approved by FIPS 140-3.
 CLASSIC_GROUP = "secp256r1" if CRYPTO == "fips" else "X25519"
 
 
 class Installation:
-    """The httpd that apxs belongs to, and the module that is tested."""
+    """The httpd that belongs to apxs, and the tested module."""
 
     def __init__(self):
         self._apxs = os.environ.get("TLS_APXS", "apxs2")
@@ -105,8 +105,8 @@ class Httpd:
     def configure(
         self, *lines, mpm="event", modules=(), module=None, limits="", log_level="info tls:debug", records=("tls",)
     ):
-        """Writes the configuration: the frame that every test needs, then `lines`. `records` are loaded from the module
-        that is tested, but for "mod_ssl", which is httpd's own."""
+        """Writes the configuration: the common part, then `lines`. `records` are loaded from the tested module;
+        "mod_ssl" is loaded from httpd's own modules."""
         self._threaded, self._has_daemon = mpm != "prefork", "cgid" in modules
         load = self.installation.load_module
         text = "".join(load(name) for name in [f"mpm_{mpm}", *MODULES, *modules])
@@ -144,7 +144,8 @@ Listen {self.port}
             return pwd.getpwnam(user)
 
     def vhost(self, name, *lines, cert=None, port=None, address="*"):
-        """A virtual host on the TLS port, with a certificate for its name unless it has one or `cert` is False."""
+        """A virtual host on the TLS port. By default it has a certificate for its name; with `cert` False it has
+        none."""
         if cert is None:
             cert = self.authority.server(name).write(self.root, name)
         certificate = [f"TLSCertificate {cert}"] if cert else []
@@ -154,7 +155,7 @@ Listen {self.port}
     # --- running ---
 
     def configtest(self, *defines):
-        """httpd -t; returns its exit status and what it says."""
+        """Runs `httpd -t`. Returns the exit status and the output."""
         args = [self.installation.program, "-f", self.conf_file, "-t", *(f"-D{d}" for d in defines)]
         run = subprocess.run(args, capture_output=True, text=True, timeout=TIMEOUT)
         return run.returncode, run.stdout + run.stderr
@@ -167,7 +168,7 @@ Listen {self.port}
         return self
 
     def run(self):
-        """Starts httpd, without waiting for it."""
+        """Starts httpd. Does not wait for it."""
         self._starts = self._serving()
         self._process = subprocess.Popen(
             [self.installation.program, "-f", self.conf_file, "-DFOREGROUND"],
@@ -191,7 +192,7 @@ Listen {self.port}
         return self._serving() > self._starts
 
     def _serving(self):
-        """How many times httpd said that it serves."""
+        """How many times httpd has logged that it serves."""
         return self.log.text().count("resuming normal operations")
 
     @property
@@ -203,14 +204,15 @@ Listen {self.port}
         return [int(pid) for pid in run.stdout.split()]
 
     def graceful(self):
-        """Reloads, and waits until new children serve. On a busy machine one of before may take another connection."""
+        """Reloads, and waits until the new children serve. On a busy machine an old child may still accept a
+        connection."""
         before = self._serving()
         self._process.send_signal(signal.SIGUSR1)
         wait_for(lambda: self._serving() > before, "a graceful restart", self.patience)
 
     def _settled(self):
-        """Whether the main thread of every child waits. Where other threads do the work, it has all signals blocked but
-        the ones it waits for; before it has come so far, none is."""
+        """Whether the main thread of every child is waiting. In threaded MPMs an idle main thread has blocked all
+        signals except those that it waits for; a starting one has blocked none."""
         for pid in self.children():
             try:
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -226,8 +228,8 @@ Listen {self.port}
         return not self._has_connections()
 
     def _has_connections(self):
-        """Whether a connection is open at this end. The event MPM, told to stop, closes its workers' sockets under
-        their hands, and dies if one of them has just freed its own."""
+        """Whether a connection is open at this end. On stop, the event MPM closes the sockets of its workers, and
+        crashes if a worker has freed its socket at that moment."""
         listening, time_wait, orphan = "0A", "06", "0"
         ports = {f"{port:04X}" for port in (self.port, self.plain_port)}
         for table in ("/proc/net/tcp", "/proc/net/tcp6"):

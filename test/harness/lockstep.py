@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One program, run step by step over two TLS modules: what their filters return is compared after every step."""
+"""Runs one program step by step over two TLS modules, and compares the results of their filters after every step."""
 
 import random
 import re
@@ -10,15 +10,15 @@ from harness.contract import TIMEOUT, pattern
 from harness.openssl import MAX_RECORD
 
 KINDS_WITH_DATA = ["heap", "transient", "immortal", "pool", "stubborn", "slow", "mmap", "pipe", "file", "sparse"]
-# How much may be under way: the kernel takes it though nobody reads.
+# The number of bytes that may be in flight: the kernel accepts them while the server does not read.
 WINDOW = 50_000
-# How many records without data OpenSSL may stop at, one by one.
+# The number of records without data at which a read of OpenSSL may return, one by one.
 TICKETS = 8
 FOREVER = 10_000_000
 
 
 def text(size, seed=7):
-    """Lines, short, long and empty ones, of printable characters."""
+    """Lines of printable characters: short, long and empty ones."""
     chosen, lines, length = random.Random(seed), [], 0
     while length < size:
         line = "".join(
@@ -33,25 +33,27 @@ TEXT = text(1 << 20)
 
 
 class Incomparable(Exception):
-    """From here on the two differ, as expected."""
+    """From here on the two modules differ, as expected."""
 
 
 class Difference(AssertionError):
-    """The two differ, which nothing explains."""
+    """The two modules differ, and no row explains the difference."""
 
 
 class Lockstep:
-    """Two connections that get the same bytes, and whose filters are called alike. `expected` are rows: a pattern for
-    the place of a difference, why it is, what has to hold of both values, and whether nothing can be compared after."""
+    """Two connections that receive the same bytes and whose filters are called with the same arguments. `expected` has
+    rows: a pattern for the place of a difference, the reason, a predicate on both values, and whether the comparison
+    ends there."""
 
     def __init__(self, servers, expected, backend=False, version="1.3"):
         self.connections = [server.connection(backend, version) for server in servers]
         self.backend, self.version, self._expected = backend, version, expected
-        # What the peers have written, how much of it was read at each side, and what they have to receive.
+        # The number of bytes that the peers have written, the number that each module has read, and the data that the
+        # peers must receive.
         self.sent, self.consumed, self.due = 0, [0, 0], bytearray()
-        # How much of it has gone out completely, and how the connections have ended.
+        # The number of bytes that are completely sent, and how the connections have ended.
         self.arrived, self.ended = 0, "open"
-        # How much data with a pattern was written here, and which steps were done.
+        # The number of bytes with a pattern that the modules have written, and the steps so far.
         self.offset, self.log = 0, []
 
     # --- Comparing ---
@@ -78,7 +80,7 @@ class Lockstep:
         return [connection.run(*words) for connection in self.connections]
 
     def program(self, steps):
-        """Runs all steps, each (name, argument...), and the end."""
+        """Runs all steps, each (name, argument...), then finishes."""
         try:
             for name, *arguments in steps:
                 self.log.append(" ".join(map(str, [name, *arguments])))
@@ -132,7 +134,7 @@ class Lockstep:
                     connection.peer.pump()
             connection.deliver()
 
-    # --- What peers do ---
+    # --- Steps of the peers ---
 
     def _write(self, size):
         room = WINDOW - (self.sent - min(self.consumed))
@@ -155,14 +157,14 @@ class Lockstep:
         return self.ended == "open"
 
     def do_send(self, *sizes):
-        """Each size is written by itself; all leave together."""
+        """Writes each size separately, and sends all together."""
         if self._may_send():
             for size in sizes:
                 self._write(size)
             self._send()
 
     def do_part(self, size, share):
-        """Only a part of the record is sent; the rest comes with what is sent next."""
+        """Sends only a part of the record. The rest is sent with the next data."""
         if self._may_send():
             self._send()
             self._write(min(size, MAX_RECORD))
@@ -192,7 +194,7 @@ class Lockstep:
             self.ended = "close_notify"
 
     def do_fin(self):
-        """The end without a close_notify, or after it."""
+        """Ends the connection, with or without a close_notify before."""
         if self.ended in ("open", "close_notify"):
             for connection in self.connections:
                 connection.peer.fin()
@@ -206,7 +208,7 @@ class Lockstep:
             self.run("hangup")
             self.ended = "reset"
 
-    # --- What servers do ---
+    # --- Steps of the modules ---
 
     def do_read(self, mode, block, timeout, size):
         self.run("timeout", timeout)
@@ -226,12 +228,12 @@ class Lockstep:
             self._find_eaten()
         self._level(what)
         if answers[1].status == "ENOTIMPL":
-            # So that it has looked at the network, too.
+            # mod_ssl has to read from the network, too.
             looked = self.connections[1].run("read", "SPECULATIVE", "nonblock", 1)
             self.compare(f"{what}/aborted", answers[0].aborted, looked.aborted)
 
     def _check_read(self, what, number, mode, size, answer):
-        """Whatever the other one does: bytes come in order, none is lost, none is too much."""
+        """For each module: bytes arrive in order, none is lost, and not more than requested."""
         at = self.consumed[number]
         if answer.data != TEXT[at : min(self.arrived, at + len(answer.data))]:
             self.compare(f"{what}/intact", number == 1, number == 0)
@@ -243,7 +245,7 @@ class Lockstep:
             self.consumed[number] += len(answer.data)
 
     def _find_eaten(self):
-        """Where ours stands after it has eaten line ends: what comes next tells."""
+        """Finds the position of this module after it has skipped line ends, by reading ahead."""
         peeked = self.connections[0].run("read", "SPECULATIVE", "nonblock", 8192).data
         at = self.consumed[0]
         while TEXT[at : at + len(peeked)] != peeked or (not peeked and TEXT[at : at + 1].isspace()):
@@ -253,7 +255,7 @@ class Lockstep:
         self.consumed[0] = min(at, self.arrived)
 
     def _level(self, what):
-        """Both are to stand at the same byte: where one has read more at once than the other, the other reads on."""
+        """Brings both modules to the same byte: the one that has read less reads on."""
         behind = 0 if self.consumed[0] < self.consumed[1] else 1
         goal = max(self.consumed)
         while self.consumed[behind] < goal:
@@ -310,7 +312,8 @@ class Lockstep:
         return int(rest[0]) if kind in KINDS_WITH_DATA else 0
 
     def _expect(self, buckets):
-        """Adds to what the peers will receive; returns the kind of the first bucket after which nothing is sent."""
+        """Adds to the data that the peers must receive. Returns the kind of the first bucket after which nothing is
+        sent."""
         if self.ended == "eoc":
             return "late" if any(self._size(bucket) for bucket in buckets) else None
         for bucket in buckets:
@@ -323,7 +326,7 @@ class Lockstep:
         return None
 
     def finish(self):
-        """Both close; the peers see how."""
+        """Closes both connections and compares how the peers see the end."""
         if self.ended == "reset":
             self.run("write", "flush")
         seen = [connection.finish() for connection in self.connections]

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error log: a line that a test did not expect fails the test."""
+"""The error log. A line that a test did not expect fails the test."""
 
 import re
 
-# What says that something is wrong even if its level does not.
+# Lines that report a fault whatever their level is.
 ALARMING = re.compile(r"exit signal|AddressSanitizer|panicked|internal error|AH00052|free\(\): |malloc\(\): ")
 SERIOUS = re.compile(r"\[(?:[a-z0-9_]*):(warn|error|crit|alert|emerg)\]")
-# httpd's event MPM closes its pollset when it is told to stop, under the hands of workers that want to wait.
+# On stop, httpd's event MPM closes its pollset while workers use it.
 STOPPING = re.compile(r"Bad file descriptor: AH0309[23]")
-# httpd itself says these when it is told to stop, mod_ssl when it is loaded beside us. The last one is ours: keys that
-# tests write have the mode that their umask gives.
+# Messages of httpd on stop, and of mod_ssl beside this module. The last one is of this module: the mode of the tests'
+# keys depends on the umask.
 HARMLESS = re.compile(r"AH00045|AH00046|AH00047|AH01873|AH01882|everybody on this machine may read it")
 
 
@@ -29,11 +29,11 @@ class ErrorLog:
             return ""
 
     def expect(self, pattern):
-        """Says that lines with `pattern` are what the test is about. At least one has to appear."""
+        """Lines with `pattern` are expected. At least one has to appear."""
         self._expected.append(re.compile(pattern))
 
     def allow(self, pattern):
-        """Says that lines with `pattern` may appear."""
+        """Lines with `pattern` may appear."""
         self._allowed.append(re.compile(pattern))
 
     def begin(self):

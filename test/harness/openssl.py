@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TLS endpoint in memory, by libssl itself: what Python's `ssl` has no function for can be sent at any time."""
+"""A TLS endpoint in memory on libssl. It can send messages for which Python's `ssl` has no function."""
 
 import ctypes
 import ctypes.util
@@ -56,12 +56,12 @@ _declare(_crypto, "ERR_error_string_n", None, ctypes.c_ulong, _s, ctypes.c_size_
 
 
 class TlsError(Exception):
-    """libssl refuses what has come."""
+    """libssl rejects the received data."""
 
 
 class Endpoint:
-    """A client that calls for `name`, or a server with the files `certificate`. Bytes go in by `feed` and come out by
-    `take`."""
+    """A client with the server name `name`, or a server with the files `certificate`. Bytes go in by `feed` and come
+    out by `take`."""
 
     def __init__(self, version, name=None, ca_file=None, certificate=None):
         self._ctx = _ssl.SSL_CTX_new(_ssl.TLS_method())
@@ -77,7 +77,7 @@ class Endpoint:
         self._ssl = _ssl.SSL_new(self._ctx)
         self._in, self._out = (_crypto.BIO_new(_crypto.BIO_s_mem()) for _ in range(2))
         for bio in (self._in, self._out):
-            # What is empty now may have more later.
+            # An empty BIO may have more data later.
             _crypto.BIO_ctrl(bio, CTRL_SET_EOF_RETURN, -1, None)
         _ssl.SSL_set_bio(self._ssl, self._in, self._out)
         if certificate:
@@ -94,7 +94,7 @@ class Endpoint:
         _ssl.SSL_CTX_free(self._ctx)
 
     def _check(self, result):
-        """Whether something was done; else more bytes are needed."""
+        """Whether the operation is done. Otherwise it needs more bytes."""
         if result > 0:
             return True
         error = _ssl.SSL_get_error(self._ssl, result)
@@ -111,7 +111,7 @@ class Endpoint:
             assert _crypto.BIO_write(self._in, data, len(data)) == len(data)
 
     def take(self):
-        """What there is to send."""
+        """The bytes to send."""
         taken = b""
         while (n := _crypto.BIO_read(self._out, self._buffer, len(self._buffer))) > 0:
             taken += ctypes.string_at(self._buffer, n)
@@ -123,7 +123,7 @@ class Endpoint:
         return self._check(_ssl.SSL_do_handshake(self._ssl))
 
     def read(self):
-        """The plaintext that has come."""
+        """The plaintext so far."""
         chunks = []
         _crypto.ERR_clear_error()
         while not self.closed:
@@ -134,18 +134,18 @@ class Endpoint:
         return b"".join(chunks)
 
     def write(self, data):
-        """Encrypts `data` into as few records as can be."""
+        """Encrypts `data` into as few records as possible."""
         _crypto.ERR_clear_error()
         assert self._check(_ssl.SSL_write(self._ssl, data, len(data)))
 
     def key_update(self, requested):
-        """A KeyUpdate, which asks for another one in return if `requested`."""
+        """Sends a KeyUpdate. With `requested` it asks for a KeyUpdate of the peer."""
         _crypto.ERR_clear_error()
         assert _ssl.SSL_key_update(self._ssl, int(requested)) == 1
         assert self.handshake()
 
     def ticket(self):
-        """One more session ticket of a server, whose handshake is complete."""
+        """Sends another session ticket. The endpoint is a server with a complete handshake."""
         _crypto.ERR_clear_error()
         assert _ssl.SSL_new_session_ticket(self._ssl) == 1
         assert self.handshake()

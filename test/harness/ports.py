@@ -3,13 +3,13 @@
 
 import socket
 
-# Below the ports that the system gives to clients.
+# Below the ephemeral ports of the system.
 FIRST, END, BLOCK = 20000, 32000, 400
 
 
 class Ports:
-    """Hands out free ports of a block that belongs to this process: its first port, which stays bound, says so to other
-    workers and to other runs of the tests, whoever runs them."""
+    """Free ports of a block that belongs to this process. The first port of the block stays bound, so other workers and
+    other runs of the tests take other blocks."""
 
     def __init__(self):
         self._first = self._claim()

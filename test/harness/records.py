@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records that no well-behaved client sends: Python's ssl makes the handshake, and a test goes on under the same keys
-with records of any content."""
+"""Malformed and unusual records. Python's ssl does the handshake, then the test sends records of any content under the
+same keys."""
 
 import contextlib
 import hmac
@@ -54,7 +54,7 @@ class Suite:
 
 
 class Keys13:
-    """Encrypts records by a secret of TLS 1.3 (RFC 8446 section 5.2)."""
+    """Encrypts records with a traffic secret of TLS 1.3 (RFC 8446 section 5.2)."""
 
     def __init__(self, suite, secret):
         self._aead = AESGCM(suite.expand_label(secret, b"key", suite.key_size))
@@ -72,7 +72,7 @@ class Keys13:
 
 
 class Keys12:
-    """Encrypts a client's records by the master secret of TLS 1.2 (RFC 5288), after its Finished."""
+    """Encrypts a client's records with the master secret of TLS 1.2 (RFC 5288), after its Finished."""
 
     def __init__(self, suite, master, client_random, server_random):
         block = suite.prf(master, b"key expansion" + server_random + client_random, 2 * suite.key_size + 8)
@@ -88,7 +88,7 @@ class Keys12:
 
 
 class Rogue:
-    """A client that goes through a handshake step by step, and has the keys."""
+    """A client that does the handshake step by step, and knows the keys."""
 
     def __init__(self, httpd, host, version, alpn=None, ciphers=None, port=None):
         self._key_log = httpd.root / "client_keys"
@@ -100,7 +100,7 @@ class Rogue:
         self.sock = raw_connection(httpd, port)
 
     def begin(self):
-        """Sends a ClientHello and reads the answer to it. Returns what the client would send next."""
+        """Sends a ClientHello and reads the answer. Returns the client's next flight."""
         self.sock.sendall(self.client.hello())
         while True:
             data = self.sock.recv(65536)
@@ -118,7 +118,7 @@ class Rogue:
                 self._server_random = payload[6:38]
 
     def complete(self):
-        """Goes through the whole handshake. Returns the keys that the client writes with next."""
+        """Completes the handshake. Returns the client's write keys."""
         flight = self.begin()
         while True:
             self.sock.sendall(flight)
@@ -129,7 +129,7 @@ class Rogue:
             flight = b""
 
     def keys(self, secret="CLIENT_TRAFFIC_SECRET_0"):
-        """The keys of `secret`, which has a meaning for TLS 1.3 only."""
+        """The keys of `secret`, which is used with TLS 1.3 only."""
         suite = Suite.of(self.client.tls.cipher()[0])
         lines = [line.split() for line in self._key_log.read_text().splitlines()]
         label = secret if self._version == "1.3" else "CLIENT_RANDOM"
@@ -139,8 +139,8 @@ class Rogue:
         return Keys12(suite, bytes.fromhex(value), bytes.fromhex(client_random), self._server_random)
 
     def last_alert(self):
-        """Reads to the end. Returns how the server has ended, in OpenSSL's words: an alert, close_notify or nothing. A
-        reset is an error."""
+        """Reads to the end. Returns how the server ended the connection, by OpenSSL's name: an alert, close_notify or
+        None. A reset is an error."""
         with self.sock:
             while data := self.sock.recv(65536):
                 self.client.incoming.write(data)

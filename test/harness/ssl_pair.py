@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same configuration, in mod_ssl's directives, under mod_ssl and under ours."""
+"""The same configuration, in mod_ssl's directives, with this module and with mod_ssl."""
 
 import re
 
@@ -7,7 +7,7 @@ from harness.certs import key_pem
 
 
 class SslPair:
-    """Two httpds that share their files: `ours` and `theirs`, which is mod_ssl."""
+    """Two httpds that share their files. `ours` runs this module, `theirs` runs mod_ssl."""
 
     def __init__(self, ours, theirs, authority, ports):
         self.ours, self.theirs, self.authority = ours, theirs, authority
@@ -15,7 +15,7 @@ class SslPair:
             server.extra_port = ports.take()
         self.root = ours.root
         self.theirs.docs = ours.docs
-        # What mod_ssl says of itself is its own business, and httpd's tests'.
+        # Messages of mod_ssl are not tested here.
         self.theirs.log.allow(r"\[ssl:|AH02217|AH01909|AH01906")
 
     def certificate(self, name, *names, kind="p256", number=0):
@@ -27,7 +27,7 @@ class SslPair:
         return [f"SSLCertificateFile {cert}", f"SSLCertificateKeyFile {key}"]
 
     def vhost(self, name, *lines, kinds=("p256",), engine="SSLEngine on"):
-        """A virtual host on the TLS port, with certificates of these kinds of keys."""
+        """A virtual host on the TLS port, with a certificate for each of these kinds of keys."""
         certificates = [line for kind in kinds for line in self.certificate(name, kind=kind)]
         return ["<VirtualHost *:@port@>", f"ServerName {name}", engine, *certificates, *lines, "</VirtualHost>"]
 
@@ -36,7 +36,8 @@ class SslPair:
             self.start_one(server, record, *lines, modules=modules, **options)
 
     def start_one(self, server, record, *lines, **options):
-        """Starts one of the two. `@port@`, `@plain@`, `@extra@` (a third one) and `@root@` in the lines are its own."""
+        """Starts one of the two. `@port@`, `@plain@`, `@extra@` (a third port) and `@root@` in the lines are replaced
+        by its own values."""
         server.start(*(self.fill(server, line) for line in lines), records=[record], **options)
 
     @staticmethod
@@ -49,7 +50,7 @@ class SslPair:
         self.theirs.stop()
 
     def ask(self, question):
-        """What `question`, called with a server, finds at each, as (ours, theirs); ports and versions do not count."""
+        """Calls `question` with each server. Returns the answers (ours, theirs), with ports and versions normalized."""
         return tuple(self.normal(server, question(server)) for server in (self.ours, self.theirs))
 
     def normal(self, server, answer):
@@ -65,7 +66,7 @@ class SslPair:
 
 
 def differences(ours, theirs, path=""):
-    """Where two answers differ: by path, (ours, theirs)."""
+    """The differences of two answers: by path, (ours, theirs)."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         found = {}
         for key in {**ours, **theirs}:

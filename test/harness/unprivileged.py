@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An httpd that runs without root."""
+"""httpd without root."""
 
 import os
 import pwd
@@ -7,12 +7,12 @@ import shutil
 
 
 def run_as(httpd, name):
-    """A configured httpd will run as the user `name`, who becomes the owner of all its files. Nothing changes where the
-    tests do not run as root."""
+    """Changes the owner of all files of a configured httpd to the user `name`, and runs httpd as that user. Does
+    nothing if the tests do not run as root."""
     if os.geteuid() != 0:
         return
     user = pwd.getpwnam(name)
-    # The build tree may be closed to the user.
+    # The user may have no access to the build tree.
     module = shutil.copy(httpd.installation.module, httpd.root / "mod_tls.so")
     text = httpd.conf_file.read_text().replace(str(httpd.installation.module), str(module))
     lines = [line for line in text.splitlines(True) if not line.startswith(("User ", "Group "))]

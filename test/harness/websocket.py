@@ -28,7 +28,7 @@ def _masked(payload, mask):
 
 
 def read_frame(stream):
-    """The next frame: opcode, whether it is the last of its message, and what it says."""
+    """Reads the next frame. Returns the opcode, whether it is the last frame of its message, and the payload."""
     head = stream.read(2)
     if len(head) < 2:
         raise ConnectionError("the connection ended between two frames")
@@ -46,7 +46,7 @@ def accept(key):
 
 
 class Client:
-    """A WebSocket through TLS. `extra` follows the request in the same packet."""
+    """A WebSocket through TLS. `extra` is sent in the same packet as the request."""
 
     def __init__(self, httpd, path, host="a.test", extra=b""):
         self.tls = connect(httpd, host)
@@ -70,7 +70,7 @@ class Client:
 
 
 class Backend(backends.Backend):
-    """Echoes messages, answers pings, and says "bye" before it answers a close."""
+    """Echoes messages, answers pings, and sends "bye" before it answers a close."""
 
     def handle(self, sock):
         with sock, sock.makefile("rb") as stream:
