@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading the configuration: what is accepted, and what is said about mistakes."""
+"""The configuration: what is accepted, and the messages about mistakes."""
 
 import base64
 import os
@@ -17,7 +17,7 @@ from harness.unprivileged import run_as
 
 
 def errors(httpd, *lines):
-    """What `httpd -t` says about `lines`, which must not be accepted."""
+    """The messages of `httpd -t` about `lines`, which must be refused."""
     httpd.configure(*lines)
     status, text = httpd.configtest()
     assert status != 0, text
@@ -25,7 +25,7 @@ def errors(httpd, *lines):
 
 
 def with_secret_of(key, other, form):
-    """The PEM of a key with the secret number of another one."""
+    """The PEM of a key whose secret number is that of another key."""
     der = key.private_bytes(Encoding.DER, form, NoEncryption())
 
     def secret(key):
@@ -97,7 +97,7 @@ class TestCertificate:
         cert = authority.server("a.test", kind=kind).write(httpd.root, "own", combined=combined, form=form)
         httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert=cert))
         if kind == "ed25519":
-            # This curl's OpenSSL offers no Ed25519 signatures by default for chains; Python's does.
+            # OpenSSL in this curl does not offer Ed25519 signatures for chains by default. Python's ssl does.
             with connect(httpd, "a.test") as tls:
                 assert tls.version() == "TLSv1.3"
         else:
@@ -123,7 +123,7 @@ class TestCertificate:
         assert "nowhere.key: no such file" in text
 
     def test_06_unreadable_file(self, httpd, authority):
-        # Root reads everything, so a directory has to stand for what cannot be read.
+        # Root can read every file, so a directory is used as the unreadable file.
         httpd.root.joinpath("dir.pem").mkdir()
         text = errors(httpd, f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert="dir.pem"))
         assert "dir.pem: cannot be read" in text
@@ -145,7 +145,7 @@ class TestCertificate:
     @pytest.mark.parametrize("form", [PKCS8, TRADITIONAL])
     @pytest.mark.parametrize("kind", ["p256", "rsa2048"])
     def test_13_damaged_key(self, httpd, authority, kind, form):
-        """A key whose public half is right. It is found out when the key is needed, or by -t."""
+        """A key whose public part is correct. The damage is found when the key is first used, or by -t."""
         good, bad = authority.server("a.test", kind=kind), authority.key(kind, 1)
         files = good.write(httpd.root, "own")
         httpd.root.joinpath("own.key").write_bytes(with_secret_of(good.key, bad, form))
@@ -157,7 +157,7 @@ class TestCertificate:
         assert curl(httpd, "b.test").text == "hello"
         good.write(httpd.root, "own", form=form)
         httpd.graceful()
-        # A child of before may take one more connection.
+        # An old child may accept one more connection.
         wait_for(lambda: curl(httpd, "a.test").text == "hello", "the new key")
 
     @pytest.mark.parametrize("form", [PKCS8, TRADITIONAL])
@@ -165,7 +165,7 @@ class TestCertificate:
         "key", [lambda: rsa.generate_private_key(65537, 1024), lambda: ec.generate_private_key(ec.SECP256K1())]
     )
     def test_14_kinds_that_cannot_be_used(self, httpd, authority, key, form):
-        """A start refuses them as -t does: it is not put off until the key is needed."""
+        """A start refuses them as -t does: the check is not deferred until the key is used."""
         issued = authority.issue_for("a.test", key())
         lines = [f"TLSEngine {httpd.port}", httpd.vhost("a.test", cert=issued.write(httpd.root, "own", form=form))]
         assert "own.key: the private key cannot be used" in errors(httpd, *lines)
@@ -294,7 +294,7 @@ class TestMistakes:
         httpd.log.expect("AH00020|AH00016")
 
     def test_08_line_of_an_included_file(self, httpd, authority):
-        """A mistake is looked for where it was made: file and line are the directive's own."""
+        """The message names the file and line of the directive itself."""
         included = httpd.root / "included.conf"
         included.write_text(
             f"# a comment\n<IfModule mod_tls.c>\n<VirtualHost *:{httpd.port}>\nServerName a.test\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which host a client gets."""
+"""Server names: which virtual host serves a client."""
 
 import ssl
 
@@ -114,11 +114,11 @@ class TestStrict:
 
 
 class TestRequests:
-    """Requests for another host than the handshake was with (RFC 9110 section 7.4)."""
+    """Requests for another virtual host than that of the handshake (RFC 9110 section 7.4)."""
 
     def hosts(self, httpd, authority, *names, line=""):
-        """a.test, whose certificate covers `names`, too; b.test and c.test with certificates of their own. `line` is
-        one of b.test."""
+        """a.test, whose certificate also covers `names`, and b.test and c.test with their own certificates. `line` is
+        added to b.test."""
         cert = authority.server("a.test", *names).write(httpd.root, "shared")
         wild = authority.server("c.test", "*.c.test").write(httpd.root, "wild")
         return [
@@ -128,7 +128,7 @@ class TestRequests:
         ]
 
     def test_01_a_certificate_for_both_shares_a_connection(self, httpd, authority):
-        """As browsers do that coalesce HTTP/2 connections (RFC 9113 section 9.1.1)."""
+        """Browsers coalesce HTTP/2 connections like this (RFC 9113 section 9.1.1)."""
         httpd.start(*engine(httpd, "Protocols h2 http/1.1", *self.hosts(httpd, authority, "b.test", "*.c.test")))
         for version in ("--http1.1", "--http2"):
             for host, answered in (("b.test", "b"), ("www.c.test", "c")):
@@ -136,7 +136,7 @@ class TestRequests:
                 assert (response.code, response.headers["x-host"]) == (200, answered)
 
     def test_05_a_certificate_for_one_is_421(self, httpd, authority):
-        """Whatever else the hosts have in common."""
+        """The other settings of the virtual hosts do not matter."""
         httpd.start(*engine(httpd, "Protocols h2 http/1.1", *self.hosts(httpd, authority)))
         for version in ("--http1.1", "--http2"):
             assert curl(httpd, "b.test", "/", version, connect="a.test").code == 421
@@ -146,7 +146,7 @@ class TestRequests:
         )
 
     def test_06_what_was_presented_counts(self, httpd, authority):
-        """Not another certificate of the host, which this client did not see."""
+        """Another certificate of the virtual host, which the client did not see, does not count."""
         shared = authority.server("a.test", "b.test", kind="rsa2048").write(httpd.root, "shared")
         own = authority.server("a.test").write(httpd.root, "own")
         a = httpd.vhost("a.test", f"TLSCertificate {own}", f"TLSCertificate {shared}", cert=False)
@@ -164,7 +164,7 @@ class TestRequests:
             assert resumed.reused and f"HTTP/1.1 {code.decode()}" in resumed.output
 
     def test_08_without_server_name(self, httpd, authority):
-        """The connection is to the first host of the address, and so are requests for names that no host has."""
+        """The connection belongs to the first virtual host of the address, as do requests for unknown names."""
         httpd.start(*engine(httpd, *self.hosts(httpd, authority, "b.test")))
         for host, code, answered in (("b.test", 200, "b"), ("c.test", 421, None), ("unknown.test", 200, "a")):
             output = s_client(httpd, send=request(host)).output

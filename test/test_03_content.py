@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that HTTP does, over TLS."""
+"""HTTP/1.1 over TLS."""
 
 import hashlib
 import os
@@ -57,7 +57,7 @@ class TestDownload:
         assert response.body == data
 
     def test_04_large_without_growing(self, httpd, server):
-        """5 GiB that are nowhere on the disk: the children's memory must not follow."""
+        """A sparse file of 5 GiB: the children's memory must not grow with it."""
         server()
         with open(httpd.docs / "huge", "wb") as f:
             f.truncate(HUGE)
@@ -83,7 +83,7 @@ class TestDownload:
             drive(client, sock)
             client.tls.write(request("a.test"))
             sock.sendall(client.outgoing.read())
-            # TLS 1.3's tickets come first; the application data that follows is to be one record with its close_notify.
+            # TLS 1.3's tickets come first. The application data after them and its close_notify are one record.
             data = read_all(sock)
         sizes, rest = [], data
         while len(rest) >= 5:
@@ -144,7 +144,7 @@ class TestUpload:
             assert b"5 on" in read_all(tls)
 
     def test_04_cut_off(self, httpd, server):
-        """A body whose end never comes is an error for whoever reads it, not a shorter body."""
+        """An incomplete body is an error for its reader. It is not taken as a shorter body."""
         server(*add_cgi(httpd, "count", CGI), modules=["cgid"])
         with connect(httpd, "a.test") as tls:
             tls.sendall(
@@ -240,7 +240,7 @@ def drive(client, sock):
 
 
 def max_rss(httpd):
-    """The largest resident set of the children, in KiB."""
+    """The largest resident set of all children, in KiB."""
     sizes = []
     for pid in httpd.children():
         with open(f"/proc/{pid}/status") as f:

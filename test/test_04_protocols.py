@@ -61,5 +61,5 @@ class TestGroups:
         assert start_both()("-tls1_3", "-groups", "X448").alert == HANDSHAKE_FAILURE
 
     def test_03_a_second_hello_is_asked_for(self, start_both):
-        """A client that guesses a group that we do not have is told which one to use."""
+        """The client sends a key share for a group that is not supported, and receives a HelloRetryRequest."""
         assert start_both()("-tls1_3", "-groups", "X448:P-384").protocol == "TLSv1.3"

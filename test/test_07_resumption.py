@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions are resumed: in any child, over reloads, by ticket and by session id."""
+"""Resumption: in any child, after reloads, by tickets and by session identifiers."""
 
 import ctypes
 import os
@@ -19,7 +19,8 @@ VARIABLES = 'Header always set X-Resumed "%{SSL_SESSION_RESUMED}s"\nHeader alway
 
 
 def fetch(httpd, ctx, session=None, host="a.test"):
-    """One request; returns whether its session was resumed in the client's and in our opinion, and the session."""
+    """Makes one request. Returns whether the session was resumed, by the client's and by the server's view, and the
+    session."""
     with connect(httpd, host, ctx=ctx, session=session) as tls:
         tls.sendall(request(host))
         response = read_all(tls)
@@ -96,7 +97,7 @@ class TestTickets:
         assert not fetch(httpd, ctx, session, "b.test")[0]
 
     def test_08_fresh_ones_are_kept(self, httpd):
-        """In TLS 1.2 a client gets a new ticket only when half of the life of the old one has passed."""
+        """In TLS 1.2 a client gets a new ticket only after half of the lifetime of the old one."""
         start(httpd, "TLSSessionLifetime 4")
         session = httpd.root / "session"
 
@@ -126,8 +127,8 @@ class TestTickets:
 
 
 class TestAlpn:
-    """A resumed connection agrees on a protocol anew: what the session was made with does not count (RFC 7301 section
-    3.1)."""
+    """A resumed connection negotiates its protocol again. The protocol of the original session does not count (RFC 7301
+    section 3.1)."""
 
     OFFERS = {"none": None, "h2": ["h2"], "http/1.1": ["http/1.1"], "both": ["h2", "http/1.1"]}
     AGREED = {"none": None, "h2": "h2", "http/1.1": "http/1.1", "both": "h2"}
@@ -152,8 +153,8 @@ class TestAlpn:
 
     @pytest.mark.parametrize("version", [TLS12, TLS13])
     def test_02_nothing_in_common(self, httpd, version):
-        """That is an alert whether a session is resumed or not (RFC 7301 section 3.2). mod_ssl answers with a protocol
-        that the client has not offered, which OpenSSL's clients refuse."""
+        """The result is an alert, with or without resumption (RFC 7301 section 3.2). mod_ssl answers with a protocol
+        that the client has not offered, and OpenSSL's clients refuse it."""
         start(httpd, "Protocols http/1.1")
         _, _, session = self.connect(httpd, version, ["http/1.1"])
         for resumed in (None, session):
@@ -206,7 +207,7 @@ class TestSessionIds:
 
 
 def test_early_data_is_skipped(httpd, ports):
-    """A client that brings another server's session sends early data, which is skipped (RFC 8446 section 4.2.10)."""
+    """A client with the session of another server sends early data. The server ignores it (RFC 8446 section 4.2.10)."""
     httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", VARIABLES))
     cert, key = httpd.root / "a.test.pem", httpd.root / "a.test.key"
     other = ports.take()
@@ -215,7 +216,7 @@ def test_early_data_is_skipped(httpd, ports):
     session, early = str(httpd.root / "session"), httpd.root / "early"
     early.write_bytes(request("a.test", "/never"))
     try:
-        # The session comes after the handshake, perhaps after the client has gone.
+        # The session is stored after the handshake, possibly after the client has closed.
         arguments = ("-sess_out", session)
         wait_for(
             lambda: s_client(httpd, *arguments, name="a.test", port=other) and os.path.exists(session), "a session"
@@ -230,8 +231,8 @@ def test_early_data_is_skipped(httpd, ports):
 
 
 def wish(ctx, new, resumed):
-    """Makes a context ask for tickets (RFC 9149), which Python cannot by itself."""
-    # An object of Python begins with its count and its type; the one of a context has OpenSSL's next.
+    """Makes a context request tickets (RFC 9149). Python has no function for it."""
+    # A Python object begins with its reference count and its type. In a context, OpenSSL's SSL_CTX pointer follows.
     pointer = ctypes.c_void_p.from_address(id(ctx) + 2 * ctypes.sizeof(ctypes.c_void_p))
     void, unsigned, size = ctypes.c_void_p, ctypes.c_uint, ctypes.POINTER(ctypes.c_size_t)
     add = ctypes.CFUNCTYPE(
@@ -262,13 +263,13 @@ def wish(ctx, new, resumed):
 
 
 class CountingContext(ssl.SSLContext):
-    """A context that can keep what C points to."""
+    """A context with attributes, for objects that C code points to."""
 
 
 class TestTicketCount:
     @staticmethod
     def count(httpd, session=None, asks=None):
-        """How many tickets a client gets, and a session for the next one."""
+        """Counts the tickets that a client gets. Returns the count and a session for the next connection."""
         ctx = CountingContext(ssl.PROTOCOL_TLS_CLIENT)
         ctx.load_verify_locations(httpd.ca_file)
         ctx.minimum_version = TLS13
@@ -276,7 +277,7 @@ class TestTicketCount:
             wish(ctx, *asks)
         seen = []
         ctx._msg_callback = lambda conn, direction, version, content, kind, data: seen.append((direction, kind))
-        # A session is of a context; this one is not used with another.
+        # A session belongs to its context. This context is not used with another session.
         first = fetch(httpd, ctx)[1]
         if session:
             seen.clear()
@@ -342,7 +343,7 @@ class TestLifetime:
 
 
 class TestFleet:
-    """Machines that share a seed have the same keys at the same time, whenever they were started."""
+    """Servers that share a seed have the same keys at the same time, whenever they were started."""
 
     @staticmethod
     def start(machine, seed, hours=None):
@@ -374,11 +375,11 @@ class TestFleet:
 
     @pytest.mark.parametrize("hours,resumed", [(6.5, True), (13, False)])
     def test_03_rotate_by_the_clock(self, httpd, second_httpd, hours, resumed):
-        """The keys of the next period, and those of before for as long as tickets live."""
+        """The keys of the next period, and the older keys for as long as tickets are valid."""
         seed = os.urandom(48)
         self.start(httpd, seed)
         self.start(second_httpd, seed, hours)
         ctx = context(httpd, TLS13)
         assert fetch(second_httpd, ctx, fetch(httpd, ctx)[1])[0] is resumed
-        # Nobody knows keys before their time.
+        # Keys of a later period are not known.
         assert not fetch(httpd, ctx, fetch(second_httpd, ctx)[1])[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SSL_* variables, wherever somebody asks for them."""
+"""SSL_* variables in all places that can use them."""
 
 import ssl
 import subprocess
@@ -90,7 +90,7 @@ class TestEnvironment:
         assert x509.load_pem_x509_certificate(pem.encode()).subject.rfc4514_string() == "CN=a.test"
 
     def test_04_options_merge(self, env, httpd):
-        """The directory's options add to the host's; .htaccess has the last word."""
+        """The directory's options add to the virtual host's. .htaccess takes precedence."""
         fetch = env("TLSOptions +ExportCertData", "AllowOverride All", host_lines=["TLSOptions +StdEnvVars"])
         assert {"SSL_SERVER_S_DN", "SSL_SERVER_CERT"} <= fetch().keys()
         httpd.root.joinpath("cgi-bin/.htaccess").write_text("TLSOptions -StdEnvVars\n")
@@ -218,7 +218,7 @@ class TestElsewhere:
 
 
 class TestCertificateText:
-    """The text of names, as mod_ssl gives it for the same certificate."""
+    """The text of names is the same as with mod_ssl for the same certificate."""
 
     def test_01_names(self, env, httpd, authority):
         subject = x509.Name(
@@ -243,7 +243,7 @@ class TestCertificateText:
 
     @pytest.mark.parametrize("kind", ["p256", "rsa2048"])
     def test_02_same_as_mod_ssl(self, env, httpd, authority, installation, ports, kind):
-        """Both modules, each on its port, asked for every variable of one certificate."""
+        """Both modules, each on its port. All variables of one certificate are compared."""
         if not installation.has_module("ssl"):
             pytest.fail("mod_ssl is needed to compare with: install it")
         cert = authority.server("a.test", "b.test", kind=kind).write(httpd.root, "both")

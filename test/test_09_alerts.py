@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whoever is refused learns why: the alert reaches the wire, before the connection is closed."""
+"""Alerts: a refused client receives an alert before the connection is closed."""
 
 import socket
 import ssl
@@ -46,7 +46,7 @@ class TestHello:
 
     def test_02_malformed(self, server):
         hello = bytearray(MemoryClient(server, "a.test").hello())
-        # The length of the session id, which then runs over the end of everything.
+        # The length of the session id. It now exceeds the message.
         hello[5 + 4 + 2 + 32] = 255
         assert alert_for(server, bytes(hello)) == DECODE_ERROR
 
@@ -89,7 +89,7 @@ class TestEstablished:
         client, sock = self.established(server)
         with sock:
             sock.sendall(record(23, bytes(50), 0x0303))
-            # Two tickets, then the alert: no close_notify after it.
+            # Two tickets, then the alert. No close_notify follows.
             sizes = [len(payload) for _, payload in records(read_all(sock))]
         assert sizes.count(19) == 1 and sizes[-1] == 19
 
@@ -123,7 +123,7 @@ class TestEstablished:
             client.tls.unwrap()
 
     def test_05_key_update_is_answered_at_once(self, server):
-        """openssl s_client asks for new keys when it is given a line `K`."""
+        """openssl s_client sends a KeyUpdate with a request when it reads a line `K`."""
         run = subprocess.run(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-servername", "a.test", "-msg", "-tls1_3"],
             input=b"K\n",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that stall in the handshake cost memory, not workers."""
+"""Clients that stall in the handshake use memory, but no workers."""
 
 import socket
 import time
@@ -16,7 +16,7 @@ THREADS = (
 
 @pytest.mark.parametrize("sent", [0, 1, 50, -1], ids=["nothing", "a-byte", "a-part", "all-but-one"])
 def test_01_500_half_sent_hellos(httpd, sent):
-    # All of them may be at work for a moment.
+    # All of them may be in use for a moment.
     httpd.log.allow("AH00484")
     httpd.start(f"TLSEngine {httpd.port}", "AsyncRequestWorkerFactor 20", httpd.vhost("a.test"), limits=THREADS)
     hello = MemoryClient(httpd, "a.test").hello()[:sent]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MPMs, restarts, and what they leave behind."""
+"""MPMs and restarts: connections, memory, descriptors."""
 
 import os
 import threading
@@ -16,7 +16,7 @@ def test_01_mpms(httpd, mpm):
     protocols = "Protocols http/1.1" if mpm == "prefork" else "Protocols h2 http/1.1"
     httpd.start(f"TLSEngine {httpd.port}", protocols, httpd.vhost("a.test"), mpm=mpm)
     if mpm == "prefork":
-        httpd.log.expect("AH10034")  # mod_http2 wants threads
+        httpd.log.expect("AH10034")  # mod_http2 requires threads
     for _ in range(5):
         assert curl(httpd, "a.test").text == "hello"
 
@@ -41,7 +41,7 @@ def rss(pid):
 
 
 def test_03_graceful_restarts_under_load(httpd):
-    """Connections survive reloads, and the parent does not grow."""
+    """Connections survive reloads, and the memory of the parent does not grow."""
     httpd.start(f"TLSEngine {httpd.port}", *[httpd.vhost(f"h{i}.test") for i in range(20)])
     ctx = context(httpd)
     failures, stop, served = [], threading.Event(), [0]
@@ -92,7 +92,7 @@ def test_04_beside_mod_ssl(httpd, authority, ports):
 
 
 def test_05_as_an_ordinary_user(httpd):
-    """The whole server belongs to the user; nothing asks for root."""
+    """The whole server belongs to the user. Nothing requires root."""
     httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
     run_as(httpd, "nobody")
     httpd.start()

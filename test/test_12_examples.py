@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each example is started as it is, with other ports, and requested from."""
+"""Each example is started with other ports, and requests are made."""
 
 import os
 import re
@@ -14,13 +14,13 @@ from harness.clients import curl
 from harness.httpd import CRYPTO, HAS_POST_QUANTUM, wait_for
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "conf-examples"
-# Those of people who move from mod_ssl have tests of their own: test_28_migration.py.
+# test_28_migration.py tests the examples for the migration from mod_ssl.
 ALL = sorted(EXAMPLES.rglob("*.conf"))
 FILES = [path for path in ALL if path.parent == EXAMPLES]
 
 
 def certificates(text):
-    """The TLSCertificate lines of a configuration, with the names of the host that each is for."""
+    """The TLSCertificate lines of a configuration, each with the names of its virtual host."""
     for host in re.findall(r"<VirtualHost [^>]*>(.*?)</VirtualHost>", text, re.S):
         names = re.findall(r"^\s*Server(?:Name|Alias) (.*)$", host, re.M)
         for files in re.findall(r"^\s*TLSCertificate (.*)$", host, re.M):
@@ -28,7 +28,7 @@ def certificates(text):
 
 
 class Hello(Backend):
-    """An application that says hello."""
+    """A backend that responds with "hello"."""
 
     def handle(self, sock):
         with sock:
@@ -65,7 +65,7 @@ def test_01_example(httpd, authority, ports, rustls_client, file):
             certificate = context(tls, authority.server("localhost"), port)
             behind.append(Hello(ports.take(), certificate))
             text = text.replace(port, str(behind[-1].port))
-    # The frame listens already.
+    # The common part of the configuration has the Listen lines.
     text = re.sub(r"^Listen .*$", "", text, flags=re.M)
     text = re.sub(r"\b443\b", str(httpd.port), text)
     text = re.sub(r"\b80\b", str(httpd.plain_port), text)
@@ -91,7 +91,7 @@ def test_02_all_are_listed():
 
 
 def test_03_a_private_ca(httpd):
-    """The commands of docs/client-certificates.md, up to the revocation of the certificate that they make."""
+    """The commands of docs/client-certificates.md, including the revocation of the certificate that they make."""
     text = (EXAMPLES.parent / "docs/client-certificates.md").read_text()
     commands = re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S)
     *make, revoke = commands

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A defect in the Rust half ends one connection, with a line in the log, and nothing else."""
+"""A panic in Rust ends one connection and is logged. Other connections go on."""
 
 import pytest
 

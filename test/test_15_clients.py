@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients of other makes, and a scanner."""
+"""Clients with other TLS libraries, and a scanner."""
 
 import json
 import subprocess
@@ -45,7 +45,7 @@ def test_02_gnutls_resumes(server, version):
 
 
 def test_03_rustls(server, rustls_client):
-    """The C client on rustls-ffi, which speaks post-quantum key exchange if we do."""
+    """The C client on rustls-ffi. It uses post-quantum key exchange if the server does."""
     group = "X25519MLKEM768" if HAS_POST_QUANTUM else CLASSIC_GROUP
     output = rustls_client(server)
     first, second = output.split("version: ")[1:]
@@ -57,7 +57,7 @@ def test_03_rustls(server, rustls_client):
 
 
 def test_04_testssl(server):
-    """testssl.sh looks for known weaknesses; what it says of the test's own certificate does not count."""
+    """testssl.sh checks for known weaknesses. Its findings about the test's certificate are ignored."""
     report = server.root / "report.json"
     subprocess.run(
         ["testssl", "--quiet", "--color", "0", "--warnings", "off", "--ip", "127.0.0.1", "--nodns", "min"]
@@ -68,8 +68,8 @@ def test_04_testssl(server):
     )
     findings = json.loads(report.read_text())
     assert len(findings) > 30
-    # Of the certificate, of the scanner itself, and what a page rather than its transport decides. Whether the scanner
-    # sees resumption is a race: its client hangs up after the handshake, before or after the ticket has arrived.
+    # Findings about the certificate, the scanner itself and the page's content. The finding about resumption is a race:
+    # the scanner's client closes after the handshake, before or after the ticket has arrived.
     elsewhere = ("cert", "OCSP", "DNS_CAArecord", "intermediate", "engine_problem", "service", "BREACH")
     elsewhere += ("sessionresumption",)
     bad = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How connections end."""
+"""The end of connections."""
 
 import socket
 import ssl
@@ -20,7 +20,7 @@ def server(httpd):
 
 
 def test_01_close_notify_ends_a_response(server):
-    """Python raises an error where a connection ends without close_notify."""
+    """Python raises an error if a connection ends without close_notify."""
     with connect(server, "a.test") as tls:
         tls.suppress_ragged_eofs = False
         tls.sendall(request("a.test"))
@@ -37,7 +37,7 @@ def test_02_close_notify_ends_a_keepalive(server):
 
 
 def test_03_half_closed_clients_get_their_response(server):
-    """A client that has said close_notify may still read (RFC 8446 section 6.1)."""
+    """A client that has sent close_notify may still read (RFC 8446 section 6.1)."""
     ctx = context(server)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = ctx.wrap_bio(incoming, outgoing, server_hostname="a.test")
@@ -65,7 +65,7 @@ def test_04_a_stop_ends_idle_connections(server):
 
 
 def test_05_websocket(httpd, ports):
-    """Upgraded connections carry what they like in both directions."""
+    """Upgraded connections carry any data in both directions."""
     backend = ports.take()
     stop = threading.Event()
 

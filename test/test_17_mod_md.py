@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What mod_md needs: its certificates, stopgaps, challenges and OCSP responses. A module of the tests plays it."""
+"""The hooks that mod_md uses: certificates, stopgaps, challenges and OCSP responses. A C module of the tests acts as
+mod_md."""
 
 import datetime
 
@@ -38,7 +39,7 @@ class TestCertificates:
 
 
 def test_04_challenge(httpd, authority, test_module):
-    """RFC 8737: a client that offers nothing but acme-tls/1 gets the certificate that was made for it."""
+    """RFC 8737: a client that offers only acme-tls/1 gets the challenge certificate."""
     cert = authority.server("challenged.test", "answer.test", self_signed=True).write(httpd.root, "challenge")
     httpd.start(
         test_module,
@@ -56,7 +57,7 @@ def test_04_challenge(httpd, authority, test_module):
 
 
 def test_05_challenge_where_certificates_are_required(httpd, authority, test_module):
-    """Whoever validates the name has no client certificate. Requests cannot make use of that."""
+    """The validating CA has no client certificate. It cannot make requests."""
     ca = ClientCa()
     httpd.root.joinpath("people.pem").write_bytes(ca.pem)
     cert = authority.server("challenged.test", "answer.test", self_signed=True).write(httpd.root, "challenge")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is asked for a certificate, who is let in with it, and what is said to those who are not."""
+"""Client certificates: where they are requested, which ones are accepted, and how the others are refused."""
 
 import re
 import ssl
@@ -30,7 +30,7 @@ def ca_file(httpd, ca):
 
 @pytest.fixture
 def serve(httpd, ca_file):
-    """Starts a.test with `lines` and the CA; returns curl for it, with somebody's certificate."""
+    """Starts a.test with `lines` and the CA. Returns curl for it, with a client's certificate."""
 
     def start(*lines, base=(), mpm="event", **options):
         protocols = "http/1.1" if mpm == "prefork" else "h2 http/1.1"
@@ -47,7 +47,7 @@ def serve(httpd, ca_file):
 
 
 def alert_of(httpd, who, version="1.3"):
-    """The number of the alert that openssl's client gets with this certificate."""
+    """The number of the alert that openssl's client receives with this certificate."""
     files = who.write(httpd.root, "alert")[1::2] if who else []
     args = ["-cert", files[0], "-cert_chain", files[0], "-key", files[1]] if who else []
     args += ["-cipher", "DEFAULT@SECLEVEL=0"]
@@ -79,7 +79,7 @@ class TestDemand:
         assert fetch(ca.client("alice"), version=version).headers["x-verify"] == "SUCCESS CN=alice"
         assert fetch(self_signed("eve"), version=version).headers["x-verify"] == "GENEROUS CN=eve"
         assert fetch(version=version).headers["x-verify"] == "NONE (null)"
-        # Generous to unknown issuers, not to those who come too late.
+        # Unknown issuers are accepted, expired certificates are not.
         assert fetch(ca.client("late", start=-10, days=5), version=version).exit != 0
 
     def test_04_none_prompts_nobody(self, serve, httpd, ca):
@@ -88,7 +88,7 @@ class TestDemand:
         assert "No client certificate CA names sent" in s_client(httpd, name="a.test").output
 
     def test_05_inherited(self, httpd, ca, ca_file):
-        """A virtual host has what the base server says, unless it says something itself."""
+        """A virtual host inherits the settings of the base server unless it has its own."""
         httpd.start(
             f"TLSEngine {httpd.port}",
             f"TLSClientCA {ca_file}",
@@ -103,7 +103,7 @@ class TestDemand:
         assert curl(httpd, "b.test").code == 200
 
     def test_06_hosts_do_not_share_connections(self, httpd, ca, ca_file):
-        """Who came in where nothing is asked cannot go on where a certificate is required."""
+        """A connection to a virtual host without client certificates cannot be used for one that requires them."""
         httpd.start(
             f"TLSEngine {httpd.port}",
             httpd.vhost("open.test"),
@@ -130,7 +130,7 @@ class TestDemand:
         assert fetch(ca.client("alice")).code == 200
 
     def test_10_directory_of_cas(self, httpd, ca):
-        """Any names will do, and what is no certificate does not disturb."""
+        """Any file names are accepted. Files without certificates are ignored."""
         directory = httpd.root / "cas"
         directory.mkdir()
         other = ClientCa("Other CA")
@@ -182,7 +182,7 @@ class TestLocations:
 
     @pytest.mark.parametrize("version", VERSIONS)
     def test_02_bad_certificates_get_a_page(self, serve, httpd, ca, version):
-        """The handshake takes what comes: only the location refuses, with a page that people can read."""
+        """The handshake accepts any certificate. Only the location refuses, with an error page."""
         httpd.docs.joinpath("secret").write_text("treasure")
         httpd.docs.joinpath("sorry.html").write_text("Call 555-1234.")
         fetch = serve(self.LOCATION, "ErrorDocument 403 /sorry.html")
@@ -221,7 +221,8 @@ class TestLocations:
         assert fetch(ca.client("alice"), "/secret/private.txt").text == "treasure"
 
     def test_06_htaccess(self, serve, httpd, ca):
-        """A file that is read with the request cannot make the host ask. It refuses, and the log says what to do."""
+        """An .htaccess file is read with the request, after the handshake. The request is refused, and the log names
+        the remedy."""
         httpd.docs.joinpath("secret").mkdir()
         httpd.docs.joinpath("secret/private.txt").write_text("treasure")
         httpd.docs.joinpath("secret/.htaccess").write_text("TLSClientCertificate required\n")
@@ -247,7 +248,7 @@ class TestLocations:
         assert "No client certificate CA names sent" in s_client(httpd, name="b.test").output
 
     def test_09_section_of_the_base_server(self, httpd, ca, ca_file):
-        """It holds in all hosts, so they all ask."""
+        """The section applies to all virtual hosts, so all of them request certificates."""
         httpd.docs.joinpath("secret").write_text("treasure")
         base = [f"TLSEngine {httpd.port}", f"TLSClientCA {ca_file}", self.LOCATION]
         httpd.start(*base, httpd.vhost("a.test"))
@@ -260,7 +261,7 @@ class TestLocations:
         assert run.stdout == b"403"
 
     def test_10_bodies_are_unharmed(self, serve, httpd, ca):
-        """No renegotiation: a large upload to such a location is an ordinary one."""
+        """There is no renegotiation: a large upload to such a location needs no special handling."""
         big = httpd.root / "big"
         big.write_bytes(b"x" * 5_000_000)
         script = httpd.root / "count"
@@ -278,7 +279,7 @@ class TestLocations:
         assert fetch(None, "/secret", *upload).code == 403
 
     def test_11_satisfy_any_and_strict_require(self, serve, httpd, ca):
-        """As with mod_ssl, `Satisfy any` lets in who knows a password, unless StrictRequire forbids that."""
+        """As with mod_ssl, `Satisfy any` accepts a password instead, unless StrictRequire forbids that."""
         httpd.docs.joinpath("loose").write_text("loose")
         httpd.docs.joinpath("strict").write_text("strict")
         passwords = httpd.root / "passwords"
@@ -298,7 +299,7 @@ class TestLocations:
 
 
 class TestRefusals:
-    """What is wrong with a certificate decides the alert (RFC 8446 section 6.2) and the line in the log."""
+    """The mistake in the certificate determines the alert (RFC 8446 section 6.2) and the message in the log."""
 
     KINDS = {
         "expired": ("45", "it, or a CA above it, has expired", lambda ca, d: ca.client(start=-10, days=5)),
@@ -336,7 +337,7 @@ class TestRefusals:
         assert "there are 3 CAs above it, and TLSClientVerifyDepth allows 2" in httpd.log.text()
 
     def test_04_depth_zero(self, httpd):
-        """Only who is trusted himself."""
+        """Only certificates that are trusted themselves are accepted."""
         alice = self_signed("alice")
         file = httpd.root / "alice.crt"
         file.write_bytes(alice.pem)
@@ -348,7 +349,7 @@ class TestRefusals:
         assert response.headers["x-verify"] == "SUCCESS CN=alice"
 
     def test_05_trusted_client_is_no_ca(self, httpd, ca):
-        """A client's certificate among the CAs vouches for that client, not for others it may like to have."""
+        """A client's certificate among the CAs makes that client trusted. It cannot issue other certificates."""
         alice = self_signed("alice")
         file = httpd.root / "alice.crt"
         file.write_bytes(alice.pem)
@@ -372,7 +373,7 @@ class TestRefusals:
         assert alert_of(httpd, old.client()) == "45"
 
     def test_07_renewed_ca(self, httpd):
-        """The same CA with the same key, once with a certificate that has expired: the other one counts."""
+        """The same CA with the same key has an expired and a valid certificate: the valid one is used."""
         old = ClientCa("Our CA", days=5, start=-10)
         new = ClientCa("Our CA")
         new.key = old.key
@@ -385,7 +386,7 @@ class TestRefusals:
         assert curl(httpd, "a.test", "/", *new.client().write(httpd.root, "alice")).code == 200
 
     def test_08_ca_of_version_1(self, httpd):
-        """A root that `openssl x509 -req -signkey` made without extensions is trusted as it is."""
+        """A root certificate that `openssl x509 -req -signkey` made without extensions is trusted."""
         key, csr, pem = (httpd.root / f"v1.{suffix}" for suffix in ("key", "csr", "pem"))
         run = ["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-subj", "/CN=Old Root"]
         subprocess.run([*run, "-out", csr], check=True, capture_output=True)
@@ -413,7 +414,7 @@ class TestRefusals:
         assert "may not issue certificates for its name" in httpd.log.text()
 
     def test_10_wrong_key(self, serve, httpd, ca):
-        """A certificate without its key is worth nothing."""
+        """A certificate without its key is refused."""
         serve("TLSClientCertificate optional_no_ca")
         alice, eve = ca.client("alice"), self_signed("eve")
         _, cert, _, _ = alice.write(httpd.root, "alice")
@@ -464,7 +465,7 @@ class TestConfiguration:
         assert re.search(rf"{httpd.conf_file}:\d+|line \d+ of", output), output
 
     def test_03_too_many_names(self, httpd):
-        """A handshake has no room for the names of all CAs of the world."""
+        """The names of many CAs do not fit into a handshake message."""
         names = [f"CA number {number} ".ljust(64, "x") for number in range(900)]
         key = new_key()
         httpd.root.joinpath("many.pem").write_bytes(b"".join(self_signed(name, True, key).pem for name in names))

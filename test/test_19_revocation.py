@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Revocation lists, and sessions of clients that have certificates."""
+"""Revocation lists, and sessions of clients with certificates."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def ca():
 
 @pytest.fixture
 def serve(httpd, ca):
-    """Starts a.test, which requires certificates that are on no list in people.crl."""
+    """Starts a.test, which requires client certificates that are not revoked by people.crl."""
 
     def start(crl, *lines, mode="required", crl_name="people.crl", **options):
         httpd.root.joinpath("people.pem").write_bytes(ca.pem)
@@ -51,7 +51,7 @@ def fetch(httpd, who, *args):
 
 
 def replace(file, content):
-    """As all who care replace files: another takes its place at once."""
+    """Replaces a file atomically."""
     new = file.with_suffix(".new")
     new.write_bytes(content)
     os.rename(new, file)
@@ -70,7 +70,7 @@ class TestLists:
         )
 
     def test_02_several_issuers(self, httpd, ca):
-        """A directory with the lists of two CAs, one of them with two lists in a file."""
+        """A directory with the lists of two CAs, two of them in one file."""
         other = ClientCa("Other CA")
         good = [ca.client("alice"), other.client("bob")]
         bad = [ca.client("mallory"), other.client("oscar")]
@@ -86,7 +86,7 @@ class TestLists:
         assert all(fetch(httpd, who).exit for who in bad)
 
     def test_03_no_list_of_the_issuer(self, httpd, ca):
-        """Where nobody tells, nobody is let in, unless the administrator says so."""
+        """Without a list of the issuer clients are refused, unless the configuration allows it."""
         other = ClientCa("Other CA")
         httpd.root.joinpath("cas.pem").write_bytes(ca.pem + other.pem)
         httpd.root.joinpath("people.crl").write_bytes(ca.crl())
@@ -170,7 +170,7 @@ class TestLists:
         assert code != 0 and "its signature is not that of the CA whose name it has" in output
 
     def test_09_distribution_points(self, serve, httpd, ca):
-        """A CA that cuts its list in pieces: each tells only of those that name it."""
+        """A CA with several lists, by distribution point. Each list counts only for certificates that name it."""
 
         def client(name, point):
             uri = x509.UniformResourceIdentifier(f"http://crl.test/{point}")
@@ -186,7 +186,7 @@ class TestLists:
         assert fetch(httpd, bob).exit != 0
 
     def test_10_many_entries(self, serve, httpd, ca):
-        """The first, the last and one in the middle of 100,000."""
+        """The first entry, the last one and one in the middle of 100,000."""
         revoked = [ca.client("mallory", serial=serial) for serial in (1, 50_000, 100_000)]
         alice = ca.client("alice", serial=100_001)
         serve(ca.crl(*range(1, 100_001)))
@@ -195,7 +195,7 @@ class TestLists:
 
 
 class TestChanges:
-    """Lists are replaced while the server runs. It looks at most once a second."""
+    """Lists are replaced while the server runs. The server checks them at most once a second."""
 
     def test_01_picked_up(self, serve, httpd, ca):
         alice = ca.client("alice")
@@ -256,7 +256,7 @@ class TestChanges:
         wait_for(lambda: fetch(httpd, alice).exit != 0, "the revocation")
 
     def test_05_every_child(self, serve, httpd, ca):
-        """Prefork has a child for each connection; none of them may miss it."""
+        """Prefork has a child for each connection. All children have to read the new list."""
         httpd.log.expect("AH10034")
         alice = ca.client("alice")
         file = serve(ca.crl(), mpm="prefork", limits="StartServers 4\nMinSpareServers 4\nMaxSpareServers 4")
@@ -267,7 +267,7 @@ class TestChanges:
 
 
 def session_of(httpd, ctx, host="a.test", session=None):
-    """One request: what the server said of the client, and the session to go on with."""
+    """Makes one request. Returns the server's result for the client, and the session for the next connection."""
     with connect(httpd, host, ctx=ctx, session=session) as tls:
         tls.sendall(request(host, close=True))
         with tls.makefile("rb") as stream:
@@ -303,13 +303,13 @@ class TestSessions:
         _, _, session, _ = session_of(httpd, ctx)
         replace(file, ca.crl(alice))
 
-        # Sooner or later, within a second, sessions from before are not resumed, and the certificate is revoked.
+        # Within a second, older sessions are not resumed any more, and the certificate is revoked.
         def refused():
             try:
                 status, verify, _, reused = session_of(httpd, ctx, session=session)
             except (ssl.SSLError, ConnectionError, IndexError):
                 return True
-            # Resumed just before the list was read again: the connection stands, its requests do not.
+            # Resumed just before the list was read again: the connection stays open, its requests are refused.
             assert reused and status in (200, 403)
             return status == 403
 
@@ -319,7 +319,7 @@ class TestSessions:
         assert "on the revocation list" in httpd.log.text()
 
     def test_03_expiry_ends_it(self, httpd, ca):
-        """A certificate that expires while its session lives: the session opens nothing any more."""
+        """A certificate that expires during the lifetime of its session: the session gives no access any more."""
         short = ca.client("short")
         builder = (
             x509.CertificateBuilder()
@@ -346,7 +346,7 @@ class TestSessions:
 
     @pytest.mark.parametrize("version", VERSIONS)
     def test_04_other_hosts_do_not_take_it(self, httpd, ca, version):
-        """A session with one host's CA is worth nothing where another CA is trusted, or none."""
+        """A session with the CA of one virtual host is not accepted where another CA is trusted, or none."""
         other = ClientCa("Other CA")
         httpd.root.joinpath("one.pem").write_bytes(ca.pem)
         httpd.root.joinpath("two.pem").write_bytes(other.pem)
@@ -368,7 +368,7 @@ class TestSessions:
             assert not reused and verify == verdict
 
     def test_05_anonymous_session_does_not_become_somebody(self, httpd, ca):
-        """Who came without a certificate where it was optional has to show one where it is required."""
+        """A client that came without a certificate where it was optional has to present one where it is required."""
         httpd.root.joinpath("one.pem").write_bytes(ca.pem)
         httpd.start(
             f"TLSEngine {httpd.port}",
@@ -383,7 +383,7 @@ class TestSessions:
             session_of(httpd, ctx, host="b.test", session=session)
 
     def test_06_after_a_restart(self, httpd, ca):
-        """A reload keeps sessions as long as it keeps the CAs."""
+        """A reload keeps sessions if the CAs are the same."""
         other = ClientCa("Other CA")
         file = httpd.root / "one.pem"
         file.write_bytes(ca.pem)
@@ -401,8 +401,8 @@ class TestSessions:
 
 class TestLoad:
     def test_01_reloads_under_load(self, serve, httpd, ca):
-        """10,000 requests, resumed or not, of one client that is good and one that is revoked, while the list changes
-        all the time: no answer is ever wrong."""
+        """10,000 requests, resumed or not, of a valid and of a revoked client, while the list is replaced all the time:
+        no answer is wrong."""
         alice, mallory = ca.client("alice"), ca.client("mallory")
         file = serve(ca.crl(mallory), limits="StartServers 2\nThreadsPerChild 25\nMinSpareThreads 50")
         errors, done = [], threading.Event()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What applications learn of a client's certificate, compared with what mod_ssl tells them."""
+"""Variables about client certificates, compared with mod_ssl."""
 
 import hashlib
 import ipaddress
@@ -29,7 +29,7 @@ def attribute(oid, value, kind=None):
 
 
 def name(*attributes):
-    """A name of attributes, each given as its OID, value and type, or of ready RDNs."""
+    """A name of attributes, each given as its OID, value and type, or as a complete RDN."""
     if any(isinstance(a, x509.RelativeDistinguishedName) for a in attributes):
         rdn = x509.RelativeDistinguishedName
         return x509.Name([a if isinstance(a, rdn) else rdn([attribute(*a)]) for a in attributes])
@@ -42,7 +42,7 @@ def der_string(tag, text):
 
 CN, ORG, OU = NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME
 
-# Certificates as they are met with in the field, and some that are not.
+# Certificates as they occur in practice, and unusual ones.
 PEOPLE = {
     "plain": lambda ca: ca.client("alice"),
     "all parts": lambda ca: ca.client(
@@ -131,7 +131,7 @@ LOOKUPS = [*RAW, "CERT_RFC4523_CEA", "SAN_Email_1", "SAN_DNS_0", "SAN_OTHER_msUP
 
 @pytest.fixture
 def both(httpd, installation, ports):
-    """Our module and mod_ssl, each on its port, with the same rules; returns what each answers."""
+    """This module and mod_ssl, each on its port, with the same rules. Returns the answers of both."""
     assert installation.has_module("ssl"), "mod_ssl is needed to compare with: install it"
     ca = ClientCa()
     sub = ClientCa('Sub CA, or "so"', ca)
@@ -193,10 +193,10 @@ def both(httpd, installation, ports):
     return start
 
 
-# What mod_ssl does not have.
+# Variables that mod_ssl does not have.
 OURS = {"SSL_CLIENT_CERT_SHA256", "SSL_CLIENT_SPKI_SHA256"}
 
-# What differs, and why.
+# The differences and their reasons.
 LATIN_1 = "mod_ssl writes what is in Latin-1 as Latin-1, all other text as UTF-8; ours is always UTF-8"
 EXPECTED = {
     ("UTF-8", "S_DN_O_RAW"): LATIN_1,
@@ -223,7 +223,7 @@ def test_01_same_as_mod_ssl(both, options):
 
 
 def test_02_digests(both):
-    """What mod_ssl lacks: of the certificate, and of its key."""
+    """Digests of the certificate and of its key. mod_ssl does not have them."""
     fetch, ca, _ = both()
     alice = ca.client("alice")
     ours, _ = fetch(alice)
@@ -247,7 +247,7 @@ EXTENSIONS = {
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_03_extensions(both, httpd, extension):
-    """PeerExtList, with OpenSSL's names and texts: the same rule lets in under both modules, and another does not."""
+    """PeerExtList, with OpenSSL's names and texts: both modules accept and refuse with the same rules."""
     value = EXTENSIONS[extension]
     rules = [(f"/{name}", f"'{text}' in PeerExtList('{extension}')") for name, text in (("yes", value), ("no", "x"))]
     fetch, ca, _ = both(*(f'<Location {path}>\nRequire expr "{rule}"\n</Location>' for path, rule in rules))
@@ -276,7 +276,7 @@ def test_03_extensions(both, httpd, extension):
 
 
 class TestUsers:
-    """Certificates that make users."""
+    """User names from certificates."""
 
     @pytest.fixture
     def serve(self, httpd):
@@ -321,7 +321,7 @@ class TestUsers:
         assert "no user: SSL_CLIENT_SAN_Email_0 is not in the client's certificate" in httpd.log.text()
 
     def test_03_nobody_vouches(self, serve):
-        """A name that anybody can give himself is nobody's."""
+        """The name of a self-signed certificate is not used."""
         fetch, _ = serve("TLSUserName SSL_CLIENT_S_DN_CN", mode="optional_no_ca")
         assert fetch(self_signed("alice")).headers["x-user"] == ""
 
@@ -341,7 +341,7 @@ class TestUsers:
         httpd.log.expect(r"user /CN=bob not found|AH01618")
         assert fetch(ca.client("bob")).code == 401
         assert fetch(None).code == 401
-        # Nobody vouches for this one, and this one types what everybody can know.
+        # One certificate is not verified, and the other request has the known password.
         stranger = ClientCa("Other CA").client(subject)
         assert fetch(stranger).code == 401
         httpd.log.expect("tries to log in with the subject of a certificate")

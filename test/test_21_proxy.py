@@ -33,7 +33,7 @@ class TestBackends:
             one.stop()
 
     def test_03_another_of_ours(self, httpd, proxy, authority):
-        """The backend is a virtual host of the same server, whose TLS is ours too."""
+        """The backend is a virtual host of the same server, with this module."""
         cert = authority.server("localhost").write(httpd.root, "back")
         proxy(
             f"TLSEngine {httpd.port}",
@@ -65,7 +65,7 @@ class TestBackends:
         assert set(one.names) == {None}
 
     def test_12_preserved_host(self, httpd, proxy, backend, authority):
-        """Then the backend is called as the client has called us, and has to be that."""
+        """The backend's certificate has to cover the name that the client has requested."""
         one = backend(issued=authority.server("localhost", "shop.test"))
         two = backend(issued=authority.server("localhost"))
         proxy(
@@ -107,7 +107,7 @@ class TestBackends:
         assert run.stdout.endswith(big.read_bytes())
 
     def test_07_reuse_and_resumption(self, httpd, proxy, backend):
-        """Connections are kept, and sessions are when they are not."""
+        """Connections are kept. If they are not, sessions are resumed."""
         one, two = backend(), backend()
         proxy(
             f"ProxyPass /kept https://localhost:{one.port}/",
@@ -120,14 +120,14 @@ class TestBackends:
         assert two.handshakes == 5 and two.resumed == 4
 
     def test_08_system_store(self, httpd, proxy, backend):
-        """What SSL_CERT_FILE names stands in for the platform's store."""
+        """The file in SSL_CERT_FILE replaces the platform's trust store."""
         one = backend()
         httpd.environment["SSL_CERT_FILE"] = str(httpd.ca_file)
         proxy(f"ProxyPass / https://localhost:{one.port}/", ca=False)
         assert plain_get(httpd)[0] == 200
 
     def test_10_self_signed(self, httpd, proxy, backend, authority):
-        """A backend's own certificate stands for that backend."""
+        """A backend's self-signed certificate can be trusted for that backend."""
         issued = authority.server("localhost", self_signed=True)
         httpd.root.joinpath("app.pem").write_bytes(issued.cert_pem)
         one = backend(issued=issued)
@@ -135,7 +135,7 @@ class TestBackends:
         assert plain_get(httpd)[0] == 200
 
     def test_09_through_tls(self, httpd, proxy, backend):
-        """TLS before and behind, with what the client presented in headers that it cannot forge."""
+        """TLS on both sides. Request headers carry the client's subject; the client cannot forge them."""
         ca = ClientCa()
         httpd.root.joinpath("people.pem").write_bytes(ca.pem)
         one = backend()
@@ -158,7 +158,7 @@ def _raw(httpd, *args):
 
 
 class EchoSocket(backends.Backend):
-    """Upgrades, then sends back what it gets."""
+    """Upgrades the connection, then echoes its data."""
 
     def handle(self, sock):
         with sock, sock.makefile("rb") as stream:
@@ -214,13 +214,13 @@ class TestProtocols:
         assert plain_get(httpd)[0] in (502, 503)
 
     def test_04_alpn(self, httpd, proxy, backend):
-        """Backends that speak several protocols are told which one is meant."""
+        """A backend with several protocols is told by ALPN which one is used."""
         one = backend(alpn=["h2", "http/1.1"])
         proxy(f"ProxyPass / https://localhost:{one.port}/")
         assert plain_get(httpd)[0] == 200
 
     def test_05_connect(self, httpd, proxy, backend, authority):
-        """A tunnel through us is the client's affair, not ours."""
+        """A CONNECT tunnel carries the client's own TLS."""
         one = backend()
         proxy("ProxyRequests on", f"AllowCONNECT {one.port}", modules=["proxy_connect"])
         via = ["-x", f"http://127.0.0.1:{httpd.plain_port}", "--cacert", httpd.ca_file]
@@ -228,7 +228,7 @@ class TestProtocols:
         assert "GET / HTTP/1.1" in run.stdout, run
 
     def test_06_beside_mod_ssl(self, httpd, backend):
-        """Each backend by the module that its section has enabled."""
+        """Each backend uses the module that its section has enabled."""
         one, two = (backend(alpn=["http/1.1"]) for _ in range(2))
         httpd.start(
             f"<Proxy https://localhost:{one.port}/>\nTLSProxyEngine on\nTLSProxyCA {httpd.ca_file}\n</Proxy>",

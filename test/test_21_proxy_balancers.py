@@ -27,7 +27,8 @@ class TestBalancers:
 
     @pytest.mark.parametrize("kind", [backends.PlainText, backends.Resetting])
     def test_02_failover(self, httpd, proxy, backend, kind):
-        """A member that fails in the handshake has seen nothing of the request: the next one gets it."""
+        """A member that fails in the handshake has received nothing of the request: the request goes to the next
+        member."""
         good, bad = backend(), backend(kind)
         proxy(*self.members(bad, good, options="retry=600"), modules=BALANCER)
         httpd.log.expect("handshake with backend localhost .* failed: the backend")
@@ -37,7 +38,7 @@ class TestBalancers:
             assert code == 200 and f"port={good.port}" in body
 
     def test_03_bodies_do_not_fail_over(self, httpd, proxy, backend):
-        """What was read of them would be lost."""
+        """The part of the body that was already read would be lost."""
         good, bad = backend(), backend(backends.PlainText)
         proxy(*self.members(bad, good), modules=BALANCER)
         httpd.log.expect("handshake with backend localhost .* failed")
@@ -57,8 +58,8 @@ class TestBalancers:
 
 class TestLoad:
     def test_01_restarts_of_backends(self, httpd, proxy, ports, authority):
-        """20,000 requests, 32 at a time, while the backend is restarted now and then: each answer is the right one, or
-        a 502 or 503 that says that there was none."""
+        """20,000 requests, 32 at a time, while the backend is restarted repeatedly. Each response is correct, or 502 or
+        503."""
         installation = httpd.installation
         root = httpd.root / "back"
         root.mkdir()
@@ -99,7 +100,7 @@ class TestLoad:
                     try:
                         response, body = fetch(client, number % 50)
                     except ConnectionError:
-                        # The server may close a connection that waits for its next request.
+                        # The server may close an idle connection.
                         client.close()
                         response, body = fetch(client, number % 50)
                     if response.status in (502, 503):
@@ -120,7 +121,7 @@ class TestLoad:
             assert not wrong, wrong[:5]
             assert not failed, failed[:5]
             assert restarts >= 2
-            # Those that caught the backend between two generations.
+            # Requests during a restart of the backend.
             assert refused[0] < 400
         finally:
             back.stop()

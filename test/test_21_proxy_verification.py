@@ -13,7 +13,7 @@ from harness.clients import plain_get
 
 class TestIdentity:
     def test_01_machine_certificate(self, httpd, proxy, authority):
-        """Of several the one whose CA the backend has named."""
+        """The certificate whose CA the backend has named is chosen."""
         ca, other = ClientCa("Machines"), ClientCa("Others")
         httpd.root.joinpath("machines.pem").write_bytes(ca.pem)
         us = " ".join(ca.client("proxy").write(httpd.root, "us")[1::2])
@@ -60,7 +60,7 @@ class TestIdentity:
 
 
 class TestRefusals:
-    """Each gives 502, and a line in the log that says what to do."""
+    """Each gives 502 and a message in the log that names the remedy."""
 
     def check(self, httpd, text):
         httpd.log.expect(f"tls: handshake with backend .* failed: .*{text}")
@@ -139,7 +139,7 @@ class TestRefusals:
         assert plain_get(httpd)[0] == 500
 
     def test_10_unverified(self, httpd, proxy, backend):
-        """Only by an explicit word, which is answered at every start."""
+        """Only with an explicit directive, and with a warning at every start."""
         one = backend(issued=ClientCa("Evil CA").client("localhost", usages=None))
         httpd.log.expect(r"\[tls:warn\].*TLSProxyVerify none: whoever answers is taken for the backend")
         proxy("TLSProxyVerify none", f"ProxyPass / https://localhost:{one.port}/")

@@ -40,7 +40,7 @@ class TestGroups:
     def test_02_prefer(self, serve):
         fetch = serve("TLSGroupsPrefer secp384r1:P-256")
         assert fetch("--curves", "X25519:P-256:P-384").headers["x-kex"] in ("X25519", "secp384r1")
-        # Where no share was sent for it, the client is asked for the one that comes first.
+        # The client has sent no share for a supported group: the server requests the first of its own.
         assert fetch("--curves", "P-521:P-256:P-384").headers["x-kex"] == "secp384r1"
 
     def test_03_suppress(self, serve, httpd):
@@ -102,7 +102,7 @@ class TestPolicies:
 
 class TestKeyLog:
     def test_01_secrets(self, httpd):
-        """The same secrets that the client writes down itself, in all children, for nobody else to read."""
+        """The log has the same secrets as the client's own log, from all children, and is private."""
         ours, theirs = httpd.root / "server-keys", httpd.root / "client-keys"
         ours.write_text("")
         ours.chmod(0o644)
@@ -157,7 +157,7 @@ class TestKeyLog:
 
 
 class Relay:
-    """Passes connections on, and keeps what passes: whether it came from the client, and the bytes."""
+    """Forwards connections and records the bytes with their direction."""
 
     def __init__(self, port):
         self.passed = []
@@ -187,7 +187,7 @@ class Relay:
 
 
 def write_capture(file, passed):
-    """Writes what a relay has seen as packets, for Wireshark: raw IPv4, as if the server were at port 443."""
+    """Writes the recorded bytes as packets for Wireshark: raw IPv4 with the server at port 443."""
     packets = []
     sequence = {True: 1, False: 1}
 
@@ -251,7 +251,7 @@ class TestRecords:
             assert len(read_all(tls)) > 100_000
 
     def test_03_grow(self, serve, httpd):
-        """The first ones can be read when the first segment has arrived, the later ones cost little."""
+        """The first records fit into one segment, later ones are large."""
         serve()
         httpd.docs.joinpath("small").write_bytes(b"x" * 3000)
         httpd.docs.joinpath("big").write_bytes(b"x" * 300_000)
@@ -263,13 +263,13 @@ class TestRecords:
                 tls.sendall(request("a.test", path))
                 response = read_all(tls)
             sizes = [len(payload) - overhead for kind, payload in records(relay.from_server[before:]) if kind == 23]
-            # Perhaps tickets, and in the end close_notify.
+            # Tickets may come first, close_notify is last.
             sizes = [size for size in sizes if size > 400]
             if expected is None:
                 assert len(sizes) == 1, sizes
                 continue
             assert sizes[: len(expected)] == expected, sizes
-            # What is read from the file at once is not always a multiple of the largest record.
+            # The size of a read from the file is not always a multiple of the largest record.
             assert max(sizes) == 16_384 and len(sizes) < len(expected) + 25, sizes
             assert sum(sizes) == len(response)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests that come with the first bytes of a connection: answered sooner, told apart, and never run twice."""
+"""Early data: requests in the first flight are answered early, marked, and never run twice."""
 
 import contextlib
 import shutil
@@ -19,32 +19,32 @@ EARLY = [
     "TLSEarlyData on",
 ]
 APPLICATION_DATA = 23
-# A group that all builds have: a client that has to be asked for another one cannot send early data.
+# A group that all builds support. After a HelloRetryRequest a client cannot send early data.
 CLIENT = ("-groups", "P-256")
 H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
 def h2_request(method):
-    """Settings, and a request for / of a.test (RFC 7541 appendix A has the numbers)."""
+    """SETTINGS, and a request for / of a.test (RFC 7541 appendix A has the numbers)."""
     block = bytes([{"GET": 0x82, "POST": 0x83}[method], 0x87, 0x84, 0x41, 6]) + b"a.test"
     end_of_stream_and_headers = 0x05
     return H2_PREFACE + bytes([0, 0, len(block), 1, end_of_stream_and_headers, 0, 0, 0, 1]) + block
 
 
 class Site:
-    """a.test, which takes early data, and clients that have sessions with it."""
+    """a.test with early data, and clients with sessions for it."""
 
     def __init__(self, httpd):
         self.httpd = httpd
         self._sessions = 0
 
     def start(self, *lines, base=(), **options):
-        self.httpd.log.allow("AH10034")  # mod_http2 beside prefork
+        self.httpd.log.allow("AH10034")  # mod_http2 with prefork
         host = self.httpd.vhost("a.test", *EARLY, f"CustomLog {self.httpd.root}/early_log early", *lines)
         self.httpd.start(f"TLSEngine {self.httpd.port}", *base, host, **options)
 
     def session(self, *args, send=None):
-        """A new session, in a file."""
+        """Saves a new session to a file."""
         self._sessions += 1
         file = self.httpd.root / f"session{self._sessions}"
         s_client(self.httpd, "-sess_out", str(file), *CLIENT, *args, name="a.test", send=send or request("a.test"))
@@ -67,7 +67,7 @@ class Site:
         return subprocess.Popen(command, **quiet)
 
     def first_flight(self, data, *args, session=None):
-        """What a client sends before anybody has answered: its ClientHello and `data` as early data."""
+        """The client's first flight: its ClientHello and `data` as early data."""
         file = self.httpd.root / "early"
         file.write_bytes(data)
         session = session or self.session()
@@ -85,7 +85,7 @@ class Site:
         return flight
 
     def log(self):
-        """The requests: whether each was early, and what it was."""
+        """The requests: whether each was early, and its path."""
         file = self.httpd.root / "early_log"
         return file.read_text().splitlines() if file.exists() else []
 
@@ -115,7 +115,7 @@ class TestRequests:
         with raw_connection(httpd) as sock:
             sock.sendall(site.first_flight(request("a.test", "/?early")))
             wait_for(lambda: site.runs("/?early"), "the request to be run")
-            # ServerHello, EncryptedExtensions, Finished; then the response, for whoever has the keys.
+            # ServerHello, EncryptedExtensions and Finished, then the encrypted response.
             received = b""
             while len(records(received)) < 5:
                 received += sock.recv(65536)
@@ -158,7 +158,7 @@ class TestRequests:
         assert "404 Not Found" in output and "X-Early: 1" in output
 
     def test_09_split_request(self, site):
-        """The rest comes after the handshake: nobody but the client itself can have sent it."""
+        """The rest of the request comes after the handshake, so the request is not a replay."""
         site.start()
         whole = request("a.test", "/?split")
         output = site.send_early(whole[:20], send=whole[20:])
@@ -173,7 +173,7 @@ class TestRequests:
     def test_11_too_much(self, site, httpd):
         site.start("TLSMaxEarlyDataSize 100")
         output = site.send_early(request("a.test", "/?" + "x" * 200), session=site.session())
-        # OpenSSL knows the limit from the ticket and does not even try.
+        # OpenSSL knows the limit from the ticket and sends no early data.
         assert "early data" in output.lower() and not site.runs("/?" + "x" * 200)
 
     def test_12_gnutls(self, site, httpd):
@@ -196,7 +196,7 @@ class TestHttp2:
             wait_for(lambda: f'1 "{method} / HTTP/2.0" {status}' in site.log(), "the request")
 
     def test_02_the_handshake_goes_on_meanwhile(self, site):
-        """Whether the request is run before or after the end of the handshake, it is run."""
+        """The request is run before or after the end of the handshake."""
         site.start("Protocols h2 http/1.1")
         session = site.session("-alpn", "h2", send=h2_request("GET"))
         before = len(site.log())
@@ -213,7 +213,7 @@ class TestHttp2:
 
 class TestReplays:
     def _send_at_once(self, httpd, flight, count):
-        """Sends a first flight on many connections at the same time; returns them when each has been answered."""
+        """Sends a first flight on many connections at the same time. Returns them after all have received data."""
         socks = [raw_connection(httpd) for _ in range(count)]
         start = threading.Barrier(count)
 
@@ -230,7 +230,7 @@ class TestReplays:
         return socks
 
     def _replay(self, site, path, flight, count):
-        """Does the same with a request for `path`, and waits until it is run."""
+        """Replays a request for `path`, and waits until it is run."""
         socks = self._send_at_once(site.httpd, flight, count)
         wait_for(lambda: site.runs(path), "the request to be run")
         for sock in socks:
@@ -268,7 +268,7 @@ class TestReplays:
 
     @pytest.mark.parametrize("cache,program", [("memcache", "memcached"), ("redis", "redis-server")])
     def test_03_at_several_machines(self, site, httpd, ports, tmp_path, cache, program):
-        """Two servers with one cache and one seed: what one has run the other does not."""
+        """Two servers share a cache and a seed: the second one does not run a request again."""
         if not httpd.installation.has_module(f"socache_{cache}"):
             pytest.skip(f"this httpd has no mod_socache_{cache}")
         port = str(ports.take())
@@ -312,7 +312,7 @@ class TestReplays:
 
 
 def test_workers_do_not_wait_for_handshakes(site, httpd):
-    """Connections that wait for their next request cost no worker, however their handshake began."""
+    """Idle connections use no workers, whether the handshake had early data or not."""
     limits = "StartServers 1\nServerLimit 1\nThreadsPerChild 4\nMaxRequestWorkers 4\nAsyncRequestWorkerFactor 8"
     httpd.log.allow("AH10159|AH00484")
     site.start("KeepAliveTimeout 30", limits=limits)
@@ -331,8 +331,8 @@ def test_workers_do_not_wait_for_handshakes(site, httpd):
 
 
 class TestElsewhere:
-    """Clients with a ticket that allows early data, at a server that takes none: it ignores their early data (RFC 8446
-    section 4.2.10), however much there is, and the handshake goes on."""
+    """A client's ticket allows early data, but the server accepts none. It ignores any amount of early data (RFC 8446
+    section 4.2.10), and the handshake goes on."""
 
     @pytest.fixture
     def session(self, site):
@@ -349,7 +349,7 @@ class TestElsewhere:
 
     @pytest.mark.parametrize("lines", [["TLSSessionTickets on"], ["TLSSessionTickets off"]])
     def test_02_switched_off_by_a_reload(self, site, httpd, lines):
-        """The server knows the session, which may be resumed all the same."""
+        """The server knows the session, and may resume it."""
         site.start(*lines)
         session = site.session()
         httpd.conf_file.write_text(httpd.conf_file.read_text().replace("TLSEarlyData on", ""))
@@ -358,7 +358,7 @@ class TestElsewhere:
         assert "Early data was rejected" in output and "HTTP/1.1 200 OK" in output
 
     def test_03_resumed_without(self, second_httpd):
-        """Sessions of such a server allow no early data, and go on being resumed."""
+        """Sessions of such a server allow no early data, and can be resumed."""
         second_httpd.start(f"TLSEngine {second_httpd.port}", "TLSSessionTickets off", second_httpd.vhost("a.test"))
         site = Site(second_httpd)
         session = site.session()
@@ -367,7 +367,7 @@ class TestElsewhere:
 
     @pytest.mark.parametrize("size", [1, 16_000, 200_000])
     def test_04_before_a_second_hello(self, session, second_httpd, size):
-        """The server asks for another group (HelloRetryRequest), and ignores what comes before the answer."""
+        """The server requests another group (HelloRetryRequest), and ignores the data before the second ClientHello."""
         second_httpd.start(
             f"TLSEngine {second_httpd.port}", second_httpd.vhost("a.test", "TLSGroupsSuppress secp256r1")
         )
@@ -376,7 +376,7 @@ class TestElsewhere:
         assert "Early data was rejected" in output and "HTTP/1.1 200 OK" in output
 
     def test_05_too_much_is_refused(self, session, second_httpd):
-        """No client may keep a server busy with what it ignores."""
+        """The amount of early data that is ignored has a limit."""
         second_httpd.start(f"TLSEngine {second_httpd.port}", second_httpd.vhost("a.test"))
         flight = Site(second_httpd).first_flight(b"x" * 1000, session=session)
         with raw_connection(second_httpd) as sock:
@@ -445,5 +445,5 @@ class TestConfiguration:
 
 
 def test_programs_are_there():
-    """What the tests of fleets need is installed: nothing above was skipped for that."""
+    """The programs for the tests with several machines are installed: no test was skipped for that."""
     assert shutil.which("memcached") and shutil.which("redis-server")

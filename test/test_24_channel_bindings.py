@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ties other authentication to a connection: channel bindings."""
+"""Channel bindings."""
 
 import hashlib
 import re
@@ -22,7 +22,7 @@ PSS384 = padding.PSS(padding.MGF1(SHA384), SHA384.digest_size)
 class TestExporter:
     @pytest.fixture
     def exported(self, httpd):
-        """What the client and the server derive for a connection."""
+        """The values that the client and the server derive for a connection."""
         httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", *HEADERS))
 
         def ask(*args):
@@ -43,7 +43,7 @@ class TestExporter:
 
     @pytest.mark.skipif(CRYPTO == "fips", reason="does not speak without it")
     def test_03_not_without_the_extended_master_secret(self, httpd, exported):
-        """RFC 9266 section 4.2: a TLS 1.2 connection could have the same keys as another one."""
+        """RFC 9266 section 4.2: without it, two TLS 1.2 connections could have the same keys."""
         httpd.root.joinpath("openssl.cnf").write_text(
             "openssl_conf = o\n[o]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\nOptions = -ExtendedMasterSecret\n"
         )
@@ -52,7 +52,7 @@ class TestExporter:
             assert exported("-tls1_2")[1] == "(null)"
 
     def test_04_early_data(self, httpd):
-        """It exists once the handshake is complete."""
+        """The value is available after the handshake."""
         httpd.start(f"TLSEngine {httpd.port}", "TLSEarlyData on", httpd.vhost("a.test", *HEADERS))
         session, early = httpd.root / "session", httpd.root / "early"
         s_client(httpd, "-sess_out", str(session), "-groups", "P-256", name="a.test", send=request("a.test"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cryptography that was built in can do, and says of itself."""
+"""Cryptographic libraries: their algorithms, and what the module reports about them."""
 
 import re
 from pathlib import Path

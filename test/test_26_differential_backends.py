@@ -16,11 +16,11 @@ pytestmark = NEEDS_SUITES_OF_OPENSSL
 
 
 class TestBackends:
-    """What is behind a proxy, and who may be."""
+    """Which backends are accepted."""
 
     @pytest.fixture
     def behind(self, pair, authority, ports):
-        """Backends with all sorts of certificates, by name."""
+        """Backends with valid and invalid certificates, by name."""
         root = pair.root
         issued = {
             "good": authority.server("localhost"),
@@ -144,6 +144,6 @@ class TestBackends:
 
 
 def through(server, host, path):
-    """The status of a request, and what the backend saw of the client's certificate."""
+    """The status of a request, and the subject of the client certificate that the backend received."""
     code, body = plain_get(server, f"{path}/", "-H", f"Host: {host}")
     return {"code": str(code), "client": re.findall("client=(.*) port", body)}

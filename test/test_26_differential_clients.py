@@ -10,7 +10,7 @@ pytestmark = NEEDS_SUITES_OF_OPENSSL
 
 
 class TestClients:
-    """Who gets in where."""
+    """Which clients are accepted."""
 
     @pytest.mark.parametrize("version", [V12, V13], ids=["tls12", "tls13"])
     def test_01_hosts(self, pair, client_certs, version):

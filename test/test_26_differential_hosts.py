@@ -12,7 +12,7 @@ pytestmark = NEEDS_SUITES_OF_OPENSSL
 
 
 class TestHosts:
-    """Which virtual host answers, and what it speaks."""
+    """Which virtual host answers, and with which protocol."""
 
     @pytest.mark.parametrize("policy", ["", "strict", "secure", "authonly", "insecure"])
     def test_01_names(self, pair, client_certs, policy):
@@ -49,7 +49,7 @@ class TestHosts:
         compare(pair, "names", **questions)
 
     def test_02_engines(self, pair):
-        """SSLEngine where it is inherited, and where the port says it."""
+        """SSLEngine inherited from the base server, and enabled by the port."""
         pair.ours.log.allow("is not covered by")
         listen, inherited = "Listen 127.0.0.1:@extra@ https", pair.certificate("base.test")
         by_port = [line.replace("@port@", "@extra@") for line in pair.vhost("port.test", engine="")]

@@ -11,7 +11,7 @@ from harness.httpd import wait_for
 
 
 def directives_of(httpd, test_module, record):
-    """The directives that a record has, with their contexts, as httpd knows them."""
+    """The directives of a module record, with their contexts, from httpd."""
     httpd.configure(test_module, records=[record])
     _, output = httpd.configtest("DUMP_TEST_DIRECTIVES")
     return dict(re.findall(r"^(SSL\w+) (\d+)$", output, re.M))
@@ -23,7 +23,7 @@ class TestTable:
         assert len(theirs) > 60 and ours == theirs
 
     def test_01_each_has_a_test(self):
-        """Every directive of the documentation is in some test, or in an example that a test starts."""
+        """Every documented directive is used in a test, or in an example that a test starts."""
         here = Path(__file__).parent
         documented = re.findall(r"^\| (SSL\w+) ", (here.parent / "docs/moving-from-mod_ssl.md").read_text(), re.M)
         files = [*here.glob("test_2[678]_*.py"), *(here.parent / "conf-examples/from-mod_ssl").rglob("*.conf")]
@@ -37,7 +37,7 @@ class TestTable:
 
     @pytest.mark.parametrize("records", [("tls", "ssl"), ("ssl", "tls")])
     def test_03_both_records(self, ssl_server, httpd, ports, records):
-        """Hosts of both kinds, in any order of loading; each with its own names of ciphers."""
+        """Virtual hosts of both records, in any order of loading. Each uses its own cipher names."""
         port = ports.take()
         other = httpd.vhost("b.test", 'Header set X-Cipher "%{SSL_CIPHER}s"', port=port)
         mine = ssl_server.vhost("a.test", 'Header set X-Cipher "%{SSL_CIPHER}s"')
@@ -62,7 +62,7 @@ class TestTable:
 
     @pytest.mark.parametrize("records", [("tls", "mod_ssl"), ("mod_ssl", "tls")])
     def test_05_beside_mod_ssl(self, ssl_server, httpd, ports, records):
-        """Ours and the real one, in any order, also after they were loaded again."""
+        """This module and mod_ssl, in any order of loading, also after reloads."""
         port = ports.take()
         other = httpd.vhost("b.test", 'Header set X-Library "%{SSL_VERSION_LIBRARY}s"', port=port)
         theirs = ssl_server.vhost("a.test", 'Header set X-Library "%{SSL_VERSION_LIBRARY}s"')
@@ -164,7 +164,7 @@ class TestClasses:
         output = ssl_server.problems(*([line] if base else []), host)
         assert why in output and "httpd.conf" in output, output
         assert not re.search(r"\S {3,}\S", output), output
-        # Nobody who has mod_ssl's directives is told of ours.
+        # The messages do not name this module's own directives.
         assert not re.search(r"\bTLS[A-Z][a-z]", output), output
 
     @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class TestCertificates:
         assert "Peer signature type: ECDSA" in s_client(httpd, name="a.test").output
 
     def test_02_last_of_a_kind(self, ssl_server, httpd):
-        """Of two certificates with the same kind of key the last one counts."""
+        """Of several certificates with the same kind of key the last one is used."""
         ssl_server.start(
             ssl_server.vhost(
                 "a.test", certificate=[*ssl_server.certificate("old.test"), *ssl_server.certificate("a.test")]
@@ -45,7 +45,7 @@ class TestCertificates:
         assert s_client(httpd, "-showcerts", name="a.test").output.count("BEGIN CERTIFICATE") == 2
 
     def test_04_inherited(self, ssl_server, httpd):
-        """What the base server has, hosts have that say nothing else."""
+        """Virtual hosts inherit the settings of the base server unless they have their own."""
         httpd.log.allow("is not covered by")
         own = f"<VirtualHost *:{httpd.port}>\nServerName a.test\n</VirtualHost>"
         ssl_server.start("SSLEngine on", *ssl_server.certificate("a.test"), own, ssl_server.vhost("b.test"))
@@ -59,7 +59,7 @@ class TestCertificates:
 
 class TestOthers:
     def test_01_certificates_of_other_modules(self, ssl_server, httpd, authority, test_module):
-        """mod_md has them for hosts that name none."""
+        """mod_md supplies certificates for virtual hosts without one."""
         files = authority.server("a.test").write(ssl_server.root, "supplied")
         host = f"<VirtualHost *:{httpd.port}>\nServerName a.test\nSSLEngine on\nTestCertificate {files}\n</VirtualHost>"
         ssl_server.start(test_module, "SSLUseStapling on", host)
@@ -67,14 +67,14 @@ class TestOthers:
         assert "do not do what they do" not in httpd.log.text()
 
     def test_02_stopgaps(self, ssl_server, httpd, authority, test_module):
-        """And until it has them, requests are answered with 503."""
+        """With a stopgap certificate, requests are answered with 503."""
         files = authority.server("a.test").write(ssl_server.root, "stopgap")
         host = f"<VirtualHost *:{httpd.port}>\nServerName a.test\nSSLEngine on\nTestStopgap {files}\n</VirtualHost>"
         ssl_server.start(test_module, host)
         assert curl(httpd, "a.test").code == 503
 
     def test_03_rewrite_and_scheme(self, ssl_server, httpd):
-        """What mod_rewrite and mod_headers make of it."""
+        """Variables and the scheme in mod_rewrite and mod_headers."""
         rules = ["RewriteEngine on", "RewriteCond %{HTTPS} =on", "RewriteCond %{SSL:SSL_PROTOCOL} =TLSv1.3"]
         rules += ["RewriteRule ^/seen$ https://other.test/ [R=301,L]", 'Header set X-Scheme "expr=%{REQUEST_SCHEME}"']
         ssl_server.start(ssl_server.vhost("a.test", *rules))
@@ -112,7 +112,7 @@ class TestSessions:
 
 class TestSni:
     def test_01_unknown_names(self, ssl_server, httpd):
-        """They get the first host, as everybody did before SNI."""
+        """Clients get the first virtual host, as clients without SNI do."""
         ssl_server.start(ssl_server.vhost("a.test"), ssl_server.vhost("b.test"))
         assert curl(httpd, "unknown.test", "/", "-k").code == 200
         assert s_client(httpd, name="unknown.test").subject == "CN = a.test"
@@ -143,7 +143,7 @@ class TestSuites:
     @pytest.mark.skipif(CRYPTO == "fips", reason="there is no ChaCha20")
     @pytest.mark.parametrize("text", LISTS)
     def test_01_as_openssl(self, ssl_server, httpd, text):
-        """The suites that a list comes to, in their order, by OpenSSL and by us."""
+        """The suites of a list, in order, are the same with OpenSSL and with this module."""
         ssl_server.configure(ssl_server.vhost("a.test", f'SSLCipherSuite "{text}"'))
         _, dump = httpd.configtest("DUMP_TLS")
         ours = re.findall(r"TLS_ECDHE_(ECDSA|RSA)_WITH_(AES_\d+|CHACHA20)", dump)
@@ -165,7 +165,7 @@ class TestSuites:
 
 class TestClients:
     def test_01_no_ca(self, ssl_server, httpd):
-        """mod_ssl starts, and no certificate is good."""
+        """mod_ssl starts, and accepts no certificate."""
         httpd.log.expect("SSLVerifyClient needs SSLCACertificateFile")
         ssl_server.start(ssl_server.vhost("a.test", "SSLVerifyClient optional"))
         alice = ClientCa().client("alice").write(ssl_server.root, "alice")

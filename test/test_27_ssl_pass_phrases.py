@@ -14,7 +14,7 @@ from harness.httpd import wait_for
 class TestPassPhrases:
     @pytest.fixture
     def dialog(self, ssl_server):
-        """A program that writes down what it is asked, and answers."""
+        """A program that logs its arguments and runs `answer`."""
 
         def make(answer="secret", name="ask"):
             program = ssl_server.root / name
@@ -32,7 +32,7 @@ class TestPassPhrases:
     @pytest.mark.parametrize("kind", ["p256", "rsa2048"])
     @pytest.mark.parametrize("form", [None, TRADITIONAL], ids=["pkcs8", "traditional"])
     def test_01_exec(self, ssl_server, httpd, dialog, kind, form):
-        """Asked once for each pass phrase at start, and no more when reloading."""
+        """The program is run once for each pass phrase at start, and not at reloads."""
         first = ssl_server.certificate("a.test", kind, form=form, password=b"secret")
         second = ssl_server.certificate("b.test", kind, form=form, password=b"secret")
         third = ssl_server.certificate("c.test", kind, form=form, password=b"other")
@@ -47,7 +47,7 @@ class TestPassPhrases:
         for name in "abc":
             assert curl(httpd, f"{name}.test").code == 200
         assert len(self.asked(ssl_server)) == 2
-        # A key that is new, with a pass phrase that is known.
+        # A new key, with a known pass phrase.
         ssl_server.certificate("a.test", kind, form=form, password=b"other")
         httpd.graceful()
         assert curl(httpd, "a.test").code == 200 and len(self.asked(ssl_server)) == 2
@@ -88,7 +88,7 @@ class TestPassPhrases:
         assert curl(httpd, "a.test").code == 200
 
     def test_04_pipe(self, ssl_server, httpd, dialog):
-        """A program that is asked again if it is wrong."""
+        """The program is asked again after a wrong pass phrase."""
         program = dialog(
             'while read -r line; do case "$line" in Enter*) n=x$n; '
             'if [ "$n" = x ]; then echo wrong; else echo secret; fi;; esac; done'
@@ -164,7 +164,7 @@ class TestPassPhrases:
         assert httpd.run().wait(30) != 0
 
     def test_09_terminal(self, ssl_server, httpd, dialog):
-        """Somebody types, at a terminal of this test's own, and is wrong the first time."""
+        """The pass phrase is typed at the test's own terminal. The first attempt is wrong."""
         ssl_server.configure(
             ssl_server.vhost("a.test", certificate=ssl_server.certificate("a.test", password=b"secret"))
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configurations of mod_ssl's that are everywhere: as they are, under mod_ssl and under ours, with the same answers."""
+"""Common configurations for mod_ssl, unchanged, give the same answers with mod_ssl and with this module."""
 
 import re
 from pathlib import Path
@@ -12,14 +12,14 @@ from harness.clients import curl, s_client
 from harness.ssl_pair import differences
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "conf-examples/from-mod_ssl"
-# The others are included by one of them.
+# The other files are included by one of these.
 FILES = sorted(path for path in EXAMPLES.rglob("*.conf") if not path.name.startswith("options-"))
-# Directives that name files, and what the files are.
+# Directives that name files.
 NAMED = r"^\s*(SSL\w+File) \"?(/[^\"\s]+)\"?\s*$"
 
 
 class ConfigFiles:
-    """The files that a configuration names, below a directory of the test's own."""
+    """The files that a configuration names, in a directory of the test."""
 
     def __init__(self, root, authority):
         self.root, self.authority = root / "tree", authority
@@ -31,7 +31,7 @@ class ConfigFiles:
         file.write_bytes(content)
 
     def write_certificates(self, text):
-        """Makes the certificates of all virtual hosts; returns the names of the hosts."""
+        """Makes the certificates of all virtual hosts. Returns the names of the virtual hosts."""
         hosts = []
         for host in re.findall(r"<VirtualHost [^>]*443>(.*?)</VirtualHost>", text, re.S):
             names = " ".join(re.findall(r"^\s*Server(?:Name|Alias) (.*)$", host, re.M)).replace('"', "")
@@ -62,7 +62,7 @@ class ConfigFiles:
         text = re.sub(r"^Listen .*$", "", text, flags=re.M)
         text = text.replace("/run/httpd/", "@root@/").replace("/run/apache2/", "@root@/")
         text = text.replace("${APACHE_RUN_DIR}", "@root@").replace("192.0.2.1:", "127.0.0.1:")
-        # Programs and patches of distributions.
+        # Programs that only the distributions have.
         text = re.sub(r"exec:/usr/libexec/httpd-ssl-pass-dialog", "builtin", text)
         text = re.sub(r"exec:/usr/share/apache2/ask-for-passphrase", "builtin", text)
         return re.sub(r"\b443\b", "@port@", re.sub(r":80\b", ":@plain@", text))
@@ -100,7 +100,7 @@ def test_01_as_it_is(pair, file):
     pair.ours.docs.joinpath("secure/index.html").write_text("secret\n")
     for server in (pair.ours, pair.theirs):
         server.root.joinpath("logs").mkdir()
-    # Only Red Hat's OpenSSL knows the policy.
+    # Only Red Hat's OpenSSL has this policy.
     adapted = "TypesConfig /dev/null\n" + files.adapt(text)
     pair.start_one(pair.ours, "ssl", adapted, modules=["mime"], log_level="info")
     pair.start_one(pair.theirs, "mod_ssl", adapted.replace("PROFILE=SYSTEM", "DEFAULT"), modules=["mime"])
@@ -109,13 +109,13 @@ def test_01_as_it_is(pair, file):
         ours, theirs = pair.ask(lambda server, host=host: observe(server, host, *alice))
         assert ours["code"] == 200
         found = differences(ours, theirs)
-        # mod_ssl asks for a certificate by renegotiation, and cuts the connection of who has none.
+        # mod_ssl requests a certificate by renegotiation, and closes the connection of a client without one.
         assert found.pop("anonymous", (403, 0)) == (403, 0)
         assert not found, host
 
 
 def test_02_and_back(pair):
-    """One line of the configuration makes the difference, in both directions."""
+    """One line of the configuration selects the module, in both directions."""
     lines = pair.vhost("a.test")
     for record in ("mod_ssl", "ssl", "mod_ssl"):
         pair.start_one(pair.theirs, record, *lines)
@@ -138,7 +138,7 @@ def test_03_by_a_reload(pair, mpm):
 
 
 def test_04_many_hosts(pair):
-    """As many files as a hosting provider's program writes; each virtual host answers with its own certificate."""
+    """A hosting provider's program writes many files. Each virtual host answers with its own certificate."""
     names = [f"site{number}.example" for number in range(200)]
     lines = [line for name in names for line in pair.vhost(name, "<IfModule mod_ssl.c>", "</IfModule>")]
     directory = pair.root / "sites"

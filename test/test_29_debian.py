@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def installed(installation, tmp_path):
-    """The tree that `make install` makes."""
+    """The files that `make install` installs."""
     build = installation.module.parent.parent
     if not build.joinpath("Makefile").exists():
         pytest.skip("the module is not in the directory that it was built in")
@@ -32,7 +32,7 @@ def installed(installation, tmp_path):
 
 
 def test_01_there_and_back(installed, httpd, authority):
-    """Debian's own configuration, with the site default-ssl, in a directory of the test's own."""
+    """Debian's own configuration, with the site default-ssl, in a directory of the test."""
     root = httpd.root / "apache2"
     shutil.copytree(CONFIG, root, symlinks=True)
     for file in (installed / "etc/apache2/mods-available").iterdir():

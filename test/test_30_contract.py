@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What our filters return to those who read and write through them, compared with mod_ssl's: the same calls in the same
-order, with a peer whose every byte is known. Every difference is one that `EXPECTED` explains."""
+"""The results of the connection filters for their callers, compared with mod_ssl's: the same calls in the same order,
+with a peer whose bytes are all known. `EXPECTED` has every difference."""
 
 import os
 from pathlib import Path
@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from harness.contract import ContractServer
 from harness.lockstep import KINDS_WITH_DATA, Lockstep
 
-# How many conversations are made up for each record and direction. A number in the environment gives others each time.
+# The number of random programs for each record and direction. A number in the environment gives new programs at each
+# run.
 EXAMPLES = int(os.environ.get("TLS_CONTRACT_EXAMPLES", "100"))
 
-# How an error of the network shows.
+# The statuses of a network error.
 BROKEN = {"ECONNABORTED", "ECONNRESET", "EPIPE"}
 
-# What is different: where, why, what has to hold of the two values, ours and mod_ssl's, and whether nothing can be
-# compared after it.
+# The expected differences: a pattern for the place, the reason, a predicate on both values (this module's and
+# mod_ssl's), and whether the comparison ends there.
 EXPECTED = [
     (
         ".*/read/(EATCRLF|EXHAUSTIVE)/.*/(status|kinds)",
@@ -158,7 +159,7 @@ EXPECTED = [
 
 @pytest.fixture(params=["tls", "ssl"])
 def servers(request, httpd, second_httpd, ports, authority, contract_module):
-    """Ours, under the name of this record, and mod_ssl."""
+    """This module under the name of this record, and mod_ssl."""
     httpd.log.allow(r"\[tls:|\[ssl:")
     second_httpd.log.allow(r"\[ssl:")
     ours, theirs = (ContractServer(server, ports, authority) for server in (httpd, second_httpd))
@@ -304,7 +305,7 @@ def test_02_any_order(servers, backend):
 
 @pytest.mark.parametrize("limit", [1, 25, 1000, 50_000, 1_000_000])
 def test_03_time_limits(servers, limit):
-    """Who reads with a limit gets what has come by then, or is told that time is up; nothing of it is lost."""
+    """A read with a time limit returns the data so far, or a timeout. No data is lost."""
     for backend in (False, True):
         connection = servers[0].connection(backend)
         connection.handshake()
@@ -318,7 +319,7 @@ def test_03_time_limits(servers, limit):
         connection.finish()
 
 
-# --- The contract as docs/architecture.md has it ---
+# --- The contract in docs/architecture.md ---
 
 ARCHITECTURE = Path(__file__).parent.parent / "docs/architecture.md"
 MODES = ["INIT", "GETLINE", "READBYTES", "SPECULATIVE", "EATCRLF", "EXHAUSTIVE"]
@@ -341,7 +342,7 @@ def update_keys(peer):
     peer.endpoint.key_update(True)
 
 
-# What has come since the handshake.
+# What the peer has sent since the handshake.
 READ_SITUATIONS = {
     "nothing": [],
     "half a record": [say(b"a line\n", share=0.5)],
@@ -410,7 +411,7 @@ def writing(buckets):
 
 
 def cell(servers, actions, questions):
-    """What ours answers to each question, and in brackets what mod_ssl says that is different."""
+    """The module's answer to each question, and in brackets mod_ssl's where it differs."""
     answers = []
     for ask in questions:
         ours, theirs = (ask(reach(server, actions)) for server in servers)
@@ -426,7 +427,7 @@ def table(servers, title, situations, columns):
 
 
 def test_04_documented(servers):
-    """What docs/architecture.md promises is what happens."""
+    """The tables in docs/architecture.md are correct."""
     reads = {mode: [reading(mode, block) for block in ("nonblock", "block")] for mode in MODES}
     writes = {" ".join(kinds).upper().replace("HEAP:10", "data") or "nothing": [writing(kinds)] for kinds in WRITES}
     tables = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""httpd's modules that make or change content: over each stack bodies arrive complete, and in time."""
+"""httpd's modules that make or change content, over each stack: bodies arrive complete and without delay."""
 
 import gzip
 import hashlib
@@ -21,7 +21,7 @@ LINES = b"".join(b"line %d of a text that repeats itself, and itself\n" % n for 
 
 
 def inflated(response):
-    """What can be read of a chunked and compressed response of which only a part is there."""
+    """The readable part of an incomplete response that is chunked and compressed."""
     head, _, rest = response.partition(b"\r\n\r\n")
     body = b""
     while match := re.match(rb"([0-9a-f]+)\r\n", rest):
@@ -49,8 +49,8 @@ class TestCgid:
         slow.read_until(gate.LAST)
 
     def test_03_script_that_makes_the_header(self, stack):
-        """Its output comes to the TLS filter as a pipe that is read when it has something: what there is leaves before
-        the next read waits."""
+        """The output of the script reaches the TLS filter as a pipe bucket. The available data is sent before the next
+        read blocks."""
         gate = Gate(stack.httpd.root)
         head = "printf 'HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\nConnection: close\\r\\n\\r\\n"
         script = gate.script().replace("printf 'Content-Type: text/event-stream\\n\\n", head)
@@ -75,7 +75,7 @@ class TestExtFilter:
         assert digest(curl(stack.httpd, "a.test", "/text").body) == digest(LINES.upper())
 
     def test_02_input(self, stack):
-        """The filter's program gets the body as it was sent; what it makes of it is what the script reads."""
+        """The filter's program gets the body as it was sent, and the script reads the program's output."""
         lines = ["<Location /cgi-bin>", "SetInputFilter rot13", "</Location>"]
         stack.add_scripts(digest=DIGEST)
         stack.start(*lines, top=self.DEFINE, modules=["ext_filter"])
@@ -104,7 +104,7 @@ class TestCompression:
         assert response.text == digest(LINES)
 
     def test_03_flushed_in_the_middle(self, stack):
-        """What the handler has flushed can be uncompressed before there is more."""
+        """Flushed data can be decompressed before the response is complete."""
         gate = Gate(stack.httpd.root)
         script = stack.httpd.root / "slow.lua"
         script.write_text(gate.lua())
@@ -127,7 +127,7 @@ class TestOutputFilters:
         assert digest(curl(stack.httpd, "a.test", "/text.txt").body) == digest(changed)
 
     def test_02_ratelimit(self, stack):
-        """Each piece is sent when it is due; none is kept for the next one."""
+        """Each part is sent when it is due. None is held back."""
         data = os.urandom(100_000)
         stack.httpd.docs.joinpath("file").write_bytes(data)
         stack.start("SetOutputFilter RATE_LIMIT", "SetEnv rate-limit 100", modules=["ratelimit"])
@@ -138,7 +138,7 @@ class TestOutputFilters:
                 received += piece
                 times.append((time.monotonic(), len(received)))
         assert digest(received.partition(b"\r\n\r\n")[2]) == digest(data)
-        # 100 KiB a second, 20 KiB every 200 ms: when 30 KiB are there, 60 KiB are to come.
+        # 100 KiB a second, 20 KiB every 200 ms: after 30 KiB, 60 KiB remain.
         begin = next(at for at, size in times if size > 30_000)
         assert 0.3 < times[-1][0] - begin < 5, times
 
@@ -152,8 +152,8 @@ class TestOutputFilters:
         assert curl(stack.httpd, "a.test", "/file").body == data
 
     def test_04_reflector(self, stack):
-        """A body that comes back while it is being sent: both directions are busy, neither waits for the other. Over
-        HTTP/2 mod_reflector makes no response, whatever is below."""
+        """The response body is sent while the request body arrives: neither direction blocks the other. Over HTTP/2
+        mod_reflector makes no response on any stack."""
         data = os.urandom(10 * MIB)
         reflect = ["<Location /echo>", "SetHandler reflector", "</Location>"]
         stack.start(*reflect, modules=["reflector"])
@@ -161,7 +161,7 @@ class TestOutputFilters:
 
 
 class TestReqtimeout:
-    """`RequestReadTimeout` counts under and over the TLS filters."""
+    """`RequestReadTimeout` applies below and above the TLS filters."""
 
     MODULES = ["reqtimeout"]
 
@@ -179,7 +179,7 @@ class TestReqtimeout:
         assert 0.9 < time.monotonic() - began < 10
 
     def test_02_header_that_trickles(self, stack):
-        """Bytes give more time up to a limit."""
+        """Received bytes extend the time up to a limit."""
         self.start(stack, "header=1-2,MinRate=5 body=0")
         began, answer = time.monotonic(), b""
         with connect(stack.httpd, "a.test") as tls:
@@ -194,7 +194,7 @@ class TestReqtimeout:
         assert 1.8 < time.monotonic() - began < 8
 
     def test_03_body(self, stack):
-        """The script is not given half a body, and the client is told."""
+        """The script does not get an incomplete body, and the client gets an error."""
         self.start(stack, "header=0 body=1")
         with connect(stack.httpd, "a.test") as tls:
             head = request("a.test", "/cgi-bin/digest", method="POST", headers="Content-Length: 100\r\n")
@@ -210,7 +210,7 @@ class TestReqtimeout:
         assert 0.9 < time.monotonic() - began < 10
 
     def test_05_body_at_the_least_rate(self, stack):
-        """Whoever is fast enough is not cut off, however long it takes."""
+        """A client above the minimum rate is not disconnected, whatever the total time is."""
         self.start(stack, "header=1 body=1,MinRate=1000")
         with connect(stack.httpd, "a.test") as tls:
             tls.sendall(request("a.test", "/cgi-bin/digest", method="POST", headers="Content-Length: 8000\r\n"))
@@ -257,7 +257,7 @@ LOCK = """<?xml version="1.0"?><D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclus
 
 
 class TestDav:
-    # As much as files are today; a tenth is enough for the others.
+    # The size in MiB: that of large files today, and less for the other stacks.
     LARGE = {"tls": 1024, "ssl": 64, "mod_ssl": 64}
 
     @pytest.fixture
@@ -273,7 +273,7 @@ class TestDav:
         return store
 
     def test_01_large_file(self, stack, store):
-        """Each block of the file says which one it is: none may be lost, repeated or exchanged."""
+        """Each block of the file has a number: lost, repeated and exchanged blocks are found."""
         block = b"\0" * 8 + os.urandom(MIB - 8)
         count, sent = self.LARGE[stack.record], hashlib.sha256()
         with connect(stack.httpd, "a.test") as tls:
@@ -319,7 +319,7 @@ class TestDav:
         assert Path(store / "file").read_bytes() == b"four"
 
     def test_04_destination(self, stack, store):
-        """MOVE names its target by a URL, whose scheme and port have to be those that the client uses."""
+        """MOVE has its destination as a URL. Scheme and port have to be those of the client's connection."""
         post(stack, "/dav/one", b"content", "-X", "PUT")
         url = f"https://a.test:{stack.httpd.port}/dav/two"
         assert curl(stack.httpd, "a.test", "/dav/one", "-X", "MOVE", "-H", f"Destination: {url}").code == 201

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""mod_proxy's modules over each stack: TLS in front, and where the protocol has it, TLS behind."""
+"""mod_proxy's modules over each stack: TLS to the client and, where the protocol supports it, TLS to the backend."""
 
 import os
 import re
@@ -23,7 +23,7 @@ PROXY = ["proxy", "slotmem_shm"]
 
 @contextmanager
 def running(server):
-    """A backend that is not one of TLS."""
+    """A backend without TLS."""
     try:
         yield server
     finally:
@@ -41,12 +41,12 @@ def front(stack):
 
 
 def comes_back(response, data):
-    """Whether an answer that tells all of the request ends with what was posted."""
+    """Whether the body of an echo response ends with the posted data."""
     return digest(response.body[len(response.body) - len(data) :]) == digest(data)
 
 
 class Halves(backends.Backend):
-    """Answers with a first half, and with the second one when the test opens the gate."""
+    """Sends the first half of a response, and the second half after the test has opened the gate."""
 
     def __init__(self, *args):
         self.gate = threading.Event()
@@ -62,7 +62,7 @@ class Halves(backends.Backend):
 
 
 class Continuing(backends.Backend):
-    """Says when it wants to have the body of a request, or that it does not."""
+    """Answers `Expect: 100-continue` with 100, or refuses the request."""
 
     def handle(self, sock):
         with sock, sock.makefile("rb") as stream:
@@ -97,7 +97,7 @@ class TestHttp:
         slow.read_until("second half\n")
 
     def test_03_continue(self, stack, front, backend):
-        """The backend is asked before the body is sent, and its word is passed on at once."""
+        """The backend receives the request before the body, and its answer is forwarded at once."""
         one = backend(Continuing)
         front(f"ProxyPass / https://localhost:{one.port}/", modules=["proxy_http"])
         head = {"method": "POST", "headers": "Expect: 100-continue\r\nContent-Length: 5\r\n"}
@@ -159,7 +159,7 @@ class TestHttp2:
                 assert digest(response.body) == digest(data)
 
     def test_03_trailers(self, stack, start):
-        """gRPC has the status of a call in trailers, that of the whole body."""
+        """gRPC sends the status of a call in trailers. This test has a digest of the body there."""
         data = os.urandom(100_000)
         with h2peer.Client(stack.httpd) as client:
             number = client.request("POST", "/echo", ("te", "trailers"), end=False)
@@ -168,7 +168,7 @@ class TestHttp2:
         assert response.trailers == {"grpc-status": "0", h2peer.DIGEST: digest(data)}
 
     def test_04_streams_side_by_side(self, stack, start):
-        """Pieces of some bodies in turn: every stream gets its own back. mod_http2 works on six streams at first."""
+        """Parts of several bodies in turn: every stream gets its own data. mod_http2 serves six streams at first."""
         bodies = [os.urandom(100_000) for _ in range(5)]
         with h2peer.Client(stack.httpd) as client:
             numbers = [client.request("POST", "/echo", end=False) for _ in bodies]
@@ -180,18 +180,18 @@ class TestHttp2:
 
     @pytest.mark.parametrize("http", ["--http1.1", "--http2"])
     def test_05_from_other_clients(self, stack, start, http):
-        """curl prints trailers behind the body."""
+        """curl prints trailers after the body."""
         data = os.urandom(MIB)
         assert digest(post(stack, "/echo", data, http).body[:MIB]) == digest(data)
 
 
 class TestWebSockets:
-    # How it is reached, whether that is TLS, and what ProxyPass says of it.
+    # The scheme of the backend, whether it has TLS, and the parameters of ProxyPass.
     KINDS = {"ws": ("ws", False, ""), "wss": ("wss", True, ""), "upgrade": ("https", True, "upgrade=websocket")}
 
     @pytest.fixture(params=KINDS)
     def path(self, request, stack, front, backend, ports):
-        """A WebSocket without TLS, with it, and as mod_proxy_http tunnels it."""
+        """A WebSocket without TLS, with TLS, and as mod_proxy_http tunnels it."""
         scheme, tls, option = self.KINDS[request.param]
         one = backend(websocket.Backend) if tls else websocket.Backend(ports.take())
         scheme, option = {"ws": ("ws", ""), "wss": ("wss", ""), "upgrade": ("https", " upgrade=websocket")}[
@@ -203,7 +203,7 @@ class TestWebSockets:
             one.stop()
 
     def test_01_messages(self, stack, path):
-        """Of all sizes, in fragments, with a ping between them."""
+        """Messages of all sizes, in fragments, with a ping between the fragments."""
         client = websocket.Client(stack.httpd, path)
         for size in (0, 1, 125, 126, 16_384, 65_536, MIB):
             data = os.urandom(size)
@@ -217,7 +217,7 @@ class TestWebSockets:
         assert client.read() == (websocket.CONTINUATION, True, b"second")
 
     def test_02_farewell(self, stack, path):
-        """What the backend says after the client's close arrives, then its close, then the end."""
+        """The backend's message after the client's close arrives, then the backend's close, then the end."""
         client = websocket.Client(stack.httpd, path)
         client.send(websocket.CLOSE, b"\x03\xe8")
         assert client.read() == (websocket.TEXT, True, b"bye")
@@ -225,12 +225,12 @@ class TestWebSockets:
         assert client.stream.read() == b""
 
     def test_03_first_message_with_the_request(self, stack, path):
-        """It lies in the TLS filter's buffer, or httpd's, when the connection becomes a tunnel."""
+        """The message is in the buffer of the TLS filter, or of httpd, when the connection becomes a tunnel."""
         client = websocket.Client(stack.httpd, path, extra=websocket.frame(websocket.TEXT, b"early", mask=b"mask"))
         assert client.read() == (websocket.TEXT, True, b"early")
 
     def test_04_both_at_once(self, stack, path):
-        """2 MiB each way in frames of which the client reads none before it has sent the first half."""
+        """2 MiB in each direction. The client reads no frame before it has sent the first half."""
         client = websocket.Client(stack.httpd, path)
         data = [os.urandom(16_000) for _ in range(128)]
         for piece in data[:16]:
@@ -243,7 +243,7 @@ class TestWebSockets:
 
 class TestFastCgi:
     def test_01_bodies(self, stack, front, ports):
-        """Half a MiB in both directions, and what applications are told of TLS."""
+        """Half a MiB in both directions, and the TLS variables of the application."""
 
         def answer(parameters, body):
             yield b"Content-Type: text/plain\r\nX-Protocol: " + parameters["SSL_PROTOCOL"].encode() + b"\r\n\r\n"
@@ -275,7 +275,7 @@ class TestFastCgi:
 
 
 class TestAjp:
-    """AJP has no TLS, but says what there is between us and the client."""
+    """AJP has no TLS, but carries the attributes of the client's TLS connection."""
 
     @pytest.fixture
     def container(self, stack, front, ports):
@@ -304,7 +304,7 @@ class TestAjp:
         assert known["is_ssl"] and unknown["is_ssl"]
         assert known["ssl_cert"].strip() == container.alice.pem.decode().strip()
         assert known[11] == 256 and known["AJP_SSL_PROTOCOL"] == "TLSv1.2"
-        # Our own record has IANA's names.
+        # The record `tls` uses IANA's names.
         assert (
             known["ssl_cipher"]
             == {
@@ -316,7 +316,7 @@ class TestAjp:
 
 
 class Farewell(backends.Backend):
-    """Reads to the end, then answers with a digest: whoever waits for that has closed one direction only."""
+    """Reads to the end, then answers with a digest: the client has to close one direction only."""
 
     def handle(self, sock):
         with sock:
@@ -324,7 +324,7 @@ class Farewell(backends.Backend):
 
 
 class TestConnect:
-    """CONNECT through TLS: a tunnel in TLS, and in it what the client likes."""
+    """CONNECT through TLS: a tunnel in TLS that carries any data."""
 
     def start(self, front, *targets):
         lines = ["ProxyRequests on", "AllowCONNECT " + " ".join(str(one.port) for one in targets)]
@@ -349,7 +349,7 @@ class TestConnect:
         assert run.stdout.endswith(data)
 
     def test_02_one_direction_ends_first(self, stack, front, ports):
-        """The client's close_notify is the end of what it has to say, not of what it wants to hear."""
+        """The client's close_notify ends one direction. The client still reads the other one."""
         with running(Farewell(ports.take())) as one:
             self.start(front, one)
             data = os.urandom(MIB)
@@ -381,7 +381,7 @@ class TestConnect:
 
 class TestExpress:
     def test_01_backend_of_a_host(self, stack, front, backend):
-        """Which backend a host has stands in a database."""
+        """A database has the backend of each virtual host."""
         one = backend()
         httpd = stack.httpd
         (httpd.root / "map.txt").write_text(f"a.test https://localhost:{one.port}\n")
@@ -397,7 +397,7 @@ class TestExpress:
 
 
 class Ailing(backends.Backend):
-    """A backend whose health is what the test says."""
+    """A backend whose health the test controls."""
 
     healthy = True
 
@@ -422,7 +422,7 @@ class TestBalancers:
 
     @pytest.mark.parametrize("method", ["byrequests", "bytraffic", "bybusyness"])
     def test_01_methods(self, stack, front, backend, method):
-        """Each member gets its share, and all of the bodies."""
+        """Each member gets requests, and complete bodies."""
         members = [backend(), backend()]
         front(*self.pool(members, method), modules=[*self.MODULES, f"lbmethod_{method}"])
         for _ in range(6):
@@ -437,7 +437,7 @@ class TestBalancers:
             assert curl(stack.httpd, "a.test", "/", "-b", f"ROUTE=x.{one.port}").text == str(one.port)
 
     def test_03_manager(self, stack, front, backend):
-        """The manager's form, sent as a browser does: the drained member gets no more requests."""
+        """The form of balancer-manager, sent as a browser sends it: the drained member gets no more requests."""
         members = [backend(Ailing), backend(Ailing)]
         manager = ["<Location /balancer-manager>", "SetHandler balancer-manager", "</Location>"]
         front(*manager, *self.pool(members, "byrequests"), modules=[*self.MODULES, "lbmethod_byrequests"])
@@ -451,7 +451,7 @@ class TestBalancers:
         assert {curl(stack.httpd, "a.test").text for _ in range(4)} == {str(members[1].port)}
 
     def test_04_health_checks(self, stack, front, backend):
-        """A member is taken out when it is ill, and comes back."""
+        """A failing member is taken out, and comes back when it recovers."""
         members = [backend(Ailing), backend(Ailing)]
         options = "hcmethod=GET hcuri=/health hcinterval=1 hcpasses=1 hcfails=1"
         modules = [*self.MODULES, "lbmethod_byrequests", "proxy_hcheck"]
@@ -469,7 +469,7 @@ class TestBalancers:
         wait_for(lambda: answering() == both, "the member to come back")
 
     def test_05_heartbeat(self, stack, front, backend, authority):
-        """Members are chosen by what a file of mod_heartmonitor's says of their load."""
+        """Members are chosen by the load in a file of mod_heartmonitor."""
         addresses = ["127.0.0.1", "127.0.0.2"]
         members = [backend(Ailing, authority.server(address), address) for address in addresses]
         beats = stack.httpd.root / "hb.dat"

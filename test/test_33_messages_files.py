@@ -30,7 +30,7 @@ from harness.httpd import wait_for
 
 
 class TestSpecialFiles:
-    """Files that are none: opening or reading them could wait for ever."""
+    """Special files: to open or read them could block for ever."""
 
     LINES = [
         "TLSCertificate special own.key",
@@ -112,7 +112,7 @@ class TestSpecialFiles:
         assert "special: named as the platform's trust store by the environment variable SSL_CERT_FILE" in text
 
     def test_07_lists_that_are_read_again(self, httpd, own_host):
-        """A FIFO takes the place of a list: connections go on, under the list of before."""
+        """A FIFO replaces a list. Connections go on with the previous list."""
         ca = ClientCa()
         alice, mallory = ca.client("alice"), ca.client("mallory")
         httpd.root.joinpath("people.pem").write_bytes(ca.pem)
@@ -143,7 +143,7 @@ class TestSpecialFiles:
 
 
 class TestPassPhrases:
-    """Programs that never answer."""
+    """Programs that do not answer."""
 
     @pytest.mark.parametrize("kind", ["exec:", "|"])
     def test_01_a_limit(self, httpd, own_host, kind):
@@ -166,7 +166,7 @@ class TestPassPhrases:
 
 
 def request_for(key):
-    """A CSR."""
+    """A certificate signing request."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(common_name("a.test"))
     return builder.sign(key, hashes.SHA256()).public_bytes(PEM)
 
@@ -179,7 +179,7 @@ def openssh(key):
     return key.private_bytes(PEM, PrivateFormat.OpenSSH, NoEncryption())
 
 
-# For each kind of file that is no certificate: how to make it of an identity, and what is said.
+# Files that are no certificate, by kind: a function that makes the content, and the message.
 NO_CERTIFICATE = {
     "empty": (lambda issued: b"", "no certificate in this file: it is empty"),
     "csr": (
@@ -264,7 +264,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("argument", ["own.pem", "own.pem own.pem"])
     def test_03_pkcs12(self, httpd, own_host, argument):
-        """The advice works as it stands."""
+        """The command in the message works."""
         issued = own_host.issued
         archive = pkcs12.serialize_key_and_certificates(
             b"a", issued.key, issued.cert, issued.chain, BestAvailableEncryption(b"secret")
@@ -287,7 +287,7 @@ class TestFiles:
         assert taken, text
 
     def test_05_utf8_with_a_mark(self, httpd, own_host):
-        """It is taken, wherever the mark is: in joined files it may be before any block."""
+        """A byte order mark is accepted before any PEM block, because files may be concatenated."""
         mark, issued = b"\xef\xbb\xbf", own_host.issued
         pems = [issued.cert_pem, *(cert.public_bytes(PEM) for cert in issued.chain)]
         host = own_host(certificate=b"".join(mark + pem for pem in pems), key=mark + key_pem(issued.key))
@@ -319,7 +319,7 @@ class TestFiles:
         assert f"`cat {httpd.root}/sub.pem >> " in text and "TLSClientCA" in text
 
     def test_09_messages_are_ascii(self):
-        """httpd writes other characters as numbers into its log."""
+        """httpd escapes other characters in its log."""
         root = Path(__file__).resolve().parents[1]
         sources = [*root.glob("rust-backend/core/src/**/*.rs"), *root.glob("rust-backend/ffi/src/**/*.rs")]
         sources += root.glob("module/*.[ch]")

@@ -11,14 +11,14 @@ from harness.httpd import wait_for
 
 
 class Daemon:
-    """httpd as administrators start it: `-k start`, which comes back while httpd runs."""
+    """httpd as administrators start it, by `-k start`: the command returns while httpd runs."""
 
     def __init__(self, httpd):
         self.command = [httpd.installation.program, "-f", httpd.conf_file]
         self.pid_file = httpd.root / "pid"
 
     def run(self, action):
-        """The exit status and what the terminal has got by the time that everybody has let go of it."""
+        """Returns the exit status and the output on stderr, after all processes have closed it."""
         run = subprocess.run([*self.command, "-k", action], stderr=subprocess.PIPE, text=True, timeout=30)
         return run.returncode, run.stderr
 
@@ -64,7 +64,7 @@ class TestTerminal:
 
     @pytest.mark.parametrize("log", ["", 'ErrorLog "|$cat >> error_log"'], ids=["file", "program"])
     def test_03_a_good_start_says_nothing(self, httpd, own_host, daemon, log):
-        """Warnings are for the log; and neither httpd nor a program that logs are piped to holds the terminal."""
+        """Warnings are only logged. Neither httpd nor a program for piped logs keeps the terminal open."""
         log = log.replace("error_log", str(httpd.log.path))
         httpd.configure(f"TLSEngine {httpd.port}", log, own_host("ServerAlias b.test"))
         httpd.log.expect("b.test is not covered")

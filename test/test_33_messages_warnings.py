@@ -12,7 +12,7 @@ from harness.diagnosis import diagnose, write_private
 
 
 class TestPlainHosts:
-    """Certificates where no connection can be TLS."""
+    """Certificates of virtual hosts that cannot serve TLS."""
 
     def said(self, httpd, *lines, **options):
         taken, text = diagnose(httpd, *lines, **options)
@@ -70,10 +70,10 @@ class TestPlainHosts:
         engine = f"TLSEngine {httpd.port}"
         both = f"*:{httpd.plain_port} *"
         for lines in [
-            # Inherited, also by hosts in plain HTTP.
+            # Inherited, also by virtual hosts in plain HTTP.
             [engine, f"TLSCertificate {cert}", inherits, httpd.vhost("b.test", cert=False, port=httpd.plain_port)],
             [engine, f"TLSCertificate {cert}"],
-            # One host at two ports, at all ports, and by default.
+            # One virtual host at two ports, at all ports, and by default.
             [engine, httpd.vhost("a.test", address=both)],
             [engine, httpd.vhost("a.test", port="*")],
             [engine, httpd.vhost("a.test", address="_default_", port="*")],
@@ -84,7 +84,7 @@ class TestPlainHosts:
             assert self.said(httpd, *lines) == [], lines
 
     def test_09_mod_ssls_directives(self, httpd, own_host):
-        """mod_ssl says nothing of SSLEngine off, and does not care where the certificate is used."""
+        """mod_ssl does not warn about SSLEngine off, or about unused certificates."""
         own_host()
         files = ["SSLCertificateFile own.pem", "SSLCertificateKeyFile own.key"]
         for engine in (["SSLEngine off"], []):
@@ -93,7 +93,7 @@ class TestPlainHosts:
         assert self.said(httpd, host, records=["tls", "ssl"]) == []
 
     def test_10_beside_mod_ssl(self, httpd):
-        """It may serve the host: that is not for us to say."""
+        """The other module may serve the virtual host."""
         (line,) = self.said(httpd, httpd.vhost("a.test"), records=["tls", "mod_ssl"])
         assert "this module does not serve TLS there" in line and "plain HTTP" not in line
 
@@ -107,7 +107,7 @@ class TestPlainHosts:
 
 
 class TestWarnings:
-    """What is odd, and used all the same."""
+    """Unusual settings that are accepted."""
 
     def said(self, httpd, *lines, **options):
         taken, text = diagnose(httpd, f"TLSEngine {httpd.port}", *lines, **options)
@@ -125,11 +125,11 @@ class TestWarnings:
         chain = own_host.issued.chain_pem
         (line,) = self.said(httpd, own_host(certificate=chain + other.cert_pem))
         assert re.search(r"certificate 3 \(CN=b.test\) has not issued the one before it \(CN=Test Intermediate\)", line)
-        # The root belongs there, though nobody needs it.
+        # The root certificate is not needed, but there is no warning.
         assert self.said(httpd, own_host(certificate=chain + authority.root_pem)) == []
         httpd.start(f"TLSEngine {httpd.port}", own_host(certificate=chain + other.cert_pem))
         httpd.log.expect("has not issued the one before it")
-        # A reload, which reads nothing anew, says it again.
+        # A reload does not read the files again, but repeats the warning.
         before = httpd.log.text().count("has not issued")
         httpd.graceful()
         assert httpd.log.text().count("has not issued") == before + 1
@@ -147,7 +147,7 @@ class TestWarnings:
             httpd, own_host(certificate=self_signed("CA", ca=True, key=key).cert.public_bytes(PEM), key=key_pem(key))
         )
         assert sum(says in line for line in lines) == 1
-        # What `openssl req -x509` makes for a server.
+        # The kind of certificate that `openssl req -x509` makes for a server.
         cert = self_signed("a.test", ca=True, key=key, names=["a.test"]).cert
         assert self.said(httpd, own_host(certificate=cert.public_bytes(PEM), key=key_pem(key))) == []
 
@@ -184,7 +184,7 @@ class TestWarnings:
         assert (says in "".join(lines)) if says else not any("own.key" in line for line in lines)
 
     def test_07_a_mode_that_changes_is_seen(self, httpd, own_host):
-        """The file itself does not change."""
+        """The content of the file does not change."""
         host = own_host()
         httpd.root.joinpath("own.key").chmod(0o604)
         httpd.start(f"TLSEngine {httpd.port}", host)
@@ -233,7 +233,7 @@ class TestWarnings:
         taken, text = diagnose(httpd, f"TLSEngine {httpd.port}", host)
         says = 'UserName takes the name of a variable, and none is called "SSL_CLIENT_S_DN_NC": did you mean SSL_C'
         assert not taken and f"TLS{says}" in text and re.search(r"httpd.conf:\d+: TLSUserName", text)
-        # mod_ssl takes any name.
+        # mod_ssl accepts any name.
         lines = ["SSLEngine on", "SSLCertificateFile own.pem", "SSLCertificateKeyFile own.key"]
         lines.append(place.format("SSLUserName SSL_CLIENT_S_DN_NC"))
         lines = self.said(httpd, httpd.vhost("a.test", *lines, cert=False), records=["tls", "ssl"])
@@ -247,7 +247,7 @@ class TestWarnings:
         assert len(self.said(httpd, *(httpd.vhost(f"h{i}.many.test", cert=cert) for i in range(20)))) == 1
 
     def test_13_hosts_of_mod_md(self, httpd):
-        """A test cannot know yet whether mod_md has a certificate for the host: a start can."""
+        """`httpd -t` cannot know whether mod_md has a certificate for the virtual host. A start can."""
         host = f"<VirtualHost *:{httpd.port}>\nServerName a.test\nSSLEngine on\n</VirtualHost>"
         lines = ["MDomain a.test", "MDCertificateAgreement accepted", host]
         taken, text = diagnose(httpd, *lines, modules=["watchdog", "md"], records=["ssl"])
@@ -257,7 +257,7 @@ class TestWarnings:
 
 
 class TestDefaults:
-    """Words that httpd's former mod_tls took."""
+    """Arguments of httpd's former mod_tls."""
 
     def test_01_default(self, httpd, own_host):
         lines = [

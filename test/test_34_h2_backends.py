@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/2 backends: mod_proxy_http2 reads with time limits, and keeps connections that no request holds."""
+"""HTTP/2 backends: mod_proxy_http2 reads with time limits, and keeps idle connections."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from harness.httpd import wait_for
 
 @pytest.fixture
 def backend(httpd, authority, ports):
-    """Starts nghttpd; returns its port and its function."""
+    """Starts nghttpd. Returns its port, and the function that returns its output."""
     port = ports.take()
     with nghttpd(httpd.root, authority.server("localhost"), port, "--echo-upload", "-v") as said:
         yield port, said
@@ -25,8 +25,8 @@ def start(httpd, *lines):
 
 
 class TestEcho:
-    """The backend answers while the request is still being sent. mod_proxy_http2 looks for that with time limits from
-    25 µs up, and sends on when nothing has come."""
+    """The backend answers while the request is being sent. mod_proxy_http2 polls for the answer with time limits from
+    25 µs up, and continues to send if there is none."""
 
     @pytest.fixture
     def server(self, httpd, backend):
@@ -47,13 +47,13 @@ class TestEcho:
         self.check(server, size, version)
 
     def test_02_a_slow_upload(self, server):
-        """The client pauses, and the backend has nothing to say."""
+        """The client pauses, and the backend sends nothing."""
         self.check(server, 400_000, "--http2", "--limit-rate", "200k")
 
 
 class TestKept:
-    """Connections that mod_proxy keeps. TLSProxyEngine stands in a <Proxy> section, whose settings are a request's, and
-    not those of a connection that was put away."""
+    """Connections that mod_proxy keeps. TLSProxyEngine is in a <Proxy> section, whose settings apply to a request, and
+    not to an idle connection."""
 
     @pytest.fixture
     def server(self, httpd, backend):
@@ -68,7 +68,7 @@ class TestKept:
         return serve
 
     def test_01_time_to_live(self, httpd, server):
-        """The next request after it has passed closes the connection and opens another one."""
+        """The next request after the time to live closes the connection and opens another one."""
         farewells = server("ttl=1")
         assert curl(httpd, "a.test", "/index.html").code == 200
         time.sleep(1.5)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A connection that ends for a mistake of the client ends with the alert for it. The client can read the alert whatever
-it has sent behind its mistake: nothing is reset."""
+"""A connection that ends because of the client's mistake ends with an alert. The client can read the alert whatever it
+has sent after the mistake: the connection is not reset."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from test_03_content import add_cgi
 
 CLIENT_HELLO, CLIENT_KEY_EXCHANGE, FINISHED, KEY_UPDATE = 1, 16, 20, 24
 USER_CANCELED, NO_RENEGOTIATION = 90, 100
-# What the server has not read when it finds the mistake.
+# Data that the server has not read when it finds the mistake.
 BEHIND = record(APPLICATION_DATA, bytes(16_000)) * 12
 
 
@@ -90,7 +90,7 @@ CASES = [(version, name) for version, all_of in (("1.3", MISTAKES_13), ("1.2", M
 
 
 def check(alert, pattern):
-    """Whether OpenSSL's name of the alert is one of the pattern's."""
+    """Whether OpenSSL's name of the alert matches the pattern."""
     assert alert and alert.removeprefix("TLSV1_ALERT_").removeprefix("SSLV3_ALERT_") in pattern.split("|"), alert
 
 
@@ -99,7 +99,8 @@ def mistake(version, name):
 
 
 def cut(flight, kind):
-    """The records of a client's flight before the first one of this type, its payload, and the records after it."""
+    """Splits a client's flight: the records before the first one of this type, its payload, and the records after
+    it."""
     found = records(flight)
     at = next(i for i, (type_, _) in enumerate(found) if type_ == kind)
     join = [b"".join(record(*one) for one in part) for part in (found[:at], found[at + 1 :])]
@@ -107,7 +108,7 @@ def cut(flight, kind):
 
 
 def no_point(flight):
-    """A ClientKeyExchange with zeros, which are on no curve."""
+    """A ClientKeyExchange with zeros, which are no point on the curve."""
     before, message, after = cut(flight, HANDSHAKE)
     return before + record(HANDSHAKE, message[:5] + bytes(len(message) - 5)) + after
 
@@ -158,7 +159,7 @@ FLIGHTS_13 = {
 
 
 class TestHandshake:
-    """The server's answer to a broken second flight. While it shakes hands no worker waits where the MPM can."""
+    """The server's answer to an invalid second flight. During the handshake no worker waits if the MPM can wait."""
 
     @pytest.fixture(params=["event", "worker", "prefork"])
     def server(self, httpd, request):
@@ -203,7 +204,7 @@ class TestEstablished:
     @pytest.fixture(params=["event", "worker", "prefork"])
     def server(self, httpd, request):
         cat = add_cgi(httpd, "cat", "#!/bin/sh\necho 'Content-Type: text/plain'\necho\ncat\n")
-        httpd.log.allow("AH10034")  # mod_http2 beside prefork
+        httpd.log.allow("AH10034")  # mod_http2 with prefork
         proxy = f"ProxyPass /proxied http://127.0.0.1:{httpd.plain_port}/cgi-bin/cat"
         modules = ["cgid", "proxy", "proxy_http"]
         httpd.start(f"TLSEngine {httpd.port}", *cat, httpd.vhost("a.test", proxy), mpm=request.param, modules=modules)
@@ -227,7 +228,7 @@ class TestEstablished:
     @pytest.mark.parametrize("path", ["/cgi-bin/cat", "/proxied"])
     @pytest.mark.parametrize("version,name", CASES)
     def test_03_in_a_body(self, server, version, name, path):
-        """A script, or a backend, has got the beginning of it."""
+        """A script, or a backend, has received the beginning of the body."""
         server.log.allow("AH01270|Error reading request entity data|AH01225|AH02550|AH01257|AH01095|AH01097|AH02609")
         make, alert = mistake(version, name)
         rogue = Rogue(server, "a.test", version)
@@ -238,7 +239,7 @@ class TestEstablished:
 
     @pytest.mark.parametrize("version,name", CASES)
     def test_04_in_a_body_that_is_not_read(self, server, version, name):
-        """httpd has answered with 405 and reads the body only to be done with it."""
+        """httpd has answered with 405, and discards the body."""
         make, alert = mistake(version, name)
         rogue = Rogue(server, "a.test", version)
         keys = rogue.complete()

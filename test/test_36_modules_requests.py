@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""httpd's modules that look at requests, decide about them, or log them, over each stack."""
+"""httpd's modules that inspect, decide about or log requests, over each stack."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 def lines_of(file, count=1):
-    """The lines of a log that is to have so many."""
+    """Waits until a log has `count` lines. Returns the lines."""
     wait_for(lambda: file.exists() and len(file.read_text().splitlines()) >= count, f"{count} lines in {file}")
     return file.read_text().splitlines()
 
@@ -78,7 +78,7 @@ class TestVariables:
         assert "HTTP_X_CIPHER=TLS_AES_256_GCM_SHA384" in response.text
 
     def test_04_setenvif(self, stack):
-        """Variables of TLS are there before those that are made of them."""
+        """TLS variables are set before the variables that are derived from them."""
         lines = [
             "SetEnvIfExpr \"%{HTTPS} == 'on' && %{SSL_PROTOCOL} == 'TLSv1.3'\" MODERN=yes",
             "SetEnvIf Request_Protocol HTTP/2 SECOND=yes",
@@ -105,7 +105,7 @@ class TestVariables:
 
 class TestHosts:
     def test_01_vhost_alias(self, stack):
-        """The name that a client sends chooses the directory, under one wildcard certificate."""
+        """The client's server name selects the directory, with one wildcard certificate."""
         httpd = stack.httpd
         for name in ("one", "two"):
             (httpd.docs / name).mkdir(mode=0o755)
@@ -117,7 +117,7 @@ class TestHosts:
         assert curl(httpd, "three.many.test", "/file").code == 404
 
     def test_02_macro(self, stack):
-        """Hosts and their certificates are made by a macro."""
+        """A macro makes virtual hosts and their certificates."""
         names = ["b.test", "c.test"]
         certificate = "\n".join(stack.certificate("b.test", "c.test"))
         macro = [
@@ -133,7 +133,7 @@ class TestHosts:
 
 
 class TestRemoteIp:
-    """PROXY's header comes before TLS, and is not a part of it."""
+    """The PROXY header comes before TLS, and is not part of it."""
 
     V1 = b"PROXY TCP4 192.0.2.7 192.0.2.8 5555 443\r\n"
     ADDRESSES = socket.inet_aton("192.0.2.7") + socket.inet_aton("192.0.2.8") + struct.pack("!HH", 5555, 443)
@@ -142,7 +142,7 @@ class TestRemoteIp:
     @pytest.mark.parametrize("version", ["V1", "V2"])
     @pytest.mark.parametrize("arrival", ["whole", "bytes"])
     def test_01_proxy_protocol(self, stack, version, arrival):
-        """The header in one packet with the ClientHello, or a byte at a time before it."""
+        """The header is in one packet with the ClientHello, or arrives byte by byte before it."""
         stack.add_scripts(digest=DIGEST)
         stack.start("RemoteIPProxyProtocol on", 'Header set X-Client "expr=%{REMOTE_ADDR}"', modules=["remoteip"])
         header, data = getattr(self, version), os.urandom(MIB)
@@ -154,7 +154,7 @@ class TestRemoteIp:
         assert b"\r\nX-Client: 192.0.2.7\r\n" in response
 
     def test_02_forwarded(self, stack):
-        """Who the client is, by a header, in what is logged and decided."""
+        """The client's address from a header, in logs and access control."""
         lines = ["RemoteIPHeader X-Forwarded-For", "RemoteIPInternalProxy 127.0.0.1", "<Location />"]
         lines += ["Require ip 192.0.2.0/24", "</Location>"]
         stack.httpd.log.expect("AH01630")
@@ -169,7 +169,7 @@ class TestAuthentication:
         return ["<Location />", *lines, "</Location>"]
 
     def test_01_auth_digest(self, stack):
-        """The body is sent again, with the answer to the challenge, on the connection that brought it."""
+        """The body is sent again, with the answer to the challenge, on the same connection."""
         secret = hashlib.md5(b"alice:private:secret").hexdigest()
         (stack.httpd.root / "users").write_text(f"alice:private:{secret}\n")
         lines = ["AuthType Digest", "AuthName private", f"AuthUserFile {stack.httpd.root}/users", "Require user alice"]
@@ -209,7 +209,7 @@ class TestAuthentication:
         assert all(seen["SERVER_PORT"] == str(stack.httpd.port) for seen in application.seen[fastcgi.AUTHORIZER])
 
     def test_03_session_crypto(self, stack):
-        """Its cryptography is OpenSSL's, in the same process as ours."""
+        """mod_session_crypto uses OpenSSL in the same process."""
         login = "#!/bin/sh\nprintf 'Content-Type: text/plain\\nX-Replace-Session: user=alice\\n\\n'\n"
         stack.add_scripts(login=login, environment=ENVIRONMENT)
         lines = ["Session on", "SessionEnv on", "SessionHeader X-Replace-Session", "SessionCryptoPassphrase secret"]
@@ -224,8 +224,8 @@ class TestAuthentication:
 
 class TestLogs:
     def test_01_logio(self, stack):
-        """%I and %O count what is on the wire, with TLS and its handshake: no byte is left out, and none counts twice.
-        The last close_notify counts, or it is sent after the log was written."""
+        """%I and %O count the bytes of the connection, including TLS and the handshake: every byte once. The last
+        close_notify is counted, or it is sent after the log was written."""
         file = stack.httpd.root / "bytes"
         stack.add_scripts(digest=DIGEST)
         stack.start(f'LogFormat "%I %O %S" bytes\nCustomLog {file} bytes')
@@ -251,7 +251,7 @@ class TestLogs:
         assert all(both == read + out for read, out, both in logged)
 
     def test_02_dumpio(self, stack):
-        """It stands above TLS: what it writes can be read."""
+        """mod_dumpio is above TLS: it logs plaintext."""
         log_level = "info tls:info dumpio:trace7"
         stack.start(top=["DumpIOInput on", "DumpIOOutput on"], modules=["dumpio", "reflector"], log_level=log_level)
         assert curl(stack.httpd, "a.test", "/index.html", "-H", "X-Marked: in").text == "hello"
@@ -263,7 +263,7 @@ class TestLogs:
 
     @pytest.mark.parametrize("http", ["--http1.1", "--http2"])
     def test_03_log_forensic(self, stack, http):
-        """Each request is there twice: as it was read, and when it was done."""
+        """Each request is logged twice: after it was read, and at its end."""
         file = stack.httpd.root / "forensic"
         ids = stack.httpd.root / "ids"
         form = f'LogFormat "%{{forensic-id}}n" ids\nCustomLog {ids} ids'
@@ -277,7 +277,7 @@ class TestLogs:
 
 class TestServer:
     def test_01_info(self, stack):
-        """Our record is among the modules, with its directives and what was made of them."""
+        """The module is listed, with its directives and their values."""
         show = ["<Location /info>", "SetHandler server-info", "</Location>"]
         stack.start(*show, modules=["info"])
         text = curl(stack.httpd, "a.test", "/info", "--compressed").text
@@ -289,7 +289,7 @@ class TestServer:
 
     @pytest.mark.parametrize("http", ["--http1.1", "--http2"])
     def test_02_status(self, stack, http):
-        """A request is to be seen while it runs, with its client, host and protocol, and its bytes when it is done."""
+        """A running request is listed with its client, virtual host and protocol, and at its end with its bytes."""
         gate = Gate(stack.httpd.root)
         show = ["<Location /status>", "SetHandler server-status", "</Location>"]
         stack.add_scripts(slow=gate.script())
@@ -310,7 +310,7 @@ class TestServer:
         wait_for(lambda: counted() >= 2, "the requests to be counted")
 
     def test_03_md(self, stack, ports):
-        """mod_md brings certificates: one that it was given, and a stopgap where the real one is still to come."""
+        """mod_md supplies certificates: a configured one, and a stopgap for one that it does not have yet."""
         httpd = stack.httpd
         issued = httpd.authority.server("md.test")
         file, key = issued.write(httpd.root, "md").split()

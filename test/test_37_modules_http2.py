@@ -28,7 +28,7 @@ class TestHttp2:
         return gate
 
     def test_01_streams_at_the_same_time(self, stack, gate):
-        """Bodies in both directions on one connection; a slow response keeps nobody waiting."""
+        """Bodies in both directions on one connection. A slow response does not delay other streams."""
         with Client(stack.httpd) as client:
             slow = client.request("GET", "/cgi-bin/slow")
             client.wait(lambda: client.streams[slow].body == Gate.FIRST.encode())
@@ -45,7 +45,7 @@ class TestHttp2:
             assert client.response(slow).body.decode() == Gate.FIRST + Gate.LAST
 
     def test_02_streams_that_are_given_up(self, stack, gate):
-        """The others, and later ones, are served."""
+        """The other streams, and later ones, are served."""
         with Client(stack.httpd) as client:
             for _ in range(3):
                 number = client.request("GET", "/file")
@@ -56,7 +56,7 @@ class TestHttp2:
             client.ping()
 
     def test_03_a_stream_that_is_not_read(self, stack, gate):
-        """Its window is closed; the connection's is not."""
+        """The window of the stream is closed, that of the connection is not."""
         with Client(stack.httpd) as client:
             client.h2.increment_flow_control_window(2 * MIB)
             number = client.request("GET", "/file")
@@ -69,7 +69,7 @@ class TestHttp2:
             assert digest(client.response(number).body) == digest(self.data)
 
     def test_04_trailers_of_requests(self, stack, gate):
-        """They end a body as END_STREAM does."""
+        """Trailers end a body as END_STREAM does."""
         data = os.urandom(100_000)
         with Client(stack.httpd) as client:
             number = client.request("POST", "/cgi-bin/digest", ("trailer", "x-after"), end=False)
@@ -83,7 +83,7 @@ class TestHttp2:
         assert {"HTTPS=on", "HTTP2=on", "SERVER_PROTOCOL=HTTP/2.0", "SSL_TLS_SNI=a.test"} <= set(lines)
 
     def test_06_reload(self, stack, gate):
-        """A stream that runs is finished, then the connection ends; both are announced by GOAWAY."""
+        """A running stream is finished, then the connection ends. GOAWAY announces both."""
         with Client(stack.httpd) as client:
             slow = client.request("GET", "/cgi-bin/slow")
             client.wait(lambda: client.streams[slow].body)
@@ -104,7 +104,7 @@ class TestHttp2:
 
 
 class TestWithoutTls:
-    """HTTP/2 on the port without TLS, in a server that has one with it."""
+    """HTTP/2 on the port without TLS, in a server that also has TLS."""
 
     @pytest.fixture
     def data(self, stack):
@@ -127,7 +127,7 @@ class TestWithoutTls:
             assert client.response(number).body.decode().strip() == digest(data)
 
     def test_02_tls(self, stack, data):
-        """Over TLS it is h2 by ALPN, and no Upgrade to h2c."""
+        """Over TLS: h2 by ALPN, and no Upgrade to h2c."""
         response = curl(stack.httpd, "a.test", "/file", "--http2")
         assert (response.version, response.body) == ("2", data)
         upgrade = ["-H", "Connection: Upgrade, HTTP2-Settings", "-H", "Upgrade: h2c", "-H", "HTTP2-Settings: AAMAAABk"]
@@ -144,7 +144,7 @@ class TestWithoutTls:
 
 class TestIpv6:
     def test_01_addresses(self, stack):
-        """A host on an IPv6 address and one on IPv4: who was called, and by whom."""
+        """A virtual host on an IPv6 address and one on IPv4: the addresses of server and client."""
         stack.add_scripts(environment=ENVIRONMENT, digest=DIGEST)
         six = stack.vhost("six.test", *stack.variables(), address="[::1]")
         stack.start(top=[six, *PROTOCOLS])
@@ -157,7 +157,7 @@ class TestIpv6:
             assert curl(stack.httpd, "six.test", "/cgi-bin/digest", *args, address="::1").text == digest(data)
 
     def test_02_literal(self, stack):
-        """A URL with an address has no server name; the address's first host answers."""
+        """A URL with an address has no server name. The first virtual host of the address answers."""
         six = stack.vhost("six.test", names=["::1"], address="[::1]")
         stack.start(top=[six])
         httpd = stack.httpd
@@ -167,7 +167,7 @@ class TestIpv6:
 
 @pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
 class TestMpm:
-    """What differs between MPMs is who waits for a connection, and how."""
+    """MPMs differ in how they wait for connections."""
 
     def start(self, stack, mpm, **options):
         gate = Gate(stack.httpd.root)
@@ -199,7 +199,7 @@ class TestMpm:
         slow.read_until(gate.LAST)
 
     def test_03_pipelined(self, stack, mpm):
-        """Requests with bodies, sent at once, on a connection that then rests and goes on."""
+        """Pipelined requests with bodies, on a connection that is then idle and continues."""
         self.start(stack, mpm)
         posts = [os.urandom(size) for size in (1, 20_000, 100_000)]
         heads = [request("a.test", "/cgi-bin/digest", False, "POST", f"Content-Length: {len(b)}\r\n") for b in posts]
@@ -211,7 +211,7 @@ class TestMpm:
                 assert curl(stack.httpd, "a.test").text == "hello"
 
     def test_04_reload(self, stack, mpm):
-        """A response that is being sent when the server reloads is sent to its end."""
+        """A response that is being sent during a reload is completed."""
         gate = self.start(stack, mpm)
         slow = PartialResponse(stack, "/cgi-bin/slow")
         slow.read_until(gate.FIRST)
@@ -221,8 +221,8 @@ class TestMpm:
         assert curl(stack.httpd, "a.test").text == "hello"
 
     def test_05_more_connections_than_workers(self, stack, mpm):
-        """With event those that rest take no worker; elsewhere the next ones are served when some have rested for long
-        enough. Each one ends with close_notify."""
+        """With event, idle connections use no workers. With other MPMs, new connections are served after idle ones have
+        timed out. Each one ends with close_notify."""
         limits = "StartServers 1\nThreadsPerChild 5\nMaxRequestWorkers 5\nMinSpareThreads 1\nMaxSpareThreads 5"
         if mpm == "prefork":
             limits = "StartServers 5\nMaxRequestWorkers 5\nMinSpareServers 1"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error log: what a client does wrong is info, says who it was and why; secrets are never in it."""
+"""The error log: mistakes of clients are logged at level info with the client and the reason. Secrets are never
+logged."""
 
 import os
 import re
@@ -21,12 +22,12 @@ def server(httpd):
 
 
 def logged(httpd, pattern):
-    """The line with `pattern`, which may still be on its way into the log."""
+    """Waits for the line with `pattern`."""
     return wait_for(lambda: next((x for x in httpd.log.text().splitlines() if re.search(pattern, x)), None), pattern)
 
 
 class TestRefused:
-    """One line each: level, peer, virtual host, server name, reason."""
+    """One line for each refused client: level, address, virtual host, server name and reason."""
 
     def line(self, httpd, pattern):
         line = logged(httpd, pattern)
@@ -71,7 +72,7 @@ class TestRefused:
         self.line(server, "plain HTTP on a TLS port")
 
     def test_08_name_that_would_forge_a_line(self, server):
-        """What a client sends cannot begin a line of its own, nor reach the terminal of who reads the log."""
+        """A client's data cannot begin a new line, or send control characters to the terminal of a reader."""
         hello = MemoryClient(server, "unknown-name.test").hello()
         forged = b"x\n[tls:error]\x1b[2J".ljust(len("unknown-name.test"), b"x")
         with raw_connection(server) as sock:
@@ -84,7 +85,7 @@ class TestRefused:
 
 
 def test_02_silent_unless_asked(httpd):
-    """At httpd's own default level, nothing that clients do is logged."""
+    """At httpd's default level, mistakes of clients are not logged."""
     httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test"), log_level="notice")
     s_client(httpd, name="unknown.test")
     s_client(httpd, "-tls1_2", "-cipher", "AES128-SHA", name="a.test")
@@ -94,7 +95,7 @@ def test_02_silent_unless_asked(httpd):
 
 
 def test_03_no_secrets(httpd, authority):
-    """At the most talkative level: no key, no ticket, no plaintext."""
+    """At the highest trace level: no key, no ticket, no plaintext."""
     issued = authority.server("a.test")
     seed = os.urandom(48)
     httpd.root.joinpath("seed").write_bytes(seed)
@@ -125,7 +126,7 @@ def test_03_no_secrets(httpd, authority):
 
 
 def test_04_level_of_one_host(httpd):
-    """LogLevel counts where it is said: a host that asks for more gets it, once its name is known."""
+    """LogLevel of a virtual host applies once its name is known."""
     httpd.start(
         f"TLSEngine {httpd.port}",
         httpd.vhost("first.test"),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may use what. Rooms of the Rust library and files of the C module use each other in one direction. Each room
-says in its mod.rs which others it uses, and docs/architecture.md shows the whole."""
+"""Dependencies and sizes. Rooms of the Rust library and files of the C module depend on each other in one direction.
+The mod.rs of each room lists the rooms that it uses, and docs/architecture.md has the whole graph."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ MODULE = ROOT / "module"
 
 
 def circle(graph):
-    """A list of names each of which uses the next one, and the last one the first; none if there is no such list."""
+    """A list of names that each depend on the next one, the last one on the first. None if there is no circle."""
     done, path = set(), []
 
     def visit(name):
@@ -48,7 +48,7 @@ def without_tests(text):
 
 
 def rooms():
-    """Of each room: the rooms that its files use."""
+    """For each room: the rooms that its files use."""
     found = {"directives": set()}
     for directory in sorted(path for path in CORE.iterdir() if path.is_dir()):
         texts = [without_tests(file.read_text()) for file in directory.rglob("*.rs")]
@@ -60,7 +60,7 @@ def rooms():
 
 
 def declared():
-    """What each room says of itself: `May use: a, b.` at the end of the comment in its mod.rs."""
+    """The declaration of each room: `May use: a, b.` at the end of the comment in its mod.rs."""
     found = {}
     for room in rooms():
         door = DIRECTIVES / "lib.rs" if room == "directives" else CORE / room / "mod.rs"
@@ -96,7 +96,7 @@ class TestRust:
         assert drawn == rooms()
 
     def test_05_crates(self):
-        """What the crates, and their build scripts, use of each other. The table of directives uses nothing at all."""
+        """The dependencies between the crates and their build scripts. The table of directives has none."""
         assert dependencies("directives") == {}
         ours = {
             crate: {kind: {name for name in names if name.startswith("mod-tls-")} for kind, names in used.items()}
@@ -108,7 +108,7 @@ class TestRust:
 
 
 def includes():
-    """Of each C file, with its header: the files of ours that it includes."""
+    """For each C file with its header: the module's own files that it includes."""
     found = {}
     for file in MODULE.glob("*.[ch]"):
         used = re.findall(r'^#include "((?:tls|mod)_[a-z_]+)\.h"', file.read_text(), re.MULTILINE)
