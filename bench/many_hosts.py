@@ -10,7 +10,7 @@ from harness.certs import key_pem, new_key
 
 
 def make(directory, authority, count):
-    """Certificates for `count` hosts, a key for each; returns the hosts."""
+    """Certificates for `count` virtual hosts, with a key for each. Returns the virtual hosts."""
     hosts = []
     for number in range(count):
         name, key = f"host{number}.example.test", new_key()
@@ -23,7 +23,7 @@ def make(directory, authority, count):
 
 
 class Client:
-    """Requests all the time, on a new connection each, and remembers the longest time between two answers: `gap`."""
+    """Makes requests repeatedly, each on a new connection. `gap` is the longest time between two responses."""
 
     def __init__(self, server, host):
         self._server, self._host = server, host
@@ -49,8 +49,9 @@ class Client:
 
 
 def measure(server, hosts):
-    """Seconds to the first answer, of a graceful reload, and that a client had to wait during one; MiB of memory."""
-    # For "*", httpd asks the resolver at each host.
+    """Measures the time to the first response, the time of a graceful reload, the longest gap between responses in a
+    reload (all in seconds), and the memory in MiB."""
+    # With "*", httpd asks the resolver for each host.
     server.configure(hosts, address="127.0.0.1")
     try:
         start = server.start()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables, JSON and plots of what was measured."""
+"""Tables, JSON and charts of the results."""
 
 import itertools
 import json
@@ -17,7 +17,7 @@ def median(values):
 
 
 def row(name, title, unit, figures, target, direct):
-    """A line of the table: medians of each server, and the ratio to mod_ssl."""
+    """A row of the table: the medians of each server, and the ratio to mod_ssl."""
     medians = {kind: median(values) for kind, values in figures.items()}
     ours, theirs = medians.get("mod_tls"), medians.get("mod_ssl")
     ratio = ours / theirs if ours and theirs else None
@@ -55,7 +55,7 @@ def table(rows):
 
 
 def save(rows, version):
-    """Writes results/VERSION-N.json, where N is the number of the run, and its charts; returns the files."""
+    """Writes results/VERSION-N.json, where N is the number of the run, and its charts. Returns the files."""
     RESULTS.mkdir(exist_ok=True)
     number = next(n for n in itertools.count(1) if not (RESULTS / f"{version}-{n}.json").exists())
     data = {"version": version, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "rows": rows}
@@ -76,7 +76,7 @@ def processor():
 
 
 def charts(rows):
-    """The charts of what was measured: for each its name, its title, and its rows."""
+    """The charts of the results: name, title and rows of each."""
     compared = [one for one in rows if one["ratio"] is not None]
     hosts = [one for one in compared if one["name"].startswith("hosts-")]
     groups = {

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Costs side by side: httpd with mod_tls, with mod_ssl, and without TLS, and nginx if there is one, from loopback.
+"""Costs side by side: httpd with mod_tls, with mod_ssl and without TLS, and nginx if it is installed, over loopback.
 
-The figure is the server's own CPU time for a unit of work; repetitions are interleaved, so that whatever else the
-machine does falls on all alike. Compare ratios, not figures of different runs.
-"""
+The figure is the server's own CPU time for a unit of work. Repetitions are interleaved, so that other load of the
+machine affects all servers alike. Compare ratios, not figures of different runs."""
 
 import argparse
 import subprocess
@@ -36,7 +35,7 @@ def say(text):
 
 def prepare(server, authority):
     for name, size in FILES.items():
-        # Files that take no room on the disk; from the first repetition on they are in the system's cache.
+        # Sparse files: they need no disk space, and are in the page cache after the first repetition.
         with open(server.docs / name, "wb") as file:
             file.truncate(size)
         (server.docs / name).read_bytes()
@@ -44,9 +43,9 @@ def prepare(server, authority):
 
 
 def measure(server, workload):
-    """The figure of one repetition."""
+    """Returns the figure of one repetition."""
     if workload.direct:
-        # What an earlier repetition has left behind does not count.
+        # A new server: earlier repetitions have no effect.
         server.stop()
         server.start()
         return workload.do(server)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers that are compared, all with equal settings: httpd with our module, with mod_ssl, and without TLS, and
-nginx where it is installed."""
+"""The servers that are compared, with equal settings: httpd with this module, with mod_ssl and without TLS, and nginx
+if it is installed."""
 
 import os
 import shutil
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from harness.httpd import Httpd, wait_for
 
-# One child, as many threads as the figures of others were measured with.
+# One child, with the number of threads that earlier measurements have used.
 LIMITS = (
     "StartServers 1\nServerLimit 1\nThreadsPerChild 64\nThreadLimit 64\nMaxRequestWorkers 64\nMinSpareThreads 1\n"
     "MaxSpareThreads 64\nMaxKeepAliveRequests 0\nKeepAliveTimeout 60\nAsyncRequestWorkerFactor 50"
 )
-# Seconds that tens of thousands of hosts may take.
+# The time limit for tens of thousands of virtual hosts, in seconds.
 PATIENCE = 900
-# Modules that the tests load and no work needs.
+# Modules that the tests load and no workload needs.
 UNUSED = ("alias", "authz_host", "dir", "env", "headers", "rewrite", "setenvif", "status")
 TICKS = os.sysconf("SC_CLK_TCK")
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
@@ -28,7 +28,7 @@ KINDS = ("plain", "mod_ssl", "mod_tls", *(["nginx"] if NGINX else []))
 
 
 def proxy_lines(kind, backend, ca_file):
-    """Settings that send everything to the server `backend`, verified if it speaks TLS."""
+    """Settings that proxy all requests to the server `backend`. A backend with TLS is verified."""
     lines = [f"ProxyPass / {backend}/"]
     if backend.startswith("https"):
         lines += {
@@ -45,7 +45,7 @@ def proxy_lines(kind, backend, ca_file):
 
 
 def lines_for(kind, address, port, hosts, proxied):
-    """The TLS settings of `hosts`, names with the arguments of TLSCertificate."""
+    """The TLS settings of `hosts`: names with the arguments of TLSCertificate."""
     lines = [f"TLSEngine {port}"] if kind == "mod_tls" else []
     if kind == "mod_ssl":
         lines.append("SSLSessionCache shmcb:ssl_cache(5120000)")
@@ -62,7 +62,7 @@ def lines_for(kind, address, port, hosts, proxied):
 
 
 class Server:
-    """A server of one kind. What ends with it: its processes, and its directory."""
+    """A server of one kind, with its processes and its directory."""
 
     def __init__(self, kind):
         self.kind = kind
@@ -80,7 +80,7 @@ class Server:
         return [self.pid, *(int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
 
     def cpu(self):
-        """The CPU seconds, user and system, that the server has used, children that have ended included."""
+        """The CPU time that the server has used, user and system, in seconds, including children that have ended."""
         total = 0
         for pid in self._processes():
             fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
@@ -89,7 +89,7 @@ class Server:
         return total / TICKS
 
     def memory(self):
-        """The memory of all processes in KiB, what they share counted once."""
+        """The memory of all processes in KiB. Shared memory is counted once."""
         total = 0
         for pid in self._processes():
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -112,14 +112,14 @@ class Apache(Server):
         return self._httpd.pid
 
     def configure(self, hosts, backend=None, address="*"):
-        """`hosts` are names with the arguments of TLSCertificate; `backend` is the URL of who has the files."""
+        """`hosts` are names with the arguments of TLSCertificate. `backend` is the URL of the server with the files."""
         proxied = proxy_lines(self.kind, backend, self.ca_file) if backend else []
         lines = lines_for(self.kind, address, self.port, hosts, proxied)
         modules = ["ssl"] if self.kind == "mod_ssl" else []
         modules += ["proxy", "proxy_http"] if backend else []
         self._httpd.configure(*lines, limits=LIMITS, modules=modules, log_level="notice")
         text = self._httpd.conf_file.read_text()
-        # What nobody compares: logs, .htaccess files, other modules, and ours where it is not meant.
+        # Removes what is not compared: logs, .htaccess files, other modules, and this module where it is not measured.
         unwanted = ["CustomLog", "LogFormat", "DirectoryIndex", *(f"LoadModule {name}_module" for name in UNUSED)]
         if self.kind != "mod_tls":
             unwanted.append("LoadModule tls_module")
@@ -130,13 +130,13 @@ class Apache(Server):
         self._httpd.conf_file.write_text(text + "\n")
 
     def start(self):
-        """Starts and returns the seconds until the first answer."""
+        """Starts the server. Returns the seconds until the first response."""
         began = time.monotonic()
         self._httpd.start()
         return time.monotonic() - began
 
     def reload(self):
-        """Reloads and returns the seconds until the new generation serves."""
+        """Reloads the server. Returns the seconds until the new generation serves."""
         began = time.monotonic()
         self._httpd.graceful()
         return time.monotonic() - began
@@ -146,7 +146,7 @@ class Apache(Server):
 
 
 class Nginx(Server):
-    """nginx with OpenSSL, one worker process: what it is used with."""
+    """nginx with OpenSSL and one worker process, its usual configuration for one CPU."""
 
     def __init__(self, ports, authority):
         super().__init__("nginx")
@@ -163,7 +163,7 @@ class Nginx(Server):
         return self._process.pid
 
     def configure(self, hosts, backend=None, address="*"):
-        """As [`Apache.configure`]."""
+        """Like Apache.configure."""
         body = [f"root {self.docs};"]
         if backend:
             body = [f"location / {{ proxy_pass {backend}; proxy_http_version 1.1; proxy_set_header Connection ''; }}"]
@@ -219,5 +219,5 @@ http {{
 
 
 def make(kind, installation, ports, authority):
-    """A server of a kind."""
+    """Makes a server of this kind."""
     return Nginx(ports, authority) if kind == "nginx" else Apache(kind, installation, ports, authority)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured. A work does something with a server and returns how much of it it did."""
+"""Workloads. Each one loads a server, and returns the amount of work that was done."""
 
 import concurrent.futures
 import contextlib
@@ -28,7 +28,7 @@ def run(*command):
 
 
 def download(server, clients=1, times=3):
-    """Gigabytes."""
+    """Returns gigabytes."""
 
     def one(_):
         urls = [word for _ in range(times) for word in ("-o", "/dev/null", server.url("/100m"))]
@@ -40,7 +40,7 @@ def download(server, clients=1, times=3):
 
 
 def upload(server, clients=1, times=3):
-    """Gigabytes. What is sent is read and thrown away: the answer is 405."""
+    """Returns gigabytes. The server discards the data and answers 405."""
 
     def one(_):
         file, url = server.docs / "100m", server.url("/1k")
@@ -53,20 +53,21 @@ def upload(server, clients=1, times=3):
 
 
 def connections(server, version="TLS1.3", count=2000):
-    """New connections with a request each."""
+    """New connections with one request each."""
     protocol = [] if server.kind == "plain" else ["-f", version]
     run("ab", "-q", "-n", count, "-c", 8, *protocol, server.url("/1k"))
     return count
 
 
 def post_quantum(server, count=300):
-    """New connections by X25519MLKEM768 with a request each. OpenSSL 3.0 does not know it, so the client is rustls."""
+    """New connections with X25519MLKEM768 and one request each. OpenSSL 3.0 does not support it, so the client is
+    rustls."""
     run(RUSTLS_CLIENT, server.port, "localhost", server.ca_file, count)
     return count
 
 
 def resumed(server, version="-tls1_3", seconds=3):
-    """Resumed connections with a request each."""
+    """Resumed connections with one request each."""
     if server.kind == "plain":
         return connections(server)
     output = run("openssl", "s_time", "-connect", f"localhost:{server.port}", "-reuse", "-www", "/1k", "-time", seconds,
@@ -75,7 +76,7 @@ def resumed(server, version="-tls1_3", seconds=3):
 
 
 def requests(server, file="10k", count=30_000, http2=False):
-    """Requests on connections that are kept."""
+    """Requests on kept connections."""
     protocol = [] if http2 else ["--h1"]
     output = run("h2load", "-n", count, "-c", 8, "-m", 4 if http2 else 1, *protocol, server.url(f"/{file}"))
     done = int(re.search(r"(\d+) succeeded", output).group(1))
@@ -92,7 +93,7 @@ def connect(server, host="localhost"):
 
 
 def slow(server):
-    """Seconds until a request is answered while many clients have sent half of a ClientHello and stall."""
+    """The seconds until a request is answered while many clients stall after half of a ClientHello."""
     memory = ssl.MemoryBIO()
     client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), memory, server_hostname="localhost")
     with contextlib.suppress(ssl.SSLWantReadError):
@@ -111,20 +112,20 @@ def slow(server):
 
 
 def latency(server, part, rate=1500, seconds=4, clients=16):
-    """The time, in ms, in which `part` of all requests are answered under a steady load."""
+    """The time in ms in which the fraction `part` of all requests is answered, under a constant load."""
     log = server.root / "latency"
     log.unlink(missing_ok=True)
     protocol = [] if server.kind == "plain" else ["--npn-list", "http/1.1"]
     arguments = ["--rps", rate / clients, "-D", seconds, "-c", clients, "--h1", f"--log-file={log}"]
     run("h2load", *arguments, *protocol, server.url("/10k"))
-    # Each line: when the request began, its status, how long it took in µs.
+    # The fields of a line: the start of the request, its status, its duration in µs.
     times = sorted(int(line.split()[2]) for line in log.read_text().splitlines())
     return times[min(int(len(times) * part), len(times) - 1)] / 1000
 
 
 def idle(server):
-    """KiB for each connection that waits for its next request."""
-    # What threads need once is no connection's.
+    """KiB for each idle connection."""
+    # Memory that is allocated once for each thread is not counted.
     connections(server)
     before, kept = server.memory(), []
     for _ in range(IDLE):
@@ -142,25 +143,25 @@ def idle(server):
 
 @dataclass(frozen=True)
 class Workload:
-    """Something that is measured."""
+    """A workload."""
 
     title: str
     unit: str
     do: Callable
-    """Returns the amount of work that it did; with `direct`, the figure itself."""
+    """Returns the amount of work; with `direct`, the figure itself."""
     scale: float = 1e6
     key: str = "p256"
     without: tuple = ()
-    """The servers that cannot do it, or of which it says nothing."""
+    """The servers that cannot run it, or for which its figure means nothing."""
     backend: str | None = None
-    """The kind of server that the work is passed on to."""
+    """The kind of the backend."""
     direct: bool = False
     target: float | None = None
-    """The ratio to mod_ssl that is wanted, or (`direct`) the figure."""
+    """The target: a ratio to mod_ssl or, with `direct`, a figure."""
 
 
 def proxied(server):
-    """Requests that are passed on."""
+    """Proxied requests."""
     return requests(server, count=10_000)
 
 

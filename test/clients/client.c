@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A TLS client in C on rustls-ffi: requests / twice, over two connections that share a configuration, and prints what was
- * agreed on and the responses. With a number, that many times over connections that share nothing, and prints nothing.
+ * A TLS client in C on rustls-ffi. It requests / twice, over two connections that share a configuration, and prints the
+ * negotiated parameters and the responses. With NUMBER it makes as many requests, each over a connection with its own
+ * configuration, and prints nothing.
  * Usage: PORT SERVER_NAME CA_FILE [NUMBER]
  */
 #include <arpa/inet.h>

@@ -8,10 +8,10 @@
 #include "apr_mmap.h"
 #include "apr_strings.h"
 
-/* Data repeats after so many bytes, a prime: no record or buffer that is lost or repeated looks as if it were right. */
+/* The period of the data, a prime number: a lost or repeated record or buffer is always noticed. */
 #define PERIOD 65521
 
-/* What memory is filled with as soon as its owner may have let go of it. */
+/* Memory is filled with this byte as soon as its owner may free it. */
 #define POISON 0xDD
 
 static const struct {
@@ -62,7 +62,7 @@ static void fill(char *buffer, apr_size_t offset, apr_size_t len)
     }
 }
 
-/* The next `len` bytes, in memory that lasts as long as the connection. */
+/* The next `len` bytes, in memory with the lifetime of the connection. */
 static char *next_data(bucket_maker *maker, apr_pool_t *p, apr_size_t len)
 {
     char *data = apr_palloc(p, len + 1);
@@ -121,7 +121,7 @@ request_rec *bucket_request(bucket_maker *maker)
     return maker->r;
 }
 
-/* --- Kinds of our own --- */
+/* --- Bucket types of the test --- */
 
 static apr_status_t read_nothing(apr_bucket *b, const char **str, apr_size_t *len, apr_read_type_e block)
 {
@@ -137,7 +137,7 @@ static void count_destroyed(void *data)
     (*(unsigned *)data)++;
 }
 
-/* Metadata that no filter knows. */
+/* Metadata that is unknown to all filters. */
 static const apr_bucket_type_t type_mark = {
     "MARK", 5, APR_BUCKET_METADATA, count_destroyed, read_nothing, apr_bucket_setaside_noop, apr_bucket_split_notimpl,
     apr_bucket_simple_copy
@@ -151,7 +151,7 @@ static apr_status_t read_fails(apr_bucket *b, const char **str, apr_size_t *len,
     return *(apr_status_t *)b->data;
 }
 
-/* Data whose source fails, as that of a CGI script does. */
+/* Data that cannot be read, as that of a failed CGI script. */
 static const apr_bucket_type_t type_broken = {
     "BROKEN", 5, APR_BUCKET_DATA, apr_bucket_destroy_noop, read_fails, apr_bucket_setaside_noop,
     apr_bucket_split_notimpl, apr_bucket_copy_notimpl
@@ -168,7 +168,7 @@ static apr_status_t read_slowly(apr_bucket *b, const char **str, apr_size_t *len
     return apr_bucket_read(b, str, len, block);
 }
 
-/* Data that has to be waited for. */
+/* Data that is not available without blocking. */
 static const apr_bucket_type_t type_slow = {
     "SLOW", 5, APR_BUCKET_DATA, apr_bucket_destroy_noop, read_slowly, apr_bucket_setaside_noop,
     apr_bucket_split_notimpl, apr_bucket_copy_notimpl
@@ -189,7 +189,7 @@ static void destroy_memory(void *data)
     poison(data);
 }
 
-/* Data that is gone with its bucket, and that can be neither set aside nor split nor copied. */
+/* Data that is freed with its bucket. It cannot be set aside, split or copied. */
 static const apr_bucket_type_t type_stubborn = {
     "STUBBORN", 5, APR_BUCKET_DATA, destroy_memory, read_memory, apr_bucket_setaside_notimpl,
     apr_bucket_split_notimpl, apr_bucket_copy_notimpl
@@ -216,14 +216,14 @@ static apr_file_t *temporary(bucket_maker *maker)
     char *name = apr_pstrdup(maker->c->pool, "/tmp/tls-contract-XXXXXX");
     apr_file_t *file = NULL;
 
-    /* Nothing is left of it when it is closed. */
+    /* The file is deleted when it is closed. */
     if (apr_file_mktemp(&file, name, 0, maker->c->pool) == APR_SUCCESS) {
         apr_file_remove(name, maker->c->pool);
     }
     return file;
 }
 
-/* A file with the next `len` bytes, of which only `real` are there. */
+/* A file for the next `len` bytes with only the first `real` of them. */
 static apr_file_t *file_of(bucket_maker *maker, apr_size_t len, apr_size_t real)
 {
     apr_file_t *file = temporary(maker);
@@ -265,7 +265,7 @@ static apr_bucket *make_pipe(bucket_maker *maker, apr_size_t len)
     return apr_bucket_pipe_create(in, maker->c->bucket_alloc);
 }
 
-/* --- From words to buckets --- */
+/* --- Buckets by name --- */
 
 static apr_bucket *make_data(bucket_maker *maker, const char *kind, apr_size_t len)
 {

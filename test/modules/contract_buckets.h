@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file contract_buckets.h
- * Buckets of every kind, made from words, for mod_tls_contract.c.
+ * Makes buckets of every type by name, for mod_tls_contract.c.
  */
 #ifndef CONTRACT_BUCKETS_H
 #define CONTRACT_BUCKETS_H
@@ -9,34 +9,34 @@
 #include "httpd.h"
 #include "apr_buckets.h"
 
-/** What the buckets of one connection are made of. */
+/** The state for the buckets of one connection. */
 typedef struct {
     conn_rec *c;
     /** The request that an EOR ends and that owns the memory of pool buckets; NULL between requests. */
     request_rec *r;
-    /** How many bytes of data were made: each byte's value follows from its place. */
+    /** The number of bytes of data so far. The value of each byte depends on its position. */
     apr_size_t offset;
-    /** Files and pipes get names and writers of their own. */
+    /** The number of the next file or pipe. */
     unsigned serial;
-    /** How many EORs and metadata buckets of our own were made, and how many of them are destroyed. */
+    /** The number of EORs and MARK buckets that were made, and that were destroyed. */
     unsigned made, destroyed;
-    /** Memory that is overwritten as soon as a brigade was passed. */
+    /** Memory that is overwritten after a brigade was passed. */
     apr_array_header_t *scratch;
 } bucket_maker;
 
-/** The request that is going on; begins one if there is none. */
+/** The current request; begins one if there is none. */
 request_rec *bucket_request(bucket_maker *maker);
 
 /**
- * Makes the bucket that `word` asks for, KIND or KIND:SIZE or KIND:SIZE:OTHER, and appends it to `bb`.
+ * Makes the bucket that `word` specifies, KIND or KIND:SIZE or KIND:SIZE:OTHER, and appends it to `bb`.
  * @return an error if there is no such kind
  */
 apr_status_t bucket_append(bucket_maker *maker, apr_bucket_brigade *bb, const char *word);
 
-/** To be called after a brigade was passed: what transient buckets have pointed to is gone. */
+/** Overwrites the memory of transient buckets. Called after a brigade was passed. */
 void bucket_forget_scratch(bucket_maker *maker);
 
-/** A status by its symbol, or by its number where it has none here. */
+/** The symbol of a status, or its number if the table has no symbol. */
 const char *status_name(apr_status_t rv, apr_pool_t *p);
 
 /** The status with this symbol. */

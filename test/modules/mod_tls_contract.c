@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Uses the filters of a TLS module as other modules may: reads in every mode, writes every kind of bucket, in the order
- * that a test asks for. It knows nothing of the TLS module, so the same test runs over any.
+ * Calls the filters of a TLS module as other modules may: reads in every mode and writes every kind of bucket, in the
+ * order that a test specifies. It does not depend on the TLS module, so the same test runs over any.
  *
- * In a server with `TestContract PATH`, connections are taken over before their handshake. The module connects to the
- * socket PATH, on which the test sends commands, one a line, and gets one line for each of what came of it. The bytes
- * that were read follow the line.
+ * In a server with `TestContract PATH`, this module handles connections before their handshake. It connects to the
+ * socket PATH. The test sends one command per line, and receives one line with the result of each. The bytes that were
+ * read follow that line.
  *
- *     timeout USEC               how long the connection's socket waits
+ *     timeout USEC               sets the time-out of the connection's socket
  *     read MODE block|nonblock SIZE
- *     write KIND[:SIZE] ...      passes one brigade (contract_buckets.c)
- *     respond                    a request begins to be answered
- *     abort                      the connection is marked as aborted
- *     arrived BYTES              waits until the peer's bytes are all there
+ *     write KIND[:SIZE] ...      passes one brigade to the filters (contract_buckets.c)
+ *     respond                    begins a response
+ *     abort                      marks the connection as aborted
+ *     arrived BYTES              waits until all of the peer's bytes have arrived
  *     hangup                     waits until the peer has closed or reset the connection
- *     connect PORT NAME          from now on everything is about a connection of ours to a backend
+ *     connect PORT NAME          opens a connection to a backend; further commands are for it
  *     close                      closes a connection to a backend as mod_proxy does
- *     end                        the connection is httpd's again, which closes it
+ *     end                        returns the connection to httpd, which closes it
  */
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -38,8 +38,8 @@
 
 #include "contract_buckets.h"
 
-/* How long the peer's end of the connection is waited for, in milliseconds. */
-#define PATIENCE 10000
+/* The time limit for the peer, in milliseconds. */
+#define TIMEOUT_MS 10000
 
 module AP_MODULE_DECLARE_DATA tls_contract_module;
 
@@ -47,19 +47,19 @@ typedef struct {
     const char *path;
 } settings;
 
-/* A conversation with a test. */
+/* The commands of one test. */
 typedef struct {
     FILE *in, *out;
-    /* The connection that commands are about, with its socket and its filters. */
+    /* The connection that the commands are for, with its socket and its filters. */
     conn_rec *c;
     apr_socket_t *socket;
     apr_bucket_brigade *written;
     bucket_maker maker;
-    /* A connection to a backend has a pool of its own, as with mod_proxy; NULL if it is a client's. */
+    /* The pool of a connection to a backend, as with mod_proxy; NULL for a client's connection. */
     apr_pool_t *outgoing;
-    /* For what one command needs. */
+    /* The memory of one command. */
     apr_pool_t *scratch;
-} conversation;
+} test_session;
 
 static void *create_settings(apr_pool_t *p, server_rec *s)
 {
@@ -81,15 +81,15 @@ static const char *set_path(cmd_parms *cmd, void *dir, const char *path)
 
 /* --- Commands --- */
 
-static void answer(conversation *talk, apr_status_t rv, const char *more)
+static void answer(test_session *session, apr_status_t rv, const char *more)
 {
-    fprintf(talk->out, "status=%s aborted=%d keepalive=%d made=%u destroyed=%u %s\n", status_name(rv, talk->scratch),
-            talk->c->aborted, talk->c->keepalive, talk->maker.made, talk->maker.destroyed, more ? more : "");
+    fprintf(session->out, "status=%s aborted=%d keepalive=%d made=%u destroyed=%u %s\n", status_name(rv, session->scratch),
+            session->c->aborted, session->c->keepalive, session->maker.made, session->maker.destroyed, more ? more : "");
 }
 
-static void set_timeout(conversation *talk, char *words)
+static void set_timeout(test_session *session, char *words)
 {
-    answer(talk, apr_socket_timeout_set(talk->socket, apr_atoi64(words)), NULL);
+    answer(session, apr_socket_timeout_set(session->socket, apr_atoi64(words)), NULL);
 }
 
 static ap_input_mode_t mode_of(const char *name)
@@ -104,43 +104,43 @@ static ap_input_mode_t mode_of(const char *name)
     return modes[i];
 }
 
-/* The bytes of a brigade, and the names of its buckets. */
-static apr_status_t flatten(conversation *talk, apr_bucket_brigade *bb, char **data, apr_size_t *len, const char **kinds)
+/* Returns the bytes of a brigade, and the names of its buckets. */
+static apr_status_t flatten(test_session *session, apr_bucket_brigade *bb, char **data, apr_size_t *len, const char **kinds)
 {
     apr_bucket *b;
     const char *bytes;
     apr_size_t size;
     apr_status_t rv = APR_SUCCESS;
-    apr_array_header_t *found = apr_array_make(talk->scratch, 4, sizeof(const char *));
+    apr_array_header_t *found = apr_array_make(session->scratch, 4, sizeof(const char *));
 
     for (b = APR_BRIGADE_FIRST(bb); rv == APR_SUCCESS && b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
         APR_ARRAY_PUSH(found, const char *) = APR_BUCKET_IS_METADATA(b) ? b->type->name : "data";
         rv = apr_bucket_read(b, &bytes, &size, APR_NONBLOCK_READ);
     }
-    *kinds = apr_array_pstrcat(talk->scratch, found, ',');
-    return rv == APR_SUCCESS ? apr_brigade_pflatten(bb, data, len, talk->scratch) : rv;
+    *kinds = apr_array_pstrcat(session->scratch, found, ',');
+    return rv == APR_SUCCESS ? apr_brigade_pflatten(bb, data, len, session->scratch) : rv;
 }
 
-static void do_read(conversation *talk, char *words)
+static void do_read(test_session *session, char *words)
 {
     char *rest, *data = NULL;
     const char *mode = apr_strtok(words, " ", &rest), *block = apr_strtok(NULL, " ", &rest), *kinds;
     apr_off_t size = apr_atoi64(apr_strtok(NULL, " ", &rest));
-    apr_bucket_brigade *bb = apr_brigade_create(talk->scratch, talk->c->bucket_alloc);
+    apr_bucket_brigade *bb = apr_brigade_create(session->scratch, session->c->bucket_alloc);
     apr_time_t began = apr_time_now(), took;
     apr_size_t len = 0;
-    apr_status_t found, rv = ap_get_brigade(talk->c->input_filters, bb, mode_of(mode),
+    apr_status_t found, rv = ap_get_brigade(session->c->input_filters, bb, mode_of(mode),
                                             strcmp(block, "block") ? APR_NONBLOCK_READ : APR_BLOCK_READ, size);
 
     took = apr_time_now() - began;
-    found = flatten(talk, bb, &data, &len, &kinds);
-    answer(talk, rv, apr_psprintf(talk->scratch, "took=%" APR_TIME_T_FMT " read=%s len=%" APR_SIZE_T_FMT " kinds=%s",
-                                  took, status_name(found, talk->scratch), len, kinds));
-    fwrite(data, 1, len, talk->out);
+    found = flatten(session, bb, &data, &len, &kinds);
+    answer(session, rv, apr_psprintf(session->scratch, "took=%" APR_TIME_T_FMT " read=%s len=%" APR_SIZE_T_FMT " kinds=%s",
+                                  took, status_name(found, session->scratch), len, kinds));
+    fwrite(data, 1, len, session->out);
     apr_brigade_destroy(bb);
 }
 
-static void do_write(conversation *talk, char *words)
+static void do_write(test_session *session, char *words)
 {
     char *rest, *word;
     apr_status_t rv = APR_SUCCESS;
@@ -148,77 +148,77 @@ static void do_write(conversation *talk, char *words)
     apr_bucket *b;
 
     for (word = apr_strtok(words, " ", &rest); word && rv == APR_SUCCESS; word = apr_strtok(NULL, " ", &rest)) {
-        rv = bucket_append(&talk->maker, talk->written, word);
+        rv = bucket_append(&session->maker, session->written, word);
     }
     if (rv == APR_SUCCESS) {
-        rv = ap_pass_brigade(talk->c->output_filters, talk->written);
+        rv = ap_pass_brigade(session->c->output_filters, session->written);
     }
-    bucket_forget_scratch(&talk->maker);
-    for (b = APR_BRIGADE_FIRST(talk->written); b != APR_BRIGADE_SENTINEL(talk->written); b = APR_BUCKET_NEXT(b)) {
+    bucket_forget_scratch(&session->maker);
+    for (b = APR_BRIGADE_FIRST(session->written); b != APR_BRIGADE_SENTINEL(session->written); b = APR_BUCKET_NEXT(b)) {
         left++;
     }
-    apr_brigade_cleanup(talk->written);
-    answer(talk, rv, apr_psprintf(talk->scratch, "left=%d", left));
+    apr_brigade_cleanup(session->written);
+    answer(session, rv, apr_psprintf(session->scratch, "left=%d", left));
 }
 
-static void do_respond(conversation *talk, char *words)
+static void do_respond(test_session *session, char *words)
 {
     (void)words;
-    ap_run_insert_filter(bucket_request(&talk->maker));
-    answer(talk, APR_SUCCESS, NULL);
+    ap_run_insert_filter(bucket_request(&session->maker));
+    answer(session, APR_SUCCESS, NULL);
 }
 
-static void do_abort(conversation *talk, char *words)
+static void do_abort(test_session *session, char *words)
 {
     (void)words;
-    talk->c->aborted = 1;
-    answer(talk, APR_SUCCESS, NULL);
+    session->c->aborted = 1;
+    answer(session, APR_SUCCESS, NULL);
 }
 
-static void do_arrived(conversation *talk, char *words)
+static void do_arrived(test_session *session, char *words)
 {
     struct tcp_info info = { 0 };
     socklen_t len;
     int fd, tries = 0;
     apr_uint64_t wanted = (apr_uint64_t)apr_atoi64(words);
 
-    apr_os_sock_get(&fd, talk->socket);
+    apr_os_sock_get(&fd, session->socket);
     do {
         apr_sleep(tries ? 1000 : 0);
         len = sizeof(info);
         getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
-    } while (info.tcpi_bytes_received < wanted && tries++ < PATIENCE);
-    answer(talk, info.tcpi_bytes_received < wanted ? APR_TIMEUP : APR_SUCCESS, NULL);
+    } while (info.tcpi_bytes_received < wanted && tries++ < TIMEOUT_MS);
+    answer(session, info.tcpi_bytes_received < wanted ? APR_TIMEUP : APR_SUCCESS, NULL);
 }
 
-static void do_hangup(conversation *talk, char *words)
+static void do_hangup(test_session *session, char *words)
 {
     struct pollfd poll_fd = { 0, POLLRDHUP, 0 };
 
     (void)words;
-    apr_os_sock_get(&poll_fd.fd, talk->socket);
-    answer(talk, poll(&poll_fd, 1, PATIENCE) > 0 ? APR_SUCCESS : APR_TIMEUP, NULL);
+    apr_os_sock_get(&poll_fd.fd, session->socket);
+    answer(session, poll(&poll_fd, 1, TIMEOUT_MS) > 0 ? APR_SUCCESS : APR_TIMEUP, NULL);
 }
 
-static void begin_with(conversation *talk, conn_rec *c, apr_socket_t *socket)
+static void begin_with(test_session *session, conn_rec *c, apr_socket_t *socket)
 {
-    memset(&talk->maker, 0, sizeof(talk->maker));
-    talk->c = talk->maker.c = c;
-    talk->socket = socket;
-    talk->maker.scratch = apr_array_make(c->pool, 4, sizeof(void *));
-    talk->written = apr_brigade_create(c->pool, c->bucket_alloc);
+    memset(&session->maker, 0, sizeof(session->maker));
+    session->c = session->maker.c = c;
+    session->socket = socket;
+    session->maker.scratch = apr_array_make(c->pool, 4, sizeof(void *));
+    session->written = apr_brigade_create(c->pool, c->bucket_alloc);
 }
 
-static void do_connect(conversation *talk, char *words)
+static void do_connect(test_session *session, char *words)
 {
     char *name = NULL;
     const char *port = apr_strtok(words, " ", &name);
-    server_rec *s = talk->c->base_server;
+    server_rec *s = session->c->base_server;
     apr_pool_t *p;
     apr_sockaddr_t *to;
     apr_socket_t *sock;
     conn_rec *c;
-    apr_status_t rv = apr_pool_create(&p, talk->c->pool);
+    apr_status_t rv = apr_pool_create(&p, session->c->pool);
 
     if (rv == APR_SUCCESS && (rv = apr_sockaddr_info_get(&to, "127.0.0.1", APR_INET, (apr_port_t)atoi(port), 0, p)) == 0
         && (rv = apr_socket_create(&sock, APR_INET, SOCK_STREAM, APR_PROTO_TCP, p)) == 0) {
@@ -230,33 +230,33 @@ static void do_connect(conversation *talk, char *words)
         ap_ssl_bind_outgoing(c, s->lookup_defaults, 1);
         apr_table_setn(c->notes, "proxy-request-hostname", apr_pstrdup(p, name));
         rv = ap_run_pre_connection(c, sock);
-        talk->outgoing = p;
-        begin_with(talk, c, sock);
+        session->outgoing = p;
+        begin_with(session, c, sock);
         if (rv == OK || rv == DONE) {
             rv = APR_SUCCESS;
         }
     }
-    answer(talk, rv, NULL);
+    answer(session, rv, NULL);
 }
 
-static void do_close(conversation *talk, char *words)
+static void do_close(test_session *session, char *words)
 {
     (void)words;
-    answer(talk, APR_SUCCESS, NULL);
-    apr_pool_destroy(talk->outgoing);
-    talk->outgoing = NULL;
+    answer(session, APR_SUCCESS, NULL);
+    apr_pool_destroy(session->outgoing);
+    session->outgoing = NULL;
 }
 
 static const struct {
     const char *name;
-    void (*run)(conversation *talk, char *words);
+    void (*run)(test_session *session, char *words);
 } commands_of_tests[] = {
     { "timeout", set_timeout }, { "read", do_read },       { "write", do_write },
     { "respond", do_respond },  { "arrived", do_arrived }, { "hangup", do_hangup },
     { "abort", do_abort },      { "connect", do_connect }, { "close", do_close },
 };
 
-static void run_command(conversation *talk, char *line)
+static void run_command(test_session *session, char *line)
 {
     char *words = NULL;
     const char *name = apr_strtok(line, " \n", &words);
@@ -267,24 +267,24 @@ static void run_command(conversation *talk, char *line)
     }
     for (i = 0; name && i < sizeof(commands_of_tests) / sizeof(commands_of_tests[0]); i++) {
         if (!strcmp(commands_of_tests[i].name, name)) {
-            commands_of_tests[i].run(talk, words);
+            commands_of_tests[i].run(session, words);
         }
     }
-    fflush(talk->out);
+    fflush(session->out);
 }
 
-static void converse(conversation *talk)
+static void run_commands(test_session *session)
 {
     char *line = NULL;
     size_t size = 0;
 
-    while (getline(&line, &size, talk->in) > 0 && strcmp(line, "end\n")) {
-        run_command(talk, line);
-        apr_pool_clear(talk->scratch);
+    while (getline(&line, &size, session->in) > 0 && strcmp(line, "end\n")) {
+        run_command(session, line);
+        apr_pool_clear(session->scratch);
     }
     free(line);
-    if (talk->outgoing) {
-        apr_pool_destroy(talk->outgoing);
+    if (session->outgoing) {
+        apr_pool_destroy(session->outgoing);
     }
 }
 
@@ -306,19 +306,19 @@ static int connect_to_test(const char *path)
 static int process_connection(conn_rec *c)
 {
     const char *path = c->master ? NULL : settings_of(c->base_server)->path;
-    conversation talk = { .c = c };
+    test_session session = { .c = c };
     int fd = path ? connect_to_test(path) : -1;
 
     if (fd < 0) {
         return DECLINED;
     }
-    talk.in = fdopen(fd, "r");
-    talk.out = fdopen(dup(fd), "w");
-    apr_pool_create(&talk.scratch, c->pool);
-    begin_with(&talk, c, ap_get_conn_socket(c));
-    converse(&talk);
-    fclose(talk.in);
-    fclose(talk.out);
+    session.in = fdopen(fd, "r");
+    session.out = fdopen(dup(fd), "w");
+    apr_pool_create(&session.scratch, c->pool);
+    begin_with(&session, c, ap_get_conn_socket(c));
+    run_commands(&session);
+    fclose(session.in);
+    fclose(session.out);
     c->keepalive = AP_CONN_CLOSE;
     if (c->cs) {
         c->cs->state = CONN_STATE_LINGER;

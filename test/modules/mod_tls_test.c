@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Does to mod_tls what mod_md does, with files that the test has made: certificates, stopgap certificates, answers to
- * ACME challenges, OCSP responses. And tells which directives a module has.
+ * Acts as mod_md, with files of the test: supplies certificates, stopgap certificates, answers to ACME challenges and
+ * OCSP responses. It also lists the directives of the two records.
  */
 #include <stdio.h>
 
@@ -164,7 +164,7 @@ static void dump_directives_of(const char *name)
     }
 }
 
-/* -D DUMP_TEST_DIRECTIVES: the directives of mod_ssl, or of what is loaded in its place, and of mod_tls. */
+/* -D DUMP_TEST_DIRECTIVES: the directives of mod_ssl or of the module in its place, and of mod_tls. */
 static int dump_directives(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     (void)pconf;

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mix of load and disturbances, for minutes or hours, after which every request is accounted for."""
+"""The soak test: load and disturbances for minutes or hours. Every request has to be answered or explained."""

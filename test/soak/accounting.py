@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of every request, and of every disturbance that may have cost one."""
+"""The results of all requests, and the disturbances that may have failed them."""
 
 import collections
 import contextlib
@@ -8,17 +8,17 @@ import time
 import traceback
 from dataclasses import dataclass, field
 
-# What is done to the server.
+# The disturbances of the server.
 RELOAD, KILL, DESCRIPTORS, DISK, BACKEND = "reload", "kill", "descriptors", "disk", "backend"
-# A client that breaks off, or makes other mistakes: that harms only what itself has asked for.
+# A client that breaks off or sends wrong data. It may only harm its own requests.
 BROKEN = "broken client"
-# How long after a disturbance requests may still suffer from it, in seconds.
+# The time after a disturbance in which requests may still fail, in seconds.
 AFTERMATH = 3
 SHOWN_FAILURES = 20
 
 
 class Lost(Exception):
-    """A request was not answered, which the ledger knows already. The connection is of no more use."""
+    """A request was not answered. It is counted already, and its connection cannot be used any more."""
 
 
 class Wrong(Exception):
@@ -27,8 +27,8 @@ class Wrong(Exception):
 
 @dataclass
 class Window:
-    """One disturbance. Kills and broken clients harm connections from these ports only: those that the child, or the
-    client, had."""
+    """One disturbance. Kills and faulty clients harm connections from these ports only: those of the child, or of the
+    client."""
 
     kind: str
     begin: float
@@ -46,7 +46,7 @@ class Disturbances:
 
     @contextlib.contextmanager
     def window(self, kind, ports=()):
-        """Requests within the `with` block, and shortly after it, may suffer from it."""
+        """Requests within the `with` block, and shortly after it, may fail."""
         window = Window(kind, time.time(), ports=frozenset(ports))
         with self._lock:
             self._windows[kind].append(window)
@@ -72,22 +72,22 @@ class Disturbances:
 
 @dataclass
 class Request:
-    """A request that was sent: what could harm it, and over which connection it went."""
+    """A request that was sent: the disturbances that may have failed it, and its connection."""
 
     kind: str
     harmed_by: frozenset
     begin: float = field(default_factory=time.time)
-    # The client's port; None if more than one connection of httpd's was in play.
+    # The client's port; None if more than one connection of httpd was involved.
     port: int = None
-    # When the connection was used before, if it was kept; whether its answer has begun.
+    # The time of the connection's previous use, if it was kept, and whether the answer has begun.
     kept_since: float = None
     answering: bool = False
-    # Whether its HTTP/2 session ended without a byte of an answer. mod_http2 ends sessions so that begin while their
-    # process is told to stop, over mod_ssl as over this module.
+    # Whether the HTTP/2 session ended without a byte of an answer. mod_http2 ends sessions in this way if they begin
+    # while their process is stopping, with mod_ssl as with this module.
     is_session_lost: bool = False
 
     def reason(self, disturbances, now):
-        """The disturbance that explains why there was no answer, or None."""
+        """The disturbance that explains a missing answer, or None."""
         since = self.kept_since or self.begin
         if self.kept_since and not self.answering and disturbances.during(RELOAD, since, now):
             return "kept connection ended by a reload"
@@ -110,7 +110,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def request(self, kind, harmed_by, **about):
-        """Whatever is raised within the `with` block says that the answer was none, or a wrong one."""
+        """An exception within the `with` block means that the answer is missing or wrong."""
         entry = Request(kind, frozenset(harmed_by), **about)
         with self._lock:
             self.sent[kind] += 1
@@ -135,11 +135,11 @@ class Ledger:
                 self.failures.append(f"{entry.kind} {when}: {trace}")
 
     def note(self, what, number=1):
-        """Counts something that is not a request."""
+        """Counts an event that is not a request."""
         with self._lock:
             self.notes[what] += number
 
     @property
     def accounted(self):
-        """Whether each request that was sent is either answered or explained."""
+        """Whether each request is either answered or explained."""
         return not self.failures and sum(self.sent.values()) == sum(self.answered.values()) + sum(self.excused.values())

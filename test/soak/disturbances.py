@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is done to the server while it serves. Everything is put right again."""
+"""Disturbances of the running server. Each one is undone at its end."""
 
 import contextlib
 import os
@@ -16,11 +16,11 @@ from soak.loads import choose
 from soak.processes import descriptors, owner, ports_of_clients
 from soak.site import CHILDREN
 
-# How many descriptors beyond those in use a process is left at most, and for how long.
+# The number of descriptors above those in use that a process may have, and for how long.
 SPARE_DESCRIPTORS, SHORTAGE = 8, 0.7
 
 
-# How long old children may take to finish what they serve, in seconds.
+# The time that old children have to finish their connections, in seconds.
 PATIENCE = 90
 
 
@@ -31,7 +31,7 @@ class Disturber:
         self.killed = set()
 
     def run(self, stop, pause):
-        """Disturbs, on average every `pause` seconds, until `stop` is set."""
+        """Disturbs the server, on average every `pause` seconds, until `stop` is set."""
         weights = {self.reload: 3, self.kill: 2, self.few_descriptors: 1, self.full_disk: 1, self.backend_restart: 2}
         while not stop.wait(self.rng.uniform(0.5, 1.5) * pause):
             try:
@@ -45,7 +45,7 @@ class Disturber:
             self.site.httpd.graceful()
 
     def settle(self):
-        """Reloads for the last time, and waits until no child from before is left."""
+        """Reloads for the last time, and waits until all old children have ended."""
         before = set(self.site.httpd.children())
         try:
             self.reload()
@@ -54,7 +54,7 @@ class Disturber:
             self.ledger.failures.append(f"the last reload: {e}")
 
     def kill(self):
-        """Kills a child that is stopped first, so that what it is serving is known."""
+        """Kills a child. The child is stopped first, so that its connections are known."""
         children = self.site.httpd.children()
         if not children:
             return
@@ -68,7 +68,7 @@ class Disturber:
             wait_for(lambda: len(self.site.httpd.children()) >= CHILDREN, "another child")
 
     def few_descriptors(self):
-        """Leaves the children hardly a descriptor, for a moment."""
+        """Limits the descriptors of the children for a moment."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         with self.windows.window(DESCRIPTORS):
             children = self.site.httpd.children()
@@ -82,7 +82,7 @@ class Disturber:
 
     @staticmethod
     def _limit(pid, soft):
-        """A soft limit, set by the user that the process belongs to: root may not do so in every container."""
+        """Sets a soft limit as the process's own user: in some containers root may not."""
         user, group = owner(pid)
         command = ["prlimit", "--pid", str(pid), f"--nofile={soft}:"]
         subprocess.run(command, user=user, group=group, extra_groups=[], capture_output=True)
@@ -90,7 +90,7 @@ class Disturber:
         assert re.search(rf"Max open files +{soft} ", limits), f"no limit was set:\n{limits}"
 
     def full_disk(self):
-        """Fills the file system that uploads and the logs of their host are on."""
+        """Fills the file system with the uploads and the logs of their virtual host."""
         filler = self.site.tmpfs / "filler"
         with self.windows.window(DISK):
             with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as f:
@@ -105,14 +105,14 @@ class Disturber:
                 self._carry_over(name)
 
     def _carry_over(self, name):
-        """The logs are kept elsewhere, so that the file system has room."""
+        """Moves the logs elsewhere to free space in the file system."""
         log = self.site.tmpfs / name
         with open(self.site.root / f"upload_{name}", "ab") as kept:
             kept.write(log.read_bytes())
         os.truncate(log, 0)
 
     def backend_restart(self):
-        """A backend goes away, with all of its connections, and comes back."""
+        """Stops a backend with all of its connections, and starts it again."""
         name = self.rng.choice(["echo", "tunnel"])
         backend = getattr(self.site, name)
         with self.windows.window(BACKEND):

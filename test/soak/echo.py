@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Backends that give back what they get, and that can stop and come back."""
+"""Backends that echo and that can be restarted."""
 
 import contextlib
 import socket
@@ -8,7 +8,7 @@ from harness.backends import Backend
 
 
 class Echo(Backend):
-    """Answers with the body of the request."""
+    """Responds with the body of the request."""
 
     def handle(self, sock):
         with sock, sock.makefile("rb") as stream:
@@ -44,19 +44,19 @@ class Echo(Backend):
         return b"".join(chunks)
 
     def _serve(self, sock):
-        # What a client that was cut off has sent makes no sense.
+        # The data of a client that was cut off cannot be parsed.
         with contextlib.suppress(ValueError):
             super()._serve(sock)
         with contextlib.suppress(ValueError):
             self._open.remove(sock)
 
     def restarted(self):
-        """Another one on the same port."""
+        """Starts the backend again on the same port."""
         return type(self)(self.port, self._ctx)
 
 
 class Tunnel(Echo):
-    """Switches protocols, and then gives back every byte."""
+    """Switches protocols, then echoes every byte."""
 
     def handle(self, sock):
         with sock:

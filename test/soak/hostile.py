@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that are slow, and clients that are broken."""
+"""Slow clients and faulty clients."""
 
 import contextlib
 import socket
@@ -11,18 +11,18 @@ from harness.clients import MemoryClient, connect, raw_connection, request
 from soak.accounting import BROKEN
 from soak.loads import DIRECT
 
-# How long a broken client waits for the server's answer, which it does not understand anyway.
+# How long a faulty client waits for the server's answer, which it does not evaluate.
 PATIENCE = 1
 
 
 def reset(sock):
-    """Closes so that the other side is sent a reset."""
+    """Closes with a reset."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
 
 class Slow:
-    """Sends a handshake and a request a few bytes at a time, and has to be answered."""
+    """Sends a handshake and a request a few bytes at a time. It has to be answered."""
 
     def __init__(self, site, ledger, rng):
         self.site, self.ledger, self.rng = site, ledger, rng
@@ -46,7 +46,7 @@ class Slow:
             assert body == self.site.httpd.docs.joinpath("small").read_bytes(), f"{len(answer)} bytes"
 
     def _drive(self, sock, client, step):
-        """Does `step`, moving bytes until it has all that it wants."""
+        """Runs `step`, and moves bytes until it is complete."""
         while True:
             try:
                 result = step()
@@ -69,7 +69,7 @@ class Slow:
 
 
 class Broken:
-    """Makes every mistake that comes to mind. Nothing is expected but that nobody else notices."""
+    """Makes mistakes of many kinds. Other clients must not notice."""
 
     def __init__(self, site, ledger, rng):
         self.site, self.ledger, self.rng = site, ledger, rng
@@ -85,7 +85,7 @@ class Broken:
         def make():
             self.ledger.note("mistakes of broken clients")
             self.ledger.note("connections")
-            # The server may refuse, reset, or be busy: whatever it likes.
+            # The server may refuse or reset the connection, or be busy.
             with self.ledger.disturbances.window(BROKEN) as self._window, contextlib.suppress(OSError, ssl.SSLError):
                 mistake()
 
@@ -100,7 +100,7 @@ class Broken:
         return self._watched(sock)
 
     def _watched(self, sock):
-        """Lines in the log about this connection are the client's fault."""
+        """Messages in the log about this connection are caused by the client."""
         self._window.ports |= {sock.getsockname()[1]}
         return sock
 
@@ -138,7 +138,7 @@ class Broken:
             sock.recv(1)
 
     def reset_in_handshake(self):
-        """After the server's first flight, or while it is being sent."""
+        """A reset after the server's first flight, or while it is being sent."""
         sock = self._raw()
         sock.sendall(self._hello())
         if self.rng.random() < 0.5:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that behave: what they ask for, and what has to come back."""
+"""Correct clients: their requests and the expected answers."""
 
 import hashlib
 import ssl
@@ -10,7 +10,7 @@ from soak.accounting import BACKEND, DESCRIPTORS, DISK, KILL, Lost, Wrong
 
 DIRECT = (KILL, DESCRIPTORS)
 VERSIONS = [None, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
-# The kinds of requests to a.test, by how often they are made.
+# The kinds of requests to a.test, with their weights.
 KINDS = {"download": 8, "echo": 3, "through https://": 3, "through h2://": 3, "echo through h2://": 1}
 FILES = {"empty": 1, "tiny": 6, "small": 8, "medium": 4, "large": 0.3}
 
@@ -35,7 +35,7 @@ class Load:
         return self.rng.choice([self.site.httpd.port, self.site.ssl_port])
 
     def _connect(self, host, port):
-        """A connection; half of them resume a session if there is one."""
+        """Opens a connection. Half of them resume a session if there is one."""
         version = self.rng.choice(VERSIONS)
         if (host, version) not in self._contexts:
             self._contexts[host, version] = self.site.client_context(version, host)
@@ -50,7 +50,7 @@ class Load:
         if tls.session:
             self._sessions[key] = tls.session
 
-    # --- what they do ---
+    # --- actions ---
 
     def conversation(self, host="a.test", kinds=None):
         """Requests on one connection, with pauses between some of them."""
@@ -79,7 +79,7 @@ class Load:
         return (*DIRECT, BACKEND) if "echo" in kind else DIRECT
 
     def _ask(self, tls, host, kind, entry):
-        """One request and its answer; whether the connection is kept."""
+        """Makes one request and checks the answer. Returns whether the connection is kept."""
         if "echo" in kind:
             path = "/self2/echo" if "through" in kind else "/echo"
             body = self.rng.randbytes(self.rng.choice([0, 1, 1000, 20_000, 400_000]))
@@ -99,7 +99,7 @@ class Load:
         return headers.get("connection") != "close"
 
     def _upload(self, host, path, body):
-        """A POST, with a length or in chunks."""
+        """A POST, with a length or chunked."""
         if self.rng.random() < 0.5:
             head = request(host, path, False, "POST", f"Content-Length: {len(body)}\r\n")
             return head + body
@@ -111,7 +111,7 @@ class Load:
         self.conversation("client.test", {"download": 1})
 
     def tunnel(self):
-        """A WebSocket, in both directions by turns, for up to some seconds."""
+        """A WebSocket, in both directions in turn, for up to some seconds."""
         port = self._port()
         with self.ledger.request("tunnel", (*DIRECT, BACKEND)) as entry:
             tls, _ = self._connect("a.test", port)
@@ -130,7 +130,7 @@ class Load:
                     while len(received) < len(data):
                         received += self._some(tls, 65536)
                     if received != data:
-                        # Without descriptors mod_proxy finds out only after it has answered 101 that it has no tunnel.
+                        # Without free descriptors mod_proxy fails only after it has answered 101.
                         assert b"500 Internal Server Error" not in received, "httpd could not make the tunnel"
                         raise Wrong("a tunnel gave back other bytes")
                     time.sleep(self.rng.random() * 0.1)
@@ -143,7 +143,7 @@ class Load:
         return data
 
     def slow_reader(self):
-        """A large file, read in small pieces."""
+        """A large file, read in small parts."""
         port, host = self._port(), "a.test"
         with self.ledger.request("slow reader", DIRECT) as entry:
             tls, _ = self._connect(host, port)
@@ -162,7 +162,7 @@ class Load:
                     raise Wrong("the right number of bytes, but not the right ones")
 
     def put(self):
-        """An upload to a file system that is full at times."""
+        """An upload to a file system that is sometimes full."""
         body = self.rng.randbytes(self.rng.choice([10, 10_000, 200_000]))
         name = f"/upload{self.rng.randint(1, 8)}"
         host, port = "upload.test", self.site.httpd.port
@@ -177,7 +177,7 @@ class Load:
 
 
 def run(load, stop, rate):
-    """Does one thing after the other, `rate` a second at most, until `stop` is set."""
+    """Runs one action after the other, at most `rate` a second, until `stop` is set."""
     weights = load.operations()
     while not stop.is_set():
         begin = time.monotonic()

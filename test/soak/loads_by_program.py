@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that behave and are programs: curl for HTTP/2, openssl for early data."""
+"""Correct clients that are programs: curl for HTTP/2, openssl for early data."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ class Programs:
     # --- HTTP/2 ---
 
     def _curl(self, port, *args):
-        """Runs curl; returns what it wrote of each URL: number, status, curl's code, its port."""
+        """Runs curl. Returns its output for each URL: number, status, curl's exit code, local port."""
         command = [
             "curl",
             "-sS",
@@ -46,7 +46,7 @@ class Programs:
         return {int(line[0]): [int(line[1]), int(line[2]), int(line[3]), line[4]] for line in lines}, run.stderr
 
     def streams(self):
-        """Several requests at a time on one connection."""
+        """Several requests at the same time on one connection."""
         port = self.rng.choice([self.site.httpd.port, self.site.ssl_port])
         requests = [
             (choose(self.rng, {p: 1 for p in PATHS}), choose(self.rng, FILES)) for _ in range(self.rng.randint(1, 8))
@@ -67,7 +67,7 @@ class Programs:
 
     @contextlib.contextmanager
     def _entry(self, kind, harmed_by=DIRECT):
-        """A request whose problem, if any, is known only when all that were sent with it are over."""
+        """The entry of a request. Its problem, if any, is known only after all requests of the same run have ended."""
         with contextlib.suppress(Exception), self.ledger.request(f"HTTP/2 {kind}", harmed_by) as entry:
             entry.problem = AssertionError("curl did not run")
             yield entry
@@ -81,7 +81,7 @@ class Programs:
 
     @staticmethod
     def _problem(result, file, digest, errors):
-        """What is wrong with one answer, as an exception, or None."""
+        """The problem of one answer as an exception, or None."""
         status, code, _, version = result or (0, 0, 0, "")
         body = file.read_bytes() if file.exists() else b""
         if (status, code, version) == (200, 0, "2") and hashlib.sha256(body).hexdigest() == digest:
@@ -91,7 +91,7 @@ class Programs:
 
     @staticmethod
     def _is_session_lost(result, file):
-        """Whether the connection ended (CURLE_PARTIAL_FILE, CURLE_HTTP2) before there was anything of the answer."""
+        """Whether the connection ended (CURLE_PARTIAL_FILE, CURLE_HTTP2) before any byte of the answer."""
         status, code, _, _ = result or (0, 18, 0, "")
         return status == 0 and code in (16, 18) and not file.exists()
 
@@ -112,7 +112,7 @@ class Programs:
     # --- early data ---
 
     def early_data(self):
-        """A request in the first bytes of a resumed connection. Where it is refused the one behind it is answered."""
+        """A request as early data of a resumed connection. If it is refused, the request after it is answered."""
         session, early = self._directory / "session", self._directory / "early"
         early.write_bytes(request("early.test", "/tiny", close=False))
         last = request("early.test", "/tiny")

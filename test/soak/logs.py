@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The error log: each serious line needs a reason, and a disturbance at that time if the reason is one."""
+"""The error log: each serious line needs a rule and, if the rule says so, a disturbance at that time."""
 
 import re
 import time
@@ -11,13 +11,13 @@ from soak.processes import child_of_log_line
 
 CLIENT = re.compile(r"\[(?:client|remote) [^\]]*:(\d+)\]")
 STAMP = re.compile(r"^\[(\w+ \w+ +\d+ [\d:]+)\.(\d+) (\d+)\]")
-# A line may be written a little before its disturbance is known to have begun.
+# A line may be logged shortly before the recorded start of its disturbance.
 SLACK = 1
 
 
 @dataclass
 class Rule:
-    """Lines with `pattern` are allowed, if one of the disturbances (any, if there is none) is going on."""
+    """Lines with `pattern` are allowed during one of the disturbances, or at any time if there are none."""
 
     pattern: str
     reason: str
@@ -39,7 +39,7 @@ class Log:
         self._path, self._disturbances, self._killed = path, disturbances, killed
 
     def unexpected(self):
-        """The lines that nothing explains."""
+        """The lines that no rule explains."""
         with open(self._path, errors="replace") as lines:
             return [line.rstrip() for line in lines if self._is_serious(line) and not self._is_explained(line)]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The summary at the end, and what is wrong."""
+"""The summary at the end, with all problems."""
 
 import collections
 

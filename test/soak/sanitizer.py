@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""httpd with a module that was built with AddressSanitizer. httpd was not, so the runtime library is preloaded."""
+"""httpd with a module that was built with AddressSanitizer. httpd was built without it, so the runtime library is
+preloaded."""
 
 import re
 import subprocess
 
 OPTIONS = {
-    # httpd's own leaks, which are reported, too, are no reason to end otherwise than usual.
+    # Leaks are reported, but httpd's own leaks must not change the exit status.
     "exitcode": "0",
-    # What was freed is kept for a while, in order to be missed: not so much that memory says nothing.
+    # Freed memory is kept in quarantine, but little of it, so that the memory figures are useful.
     "quarantine_size_mb": "16",
-    # Leaks of every process that ends by itself are reported, children included.
+    # Leaks are reported by every process that exits by itself, including children.
     "detect_leaks": "1",
     "fast_unwind_on_malloc": "0",
     "malloc_context_size": "12",
 }
-# What is made once in the parent, and used until the end by it and by all children.
+# Memory that is allocated once in the parent and used until the end.
 MADE_ONCE = "leak:tls_process_new\n"
 
 
@@ -34,7 +35,7 @@ class Sanitizer:
         httpd.environment["ASAN_OPTIONS"] = ":".join(f"{name}={value}" for name, value in options.items())
 
     def reports_end(self, children):
-        """Says that leaks of these children are none: they were stopped before they could free anything."""
+        """Ignores leaks of these children: they were stopped before they could free memory."""
         self._stopped = {f".{pid}" for pid in children}
 
     def reports(self):
@@ -45,5 +46,5 @@ class Sanitizer:
             text = file.read_text(errors="replace")
             if "detected memory leaks" not in text:
                 yield text
-            # httpd and PCRE have leaks of their own, once for each process.
+            # httpd and PCRE have leaks of their own, one for each process.
             yield from (leak for leak in re.split(r"\n(?=(?:In)?[Dd]irect leak)", text) if "mod_tls.so" in leak)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server that is soaked: hosts of both records, backends, files."""
+"""The server of the soak test: virtual hosts of both records, backends, files."""
 
 import hashlib
 import random
@@ -20,7 +20,7 @@ MODULES = ["proxy", "proxy_http", "proxy_http2", "proxy_wstunnel", "slotmem_shm"
 FILES = {"empty": 0, "tiny": 100, "small": 10_000, "medium": 300_000, "large": 6_000_000}
 TIMEOUT = 20
 CHILDREN, THREADS = 2, 16
-# Children stay until they are told to go; one alone is not enough. Old ones may still be busy while there are new ones.
+# Children live until they are stopped, and there is more than one. Old children may be busy while new ones serve.
 LIMITS = f"""ServerLimit {CHILDREN * 8}
 StartServers {CHILDREN}
 ThreadsPerChild {THREADS}
@@ -32,14 +32,14 @@ MaxMemFree 64"""
 
 
 class Site:
-    """An httpd with `tls_module` and `ssl_module` in it, and two backends of Python's."""
+    """An httpd with `tls_module` and `ssl_module`, and two backends in Python."""
 
     def __init__(self, seed, sanitize=False):
         self.ports, self.authority = Ports(), Authority()
         self.root = Path(tempfile.mkdtemp(prefix="tls-soak-"))
         self.httpd = Httpd(Installation(), self.root, self.ports, self.authority)
         self.ssl_port = self.ports.take()
-        # Many arenas, each of which keeps what it once needed, take long to show whether there is growth.
+        # With many malloc arenas, each at its own peak, it takes long to see growth.
         self.httpd.environment["MALLOC_ARENA_MAX"] = "1"
         self.tmpfs = self.root / "tmpfs"
         self.sanitizer = Sanitizer(self.httpd) if sanitize else None
@@ -65,7 +65,7 @@ class Site:
         self.client_files = self.root / "alice.pem", self.root / "alice.key"
 
     def mount(self):
-        """A file system that is soon full: uploads, and logs of the host that takes them."""
+        """Mounts a small file system for uploads and for the logs of their virtual host."""
         self.tmpfs.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=0777", "tmpfs", self.tmpfs], check=True)
         self.tmpfs.joinpath("uploads").mkdir()
@@ -78,7 +78,7 @@ class Site:
     # --- configuration ---
 
     def _proxied(self, port):
-        """Paths that lead to backends: Python's, this server itself by HTTP/1.1 and by HTTP/2, and a tunnel."""
+        """Paths to backends: those in Python, this server itself by HTTP/1.1 and by HTTP/2, and a tunnel."""
         return [
             f"ProxyPass /echo https://localhost:{self.echo.port}/ retry=0",
             f"ProxyPass /self/ https://localhost:{port}/ retry=0",
@@ -134,7 +134,7 @@ class Site:
             "Protocols h2 http/1.1",
             f"DavLockDB {self.root}/locks/locks",
             "MaxKeepAliveRequests 0",
-            # What waits for a broken client keeps an old child for so long.
+            # A read that waits for a faulty client keeps an old child for this time.
             f"Timeout {TIMEOUT}",
             *self._tls_hosts(),
             *self._ssl_hosts(),
@@ -150,7 +150,7 @@ class Site:
         self.unmount()
 
     def client_context(self, version=None, host="a.test"):
-        """A context of Python's for a host: with a client's certificate where one is asked for."""
+        """A context of Python's ssl for a virtual host, with a client certificate where one is requested."""
         ctx = context(self.httpd, version)
         if host == "client.test":
             ctx.load_cert_chain(*self.client_files)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""python -m versions: the C half built for several httpds, and the core of the tests run with each.
+"""python -m versions: builds the C module for several versions of httpd, and runs the core of the tests with each.
 
 An httpd is a suite of Debian (bookworm, or bookworm-security with its updates), which is unpacked into a directory, or
 the path of an apxs."""
@@ -14,9 +14,9 @@ from pathlib import Path
 from versions.debian import Debian, Suite
 from versions.prefix import make_usable
 
-# The oldest that there is first.
+# The oldest available version first.
 SUITES = ["bullseye", "bookworm", "sid", "trixie-security"]
-# The tests that tell whether a version of httpd will do.
+# The tests that are run with each version of httpd.
 CORE = [*(f"test_{number:02}_*.py" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 21))]
 HERE = Path(__file__).resolve().parent
 TESTS, SOURCE = HERE.parent, HERE.parent.parent
@@ -42,7 +42,7 @@ class Version:
         self.name = name
 
     def obtain(self):
-        """Finds the httpd, and its apxs."""
+        """Finds the httpd and its apxs."""
         if "/" in self.name:
             self.apxs = Path(self.name).resolve()
             return
@@ -59,7 +59,7 @@ class Version:
         return subprocess.run([self.apxs, "-q", name], check=True, capture_output=True, text=True).stdout.strip()
 
     def build(self, variables):
-        """Builds the C half. The Rust half knows nothing of httpd: the one that is there is linked."""
+        """Builds the C module. The Rust library does not depend on httpd: the existing one is linked."""
         build = self._directory / "build"
         build.mkdir(exist_ok=True)
         configure = [SOURCE / "configure", "--quiet", f"--with-apxs={self.apxs}", f"PYTHON={sys.executable}"]
@@ -68,7 +68,7 @@ class Version:
         return build / "module/mod_tls.so"
 
     def test(self, module, arguments):
-        """Runs the tests; returns what pytest says last, and whether all passed."""
+        """Runs the tests. Returns the last line of pytest, and whether all tests passed."""
         environment = {**os.environ, "TLS_APXS": str(self.apxs), "TLS_MODULE": str(module)}
         files = [str(file) for pattern in CORE for file in sorted(TESTS.glob(pattern))]
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, *files]
@@ -79,7 +79,7 @@ class Version:
 
 
 def check(name, options, debian):
-    """Builds and tests with one httpd; whether that went well."""
+    """Builds and tests with one httpd. Returns whether that succeeded."""
     try:
         version = Version(name, options.directory, debian)
         version.obtain()

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""httpd as a suite of Debian has it, unpacked into a directory: nothing is installed."""
+"""httpd of a Debian suite, unpacked into a directory. Nothing is installed."""
 
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
-# What is unpacked with all that it depends on, and what is unpacked alone: headers, and programs that tell of them.
+# Packages that are unpacked with their dependencies, and packages that are unpacked alone (headers and configuration
+# programs).
 PROGRAMS = ["apache2-bin"]
 HEADERS = ["apache2-dev", "libapr1-dev", "libaprutil1-dev"]
-# The C library and what is bound to its version.
+# The C library and packages that depend on its version.
 C_LIBRARY = "libc6"
 
 
 class Debian:
-    """The mirrors that apt is configured with, and apt with another configuration than the system's."""
+    """The mirrors of apt's configuration, and apt with a configuration of its own."""
 
     def __init__(self):
         release = Path("/etc/os-release").read_text()
@@ -31,7 +32,7 @@ class Debian:
         return found[0]
 
     def sources(self, suite):
-        """The lines of a sources.list: SUITE, or SUITE-security, which has both."""
+        """The lines of sources.list: for SUITE, or for SUITE and its updates with SUITE-security."""
         base = suite.removesuffix("-security")
         mirrors = [(self._main, base)] + ([(self._security, suite)] if base != suite else [])
         key = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -39,7 +40,7 @@ class Debian:
 
 
 class Suite:
-    """One suite, in a directory of its own: lists, packages, and what was unpacked (`root`)."""
+    """One suite in its own directory: lists, packages, and the unpacked files (`root`)."""
 
     def __init__(self, name, directory, debian):
         self.name, self._directory = name, directory
@@ -47,7 +48,7 @@ class Suite:
         self._sources = debian.sources(name)
 
     def obtain(self):
-        """Unpacks httpd, unless that was done before with the same packages."""
+        """Unpacks httpd, unless the same packages are unpacked already."""
         for path in ["var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "var/lib/dpkg"]:
             self._apt.joinpath(path).mkdir(parents=True, exist_ok=True)
         self._apt.joinpath("var/lib/dpkg/status").touch()
@@ -88,8 +89,8 @@ class Suite:
         stamp.write_text(names)
 
     def _newest(self):
-        """The newest file of each package, without an older C library than the system's: programs run with a newer one,
-        and the module was built with the system's."""
+        """The newest file of each package, except a C library that is older than the system's. Programs run with a
+        newer one, and the module was built with the system's."""
         newest = {}
         for file in sorted(self._archives.glob("*.deb")):
             package, version = file.name.split("_")[:2]
@@ -100,7 +101,7 @@ class Suite:
         return list(newest.values())
 
     def version(self, package):
-        """The version of a package that was unpacked."""
+        """The version of an unpacked package."""
         file = next(file for file in self._newest() if file.name.startswith(f"{package}_"))
         return file.name.split("_")[1].replace("%3a", ":")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An httpd in a directory, made usable where it is: a program that runs it, and an apxs that tells where it is."""
+"""Makes an httpd in a directory usable in place: a program that runs it, and an apxs with its paths."""
 
 import shlex
 from pathlib import Path
@@ -9,11 +9,11 @@ LOADERS = ["lib64/ld-linux-x86-64.so.2", "usr/lib64/ld-linux-x86-64.so.2"]
 
 
 def make_usable(root, bin_dir):
-    """Writes httpd, apxs and the apr-config programs for what is unpacked in `root`; returns the path of apxs."""
+    """Writes httpd, apxs and the apr-config programs for the files in `root`. Returns the path of apxs."""
     bin_dir.mkdir(parents=True, exist_ok=True)
     _write(bin_dir / "httpd", f'exec {_loader(root)} {root}/usr/sbin/apache2 "$@"')
     for program in ["apr-1-config", "apu-1-config"]:
-        # Debian's print paths as if they were installed.
+        # Debian's programs print paths as if they were installed.
         original = shlex.quote(str(root / "usr/bin" / program))
         _write(bin_dir / program, f'{original} "$@" | sed "s| -I/usr/| -I{root}/usr/|g; s|^-I/usr/|-I{root}/usr/|"')
     answers = {
@@ -34,7 +34,7 @@ def make_usable(root, bin_dir):
 
 
 def _loader(root):
-    """The dynamic linker to run programs of `root` with: its own if it brings one, else the system's."""
+    """The dynamic linker for programs of `root`: its own if there is one, else the system's."""
     own = [root / name for name in LOADERS if (root / name).exists()]
     loader = own[0] if own else Path("/") / LOADERS[0]
     directories = ":".join(str(root / name) for name in LIBRARY_DIRS)

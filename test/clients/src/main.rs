@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Runs the C client. rustls-ffi is linked as the Rust crate that it is.
+//! Runs the C client. rustls-ffi is linked as a Rust crate.
 
 use std::ffi::{CString, c_char, c_int};
 
