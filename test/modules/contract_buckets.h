@@ -16,8 +16,6 @@ typedef struct {
     request_rec *r;
     /** The number of bytes of data so far. The value of each byte depends on its position. */
     apr_size_t offset;
-    /** The number of the next file or pipe. */
-    unsigned serial;
     /** The number of EORs and MARK buckets that were made, and that were destroyed. */
     unsigned made, destroyed;
     /** Memory that is overwritten after a brigade was passed. */

@@ -47,7 +47,7 @@ typedef struct {
     const char *path;
 } settings;
 
-/* The commands of one test. */
+/* The connection to a test, which sends commands, and the state of the commands. */
 typedef struct {
     FILE *in, *out;
     /* The connection that the commands are for, with its socket and its filters. */
@@ -59,7 +59,7 @@ typedef struct {
     apr_pool_t *outgoing;
     /* The memory of one command. */
     apr_pool_t *scratch;
-} test_session;
+} control_channel;
 
 static void *create_settings(apr_pool_t *p, server_rec *s)
 {
@@ -81,15 +81,16 @@ static const char *set_path(cmd_parms *cmd, void *dir, const char *path)
 
 /* --- Commands --- */
 
-static void answer(test_session *session, apr_status_t rv, const char *more)
+static void answer(control_channel *control, apr_status_t rv, const char *more)
 {
-    fprintf(session->out, "status=%s aborted=%d keepalive=%d made=%u destroyed=%u %s\n", status_name(rv, session->scratch),
-            session->c->aborted, session->c->keepalive, session->maker.made, session->maker.destroyed, more ? more : "");
+    fprintf(control->out, "status=%s aborted=%d keepalive=%d made=%u destroyed=%u %s\n",
+            status_name(rv, control->scratch), control->c->aborted, control->c->keepalive, control->maker.made,
+            control->maker.destroyed, more ? more : "");
 }
 
-static void set_timeout(test_session *session, char *words)
+static void set_timeout(control_channel *control, char *words)
 {
-    answer(session, apr_socket_timeout_set(session->socket, apr_atoi64(words)), NULL);
+    answer(control, apr_socket_timeout_set(control->socket, apr_atoi64(words)), NULL);
 }
 
 static ap_input_mode_t mode_of(const char *name)
@@ -105,42 +106,44 @@ static ap_input_mode_t mode_of(const char *name)
 }
 
 /* Returns the bytes of a brigade, and the names of its buckets. */
-static apr_status_t flatten(test_session *session, apr_bucket_brigade *bb, char **data, apr_size_t *len, const char **kinds)
+static apr_status_t flatten(control_channel *control, apr_bucket_brigade *bb, char **data, apr_size_t *len,
+                            const char **kinds)
 {
     apr_bucket *b;
     const char *bytes;
     apr_size_t size;
     apr_status_t rv = APR_SUCCESS;
-    apr_array_header_t *found = apr_array_make(session->scratch, 4, sizeof(const char *));
+    apr_array_header_t *found = apr_array_make(control->scratch, 4, sizeof(const char *));
 
     for (b = APR_BRIGADE_FIRST(bb); rv == APR_SUCCESS && b != APR_BRIGADE_SENTINEL(bb); b = APR_BUCKET_NEXT(b)) {
         APR_ARRAY_PUSH(found, const char *) = APR_BUCKET_IS_METADATA(b) ? b->type->name : "data";
         rv = apr_bucket_read(b, &bytes, &size, APR_NONBLOCK_READ);
     }
-    *kinds = apr_array_pstrcat(session->scratch, found, ',');
-    return rv == APR_SUCCESS ? apr_brigade_pflatten(bb, data, len, session->scratch) : rv;
+    *kinds = apr_array_pstrcat(control->scratch, found, ',');
+    return rv == APR_SUCCESS ? apr_brigade_pflatten(bb, data, len, control->scratch) : rv;
 }
 
-static void do_read(test_session *session, char *words)
+static void do_read(control_channel *control, char *words)
 {
     char *rest, *data = NULL;
     const char *mode = apr_strtok(words, " ", &rest), *block = apr_strtok(NULL, " ", &rest), *kinds;
     apr_off_t size = apr_atoi64(apr_strtok(NULL, " ", &rest));
-    apr_bucket_brigade *bb = apr_brigade_create(session->scratch, session->c->bucket_alloc);
+    apr_bucket_brigade *bb = apr_brigade_create(control->scratch, control->c->bucket_alloc);
     apr_time_t began = apr_time_now(), took;
     apr_size_t len = 0;
-    apr_status_t found, rv = ap_get_brigade(session->c->input_filters, bb, mode_of(mode),
+    apr_status_t found, rv = ap_get_brigade(control->c->input_filters, bb, mode_of(mode),
                                             strcmp(block, "block") ? APR_NONBLOCK_READ : APR_BLOCK_READ, size);
 
     took = apr_time_now() - began;
-    found = flatten(session, bb, &data, &len, &kinds);
-    answer(session, rv, apr_psprintf(session->scratch, "took=%" APR_TIME_T_FMT " read=%s len=%" APR_SIZE_T_FMT " kinds=%s",
-                                  took, status_name(found, session->scratch), len, kinds));
-    fwrite(data, 1, len, session->out);
+    found = flatten(control, bb, &data, &len, &kinds);
+    answer(control, rv,
+           apr_psprintf(control->scratch, "took=%" APR_TIME_T_FMT " read=%s len=%" APR_SIZE_T_FMT " kinds=%s", took,
+                        status_name(found, control->scratch), len, kinds));
+    fwrite(data, 1, len, control->out);
     apr_brigade_destroy(bb);
 }
 
-static void do_write(test_session *session, char *words)
+static void do_write(control_channel *control, char *words)
 {
     char *rest, *word;
     apr_status_t rv = APR_SUCCESS;
@@ -148,77 +151,77 @@ static void do_write(test_session *session, char *words)
     apr_bucket *b;
 
     for (word = apr_strtok(words, " ", &rest); word && rv == APR_SUCCESS; word = apr_strtok(NULL, " ", &rest)) {
-        rv = bucket_append(&session->maker, session->written, word);
+        rv = bucket_append(&control->maker, control->written, word);
     }
     if (rv == APR_SUCCESS) {
-        rv = ap_pass_brigade(session->c->output_filters, session->written);
+        rv = ap_pass_brigade(control->c->output_filters, control->written);
     }
-    bucket_forget_scratch(&session->maker);
-    for (b = APR_BRIGADE_FIRST(session->written); b != APR_BRIGADE_SENTINEL(session->written); b = APR_BUCKET_NEXT(b)) {
+    bucket_forget_scratch(&control->maker);
+    for (b = APR_BRIGADE_FIRST(control->written); b != APR_BRIGADE_SENTINEL(control->written); b = APR_BUCKET_NEXT(b)) {
         left++;
     }
-    apr_brigade_cleanup(session->written);
-    answer(session, rv, apr_psprintf(session->scratch, "left=%d", left));
+    apr_brigade_cleanup(control->written);
+    answer(control, rv, apr_psprintf(control->scratch, "left=%d", left));
 }
 
-static void do_respond(test_session *session, char *words)
+static void do_respond(control_channel *control, char *words)
 {
     (void)words;
-    ap_run_insert_filter(bucket_request(&session->maker));
-    answer(session, APR_SUCCESS, NULL);
+    ap_run_insert_filter(bucket_request(&control->maker));
+    answer(control, APR_SUCCESS, NULL);
 }
 
-static void do_abort(test_session *session, char *words)
+static void do_abort(control_channel *control, char *words)
 {
     (void)words;
-    session->c->aborted = 1;
-    answer(session, APR_SUCCESS, NULL);
+    control->c->aborted = 1;
+    answer(control, APR_SUCCESS, NULL);
 }
 
-static void do_arrived(test_session *session, char *words)
+static void do_arrived(control_channel *control, char *words)
 {
     struct tcp_info info = { 0 };
     socklen_t len;
     int fd, tries = 0;
     apr_uint64_t wanted = (apr_uint64_t)apr_atoi64(words);
 
-    apr_os_sock_get(&fd, session->socket);
+    apr_os_sock_get(&fd, control->socket);
     do {
         apr_sleep(tries ? 1000 : 0);
         len = sizeof(info);
         getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
     } while (info.tcpi_bytes_received < wanted && tries++ < TIMEOUT_MS);
-    answer(session, info.tcpi_bytes_received < wanted ? APR_TIMEUP : APR_SUCCESS, NULL);
+    answer(control, info.tcpi_bytes_received < wanted ? APR_TIMEUP : APR_SUCCESS, NULL);
 }
 
-static void do_hangup(test_session *session, char *words)
+static void do_hangup(control_channel *control, char *words)
 {
     struct pollfd poll_fd = { 0, POLLRDHUP, 0 };
 
     (void)words;
-    apr_os_sock_get(&poll_fd.fd, session->socket);
-    answer(session, poll(&poll_fd, 1, TIMEOUT_MS) > 0 ? APR_SUCCESS : APR_TIMEUP, NULL);
+    apr_os_sock_get(&poll_fd.fd, control->socket);
+    answer(control, poll(&poll_fd, 1, TIMEOUT_MS) > 0 ? APR_SUCCESS : APR_TIMEUP, NULL);
 }
 
-static void begin_with(test_session *session, conn_rec *c, apr_socket_t *socket)
+static void begin_with(control_channel *control, conn_rec *c, apr_socket_t *socket)
 {
-    memset(&session->maker, 0, sizeof(session->maker));
-    session->c = session->maker.c = c;
-    session->socket = socket;
-    session->maker.scratch = apr_array_make(c->pool, 4, sizeof(void *));
-    session->written = apr_brigade_create(c->pool, c->bucket_alloc);
+    memset(&control->maker, 0, sizeof(control->maker));
+    control->c = control->maker.c = c;
+    control->socket = socket;
+    control->maker.scratch = apr_array_make(c->pool, 4, sizeof(void *));
+    control->written = apr_brigade_create(c->pool, c->bucket_alloc);
 }
 
-static void do_connect(test_session *session, char *words)
+static void do_connect(control_channel *control, char *words)
 {
     char *name = NULL;
     const char *port = apr_strtok(words, " ", &name);
-    server_rec *s = session->c->base_server;
+    server_rec *s = control->c->base_server;
     apr_pool_t *p;
     apr_sockaddr_t *to;
     apr_socket_t *sock;
     conn_rec *c;
-    apr_status_t rv = apr_pool_create(&p, session->c->pool);
+    apr_status_t rv = apr_pool_create(&p, control->c->pool);
 
     if (rv == APR_SUCCESS && (rv = apr_sockaddr_info_get(&to, "127.0.0.1", APR_INET, (apr_port_t)atoi(port), 0, p)) == 0
         && (rv = apr_socket_create(&sock, APR_INET, SOCK_STREAM, APR_PROTO_TCP, p)) == 0) {
@@ -230,33 +233,33 @@ static void do_connect(test_session *session, char *words)
         ap_ssl_bind_outgoing(c, s->lookup_defaults, 1);
         apr_table_setn(c->notes, "proxy-request-hostname", apr_pstrdup(p, name));
         rv = ap_run_pre_connection(c, sock);
-        session->outgoing = p;
-        begin_with(session, c, sock);
+        control->outgoing = p;
+        begin_with(control, c, sock);
         if (rv == OK || rv == DONE) {
             rv = APR_SUCCESS;
         }
     }
-    answer(session, rv, NULL);
+    answer(control, rv, NULL);
 }
 
-static void do_close(test_session *session, char *words)
+static void do_close(control_channel *control, char *words)
 {
     (void)words;
-    answer(session, APR_SUCCESS, NULL);
-    apr_pool_destroy(session->outgoing);
-    session->outgoing = NULL;
+    answer(control, APR_SUCCESS, NULL);
+    apr_pool_destroy(control->outgoing);
+    control->outgoing = NULL;
 }
 
 static const struct {
     const char *name;
-    void (*run)(test_session *session, char *words);
+    void (*run)(control_channel *control, char *words);
 } commands_of_tests[] = {
     { "timeout", set_timeout }, { "read", do_read },       { "write", do_write },
     { "respond", do_respond },  { "arrived", do_arrived }, { "hangup", do_hangup },
     { "abort", do_abort },      { "connect", do_connect }, { "close", do_close },
 };
 
-static void run_command(test_session *session, char *line)
+static void run_command(control_channel *control, char *line)
 {
     char *words = NULL;
     const char *name = apr_strtok(line, " \n", &words);
@@ -267,24 +270,24 @@ static void run_command(test_session *session, char *line)
     }
     for (i = 0; name && i < sizeof(commands_of_tests) / sizeof(commands_of_tests[0]); i++) {
         if (!strcmp(commands_of_tests[i].name, name)) {
-            commands_of_tests[i].run(session, words);
+            commands_of_tests[i].run(control, words);
         }
     }
-    fflush(session->out);
+    fflush(control->out);
 }
 
-static void run_commands(test_session *session)
+static void run_commands(control_channel *control)
 {
     char *line = NULL;
     size_t size = 0;
 
-    while (getline(&line, &size, session->in) > 0 && strcmp(line, "end\n")) {
-        run_command(session, line);
-        apr_pool_clear(session->scratch);
+    while (getline(&line, &size, control->in) > 0 && strcmp(line, "end\n")) {
+        run_command(control, line);
+        apr_pool_clear(control->scratch);
     }
     free(line);
-    if (session->outgoing) {
-        apr_pool_destroy(session->outgoing);
+    if (control->outgoing) {
+        apr_pool_destroy(control->outgoing);
     }
 }
 
@@ -306,19 +309,19 @@ static int connect_to_test(const char *path)
 static int process_connection(conn_rec *c)
 {
     const char *path = c->master ? NULL : settings_of(c->base_server)->path;
-    test_session session = { .c = c };
+    control_channel control = { .c = c };
     int fd = path ? connect_to_test(path) : -1;
 
     if (fd < 0) {
         return DECLINED;
     }
-    session.in = fdopen(fd, "r");
-    session.out = fdopen(dup(fd), "w");
-    apr_pool_create(&session.scratch, c->pool);
-    begin_with(&session, c, ap_get_conn_socket(c));
-    run_commands(&session);
-    fclose(session.in);
-    fclose(session.out);
+    control.in = fdopen(fd, "r");
+    control.out = fdopen(dup(fd), "w");
+    apr_pool_create(&control.scratch, c->pool);
+    begin_with(&control, c, ap_get_conn_socket(c));
+    run_commands(&control);
+    fclose(control.in);
+    fclose(control.out);
     c->keepalive = AP_CONN_CLOSE;
     if (c->cs) {
         c->cs->state = CONN_STATE_LINGER;
