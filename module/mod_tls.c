@@ -32,13 +32,11 @@ static void register_hooks(apr_pool_t *p)
     tls_register_hooks(p, &tls_module);
 }
 
-module AP_MODULE_DECLARE_DATA tls_module = {
-    STANDARD20_MODULE_STUFF,
-    NULL, /* Settings of directories are made by the first directive. */
-    tls_merge_dir_settings,
-    tls_create_server_settings,
-    tls_merge_server_settings,
-    tls_commands,
-    register_hooks,
-    AP_MODULE_FLAG_NONE
-};
+module AP_MODULE_DECLARE_DATA tls_module = { STANDARD20_MODULE_STUFF,
+                                             NULL, /* Settings of directories are made by the first directive. */
+                                             tls_merge_dir_settings,
+                                             tls_create_server_settings,
+                                             tls_merge_server_settings,
+                                             tls_commands,
+                                             register_hooks,
+                                             AP_MODULE_FLAG_NONE };

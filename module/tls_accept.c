@@ -6,7 +6,7 @@
 
 #include "tls_state.h"
 
-/* The server that the client means. httpd's modules see it as the connection's from now on. */
+/* Selects the server by SNI. It is the server of the connection for httpd's modules from now on. */
 static tls_status choose_server(tls_connection *tc)
 {
     tls_status status = tls_conn_find_server(tc->backend, &tc->hosts);
@@ -22,7 +22,7 @@ static tls_status choose_server(tls_connection *tc)
     return TLS_STATUS_OK;
 }
 
-/* The protocol to agree on by ALPN, in httpd's opinion; NULL if the client does not care. */
+/* The protocol that httpd selects by ALPN; NULL if the client does not send the extension. */
 static const char *choose_protocol(tls_connection *tc)
 {
     apr_array_header_t *offers = apr_array_make(tc->c->pool, 3, sizeof(const char *));
@@ -52,14 +52,13 @@ static void staple(const unsigned char *der, apr_size_t len, void *userdata)
     tls_conn_staple(tc->backend, tc->hosts.connected, response);
 }
 
-/* Asks whoever provides OCSP responses for one; without, the handshake goes on all the same. */
+/* Asks the provider of OCSP responses for one. The handshake does not depend on it. */
 static void staple_response(tls_connection *tc)
 {
     apr_array_header_t *providers = ap_hook_get_ssl_ocsp_get_resp_hook();
     uint8_t id[32];
 
-    if (providers && providers->nelts
-        && tls_conn_certificate_id(tc->backend, tc->hosts.connected, id) == TLS_STATUS_OK) {
+    if (providers && providers->nelts && tls_conn_certificate_id(tc->backend, tc->hosts.connected, id) == TLS_STATUS_OK) {
         ap_ssl_ocsp_get_resp(tc->server, tc->c, (const char *)id, sizeof(id), staple, tc);
     }
 }

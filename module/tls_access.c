@@ -10,7 +10,7 @@
 #include "tls_connection.h"
 #include "tls_settings.h"
 
-/* The password of users that FakeBasicAuth makes; it is no secret, see forbids_forgery(). */
+/* The password of users that FakeBasicAuth makes. It is public, see is_forged(). */
 #define FAKE_PASSWORD "password"
 
 static int forbid(request_rec *r, const char *why)
@@ -38,7 +38,7 @@ static int check_requirements(request_rec *r, const apr_array_header_t *requirem
     return DECLINED;
 }
 
-/* Whether the location lets the request in: by the rules about its connection, and by what is known of the request. */
+/* Checks the rules of the location for the connection, and its expressions for the request. */
 static int admit(request_rec *r, tls_stage stage)
 {
     const tls_dir_settings *settings = tls_dir_settings_of(r);
@@ -48,7 +48,8 @@ static int admit(request_rec *r, tls_stage stage)
 
     if (tls_rules_admit(&settings->rules, tc ? tc->facts : NULL, is_tls,
                         tls_slice_of(settings->texts[TLS_RULE_TEXT_TLS12_SUITES]),
-                        tls_slice_of(settings->texts[TLS_RULE_TEXT_TLS13_SUITES]), stage, &why) != TLS_STATUS_OK) {
+                        tls_slice_of(settings->texts[TLS_RULE_TEXT_TLS13_SUITES]), stage, &why)
+        != TLS_STATUS_OK) {
         return forbid(r, tls_text_take(r->pool, why));
     }
     return is_tls && (stage == TLS_STAGE_ACCESS || tls_rules_strict_require(&settings->rules))
@@ -56,7 +57,7 @@ static int admit(request_rec *r, tls_stage stage)
                : DECLINED;
 }
 
-/* StrictRequire: nothing that comes later can let the client in. */
+/* StrictRequire: no later check can admit the client. */
 static int check_strictly(request_rec *r)
 {
     return admit(r, TLS_STAGE_STRICT);
@@ -69,7 +70,7 @@ static int is_verified(request_rec *r)
     return verdict && !strcmp(verdict, "SUCCESS");
 }
 
-/* TLSUserName. A certificate that nobody vouches for makes nobody a user. */
+/* TLSUserName. Only a certificate that was verified names a user. */
 static void set_user(request_rec *r)
 {
     const char *name = tls_dir_settings_of(r)->texts[TLS_RULE_TEXT_USER_NAME];
@@ -89,20 +90,20 @@ static int check_access(request_rec *r)
 {
     int rv = admit(r, TLS_STAGE_ACCESS);
 
-    /* Logs are to name the user even if something else refuses the request. */
+    /* The access log names the user even if another module refuses the request. */
     set_user(r);
     return rv;
 }
 
-/* What other modules have made of the user since is overruled. */
+/* Overrides the user that other modules have set in between. */
 static int fix_user(request_rec *r)
 {
     set_user(r);
     return DECLINED;
 }
 
-/* Nobody gets in as the bearer of a certificate by typing its subject and the password that everybody knows. */
-static int forbids_forgery(request_rec *r)
+/* Whether the client sends a subject with the password of FakeBasicAuth, which is public, instead of a certificate. */
+static int is_forged(request_rec *r)
 {
     const char *credentials = apr_table_get(r->headers_in, "Authorization");
 
@@ -126,7 +127,7 @@ static int fake_basic_auth(request_rec *r)
     if (!ap_is_initial_req(r)) {
         return DECLINED;
     }
-    if (forbids_forgery(r)) {
+    if (is_forged(r)) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                       "tls: access to %s refused: the client tries to log in with the subject of a certificate", r->uri);
         return HTTP_FORBIDDEN;
@@ -160,13 +161,13 @@ static authz_status require_verified(request_rec *r, const char *, const void *)
 static const authz_provider ssl_provider = { require_ssl, parse_require };
 static const authz_provider verified_provider = { require_verified, parse_require };
 
-/* httpd knows one provider of a name: ours, which also answers for the connections of others. */
+/* httpd has one provider for each name. Ours also answers for connections of other modules. */
 static int register_providers(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *)
 {
     ap_register_auth_provider(pconf, AUTHZ_PROVIDER_GROUP, "ssl", AUTHZ_PROVIDER_VERSION, &ssl_provider,
                               AP_AUTH_INTERNAL_PER_CONF);
-    ap_register_auth_provider(pconf, AUTHZ_PROVIDER_GROUP, "ssl-verify-client", AUTHZ_PROVIDER_VERSION,
-                              &verified_provider, AP_AUTH_INTERNAL_PER_CONF);
+    ap_register_auth_provider(pconf, AUTHZ_PROVIDER_GROUP, "ssl-verify-client", AUTHZ_PROVIDER_VERSION, &verified_provider,
+                              AP_AUTH_INTERNAL_PER_CONF);
     return OK;
 }
 

@@ -23,11 +23,8 @@ static apr_status_t forget_records(void *)
     return APR_SUCCESS;
 }
 
-/*
- * The linker takes our ssl_module for that of a mod_ssl.so that is loaded after us, or once more at a restart: modules are
- * loaded into one scope, and this file stays in it. All that mod_ssl does with its record is to find its settings by the
- * index that httpd has given to it; so ours, which httpd does not know then, gets the same one before directives are read.
- */
+/* The linker binds a mod_ssl.so that is loaded later to the ssl_module of this file: all modules share one scope. mod_ssl uses
+ * its record only for the index of its settings, so the record here gets that index before directives are read. */
 static int lend_record(apr_pool_t *, apr_pool_t *, apr_pool_t *)
 {
     const module *others = is_ssl_loaded ? NULL : ap_find_linked_module("mod_ssl.c");

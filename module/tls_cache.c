@@ -36,7 +36,7 @@ static apr_status_t close_cache(void *data)
     session_cache *closing = data;
 
     if (closing->owner != getpid()) {
-        return APR_SUCCESS; /* A child ends, the cache does not. */
+        return APR_SUCCESS; /* The cache outlives a child. */
     }
     closing->provider->destroy(closing->instance, closing->server);
     cache = NULL;
@@ -108,7 +108,7 @@ static bool retrieve(void *context, tls_slice id, uint8_t *buffer, size_t *len)
     return read_entry(context, id, buffer, len, false);
 }
 
-/* Under the lock nobody else reads in between. Where there is none, servers say who has removed an entry: only one has. */
+/* Under the lock, no other process reads in between. Providers without a lock report success of one removal only. */
 static bool take(void *context, tls_slice id, uint8_t *buffer, size_t *len)
 {
     return read_entry(context, id, buffer, len, true);
@@ -126,8 +126,7 @@ static const char *create_cache(session_cache *c, const char *name, const char *
 }
 
 /* What went wrong when the cache was opened; NULL if nothing did. */
-static const char *open_cache(session_cache *c, const char *name, const char *args, apr_pool_t *pconf,
-                              apr_pool_t *ptemp)
+static const char *open_cache(session_cache *c, const char *name, const char *args, apr_pool_t *pconf, apr_pool_t *ptemp)
 {
     const char *error = create_cache(c, name, args, pconf, ptemp);
     apr_status_t rv;
@@ -152,8 +151,8 @@ static const char *open_cache(session_cache *c, const char *name, const char *ar
 
 static int refuse(apr_pool_t *ptemp, server_rec *s, const char *name, const char *error)
 {
-    tls_complain(ptemp, s, apr_psprintf(ptemp, "%sSessionCache %s: %s", tls_has_only_ssl_directives() ? "SSL" : "TLS",
-                                        name, error));
+    tls_complain(ptemp, s,
+                 apr_psprintf(ptemp, "%sSessionCache %s: %s", tls_has_only_ssl_directives() ? "SSL" : "TLS", name, error));
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -198,7 +197,8 @@ int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tl
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                  "tls: no session cache: %s; clients of TLS 1.2 without tickets will not resume sessions "
-                 "(%sSessionCache none silences this)", error, tls_has_only_ssl_directives() ? "SSL" : "TLS");
+                 "(%sSessionCache none silences this)",
+                 error, tls_has_only_ssl_directives() ? "SSL" : "TLS");
     return OK;
 }
 

@@ -28,7 +28,7 @@ static tls_address address_of(const apr_sockaddr_t *address, apr_port_t port)
     return (tls_address){ is_ip ? address->ipaddr_ptr : NULL, is_ip ? (size_t)address->ipaddr_len : 0, port };
 }
 
-/* The chains of blocks that requests of a server will meet: its own, and each of its sections within that. */
+/* The chains of blocks that apply to requests of a server: its own, and each of its sections within them. */
 static void add_proxy_chains(compilation *x, server_rec *s)
 {
     const tls_server_settings *settings = tls_settings_of(s);
@@ -43,13 +43,12 @@ static void add_proxy_chains(compilation *x, server_rec *s)
 
         if (block->in_section) {
             APR_ARRAY_PUSH(chain, size_t) = block->index;
-            tls_builder_add_proxy_chain(x->builder, settings->index, (const size_t *)chain->elts,
-                                        (size_t)chain->nelts);
+            tls_builder_add_proxy_chain(x->builder, settings->index, (const size_t *)chain->elts, (size_t)chain->nelts);
         }
     }
 }
 
-/* Other modules may have certificates for the server: mod_md. */
+/* Certificates that other modules supply for the server: mod_md. */
 static void add_supplied(compilation *x, server_rec *s, size_t index)
 {
     apr_array_header_t *certs = apr_array_make(x->p, 1, sizeof(const char *));
@@ -69,7 +68,7 @@ static void add_supplied(compilation *x, server_rec *s, size_t index)
     }
 }
 
-/* A virtual host without a directive of ours shares the settings of the base server, but it has a number of its own. */
+/* httpd gives a virtual host without directives of this module the settings of the base server. It needs its own index. */
 static tls_server_settings *own_settings(compilation *x, server_rec *s)
 {
     tls_server_settings *settings = tls_settings_of(s);
@@ -100,19 +99,24 @@ static void add_server(compilation *x, server_rec *s)
     tls_server_settings *settings = own_settings(x, s);
     apr_array_header_t *addresses = apr_array_make(x->p, 1, sizeof(tls_address));
     apr_array_header_t *aliases = apr_array_make(x->p, 1, sizeof(const char *));
-    tls_server_info info = { .name = s->server_hostname, .port = s->port, .protocol = ap_get_server_protocol(s),
-                             .alpn = alpn_of(x->p, s), .file = s->defn_name, .line = s->defn_line_number,
-                             .lines = settings->lines.first };
+    tls_server_info info;
 
     for (const server_addr_rec *sar = s->addrs; sar; sar = sar->next) {
         APR_ARRAY_PUSH(addresses, tls_address) = address_of(sar->host_addr, sar->host_port);
     }
-    info.addresses = (tls_address *)addresses->elts;
-    info.address_count = (size_t)addresses->nelts;
     append(aliases, s->names);
     append(aliases, s->wild_names);
-    info.aliases = (const char *const *)aliases->elts;
-    info.alias_count = (size_t)aliases->nelts;
+    info = (tls_server_info){ s->server_hostname,
+                              s->port,
+                              ap_get_server_protocol(s),
+                              alpn_of(x->p, s),
+                              s->defn_name,
+                              s->defn_line_number,
+                              (tls_address *)addresses->elts,
+                              (size_t)addresses->nelts,
+                              (const char *const *)aliases->elts,
+                              (size_t)aliases->nelts,
+                              settings->lines.first };
     if (tls_builder_add_server(x->builder, &info, &settings->index) != TLS_STATUS_OK) {
         return;
     }
@@ -126,7 +130,7 @@ static void add_server(compilation *x, server_rec *s)
     }
 }
 
-/* Directives of other modules, whose settings cannot be asked for. Virtual hosts are known by where they begin. */
+/* Directives of other modules that have no API for their settings. A virtual host is identified by where it begins. */
 static void add_foreign(compilation *x, const ap_directive_t *node, const ap_directive_t *host)
 {
     for (; node; node = node->next) {
@@ -148,7 +152,7 @@ static int add_to_chain(void *baton, conn_rec *c, server_rec *s)
     return 0;
 }
 
-/* httpd finds the hosts of an address for a connection, so a connection is what it gets. */
+/* httpd finds the virtual hosts of an address for a connection only, so this makes one. */
 static void add_chain(compilation *x, const apr_sockaddr_t *address, apr_port_t port)
 {
     apr_sockaddr_t local = *address;
@@ -182,7 +186,7 @@ static void add_chain(compilation *x, const apr_sockaddr_t *address, apr_port_t 
 
 static void add_chains(compilation *x)
 {
-    /* What no virtual host is for, the base server is. */
+    /* The base server is for the addresses that no virtual host has. */
     tls_builder_add_to_chain(x->builder, (size_t)(uintptr_t)x->base, tls_settings_of(x->base)->index);
     for (const server_rec *s = x->base->next; s; s = s->next) {
         for (const server_addr_rec *sar = s->addrs; sar; sar = sar->next) {
@@ -248,7 +252,7 @@ static void log_diagnostics(compilation *x, const tls_diagnostics *diagnostics)
     }
 }
 
-/* For administrators who move from mod_ssl: what does not do here what it does there. */
+/* -D DUMP_SSL_COMPAT: the directives that differ from mod_ssl. */
 static void dump_deviations(compilation *x, const tls_diagnostics *diagnostics)
 {
     tls_text text = { NULL, 0 };
@@ -257,25 +261,6 @@ static void dump_deviations(compilation *x, const tls_diagnostics *diagnostics)
         && tls_diagnostics_dump(diagnostics, &text) == TLS_STATUS_OK) {
         tls_print(x->p, text);
     }
-}
-
-/* A pool whose memory the system gets back. That of other pools APR keeps for those to come, and none will need as much as
- * the compilation of thousands of hosts. */
-static apr_status_t create_pool(apr_pool_t **p, apr_pool_t *parent)
-{
-    apr_allocator_t *allocator;
-    apr_status_t rv = apr_allocator_create(&allocator);
-
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    rv = apr_pool_create_ex(p, parent, NULL, allocator);
-    if (rv != APR_SUCCESS) {
-        apr_allocator_destroy(allocator);
-        return rv;
-    }
-    apr_allocator_owner_set(allocator, *p);
-    return APR_SUCCESS;
 }
 
 /* What the compilation of thousands of hosts has used and freed would otherwise stay ours. Pieces between what is still used
@@ -294,22 +279,26 @@ static void give_back_memory(void)
 #endif
 }
 
-tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *process, tls_compile_mode mode)
+tls_config *tls_compile(server_rec *base, const tls_process *process, tls_compile_mode mode)
 {
-    compilation x = { ptemp, base, NULL, mode };
+    compilation x = { NULL, base, NULL, mode };
     tls_diagnostics *diagnostics = NULL;
     tls_config *config = NULL;
-    apr_sigfunc_t *handler; /* A program that is asked for pass phrases may end before it has read the question. */
-    server_rec *s;
+    apr_sigfunc_t *handler; /* A program for pass phrases may exit before it has read its input. */
 
-    if (create_pool(&x.p, ptemp) != APR_SUCCESS || begin(&x, process) != TLS_STATUS_OK) {
+    /* A pool with an allocator of its own: other pools keep their memory, and none needs as much as thousands of hosts. */
+    if (apr_pool_create_unmanaged(&x.p) != APR_SUCCESS) {
+        return NULL;
+    }
+    if (begin(&x, process) != TLS_STATUS_OK) {
+        apr_pool_destroy(x.p);
         return NULL;
     }
     add_listeners(&x);
-    for (s = base; s; s = s->next) {
+    for (server_rec *s = base; s; s = s->next) {
         add_server(&x, s);
     }
-    for (s = base; s; s = s->next) {
+    for (server_rec *s = base; s; s = s->next) {
         add_proxy_chains(&x, s);
     }
     add_foreign(&x, ap_conftree, NULL);

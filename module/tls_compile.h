@@ -11,4 +11,4 @@
  * Compiles the configuration of all servers and logs what there is to say about it.
  * @return the configuration, to be freed by tls_config_free(), or NULL if there was an error
  */
-tls_config *tls_compile(apr_pool_t *ptemp, server_rec *base, const tls_process *process, tls_compile_mode mode);
+tls_config *tls_compile(server_rec *base, const tls_process *process, tls_compile_mode mode);

@@ -40,7 +40,7 @@ typedef struct {
     /** Whether the ClientHello was answered, and the next answer of a near client was waited for. */
     unsigned accepted : 1;
     unsigned waited : 1;
-    /** Whom it goes to; NULL for a connection of a client. */
+    /** The backend; NULL for a connection of a client. */
     tls_backend *outgoing_to;
     /** The server that the handshake was with. */
     server_rec *server;

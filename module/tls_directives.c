@@ -113,7 +113,10 @@ static const char *add_requirement(cmd_parms *cmd, void *, const char *text)
 #define TLS_SECTION(name, text) AP_INIT_TAKE_ARGV(name, read_rule, NULL, OR_AUTHCFG, text),
 #define TLS_ANYWHERE(name, text) AP_INIT_TAKE_ARGV(name, read_rule, NULL, OR_ALL, text),
 #define TLS_EXPRESSION(name, text) AP_INIT_RAW_ARGS(name, add_requirement, NULL, OR_AUTHCFG, text),
-#define TLS_END { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
+#define TLS_END                                 \
+    {                                           \
+        NULL, { NULL }, NULL, 0, RAW_ARGS, NULL \
+    }
 
 const command_rec tls_commands[] = { TLS_OWN_DIRECTIVES TLS_END };
 const command_rec tls_ssl_commands[] = { TLS_MOD_SSL_DIRECTIVES TLS_END };

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * mod_proxy connects, and then sends. A member that cannot be connected to gives 503, and the next one is tried; one that
- * fails while a request is sent gives 502, and that is the end, since it may have seen the request. A handshake begins
- * with the first byte that is sent, so its failure looks like the second case, but is the first: the member has seen
- * nothing. So mod_proxy's handlers are called through one that knows the difference.
+/* A balancer tries the next member after 503, which mod_proxy returns if it cannot connect, but not after 502: the member may
+ * have seen the request. A handshake begins with the first byte that is sent, so a failed one gives 502 although the member has
+ * seen nothing. This file calls mod_proxy's handlers and corrects the status.
  *
- * mod_proxy need not be there, and its hooks are not optional ones: they are looked up by name.
- */
+ * mod_proxy may be absent, and its hooks are not optional functions: they are looked up by name. */
 #include "tls_failover.h"
 
 #include <dlfcn.h>

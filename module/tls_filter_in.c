@@ -4,7 +4,7 @@
 #include "tls_handshake.h"
 #include "tls_transfer.h"
 
-/* Whether there is plaintext to give. Lines that end with their bucket leave an empty one behind. */
+/* Whether there is plaintext. Lines that end with their bucket leave an empty one behind. */
 static int has_plaintext(tls_connection *tc)
 {
     while (!APR_BRIGADE_EMPTY(tc->plaintext) && APR_BRIGADE_FIRST(tc->plaintext)->length == 0) {
@@ -16,7 +16,7 @@ static int has_plaintext(tls_connection *tc)
     return !APR_BRIGADE_EMPTY(tc->plaintext);
 }
 
-/* Sees to it that there is plaintext to give. */
+/* Reads until there is plaintext. */
 static apr_status_t fill(tls_connection *tc, apr_read_type_e block)
 {
     while (!has_plaintext(tc)) {
@@ -74,7 +74,7 @@ static apr_status_t peek_bytes(tls_connection *tc, apr_bucket_brigade *bb, apr_o
     return APR_SUCCESS;
 }
 
-/* Drops the line ends before a request that some clients send. EOF says that nothing is left. */
+/* Drops the empty lines that some clients send before a request. EOF means that no data is left. */
 static apr_status_t eat_line_ends(tls_connection *tc)
 {
     while (!APR_BRIGADE_EMPTY(tc->plaintext)) {
@@ -101,7 +101,7 @@ static apr_status_t eat_line_ends(tls_connection *tc)
     return APR_EOF;
 }
 
-/* Reads until the client closes. What has come before something else ended it is returned, and the next read says why. */
+/* Reads until the client closes. Data before an error is returned; the next read returns the error. */
 static apr_status_t read_all(tls_connection *tc, apr_bucket_brigade *bb, apr_read_type_e block)
 {
     apr_status_t rv;
@@ -116,12 +116,13 @@ static apr_status_t read_all(tls_connection *tc, apr_bucket_brigade *bb, apr_rea
     return APR_BRIGADE_EMPTY(bb) ? rv : APR_SUCCESS;
 }
 
-/* How long the first line is, with its end; 0 if its end is not there. A line that is too long ends at the limit. */
+/* The length of the first line with its end; 0 if it is not complete. A line that is too long ends at the limit. */
 static apr_off_t line_length(const tls_connection *tc)
 {
     apr_off_t before = 0;
 
-    for (apr_bucket *b = APR_BRIGADE_FIRST(tc->plaintext); b != APR_BRIGADE_SENTINEL(tc->plaintext); b = APR_BUCKET_NEXT(b)) {
+    for (apr_bucket *b = APR_BRIGADE_FIRST(tc->plaintext); b != APR_BRIGADE_SENTINEL(tc->plaintext);
+         b = APR_BUCKET_NEXT(b)) {
         const char *data, *end;
         apr_size_t len;
 
@@ -142,7 +143,7 @@ static apr_off_t line_length(const tls_connection *tc)
     return 0;
 }
 
-/* A whole line: where its end has not come, what there is stays for the next read. Only the last line can lack its end. */
+/* Reads a complete line; an incomplete one stays for the next read. Only the last line can lack its end. */
 static apr_status_t read_line(tls_connection *tc, apr_bucket_brigade *bb, apr_read_type_e block)
 {
     apr_bucket *end;

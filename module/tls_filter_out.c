@@ -60,10 +60,8 @@ static apr_status_t pass(tls_connection *tc, ap_filter_t *next)
     return rv;
 }
 
-/*
- * Turns the beginning of a file bucket into one in memory. APR would map large files, which costs a threaded process
- * dearly when they are unmapped; and pread() does not care who else reads the same file.
- */
+/* Replaces the beginning of a file bucket by one in memory. APR would map large files, which is expensive for threaded
+ * processes when they are unmapped; and pread() does not move the offset that other readers of the file share. */
 static apr_status_t read_file(apr_bucket *b)
 {
     apr_bucket_file *file = b->data;
@@ -80,7 +78,7 @@ static apr_status_t read_file(apr_bucket *b)
             done += (apr_size_t)n;
         }
         else if (n == 0) {
-            rv = APR_EOF; /* Somebody has cut the file. */
+            rv = APR_EOF; /* The file was truncated. */
         }
         else if (errno != EINTR) {
             rv = errno;
@@ -98,7 +96,7 @@ static apr_status_t read_file(apr_bucket *b)
     return rv;
 }
 
-/* The data of a bucket. Where it would have to be waited for, what there is goes out first. */
+/* The data of a bucket. If that blocks, data that is ready is sent first. */
 static apr_status_t read_bucket(tls_connection *tc, ap_filter_t *next, batch *work, apr_bucket *b, const char **data,
                                 apr_size_t *len)
 {
@@ -144,7 +142,7 @@ static apr_status_t add_data(tls_connection *tc, ap_filter_t *next, batch *work,
     return rv == APR_SUCCESS ? pass(tc, next) : rv;
 }
 
-/* Whether what is sent next is the close_notify: that and the end of a response share a packet then. */
+/* Whether close_notify follows: then it shares a packet with the end of the response. */
 static int is_last_response(const tls_connection *tc, const apr_bucket *b)
 {
     return AP_BUCKET_IS_EOR(b) && !tc->outgoing_to && tc->c->keepalive == AP_CONN_CLOSE
@@ -167,7 +165,7 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
         }
         tls_transfer_collect(tc);
         if (AP_BUCKET_IS_EOC(b)) {
-            /* Nobody flushes after the end. */
+            /* No flush follows the end of the connection. */
             APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
         }
     }
@@ -175,19 +173,17 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
     return flush ? pass(tc, next) : APR_SUCCESS;
 }
 
-/*
- * A response's header and its body come in two calls. The header is held back, so that both share a record; the end of
- * the request or a flush frees what waits. Nothing else is held: who writes without flushing, as tunnels do, counts on
- * it to leave.
- */
+/* The header and the body of a response come in two calls. The header is held back so that both share a record, until the end
+ * of the request or a flush. Other data is not held: writers that do not flush, such as tunnels, depend on that. */
 static apr_status_t hold(tls_connection *tc, batch *work)
 {
     if (work->len >= RECORD_SIZE || !tc->header_due) {
         return encrypt(tc, work);
     }
-    for (apr_bucket *b = APR_BRIGADE_FIRST(work->buckets); b != APR_BRIGADE_SENTINEL(work->buckets); b = APR_BUCKET_NEXT(b)) {
+    for (apr_bucket *b = APR_BRIGADE_FIRST(work->buckets); b != APR_BRIGADE_SENTINEL(work->buckets);
+         b = APR_BUCKET_NEXT(b)) {
         if (apr_bucket_setaside(b, tc->c->pool) != APR_SUCCESS) {
-            /* What cannot be kept is sent. */
+            /* Data that cannot be set aside is sent. */
             return encrypt(tc, work);
         }
     }
@@ -221,7 +217,7 @@ static apr_status_t write_data(tls_connection *tc, ap_filter_t *next, apr_bucket
     return rv == APR_SUCCESS ? hold(tc, work) : rv;
 }
 
-/* After the end only metadata passes: buckets that free requests, and the end itself. */
+/* After the end only metadata buckets pass, such as EOR and EOC. */
 static apr_status_t drop_data(tls_connection *tc, ap_filter_t *next, apr_bucket_brigade *bb)
 {
     int lost = 0;
@@ -265,7 +261,7 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         tls_handshake_before_write(tc, bb);
     }
     else if (tc->phase == TLS_HANDSHAKE && has_data(bb)) {
-        /* A protocol whose server speaks first. A failure shows in the phase. */
+        /* In this protocol the server sends first. A failure is in the phase. */
         tls_handshake_run(tc, APR_BLOCK_READ);
     }
     if (!tls_connection_is_open(tc)) {
@@ -280,14 +276,14 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     if (rv == APR_SUCCESS) {
         return pass(tc, f->next);
     }
-    /* What is missing cannot be made good: whoever reads must not take the rest for the whole. */
+    /* Data is missing, so the peer must not take the rest for complete. */
     tc->phase = TLS_FAILED;
     tc->c->aborted = 1;
     drop_data(tc, f->next, bb);
     return rv;
 }
 
-/* From here on a handler is at work: what is written first will be the header of its response. */
+/* The handler of a request starts: the first data that it writes is the header of its response. */
 static void expect_header(request_rec *r)
 {
     tls_connection *tc = r->connection->master ? NULL : tls_connection_of(r->connection);

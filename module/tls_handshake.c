@@ -18,7 +18,8 @@ static apr_status_t begin_with_backend(tls_connection *tc)
     tc->outgoing_to->name = tls_proxy_name_of(tc->c);
     if (tls_conn_to_backend(tc->config, (const size_t *)chain->elts, (size_t)chain->nelts,
                             tls_slice_of(tc->outgoing_to->name), tls_slice_of(protocol ? protocol : "http/1.1"),
-                            &tc->backend, &error) == TLS_STATUS_OK) {
+                            &tc->backend, &error)
+        == TLS_STATUS_OK) {
         return tls_transfer_flush(tc);
     }
     tls_transfer_log_backend(tc, "handshake", tls_text_take(tc->c->pool, error));
@@ -31,12 +32,12 @@ static void give_up(tls_connection *tc, apr_status_t rv)
 {
     if (tc->phase == TLS_HANDSHAKE) {
         tls_transfer_log_backend(tc, "handshake",
-                              APR_STATUS_IS_TIMEUP(rv) ? "the backend does not answer: see ProxyTimeout"
-                                                       : "the backend closed the connection: does it speak TLS?");
+                                 APR_STATUS_IS_TIMEUP(rv) ? "the backend does not answer: see ProxyTimeout"
+                                                          : "the backend closed the connection: does it speak TLS?");
     }
     tc->phase = TLS_FAILED;
     tls_failover_note();
-    /* So mod_proxy knows that it is the backend's doing. */
+    /* mod_proxy takes this for an error of the backend. */
     tc->c->aborted = 1;
 }
 
@@ -65,14 +66,15 @@ void tls_handshake_before_write(tls_connection *tc, const apr_bucket_brigade *bb
         apr_status_t rv = tls_handshake_run(tc, APR_BLOCK_READ);
 
         if (tls_transfer_may_continue(rv)) {
-            /* There is no other time to write than now. */
+            /* The caller writes once. */
             give_up(tc, rv);
         }
     }
     if (tc->phase == TLS_ESTABLISHED && tc->outgoing_to->misbound && !APR_BUCKET_IS_METADATA(APR_BRIGADE_FIRST(bb))) {
         ap_log_cerror(APLOG_MARK, APLOG_WARNING, 0, tc->c,
                       "tls: a connection to backend %s was made under other settings and is not used here: give "
-                      "the backends of each place a worker of its own, or say enablereuse=off", tc->outgoing_to->name);
+                      "the backends of each place a worker of its own, or say enablereuse=off",
+                      tc->outgoing_to->name);
         tc->phase = TLS_FAILED;
         tc->c->aborted = 1;
     }

@@ -7,7 +7,7 @@
 
 #include "tls_connection.h"
 
-/** Shakes hands, as far as that goes without waiting if `block` says so. */
+/** Runs the handshake: to its end, or as far as possible without blocking (`block`). */
 apr_status_t tls_handshake_run(tls_connection *tc, apr_read_type_e block);
 
 /**

@@ -20,7 +20,7 @@
 #define NEAR_RTT 5000
 #define NEAR_WAIT 10
 
-/* Whether the MPM can wait for a connection while its handshake needs more from the client. */
+/* Whether the MPM can wait for data of a connection whose handshake is not complete. */
 static int can_wait;
 
 static int is_enabled(const tls_config *config, const conn_rec *c)
@@ -59,10 +59,8 @@ static int mpm_waits(const conn_rec *c)
     return can_wait && c->cs && ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state != AP_MPMQ_STOPPING;
 }
 
-/*
- * The rest of a handshake that began with early data, which was answered meanwhile. It wakes up a connection that waits for
- * its next request, and a worker that reads that would wait on. HTTP/2 does not let workers wait.
- */
+/* Completes a handshake after early data was answered. The client's Finished wakes up a connection that waits for its next
+ * request; a worker that reads that request would block. HTTP/2 does not block workers. */
 static int finish_early_handshake(tls_connection *tc)
 {
     conn_rec *c = tc->c;
@@ -74,7 +72,7 @@ static int finish_early_handshake(tls_connection *tc)
     while (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(tc->plaintext)) {
         rv = tls_transfer_receive(tc, APR_NONBLOCK_READ);
     }
-    /* Only who was told that there is no more may wait for more. */
+    /* The MPM may wait only after a read has returned EAGAIN. */
     if (!APR_STATUS_IS_EAGAIN(rv)) {
         return DECLINED;
     }
@@ -82,16 +80,14 @@ static int finish_early_handshake(tls_connection *tc)
     return OK;
 }
 
-/* Nothing is put into the brigade: any that is empty will do, and a client that dribbles costs no new one each time. */
+/* The brigade stays empty, so an existing one is used: a slow client does not cause allocations. */
 static apr_status_t begin_reading(tls_connection *tc, apr_read_type_e block)
 {
     return ap_get_brigade(tc->c->input_filters, tc->encrypting, AP_MODE_INIT, block, 0);
 }
 
-/*
- * Waits a moment for the answer to our part of the handshake, if the client is near enough: that costs less than to give
- * the connection to the MPM, and to have another worker begin with it. Once only, so that nobody keeps workers waiting.
- */
+/* Waits briefly for the client's answer in the handshake if the client is near: that costs less than to return the connection
+ * to the MPM and to continue in another worker. Only once, so that clients cannot occupy workers. */
 static int answers_soon(tls_connection *tc)
 {
 #ifdef TCP_INFO
@@ -119,7 +115,7 @@ static void shut_for_reading(void *socket)
 }
 #endif
 
-/* Shakes hands before anybody reads or writes. Where the MPM can wait, no worker does. */
+/* Runs the handshake before the protocol is processed. Workers do not block if the MPM can wait. */
 static int process_connection(conn_rec *c)
 {
     tls_connection *tc = c->master ? NULL : tls_connection_of(c);

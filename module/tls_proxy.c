@@ -10,7 +10,7 @@
 #include "tls_settings.h"
 #include "tls_state.h"
 
-/* What mod_ssl, if it is there, has for callers of before httpd 2.4.48. */
+/* The functions of mod_ssl, if it is loaded, for callers from before httpd 2.4.48. */
 static APR_OPTIONAL_FN_TYPE(ssl_engine_disable) *other_engine_disable;
 static APR_OPTIONAL_FN_TYPE(ssl_engine_set) *other_engine_set;
 static APR_OPTIONAL_FN_TYPE(ssl_proxy_enable) *other_proxy_enable;
@@ -20,11 +20,8 @@ static int is_enabled(const tls_config *config, const apr_array_header_t *chain)
     return config && tls_config_proxy_enabled(config, (const size_t *)chain->elts, (size_t)chain->nelts);
 }
 
-/*
- * mod_proxy uses a connection that it has kept for a request whose settings may differ from those of the request that it was
- * made for. If they do, the request must not be sent. A connection that is put away belongs to its worker alone: what is
- * written then, such as the GOAWAY of HTTP/2, is about the connection itself.
- */
+/* mod_proxy may use a kept connection for a request under other settings than those it was made under. Then the request must
+ * not be sent. Data for an idle connection, such as the GOAWAY of HTTP/2, belongs to the connection's worker. */
 static int bind_again(tls_connection *tc, struct ap_conf_vector_t *dir_conf, const apr_array_header_t *chain)
 {
     const apr_array_header_t *made = tc->outgoing_to->chain;
@@ -50,7 +47,7 @@ static int bind_to(conn_rec *c, struct ap_conf_vector_t *dir_conf, const apr_arr
     tc->outgoing_to = apr_pcalloc(c->pool, sizeof(*tc->outgoing_to));
     tc->outgoing_to->chain = apr_array_copy(c->pool, chain);
     if (other_engine_disable) {
-        /* Or mod_ssl would take the connection for one of a client. */
+        /* Otherwise mod_ssl takes the connection for one of a client. */
         other_engine_disable(c);
     }
     return OK;
@@ -97,18 +94,18 @@ static int proxy_enable(conn_rec *c)
 
 static int engine_disable(conn_rec *c)
 {
-    /* Nothing of ours begins before somebody asks for it. */
+    /* Nothing to disable here: TLS to a backend starts on request only. */
     return other_engine_disable ? other_engine_disable(c) : 1;
 }
 
 /* Stands for the function `name` that another module has registered, and keeps that one. */
-#define TAKE_OVER(name, ours, theirs)                                     \
-    do {                                                                  \
+#define TAKE_OVER(name, ours, theirs)                                       \
+    do {                                                                    \
         APR_OPTIONAL_FN_TYPE(name) *found = APR_RETRIEVE_OPTIONAL_FN(name); \
-        if (found != (ours)) {                                            \
-            (theirs) = found;                                             \
-            apr_dynamic_fn_register(#name, (apr_opt_fn_t *)(ours));       \
-        }                                                                 \
+        if (found != (ours)) {                                              \
+            (theirs) = found;                                               \
+            apr_dynamic_fn_register(#name, (apr_opt_fn_t *)(ours));         \
+        }                                                                   \
     } while (0)
 
 static int register_for_others(apr_pool_t *, apr_pool_t *, apr_pool_t *)

@@ -24,10 +24,7 @@ int tls_request_is_early(const request_rec *r)
     return ap_get_module_config(r->request_config, tls_record) == early_mark;
 }
 
-/*
- * Until the handshake is complete, nobody knows whether the client is there or somebody replays what it once sent. Whoever
- * handles the request is told so (RFC 8470 section 5.1).
- */
+/* Until the handshake is complete, the request may be a replay. The handler of the request sees this (RFC 8470 section 5.1). */
 static void mark_early(request_rec *r, const tls_connection *tc)
 {
     if (tc->phase == TLS_EARLY) {
@@ -44,16 +41,13 @@ static int check_early(request_rec *r)
         return DECLINED;
     }
     ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r,
-                  "tls: %s %s came as early data, which could be a replay: 425 (TLSEarlyDataMethods)",
-                  r->method, r->uri);
+                  "tls: %s %s came as early data, which could be a replay: 425 (TLSEarlyDataMethods)", r->method, r->uri);
     r->status_line = "425 Too Early";
     return TOO_EARLY;
 }
 
-/*
- * Whether a request may use its connection. It may name another host than the handshake did. A name that no host has is for
- * the address's first host; httpd takes the connection's, which we have set to that of the handshake.
- */
+/* Whether a request may use its connection: it may name another host than the handshake. A name that no host has is for the
+ * first host of the address; httpd selects the server of the connection, which is that of the handshake. */
 static int check_host(request_rec *r)
 {
     tls_connection *tc = tls_connection_of(r->connection);
@@ -69,11 +63,12 @@ static int check_host(request_rec *r)
     }
     mark_early(r, tc);
     index = tls_settings_of(r->server)->index;
-    if (tls_config_route(tc->config, tc->facts, &tc->hosts, tls_slice_of(r->hostname), &index, &routing)
-        != TLS_STATUS_OK || !(wanted = tls_state_server(index))) {
+    if (tls_config_route(tc->config, tc->facts, &tc->hosts, tls_slice_of(r->hostname), &index, &routing) != TLS_STATUS_OK
+        || !(wanted = tls_state_server(index))) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    status = tls_routing_refusal(routing, r->hostname, wanted->server_hostname, tc->server->server_hostname, &severity, &why);
+    status =
+        tls_routing_refusal(routing, r->hostname, wanted->server_hostname, tc->server->server_hostname, &severity, &why);
     if (status) {
         ap_log_rerror(APLOG_MARK, tls_log_level(severity), 0, r, "tls: %s", tls_text_take(r->pool, why));
         return status;

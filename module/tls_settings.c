@@ -11,7 +11,7 @@ void *tls_merge_server_settings(apr_pool_t *, void *, void *own)
     return own;
 }
 
-/* What holds outside and inside of a section, the outer ones first. */
+/* The elements of the outer section, then those of the inner one. */
 static apr_array_header_t *append(apr_pool_t *p, apr_array_header_t *outer, apr_array_header_t *inner)
 {
     return !inner ? outer : !outer ? inner : apr_array_append(p, outer, inner);
@@ -36,7 +36,7 @@ tls_server_settings *tls_settings_of(const server_rec *s)
     return ap_get_module_config(s->module_config, tls_record);
 }
 
-/* Most directories, and most of thousands of virtual hosts, say nothing. */
+/* For directories without directives of this module: most of them. */
 static const tls_dir_settings nothing;
 
 const tls_dir_settings *tls_dir_settings_of(const request_rec *r)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_settings.h
- * What the configuration files say, as text. Its meaning is found out in Rust.
+ * The configuration as text, and its place in httpd. Filled by tls_directives.c, read by tls_compile.c and for requests.
  */
 #pragma once
 
@@ -23,7 +23,7 @@ typedef struct {
     size_t index;
 } tls_proxy_block;
 
-/** What a server says. */
+/** The settings of a server. */
 typedef struct {
     /** Its own directives, not those of the base server. */
     tls_lines lines;
@@ -39,7 +39,7 @@ typedef struct {
     const char *text;
 } tls_requirement;
 
-/** What a directory says. */
+/** The settings of a directory. */
 typedef struct {
     /** The rules for requests, and their texts; a text that was not set is NULL. */
     tls_rules rules;

@@ -56,9 +56,9 @@ static apr_status_t forget_config(void *)
     return APR_SUCCESS;
 }
 
-static void compile(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, tls_compile_mode mode)
+static void compile(apr_pool_t *pconf, server_rec *s, tls_compile_mode mode)
 {
-    config = tls_compile(ptemp, s, tls_state_process(), mode);
+    config = tls_compile(s, tls_state_process(), mode);
     config_owner = getpid();
     servers = apr_array_make(pconf, 8, sizeof(s));
     for (; s; s = s->next) {
@@ -102,7 +102,7 @@ static int retain(server_rec *s)
     return OK;
 }
 
-/* Whether httpd was asked, by -D, to tell something that we know. */
+/* Whether -D asks for output of this module. */
 static int wants_dump(void)
 {
     return ap_exists_config_define("DUMP_TLS") || ap_exists_config_define("DUMP_CERTS")
@@ -115,7 +115,7 @@ static int is_first_pass(void)
     return ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
 }
 
-/* httpd -t gets no further than this; a start checks when other modules are ready to be asked. */
+/* httpd -t ends after this hook. At startup the check is in post_config, when other modules are ready. */
 static int check_config(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *ptemp, server_rec *s)
 {
     int mode = ap_state_query(AP_SQ_RUN_MODE);
@@ -129,7 +129,7 @@ static int check_config(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *ptemp, serv
     if (retain(s) != OK) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    compile(pconf, ptemp, s, TLS_COMPILE_MODE_TEST);
+    compile(pconf, s, TLS_COMPILE_MODE_TEST);
     if (!config) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -141,12 +141,13 @@ static void dump_config(apr_pool_t *pconf, server_rec *)
     tls_text text = { NULL, 0 };
 
     if (tls_config_dump(config, ap_exists_config_define("DUMP_CERTS"), ap_exists_config_define("DUMP_TLS"),
-                        apr_time_sec(apr_time_now()), &text) == TLS_STATUS_OK) {
+                        apr_time_sec(apr_time_now()), &text)
+        == TLS_STATUS_OK) {
         tls_print(pconf, text);
     }
 }
 
-/* Tells a provider of OCSP responses, if there is one, which certificates we have. */
+/* Announces the certificates to the provider of OCSP responses. */
 static void prime_stapling(apr_pool_t *ptemp, server_rec *base)
 {
     apr_array_header_t *providers = ap_hook_get_ssl_ocsp_prime_hook();
@@ -164,7 +165,7 @@ static void prime_stapling(apr_pool_t *ptemp, server_rec *base)
     }
 }
 
-/* Says what runs: to clients what httpd says of its modules, to the log the rest. */
+/* Adds the module to the Server header, and logs the versions. */
 static void introduce(apr_pool_t *pconf, server_rec *s)
 {
     const char *version = tls_slice_dup(pconf, tls_version());
@@ -173,7 +174,7 @@ static void introduce(apr_pool_t *pconf, server_rec *s)
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "tls: %s, %s", version, tls_slice_dup(pconf, tls_library_version()));
 }
 
-/* Makes the configuration, and everything around it that a server needs. */
+/* Compiles the configuration and prepares what depends on it. */
 static int prepare(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 {
     int first = is_first_pass();
@@ -182,7 +183,7 @@ static int prepare(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     if (rv != OK) {
         return rv;
     }
-    compile(pconf, ptemp, s, first ? TLS_COMPILE_MODE_FIRST : TLS_COMPILE_MODE_RUN);
+    compile(pconf, s, first ? TLS_COMPILE_MODE_FIRST : TLS_COMPILE_MODE_RUN);
     if (!config) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "tls: the configuration has errors, see above");
         return HTTP_INTERNAL_SERVER_ERROR;
@@ -238,7 +239,7 @@ static apr_status_t end_child(void *)
 static void init_child(apr_pool_t *p, server_rec *)
 {
 #ifdef __GLIBC__
-    /* What glibc gives back after each 64 KiB that were encrypted, it would take again for the next. */
+    /* Otherwise glibc returns memory after each 64 KiB that are encrypted, and takes it back for the next. */
     mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 #endif
     tls_process_in_child(tls_state_process());

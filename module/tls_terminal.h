@@ -13,5 +13,5 @@ void tls_terminal_keep(server_rec *s);
 /** Forgets it: the start is over. Reloads say nothing there. */
 void tls_terminal_forget(void);
 
-/** Logs an error, and says it on the terminal if this is a start. */
+/** Logs an error, and writes it to the terminal during startup. */
 void tls_complain(apr_pool_t *p, server_rec *s, const char *text);

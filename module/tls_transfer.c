@@ -4,15 +4,15 @@
 #include "tls_accept.h"
 #include "tls_state.h"
 
-/* What is less is likely to be a request. */
+/* Smaller reads are likely to be requests. */
 #define SMALL_READ 4096
 
 void tls_transfer_log_backend(const tls_connection *tc, const char *phase, const char *why)
 {
     const char *name = tc->outgoing_to->name ? tc->outgoing_to->name : "";
 
-    ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, tc->c, "tls: %s with backend %s (%s) failed: %s", phase, name,
-                  tc->c->client_ip, why);
+    ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, tc->c, "tls: %s with backend %s (%s) failed: %s", phase, name, tc->c->client_ip,
+                  why);
 }
 
 void tls_transfer_collect(tls_connection *tc)
@@ -140,7 +140,7 @@ static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_
     return TLS_STATUS_OK;
 }
 
-/* The network has no more. Without a close_notify before it, somebody may have cut the connection. */
+/* The end of the TCP connection. Without close_notify before it, an attacker may have truncated the data. */
 static apr_status_t end_of_input(tls_connection *tc)
 {
     if (tls_connection_is_open(tc) && tls_conn_peer_closed(tc->backend)) {
@@ -151,10 +151,8 @@ static apr_status_t end_of_input(tls_connection *tc)
     return APR_ECONNABORTED;
 }
 
-/*
- * Asks the network for the rest of a record, or for the header of the next one. The core has read what was there, and keeps
- * what is not asked for; asked for more, it would look once more whether there is any.
- */
+/* Reads the rest of a record, or the header of the next one. The core filter buffers more data; to ask for more than is
+ * needed would cost another system call. */
 static apr_status_t read_network(tls_connection *tc, apr_read_type_e block)
 {
     apr_off_t wanted = (apr_off_t)tls_conn_wanted(tc->backend);
@@ -167,7 +165,7 @@ static apr_status_t read_network(tls_connection *tc, apr_read_type_e block)
     return rv;
 }
 
-/* What there is to say is said before anybody waits: tickets and the like share a packet with the response if they can. */
+/* Pending data is sent before the read blocks. Tickets share a packet with the response if possible. */
 static apr_status_t read_or_wait(tls_connection *tc, apr_read_type_e block)
 {
     tls_transfer_collect(tc);
