@@ -23,13 +23,12 @@ static tls_status choose_server(tls_connection *tc)
 }
 
 /* The protocol that httpd selects by ALPN; NULL if the client does not send the extension. */
-static const char *choose_protocol(tls_connection *tc)
+static const char *choose_protocol(tls_connection *tc, const tls_hello *hello)
 {
     apr_array_header_t *offers = apr_array_make(tc->c->pool, 3, sizeof(const char *));
-    tls_slice offer;
 
-    for (size_t i = 0; tls_conn_alpn(tc->backend, i, &offer) == TLS_STATUS_OK; i++) {
-        APR_ARRAY_PUSH(offers, const char *) = tls_slice_dup(tc->c->pool, offer);
+    for (size_t i = 0; i < hello->alpn_count; i++) {
+        APR_ARRAY_PUSH(offers, const char *) = tls_slice_dup(tc->c->pool, hello->alpn[i]);
     }
     if (!offers->nelts) {
         return NULL;
@@ -67,13 +66,17 @@ tls_status tls_accept_client(tls_connection *tc, tls_event *event)
 {
     const char *protocol, *certificate = NULL, *key = NULL;
     tls_status status = choose_server(tc);
+    tls_hello hello;
 
+    if (status == TLS_STATUS_OK) {
+        status = tls_conn_hello(tc->backend, &hello);
+    }
     if (status != TLS_STATUS_OK) {
         return status;
     }
-    protocol = choose_protocol(tc);
+    protocol = choose_protocol(tc, &hello);
     if (protocol && !strcmp(protocol, "acme-tls/1")) {
-        const char *name = tls_slice_dup(tc->c->pool, tls_conn_server_name(tc->backend));
+        const char *name = tls_slice_dup(tc->c->pool, hello.server_name);
 
         if (!ap_ssl_answer_challenge(tc->c, name, &certificate, &key)) {
             certificate = key = NULL;

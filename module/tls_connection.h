@@ -79,9 +79,5 @@ static inline int tls_connection_is_open(const tls_connection *tc)
 /** Makes a connection TLS, on which nothing was said yet. `config` is the configuration that it begins with. */
 tls_connection *tls_connection_make(conn_rec *c, const tls_config *config);
 
-/**
- * A buffer for data on its way, to be freed by free(). APR would keep it for the connection it was for, which may be idle
- * for long; so it comes from the C library, whose free memory serves all connections. Without memory httpd ends, as it
- * does where APR finds none.
- */
+/** A buffer for free(), from memory that idle connections do not keep, unlike APR's. httpd aborts if there is none. */
 void *tls_buffer_alloc(apr_size_t size);

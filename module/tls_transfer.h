@@ -7,10 +7,8 @@
 
 #include "tls_connection.h"
 
-/**
- * Whether a connection can go on after a read has returned `rv`: nothing came, or not within the time that the caller had set
- * for this read. mod_proxy_http2 reads with limits of microseconds.
- */
+/** Whether a connection can continue after a read returned `rv`: no data came, or none within the time limit of this read, which
+ * may be microseconds (mod_proxy_http2). */
 static inline int tls_transfer_may_continue(apr_status_t rv)
 {
     return APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_TIMEUP(rv) || APR_STATUS_IS_EINTR(rv);

@@ -18,12 +18,22 @@ static const struct {
     const char *name;
     apr_status_t status;
 } statuses[] = {
-    { "SUCCESS", APR_SUCCESS },         { "EOF", APR_EOF },           { "EAGAIN", APR_EAGAIN },
-    { "TIMEUP", APR_TIMEUP },           { "EINTR", APR_EINTR },       { "ECONNABORTED", APR_ECONNABORTED },
-    { "ECONNRESET", APR_ECONNRESET },   { "EPIPE", APR_FROM_OS_ERROR(EPIPE) },
-    { "EGENERAL", APR_EGENERAL },       { "ENOTIMPL", APR_ENOTIMPL }, { "INCOMPLETE", APR_INCOMPLETE },
-    { "ENOMEM", APR_ENOMEM },           { "EINVAL", APR_EINVAL },     { "ENOTCONN", APR_FROM_OS_ERROR(ENOTCONN) },
-    { "EIO", APR_FROM_OS_ERROR(EIO) },  { "FILTER_ERROR", AP_FILTER_ERROR },
+    { "SUCCESS", APR_SUCCESS },
+    { "EOF", APR_EOF },
+    { "EAGAIN", APR_EAGAIN },
+    { "TIMEUP", APR_TIMEUP },
+    { "EINTR", APR_EINTR },
+    { "ECONNABORTED", APR_ECONNABORTED },
+    { "ECONNRESET", APR_ECONNRESET },
+    { "EPIPE", APR_FROM_OS_ERROR(EPIPE) },
+    { "EGENERAL", APR_EGENERAL },
+    { "ENOTIMPL", APR_ENOTIMPL },
+    { "INCOMPLETE", APR_INCOMPLETE },
+    { "ENOMEM", APR_ENOMEM },
+    { "EINVAL", APR_EINVAL },
+    { "ENOTCONN", APR_FROM_OS_ERROR(ENOTCONN) },
+    { "EIO", APR_FROM_OS_ERROR(EIO) },
+    { "FILTER_ERROR", AP_FILTER_ERROR },
 };
 
 const char *status_name(apr_status_t rv, apr_pool_t *p)
@@ -138,10 +148,14 @@ static void count_destroyed(void *data)
 }
 
 /* Metadata that is unknown to all filters. */
-static const apr_bucket_type_t type_mark = {
-    "MARK", 5, APR_BUCKET_METADATA, count_destroyed, read_nothing, apr_bucket_setaside_noop, apr_bucket_split_notimpl,
-    apr_bucket_simple_copy
-};
+static const apr_bucket_type_t type_mark = { "MARK",
+                                             5,
+                                             APR_BUCKET_METADATA,
+                                             count_destroyed,
+                                             read_nothing,
+                                             apr_bucket_setaside_noop,
+                                             apr_bucket_split_notimpl,
+                                             apr_bucket_simple_copy };
 
 static apr_status_t read_fails(apr_bucket *b, const char **str, apr_size_t *len, apr_read_type_e block)
 {
@@ -152,10 +166,14 @@ static apr_status_t read_fails(apr_bucket *b, const char **str, apr_size_t *len,
 }
 
 /* Data that cannot be read, as that of a failed CGI script. */
-static const apr_bucket_type_t type_broken = {
-    "BROKEN", 5, APR_BUCKET_DATA, apr_bucket_destroy_noop, read_fails, apr_bucket_setaside_noop,
-    apr_bucket_split_notimpl, apr_bucket_copy_notimpl
-};
+static const apr_bucket_type_t type_broken = { "BROKEN",
+                                               5,
+                                               APR_BUCKET_DATA,
+                                               apr_bucket_destroy_noop,
+                                               read_fails,
+                                               apr_bucket_setaside_noop,
+                                               apr_bucket_split_notimpl,
+                                               apr_bucket_copy_notimpl };
 
 static apr_status_t read_slowly(apr_bucket *b, const char **str, apr_size_t *len, apr_read_type_e block)
 {
@@ -169,10 +187,14 @@ static apr_status_t read_slowly(apr_bucket *b, const char **str, apr_size_t *len
 }
 
 /* Data that is not available without blocking. */
-static const apr_bucket_type_t type_slow = {
-    "SLOW", 5, APR_BUCKET_DATA, apr_bucket_destroy_noop, read_slowly, apr_bucket_setaside_noop,
-    apr_bucket_split_notimpl, apr_bucket_copy_notimpl
-};
+static const apr_bucket_type_t type_slow = { "SLOW",
+                                             5,
+                                             APR_BUCKET_DATA,
+                                             apr_bucket_destroy_noop,
+                                             read_slowly,
+                                             apr_bucket_setaside_noop,
+                                             apr_bucket_split_notimpl,
+                                             apr_bucket_copy_notimpl };
 
 static apr_status_t read_memory(apr_bucket *b, const char **str, apr_size_t *len, apr_read_type_e block)
 {
@@ -190,10 +212,14 @@ static void destroy_memory(void *data)
 }
 
 /* Data that is freed with its bucket. It cannot be set aside, split or copied. */
-static const apr_bucket_type_t type_stubborn = {
-    "STUBBORN", 5, APR_BUCKET_DATA, destroy_memory, read_memory, apr_bucket_setaside_notimpl,
-    apr_bucket_split_notimpl, apr_bucket_copy_notimpl
-};
+static const apr_bucket_type_t type_stubborn = { "STUBBORN",
+                                                 5,
+                                                 APR_BUCKET_DATA,
+                                                 destroy_memory,
+                                                 read_memory,
+                                                 apr_bucket_setaside_notimpl,
+                                                 apr_bucket_split_notimpl,
+                                                 apr_bucket_copy_notimpl };
 
 static apr_bucket *make_own(bucket_maker *maker, const apr_bucket_type_t *type, apr_size_t len, void *data)
 {

@@ -83,9 +83,8 @@ static const char *set_path(cmd_parms *cmd, void *dir, const char *path)
 
 static void answer(control_channel *control, apr_status_t rv, const char *more)
 {
-    fprintf(control->out, "status=%s aborted=%d keepalive=%d made=%u destroyed=%u %s\n",
-            status_name(rv, control->scratch), control->c->aborted, control->c->keepalive, control->maker.made,
-            control->maker.destroyed, more ? more : "");
+    fprintf(control->out, "status=%s aborted=%d keepalive=%d made=%u destroyed=%u %s\n", status_name(rv, control->scratch),
+            control->c->aborted, control->c->keepalive, control->maker.made, control->maker.destroyed, more ? more : "");
 }
 
 static void set_timeout(control_channel *control, char *words)
@@ -335,10 +334,8 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_process_connection(process_connection, NULL, NULL, APR_HOOK_REALLY_FIRST);
 }
 
-static const command_rec commands[] = {
-    AP_INIT_TAKE1("TestContract", set_path, NULL, RSRC_CONF, "the socket of the test"),
-    { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
-};
+static const command_rec commands[] = { AP_INIT_TAKE1("TestContract", set_path, NULL, RSRC_CONF, "the socket of the test"),
+                                        { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL } };
 
 module AP_MODULE_DECLARE_DATA tls_contract_module = {
     STANDARD20_MODULE_STUFF, NULL, NULL, create_settings, NULL, commands, register_hooks, AP_MODULE_FLAG_NONE

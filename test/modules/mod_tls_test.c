@@ -137,8 +137,7 @@ static int prime(server_rec *s, apr_pool_t *p, const char *id, apr_size_t id_len
     return OK;
 }
 
-static int response(server_rec *s, conn_rec *c, const char *id, apr_size_t id_len, ap_ssl_ocsp_copy_resp *cb,
-                    void *userdata)
+static int response(server_rec *s, conn_rec *c, const char *id, apr_size_t id_len, ap_ssl_ocsp_copy_resp *cb, void *userdata)
 {
     apr_size_t len;
     const char *der;
@@ -196,13 +195,11 @@ static void register_hooks(apr_pool_t *p)
 #define FILES(name, member) \
     AP_INIT_TAKE12(name, set_files, (void *)APR_OFFSETOF(settings, member), RSRC_CONF, "certificate and key")
 
-static const command_rec commands[] = {
-    FILES("TestCertificate", cert),
-    FILES("TestStopgap", stopgap_cert),
-    FILES("TestChallenge", challenge_cert),
-    FILES("TestOcspResponse", ocsp),
-    { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL }
-};
+static const command_rec commands[] = { FILES("TestCertificate", cert),
+                                        FILES("TestStopgap", stopgap_cert),
+                                        FILES("TestChallenge", challenge_cert),
+                                        FILES("TestOcspResponse", ocsp),
+                                        { NULL, { NULL }, NULL, 0, RAW_ARGS, NULL } };
 
 module AP_MODULE_DECLARE_DATA tls_test_module = {
     STANDARD20_MODULE_STUFF, NULL, NULL, create_settings, NULL, commands, register_hooks, AP_MODULE_FLAG_NONE

@@ -10,36 +10,43 @@ use mod_tls_core::keys::identity::Identity;
 use mod_tls_core::request::routing::Hosts;
 
 use crate::connection::{ConnectionHandle, EventCode, on_connection};
-use crate::guard::{Status, guard};
+use crate::guard::Status;
 use crate::types::Slice;
 
-/// The server name that the client asked for, in lower case; empty if it asked for none.
-///
-/// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_conn_server_name(conn: *const ConnectionHandle) -> Slice {
-    // SAFETY: the caller promises that a pointer that is not null is valid.
-    unsafe { conn.as_ref() }
-        .and_then(|conn| conn.connection.hello().sni.as_deref())
-        .map_or(Slice::EMPTY, |name| Slice::of(name.as_bytes()))
+/// What httpd has to know of a ClientHello. The slices are borrowed from the connection.
+#[derive(Debug)]
+#[repr(C)]
+pub struct HelloInfo {
+    /// The server name that the client asks for, in lower case; empty if it asks for none.
+    pub server_name: Slice,
+    /// The protocols that the client offers by ALPN.
+    pub alpn: *const Slice,
+    /// The number of protocols.
+    pub alpn_count: usize,
 }
 
-/// The protocol number `index`, counted from 0, that the client offers by ALPN. `TLS_STATUS_FAILED` after the last one.
+/// Sets `out` to what the ClientHello says, once it is complete.
 ///
 /// # Safety
 /// The pointers are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_conn_alpn(conn: *const ConnectionHandle, index: usize, out: *mut Slice) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (conn, out) = unsafe { (conn.as_ref()?, out.as_mut()?) };
-        let Some(protocol) = conn.connection.hello().alpn.get(index) else {
-            return Some(Status::Failed);
-        };
-        *out = Slice::of(protocol);
-        Some(Status::Ok)
-    })
+pub unsafe extern "C" fn tls_conn_hello(conn: *mut ConnectionHandle, out: *mut HelloInfo) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            let hello = conn.connection.hello();
+            conn.alpn = hello.alpn.iter().map(|protocol| Slice::of(protocol)).collect();
+            *out.as_mut()? = HelloInfo {
+                server_name: hello
+                    .sni
+                    .as_deref()
+                    .map_or(Slice::EMPTY, |name| Slice::of(name.as_bytes())),
+                alpn: conn.alpn.as_ptr(),
+                alpn_count: conn.alpn.len(),
+            };
+            Some(Status::Ok)
+        })
+    }
 }
 
 /// Sets the servers `named` and `connected` of `hosts` to those that the client means by its server name, which are the first

@@ -21,6 +21,8 @@ use crate::types::{OwnedText, Slice, array, c_text};
 pub struct ConnectionHandle {
     pub(crate) connection: Connection,
     pub(crate) limit: HandshakeLimit,
+    /// The protocols of the ClientHello, lent to C.
+    pub(crate) alpn: Vec<Slice>,
     error: String,
     ours: bool,
 }
@@ -102,6 +104,7 @@ pub unsafe extern "C" fn tls_conn_new(config: *const ConfigHandle, out: *mut *mu
         *out = Box::into_raw(Box::new(ConnectionHandle {
             connection: Connection::new(Arc::clone(&config.0)),
             limit: HandshakeLimit::begin(),
+            alpn: Vec::new(),
             error: String::new(),
             ours: false,
         }));
@@ -137,6 +140,7 @@ pub unsafe extern "C" fn tls_conn_to_backend(
                 *out = Box::into_raw(Box::new(ConnectionHandle {
                     connection,
                     limit: HandshakeLimit::begin(),
+                    alpn: Vec::new(),
                     error: String::new(),
                     ours: false,
                 }));
