@@ -54,6 +54,20 @@ pub struct Deviation {
 }
 
 /// Collects all messages about a configuration, not only the first.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::base::diagnostics::{Diagnostics, Origin, Severity};
+///
+/// let origin = Origin { file: "httpd.conf".into(), line: 3 };
+/// let mut diagnostics = Diagnostics::default();
+/// for server in [0, 1] {
+///     diagnostics.report(Severity::Warning, server, Some(&origin), "the file is empty");
+/// }
+/// assert!(!diagnostics.has_errors());
+/// assert_eq!(diagnostics.list().len(), 1, "the servers inherit the directive");
+/// ```
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,

@@ -4,6 +4,21 @@
 use crate::base::diagnostics::Origin;
 
 /// One line of configuration.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::base::diagnostics::Origin;
+/// use mod_tls_core::base::directive::Directive;
+///
+/// let directive = Directive {
+///     name: "TLSStrictSNI".to_owned(),
+///     args: vec!["Off".to_owned()],
+///     origin: Origin { file: "httpd.conf".into(), line: 3 },
+///     in_section: false,
+/// };
+/// assert_eq!(directive.flag(), Ok(false));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Directive {
     /// The name of the directive, spelled as in the documentation.

@@ -134,6 +134,32 @@ pub struct Listener {
 const FOREIGN: [&str; 2] = ["ServerName", "RequestReadTimeout"];
 
 /// Collects the directives of a configuration.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use mod_tls_core::base::diagnostics::Origin;
+/// use mod_tls_core::base::directive::Directive;
+/// use mod_tls_core::config::{Builder, Environment, Server};
+/// use mod_tls_core::process::Process;
+///
+/// let mut server = Server::new("www.example.org", Origin { file: "httpd.conf".into(), line: 1 });
+/// for (line, name, value) in [(2, "TLSEngine", "443"), (3, "TLSProtocol", "SSLv3")] {
+///     server.directives.push(Directive {
+///         name: name.to_owned(),
+///         args: vec![value.to_owned()],
+///         origin: Origin { file: "httpd.conf".into(), line },
+///         in_section: false,
+///     });
+/// }
+/// let mut builder = Builder::new(Arc::new(Process::default()), Environment::new("/etc/httpd"));
+/// builder.add_server(server);
+/// let (config, diagnostics) = builder.compile();
+/// assert!(config.is_none());
+/// assert!(diagnostics.list().iter().any(|one| one.text.contains("httpd.conf:3")));
+/// ```
 #[derive(Debug)]
 pub struct Builder {
     pub(crate) process: Arc<Process>,

@@ -9,6 +9,19 @@ use std::collections::HashMap;
 use crate::base::wildcard::matches;
 
 /// The hosts of one address, in httpd's order.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::config::vhosts::NameIndex;
+///
+/// let mut index = NameIndex::default();
+/// index.add_host(0, ["www.example.org"]);
+/// index.add_host(1, ["users.example.org", "*.example.org"]);
+/// assert_eq!(index.find("www.example.org"), Some(0));
+/// assert_eq!(index.find("alice.example.org"), Some(1));
+/// assert_eq!(index.find("example.com"), None);
+/// ```
 #[derive(Debug, Default)]
 pub struct NameIndex {
     exact: HashMap<Box<str>, (u32, u32)>,

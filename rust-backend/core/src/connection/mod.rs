@@ -75,6 +75,23 @@ struct Backend {
 }
 
 /// A connection from a client, or [to a backend](Connection::to_backend).
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use mod_tls_core::base::diagnostics::Origin;
+/// use mod_tls_core::config::{Builder, Environment, Server};
+/// use mod_tls_core::connection::{Connection, Event};
+/// use mod_tls_core::process::Process;
+///
+/// let mut builder = Builder::new(Arc::new(Process::default()), Environment::new("/etc/httpd"));
+/// builder.add_server(Server::new("www.example.org", Origin { file: "httpd.conf".into(), line: 1 }));
+/// let config = builder.compile().0.expect("there are no errors");
+/// let mut connection = Connection::new(config);
+/// assert!(matches!(connection.receive(b"GET / HTTP/1.1"), Ok((0, Event::PlainHttp))));
+/// ```
 pub struct Connection {
     config: Arc<Config>,
     state: State,

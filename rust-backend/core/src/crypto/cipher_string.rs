@@ -167,6 +167,16 @@ fn bits(cipher: &Cipher) -> u16 {
 }
 
 /// Evaluates the list `text` for `supported`, the TLS 1.2 suites with ephemeral keys.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::crypto::cipher_string::{evaluate, supported_tls12};
+///
+/// let evaluated = evaluate("ECDHE+AESGCM:!aECDSA:@STRENGTH", &supported_tls12()).unwrap();
+/// let names: Vec<_> = evaluated.suites.iter().filter_map(|suite| suite.name_openssl()).collect();
+/// assert_eq!(names, ["ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256"]);
+/// ```
 pub fn evaluate(text: &str, supported: &[&'static Cipher]) -> Result<Evaluated, String> {
     let text = SUITE_B
         .iter()

@@ -50,6 +50,23 @@ const TABLE: &[(u16, &str, &[&str])] = &[
 ];
 
 /// Parses a list of groups whose names are separated by `:` or white space.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::base::diagnostics::Origin;
+/// use mod_tls_core::base::directive::Directive;
+/// use mod_tls_core::crypto::groups;
+///
+/// let directive = Directive {
+///     name: "TLSGroupsPrefer".to_owned(),
+///     args: vec!["x25519:P-256".to_owned()],
+///     origin: Origin { file: "httpd.conf".into(), line: 3 },
+///     in_section: false,
+/// };
+/// let groups = groups::parse_list(&directive).expect("both are known");
+/// assert_eq!((groups[0].id, groups[1].name), (0x001d, "secp256r1"));
+/// ```
 pub fn parse_list(directive: &Directive) -> Result<Vec<Group>, String> {
     let names = directive.args.iter().flat_map(|arg| arg.split([':', ' ', '\t']));
     let groups: Vec<Group> = names

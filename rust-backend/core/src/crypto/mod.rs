@@ -4,6 +4,23 @@
 //! No other part of this crate depends on a cryptographic library. A feature that a library lacks is not in the lists
 //! here; settings that require it cause a message.
 //!
+//! # Examples
+//!
+//! ```
+//! use mod_tls_core::crypto::ciphers;
+//! use mod_tls_core::crypto::protocol::Protocols;
+//!
+//! let cipher = ciphers::find("ECDHE-RSA-AES256-GCM-SHA384").expect("it is OpenSSL's name");
+//! assert_eq!(cipher.name_iana(), "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384");
+//! assert_eq!(cipher.key_bits(), (256, 256));
+//!
+//! let error = ciphers::parse_list(&["TLS_AES_128_GCM_SHA265"]).unwrap_err();
+//! assert_eq!(error.nearest, Some("TLS_AES_128_GCM_SHA256"));
+//!
+//! let (protocols, left_out) = Protocols::parse(&["TLSv1.2+"]).expect("it is supported");
+//! assert!(protocols.tls12 && protocols.tls13 && left_out.is_empty());
+//! ```
+//!
 //! May use: base.
 
 pub mod cipher_string;

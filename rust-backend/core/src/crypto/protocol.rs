@@ -6,6 +6,17 @@ use std::fmt;
 use rustls::{ProtocolVersion, SupportedProtocolVersion, version};
 
 /// The enabled versions, at least one.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::crypto::protocol::{LeftOut, ProtocolError, Protocols};
+///
+/// let (protocols, left_out) = Protocols::parse(&["TLSv1.1", "TLSv1.3"]).unwrap();
+/// assert!(protocols.tls13 && !protocols.tls12);
+/// assert_eq!(left_out, [LeftOut::Older]);
+/// assert!(matches!(Protocols::parse(&["TLSv1.1"]), Err(ProtocolError::Unsupported(_))));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Protocols {
     /// TLS 1.2.

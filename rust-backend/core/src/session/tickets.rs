@@ -51,6 +51,19 @@ struct Ratchet {
 }
 
 /// The ticket keys of a server, or of several servers that share a seed.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::session::tickets::{DEFAULT_LIFETIME, TicketKeys};
+///
+/// let seed = [7; 48];
+/// let one = TicketKeys::from_seed(&seed, DEFAULT_LIFETIME);
+/// let other = TicketKeys::from_seed(&seed, DEFAULT_LIFETIME);
+/// let ticket = one.seal(b"scope", b"session").unwrap();
+/// assert_eq!(other.open(b"scope", &ticket), Some(b"session".to_vec()));
+/// assert_eq!(other.open(b"another scope", &ticket), None);
+/// ```
 pub struct TicketKeys {
     ratchet: RwLock<Ratchet>,
 }

@@ -29,6 +29,20 @@ pub struct Anchor {
 }
 
 /// All CAs that a host trusts.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::trust::anchors::{Anchors, Report};
+/// use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+///
+/// let mut params = CertificateParams::default();
+/// params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+/// let ca = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+/// let mut report = Report::default();
+/// let anchors = Anchors::new(vec![("ca.pem".into(), ca.der().clone())], &mut report);
+/// assert!(anchors.list()[0].may_issue && report.errors.is_empty());
+/// ```
 #[derive(Debug)]
 pub struct Anchors {
     list: Vec<Anchor>,

@@ -70,6 +70,39 @@ struct Coverage {
 }
 
 /// A revocation list with a sorted index of its entries.
+///
+/// # Examples
+///
+/// ```
+/// use std::path::Path;
+///
+/// use mod_tls_core::trust::crl::Crl;
+/// use rcgen::{
+///     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa, KeyIdMethod, KeyPair,
+///     KeyUsagePurpose, RevokedCertParams, date_time_ymd,
+/// };
+///
+/// let mut params = CertificateParams::default();
+/// params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+/// params.key_usages = vec![KeyUsagePurpose::CrlSign];
+/// let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+/// let revoked = RevokedCertParams {
+///     serial_number: 5_u64.into(),
+///     revocation_time: date_time_ymd(2026, 1, 1),
+///     reason_code: None,
+///     invalidity_date: None,
+/// };
+/// let list = CertificateRevocationListParams {
+///     this_update: date_time_ymd(2026, 1, 1),
+///     next_update: date_time_ymd(2026, 2, 1),
+///     crl_number: 1_u64.into(),
+///     issuing_distribution_point: None,
+///     revoked_certs: vec![revoked],
+///     key_identifier_method: KeyIdMethod::Sha256,
+/// };
+/// let crl = Crl::parse(Path::new("ca.crl"), list.signed_by(&ca).unwrap().into()).unwrap();
+/// assert!(crl.has(&[5]) && !crl.has(&[6]));
+/// ```
 pub struct Crl {
     /// The file of the list.
     pub file: PathBuf,

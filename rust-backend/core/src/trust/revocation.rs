@@ -30,6 +30,15 @@ pub enum Depth {
 }
 
 /// The setting of `TLSClientCRLCheck`.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::trust::revocation::{CrlCheck, Depth};
+///
+/// let check = CrlCheck::parse(&["leaf", "no_crl_for_cert_ok"]).unwrap();
+/// assert_eq!(check, CrlCheck { depth: Some(Depth::Leaf), missing_ok: true });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CrlCheck {
     /// Which certificates are checked; `None` disables the check.

@@ -70,6 +70,18 @@ impl Context {
 }
 
 /// A parsed certificate.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::x509::{Certificate, Context};
+///
+/// let generated = rcgen::generate_simple_self_signed(["*.example.org".to_owned()]).unwrap();
+/// let certificate = Certificate::parse(generated.cert.der()).unwrap();
+/// assert!(certificate.covers("www.example.org") && !certificate.covers("example.org"));
+/// assert_eq!(certificate.key_type(), "ECDSA P-256");
+/// assert_eq!(certificate.variable("M_VERSION", &Context::at(0)), Some("3".to_owned()));
+/// ```
 #[derive(Debug)]
 pub struct Certificate<'a> {
     der: &'a [u8],

@@ -63,6 +63,22 @@ impl IdentityFiles {
 }
 
 /// A certificate chain and its private key.
+///
+/// # Examples
+///
+/// ```
+/// use mod_tls_core::keys::identity::Identity;
+/// use rustls::SignatureScheme;
+///
+/// let generated = rcgen::generate_simple_self_signed(["www.example.org".to_owned()]).unwrap();
+/// let (certificate, key) = (generated.cert.pem(), generated.signing_key.serialize_pem());
+/// let identity = Identity::from_pem("example", certificate.as_bytes(), Some(key.as_bytes())).unwrap();
+/// assert!(identity.suits(&[SignatureScheme::ECDSA_NISTP256_SHA256], None));
+/// assert!(!identity.suits(&[SignatureScheme::RSA_PSS_SHA256], None));
+///
+/// let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
+/// assert!(Identity::from_pem("example", certificate.as_bytes(), Some(other.as_bytes())).is_err());
+/// ```
 #[derive(Debug)]
 pub struct Identity {
     /// The origin, for messages.
