@@ -141,7 +141,7 @@ class TestRefusals:
     def test_10_unverified(self, httpd, proxy, backend):
         """Only with an explicit directive, and with a warning at every start."""
         one = backend(issued=ClientCa("Evil CA").client("localhost", usages=None))
-        httpd.log.expect(r"\[tls:warn\].*TLSProxyVerify none: whoever answers is taken for the backend")
+        httpd.log.expect(r"\[tls:warn\].*TLSProxyVerify none: any server that answers is accepted as the backend")
         proxy("TLSProxyVerify none", f"ProxyPass / https://localhost:{one.port}/")
         assert plain_get(httpd)[0] == 200
 

@@ -60,7 +60,7 @@ class TestGroups:
     @pytest.mark.parametrize(
         "line,text",
         [
-            ("TLSGroupsPrefer nonsense", '"nonsense" is no group that is known; there are '),
+            ("TLSGroupsPrefer nonsense", '"nonsense" is not a known group; the known groups are '),
             ("TLSGroupsSuppress", "takes at least one argument"),
             (
                 "TLSGroupsSuppress x25519 secp256r1 secp384r1 X25519MLKEM768 SecP256r1MLKEM768 MLKEM768 MLKEM1024",

@@ -403,7 +403,7 @@ class TestConfiguration:
     @pytest.mark.parametrize(
         "lines,text",
         [
-            (["TLSSessionCache none"], "TLSEarlyData needs a session cache, which knows what was used already"),
+            (["TLSSessionCache none"], "TLSEarlyData needs a session cache, which detects repeated use of a session"),
             (["TLSSessionCache dbm:/tmp/cache"], "gives each entry once only, which dbm does not promise"),
             (["TLSMaxEarlyDataSize 0"], "takes a number of bytes from 1 to 1048576"),
             (["TLSEarlyData maybe"], "TLSEarlyData"),

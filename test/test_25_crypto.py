@@ -92,7 +92,7 @@ class TestFips:
             ),
             (
                 "TLSProxyEngine on\nTLSProxyVerify none\nTLSProxyCiphersPrefer TLS_CHACHA20_POLY1305_SHA256",
-                "backends are not spoken to in an approved way, but by TLS13_CHACHA20_POLY1305_SHA256",
+                "connections to backends are not approved: they would use TLS13_CHACHA20_POLY1305_SHA256",
             ),
         ],
     )

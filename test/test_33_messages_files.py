@@ -230,7 +230,7 @@ NO_KEY = {
     ),
     "secp256k1": (
         lambda issued: key_pem(ec.generate_private_key(ec.SECP256K1())),
-        "an ECDSA key on the curve secp256k1, which TLS clients do not know",
+        "an ECDSA key on the curve secp256k1, which TLS clients do not support",
     ),
     "brainpool": (
         lambda issued: key_pem(ec.generate_private_key(ec.BrainpoolP256R1())),

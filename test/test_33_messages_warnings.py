@@ -188,7 +188,7 @@ class TestWarnings:
         host = own_host()
         httpd.root.joinpath("own.key").chmod(0o604)
         httpd.start(f"TLSEngine {httpd.port}", host)
-        says = "own.key: everybody on this machine may read it"
+        says = "own.key: all users of this machine can read it"
         assert httpd.log.text().count(says) == 1
         httpd.root.joinpath("own.key").chmod(0o600)
         httpd.graceful()
@@ -199,7 +199,7 @@ class TestWarnings:
         seed.write_bytes(os.urandom(48))
         seed.chmod(0o644)
         (line,) = self.said(httpd, "TLSSessionTicketKeyFile seed", own_host())
-        assert "TLSSessionTicketKeyFile" in line and "seed: everybody on this machine may read it" in line
+        assert "TLSSessionTicketKeyFile" in line and "seed: all users of this machine can read it" in line
         machine = authority.server("machine", number=1).write(httpd.root, "machine", combined=True)
         httpd.root.joinpath("machine.pem").chmod(0o644)
         for lines in (
@@ -207,7 +207,7 @@ class TestWarnings:
             ["SSLProxyEngine on", f"SSLProxyMachineCertificateFile {machine}", "SSLProxyVerify require"],
         ):
             lines = self.said(httpd, *lines, "TLSProxyCA ca.pem", own_host(), modules=["proxy"], records=["tls", "ssl"])
-            assert [line for line in lines if "machine.pem: everybody on this machine may read it" in line]
+            assert [line for line in lines if "machine.pem: all users of this machine can read it" in line]
 
     def test_09_names_that_are_not_ascii(self, httpd, own_host):
         lines = self.said(httpd, own_host("ServerAlias bücher.test"))

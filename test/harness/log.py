@@ -10,7 +10,7 @@ SERIOUS = re.compile(r"\[(?:[a-z0-9_]*):(warn|error|crit|alert|emerg)\]")
 STOPPING = re.compile(r"Bad file descriptor: AH0309[23]")
 # Messages of httpd on stop, and of mod_ssl beside this module. The last one is of this module: the mode of the tests'
 # keys depends on the umask.
-HARMLESS = re.compile(r"AH00045|AH00046|AH00047|AH01873|AH01882|everybody on this machine may read it")
+HARMLESS = re.compile(r"AH00045|AH00046|AH00047|AH01873|AH01882|all users of this machine can read it")
 
 
 class ErrorLog:

@@ -160,15 +160,15 @@ impl Maker<'_> {
         let origin = origin.or(settings.engine.as_ref().map(|said| &said.origin));
         let is_default = settings.verify.is_none();
         let text = format!(
-            "TLSProxyVerify {}: whoever answers is taken for the backend, and can read and change everything; name its CA with \
-             TLSProxyCA instead{}",
+            "TLSProxyVerify {}: any server that answers is accepted as the backend, and can read and change all data; \
+             name its CA with TLSProxyCA instead{}",
             if settings.check() == BackendCheck::None {
                 "none"
             } else {
                 "optional_no_ca"
             },
             if is_default {
-                ", and say SSLProxyVerify require (none is the default)"
+                ", and set SSLProxyVerify require (none is the default)"
             } else {
                 ""
             },

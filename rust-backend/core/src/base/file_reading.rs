@@ -108,7 +108,7 @@ pub(crate) fn is_regular(kind: FileType) -> io::Result<()> {
     } else if kind.is_dir() {
         "it is a directory: name the file in it"
     } else if kind.is_fifo() {
-        "it is a FIFO (named pipe), which may never end: copy what comes out of it into a regular file, and name that"
+        "it is a FIFO (named pipe), and reading it may never end: copy its content to a regular file and name that file"
     } else if kind.is_socket() {
         "it is a socket: name a regular file"
     } else {
@@ -153,7 +153,7 @@ impl Exposure {
             (false, false) => return None,
         };
         Some(format!(
-            "{}: everybody on this machine may {may} it (mode {mode:04o}), and who has it can {can}: `chmod o= {}`",
+            "{}: all users of this machine can {may} it (mode {mode:04o}), and a user who has it can {can}: `chmod o= {}`",
             path.display(),
             shell_word(path)
         ))

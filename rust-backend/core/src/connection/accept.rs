@@ -120,7 +120,7 @@ impl Connection {
         if is_fallback && live.protocol_version() != Some(site.profile().spec().protocols.max()) {
             return Err(self.fail(
                 AlertDescription::InappropriateFallback,
-                "the client fell back to an older protocol version than it and we support",
+                "the client fell back to an older protocol version than both sides support",
             ));
         }
         if self.hello.early_data {

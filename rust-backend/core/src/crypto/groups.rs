@@ -89,7 +89,7 @@ pub(crate) fn parse(name: &str) -> Result<Group, String> {
     }
     let supported: Vec<&str> = ALL_KX_GROUPS.iter().filter_map(|group| name_of(group.name())).collect();
     Err(format!(
-        "\"{name}\" is no group that is known; there are {}",
+        "\"{name}\" is not a known group; the known groups are {}",
         supported.join(", ")
     ))
 }

@@ -60,14 +60,14 @@ enum Kind {
 /// Why `key`, which the library does not accept, cannot be used.
 pub(crate) fn why_unusable(key: &PrivateKeyDer<'_>) -> String {
     match kind_of(key) {
-        Some(Kind::Usable(kind)) => format!(
-            "it says that it is {kind}, but it is damaged, or its public part is not its own: put a good copy in its place"
-        ),
+        Some(Kind::Usable(kind)) => {
+            format!("it is {kind}, but it is damaged, or its public part does not match: replace it by a good copy")
+        }
         Some(Kind::Other(kind)) => format!(
             "it is {kind}: make another one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out <new file>`, \
              and have a certificate issued for it"
         ),
-        None => "it is damaged: put a good copy in its place".to_owned(),
+        None => "it is damaged: replace it by a good copy".to_owned(),
     }
 }
 
@@ -96,7 +96,7 @@ fn rsa(der: &[u8]) -> Option<Kind> {
     Some(match RSA_SIZES.contains(&bits) {
         true => Kind::Usable(kind),
         false if bits < *RSA_SIZES.start() => Kind::Other(format!("{kind}, which is too short to be safe")),
-        false => Kind::Other(format!("{kind}, which is longer than clients take")),
+        false => Kind::Other(format!("{kind}, which is longer than clients accept")),
     })
 }
 
@@ -117,7 +117,7 @@ fn ecdsa(der: &[u8], curve: Option<ObjectIdentifier>) -> Option<Kind> {
         None => {
             let name = name(&OTHER_CURVES).unwrap_or(&oid);
             Kind::Other(format!(
-                "an ECDSA key on the curve {name}, which TLS clients do not know"
+                "an ECDSA key on the curve {name}, which TLS clients do not support"
             ))
         }
     })

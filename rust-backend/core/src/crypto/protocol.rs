@@ -83,7 +83,7 @@ impl fmt::Display for LeftOut {
             Self::Older => f.write_str("versions older than TLSv1.2 are not supported and will not be spoken"),
             Self::Unknown(word) => write!(
                 f,
-                "{word}: TLSv1.3 (TLSv0x0304) is the newest version that there is, so this says nothing: remove it"
+                "{word}: TLSv1.3 (TLSv0x0304) is the newest version, so this has no effect: remove it"
             ),
         }
     }

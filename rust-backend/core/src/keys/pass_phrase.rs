@@ -36,7 +36,7 @@ impl Dialog {
             let path = server_root.join(name);
             match path.is_file() {
                 true => Ok(path),
-                false => Err(format!("{text}: {} is no program", path.display())),
+                false => Err(format!("{text}: {} is not a program", path.display())),
             }
         };
         if let Some(path) = text.strip_prefix("exec:") {

@@ -123,7 +123,7 @@ impl Answers {
             }
             if self.read.len() >= MAX_ANSWER {
                 return Err(io::Error::other(format!(
-                    "the program has printed a line of more than {MAX_ANSWER} bytes, which is no pass phrase"
+                    "the program has printed a line of more than {MAX_ANSWER} bytes, which is not a pass phrase"
                 )));
             }
             self.wait(deadline)?;
@@ -140,7 +140,7 @@ impl Answers {
     /// Removes the first `len` bytes and returns them as a line.
     fn take(&mut self, len: usize) -> io::Result<PassPhrase> {
         let line = std::str::from_utf8(&self.read[..len])
-            .map_err(|_| io::Error::other("the program has printed something that is not UTF-8"))?;
+            .map_err(|_| io::Error::other("the output of the program is not UTF-8"))?;
         let line = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
         let rest = self.read.len() - len;
         self.read.copy_within(len.., 0);

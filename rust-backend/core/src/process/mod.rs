@@ -45,7 +45,7 @@ impl Process {
             keys.keep_for(lifetime);
             return Ok(Arc::clone(keys));
         }
-        let keys = TicketKeys::random(lifetime).ok_or("the system gives no random numbers")?;
+        let keys = TicketKeys::random(lifetime).ok_or("the system provides no random numbers")?;
         Ok(Arc::clone(slot.insert(Arc::new(keys))))
     }
 

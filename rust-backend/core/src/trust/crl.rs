@@ -44,7 +44,7 @@ impl fmt::Display for CrlError {
                  \"-----BEGIN X509 CRL-----\""
             ),
             Self::NoNextUpdate => {
-                f.write_str("it has no nextUpdate, so nobody knows until when it is good: issue it with `-crldays`")
+                f.write_str("it has no nextUpdate, so the end of its validity is not known: issue it with `-crldays`")
             }
             Self::Delta => f.write_str(
                 "it is a delta CRL, which has only what changed since the last complete one: get the complete one",
@@ -52,7 +52,7 @@ impl fmt::Display for CrlError {
             Self::Partial(what) => write!(f, "it {what}: get the CA's complete CRL"),
             Self::CriticalExtension(oid) => write!(f, "it has a critical extension that is not known ({oid})"),
             Self::NotSignedByIssuer => f.write_str(
-                "its signature is not that of the CA whose name it has, or that CA's certificate does not allow cRLSign",
+                "it is not signed by the CA that it names as issuer, or the CA's certificate does not allow cRLSign",
             ),
         }
     }
@@ -144,7 +144,7 @@ impl Crl {
         let (rest, parsed) =
             CertificateRevocationList::from_der(bytes).map_err(|error| CrlError::Malformed(error.to_string()))?;
         if !rest.is_empty() {
-            return Err(CrlError::Malformed("there is data behind it".to_owned()));
+            return Err(CrlError::Malformed("there is data after it".to_owned()));
         }
         let coverage = coverage(&parsed)?;
         let next_update = parsed.next_update().ok_or(CrlError::NoNextUpdate)?.timestamp();

@@ -243,7 +243,7 @@ impl Policy {
             _ if is_old => (
                 Reason::OldVersion,
                 format!(
-                    "it is of X.509 version 1, which cannot say what it is for; {}",
+                    "it is of X.509 version 1, which has no extended key usage; {}",
                     reissue()
                 ),
             ),
@@ -255,7 +255,7 @@ impl Policy {
             E::UnknownIssuer => (
                 Reason::UnknownIssuer,
                 format!(
-                    "its issuer is not among {}, and no path came with it to one that is",
+                    "its issuer is not among {}, and the intermediate certificates that came with it lead to none of them",
                     self.role.ca_directive()
                 ),
             ),
@@ -270,7 +270,7 @@ impl Policy {
             E::CaUsedAsEndEntity => (
                 Reason::IsCa,
                 format!(
-                    "it is the certificate of a CA (basicConstraints CA:TRUE), which must do nothing but issue others; {}",
+                    "it is the certificate of a CA (basicConstraints CA:TRUE), which may only issue other certificates; {}",
                     reissue()
                 ),
             ),
@@ -295,7 +295,7 @@ impl Policy {
             E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => (
                 Reason::WeakSignature,
                 format!(
-                    "it, or a CA above it, was signed in a way that is not safe, such as by SHA-1; {}",
+                    "it, or a CA above it, is signed with an algorithm that is not safe, such as SHA-1; {}",
                     reissue()
                 ),
             ),

@@ -191,7 +191,7 @@ impl RevocationLists {
                 self.role.crl_directive()
             );
             if self.role == Role::Client {
-                text += ", or say TLSClientCRLCheck with no_crl_for_cert_ok";
+                text += ", or set TLSClientCRLCheck with no_crl_for_cert_ok";
             }
             return Err((Reason::NoCrl, text));
         };

@@ -43,7 +43,7 @@ impl fmt::Display for X509Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(why) => write!(f, "it is not a well-formed X.509 certificate ({why})"),
-            Self::TrailingData => f.write_str("there is data behind the X.509 certificate"),
+            Self::TrailingData => f.write_str("there is data after the X.509 certificate"),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn without_certificate(path: &Path, text: &[u8]) -> String {
     }
     let (file, pem) = (shell_word(path), converted(path));
     if has_block(text, "CERTIFICATE") {
-        return "its BEGIN line has something before it: each line has to begin at the left margin".to_owned();
+        return "there is text before its BEGIN line: each line has to begin at the left margin".to_owned();
     }
     if has_block(text, "CERTIFICATE REQUEST") || has_block(text, "NEW CERTIFICATE REQUEST") {
         return "it is a certificate signing request (CSR), which a CA makes a certificate of: name the file that the CA has sent \
@@ -38,9 +38,7 @@ pub(crate) fn without_certificate(path: &Path, text: &[u8]) -> String {
         );
     }
     if has_block(text, "TRUSTED CERTIFICATE") || has_block(text, "X509 CERTIFICATE") {
-        return format!(
-            "it is in a form of OpenSSL's own: `openssl x509 -in {file} -out {pem}` writes it as all others read it"
-        );
+        return format!("it is in a format of OpenSSL: convert it with `openssl x509 -in {file} -out {pem}`");
     }
     if has_block(text, "X509 CRL") {
         return "it is a revocation list".to_owned();
@@ -59,13 +57,14 @@ pub(crate) fn without_key(path: &Path, text: &[u8], certificates: &[CertificateD
     }
     let file = shell_word(path);
     if has_private_key(text) {
-        return "its BEGIN line has something before it: each line has to begin at the left margin".to_owned();
+        return "there is text before its BEGIN line: each line has to begin at the left margin".to_owned();
     }
     if has_block(text, "OPENSSH PRIVATE KEY") {
         return format!("it is a key in OpenSSH's form: `ssh-keygen -p -m PEM -f {file}` converts it where it is");
     }
     if has_block(text, "DSA PRIVATE KEY") {
-        return "it is a DSA key, which TLS has no use for any more: make a new one and have a certificate issued for it".to_owned();
+        return "it is a DSA key, which TLS no longer supports: make a new key and have a certificate issued for it"
+            .to_owned();
     }
     if has_block(text, "PUBLIC KEY") || has_block(text, "RSA PUBLIC KEY") {
         return "it is a public key: name the file of the private one".to_owned();

@@ -56,8 +56,7 @@ impl Compiler {
             } else {
                 &clients.somewhere
             };
-            let text = "TLSClientCertificate needs TLSClientCA: whose certificates are to be believed? Name the PEM file \
-                        of the CA that issues them";
+            let text = "TLSClientCertificate needs TLSClientCA: name the PEM file of the CA that issues the clients' certificates";
             // mod_ssl starts in this case, and then accepts no certificate.
             let severity = if is_mod_ssls {
                 Severity::Warning

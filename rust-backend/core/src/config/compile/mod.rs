@@ -179,7 +179,7 @@ impl Compiler {
             let profile = self.proxies.profile(chain, *server, &mut self.diagnostics);
             if let Some(profile) = profile.filter(|profile| self.global.wants_fips() && !profile.is_fips()) {
                 let text = format!(
-                    "TLSFIPS: backends are not spoken to in an approved way, but by {}",
+                    "TLSFIPS: connections to backends are not approved: they would use {}",
                     profile.unapproved()
                 );
                 self.diagnostics

@@ -53,7 +53,7 @@ impl Compiler {
 fn about_encoding(directive: &str, name: &str) -> String {
     let mend = match punycode::to_ascii(name) {
         Some(ascii) => format!("write {directive} {ascii}"),
-        None => "write it as its A-label, which begins with xn-- (the program idn2 tells it)".to_owned(),
+        None => "write it as its A-label, which begins with xn-- (the program idn2 prints it)".to_owned(),
     };
-    format!("{directive} has letters that are not ASCII, and no client asks for the name in this form: {mend}")
+    format!("{directive} has letters that are not ASCII, and clients do not send the name in this form: {mend}")
 }

@@ -102,7 +102,7 @@ impl Compiler {
                 continue;
             }
             let text = format!(
-                "TLSEngine {0}: httpd does not listen there, so nobody can connect: add `Listen {0}`, or remove it",
+                "TLSEngine {0}: httpd does not listen there, so clients cannot connect: add `Listen {0}`, or remove it",
                 said.value
             );
             self.report_at(Severity::Warning, 0, &said, text);

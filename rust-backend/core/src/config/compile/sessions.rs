@@ -36,7 +36,7 @@ impl Compiler {
     fn check_early_data_cache(&mut self, index: usize, said: &Located<bool>) {
         let text = match self.global.session_cache.as_ref().map(|said| &said.value) {
             Some(SessionCache::None) => {
-                let text = "TLSEarlyData needs a session cache, which knows what was used already: remove \
+                let text = "TLSEarlyData needs a session cache, which detects repeated use of a session: remove \
                             TLSSessionCache none";
                 text.to_owned()
             }

@@ -71,7 +71,7 @@ impl Mode {
     /// The name of the mode in messages.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Ask { .. } => "asked for, because locations want a certificate",
+            Self::Ask { .. } => "requested, because locations require a certificate",
             Self::Optional => "optional",
             Self::OptionalNoCa => "optional_no_ca",
             Self::Required => "required",
