@@ -205,7 +205,7 @@ class TestChanges:
         wait_for(lambda: fetch(httpd, alice).exit != 0, "the revocation")
         assert "the revocation lists have changed and were read again" in httpd.log.text()
         replace(file, ca.crl())
-        wait_for(lambda: fetch(httpd, alice).code == 200, "the pardon")
+        wait_for(lambda: fetch(httpd, alice).code == 200, "the end of the revocation")
 
     BAD = {
         "garbage": lambda ca: b"\x30\x03nonsense",
@@ -228,7 +228,7 @@ class TestChanges:
         wait_for(said, "the complaint")
         assert "certificate revoked" in fetch(httpd, mallory).trace
         replace(file, ca.crl(alice))
-        wait_for(lambda: fetch(httpd, alice).exit != 0, "the good one")
+        wait_for(lambda: fetch(httpd, alice).exit != 0, "the new list")
 
     def test_03_gone(self, serve, httpd, ca):
         alice, mallory = ca.client("alice"), ca.client("mallory")

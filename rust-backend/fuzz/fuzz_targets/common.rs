@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the fuzz targets do with their input. `core/tests/corpus.rs` does the same without a fuzzer.
+//! The code of the fuzz targets. `core/tests/corpus.rs` runs it on the corpus without a fuzzer.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -45,7 +45,7 @@ fn config() -> Arc<Config> {
     Arc::clone(CONFIG.get_or_init(make))
 }
 
-/// Bytes from the network, in pieces whose size the first byte says, into a connection.
+/// A connection receives bytes from the network, in chunks. The first byte is the size of the chunks.
 #[allow(dead_code)]
 pub fn connection(data: &[u8]) {
     let Some((&size, data)) = data.split_first() else {
@@ -77,7 +77,7 @@ pub fn connection(data: &[u8]) {
     while connection.take(&mut buffer) > 0 {}
 }
 
-/// Arguments of mod_ssl's directives that have a language of their own, a line each.
+/// Lists of cipher suites and protocols in mod_ssl's syntax, one per line.
 #[allow(dead_code)]
 pub fn ssl(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
@@ -90,13 +90,13 @@ pub fn ssl(data: &[u8]) {
     }
 }
 
-/// A file that ought to be PEM, and the certificates in it.
+/// A PEM file, and the certificates in it.
 #[allow(dead_code)]
 pub fn pem(data: &[u8]) {
     if let Err(error) = Identity::from_pem("input", data, None) {
         let _ = error.to_string();
     }
-    // PKCS#8 says by itself how long decryption takes: that is for those who wrote the file.
+    // PKCS#8 is not decrypted: the file itself sets the number of iterations.
     if let Some(Ok(key @ EncryptedKey::Traditional { .. })) = EncryptedKey::find(data) {
         let _ = key.decrypt(b"secret");
     }
@@ -136,7 +136,7 @@ pub fn pem(data: &[u8]) {
     }
 }
 
-/// A file that ought to hold revocation lists.
+/// A file of revocation lists.
 #[allow(dead_code)]
 pub fn crl(data: &[u8]) {
     let Ok(lists) = crl::split(data) else { return };
@@ -151,7 +151,7 @@ pub fn crl(data: &[u8]) {
     }
 }
 
-/// Certificates that a client presents, each behind two bytes of length, to a host whose CA is the first of them.
+/// Certificates of a client, each after its length in two bytes. The first one is the CA of the virtual host.
 #[allow(dead_code)]
 pub fn client(data: &[u8]) {
     let mut chain = Vec::new();
