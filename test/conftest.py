@@ -60,6 +60,13 @@ def httpd(installation, ports, authority):
 
 
 @pytest.fixture
+def server(httpd):
+    """An httpd that serves a.test."""
+    httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
+    return httpd
+
+
+@pytest.fixture
 def second_httpd(installation, ports, authority):
     """A second httpd, as on another machine."""
     with new_httpd(installation, ports, authority) as server:

@@ -12,7 +12,7 @@ import pytest
 
 from harness.cgi import add_cgi
 from harness.clients import MemoryClient, connect, context, curl, raw_connection, read_all, read_response, request
-from harness.httpd import wait_for
+from harness.httpd import resident, wait_for
 
 HUGE = 5 << 30
 
@@ -80,7 +80,7 @@ class TestDownload:
         server()
         client = MemoryClient(httpd, "a.test")
         with raw_connection(httpd) as sock:
-            drive(client, sock)
+            client.handshake(sock)
             client.tls.write(request("a.test"))
             sock.sendall(client.outgoing.read())
             # TLS 1.3's tickets come first. The application data after them and its close_notify are one record.
@@ -227,22 +227,6 @@ class TestConnections:
         assert not failures
 
 
-def drive(client, sock):
-    """Completes the handshake of a MemoryClient over a socket."""
-    while True:
-        try:
-            client.tls.do_handshake()
-            sock.sendall(client.outgoing.read())
-            return
-        except ssl.SSLWantReadError:
-            sock.sendall(client.outgoing.read())
-            client.incoming.write(sock.recv(65536))
-
-
 def max_rss(httpd):
     """The largest resident set of all children, in KiB."""
-    sizes = []
-    for pid in httpd.children():
-        with open(f"/proc/{pid}/status") as f:
-            sizes += [int(line.split()[1]) for line in f if line.startswith("VmRSS:")]
-    return max(sizes)
+    return max(resident(pid) for pid in httpd.children())

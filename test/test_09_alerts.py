@@ -9,15 +9,8 @@ import subprocess
 import pytest
 
 from harness.clients import MemoryClient, connect, plaintext_alert, raw_connection, read_all, records, request
-from test_03_content import drive
 
 CLOSE_NOTIFY, UNEXPECTED_MESSAGE, BAD_RECORD_MAC, DECODE_ERROR = 0, 10, 20, 50
-
-
-@pytest.fixture
-def server(httpd):
-    httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
-    return httpd
 
 
 def alert_for(httpd, data):
@@ -38,7 +31,7 @@ class TestHello:
             for byte in client.hello():
                 sock.sendall(bytes([byte]))
             client.incoming.write(sock.recv(65536))
-            drive(client, sock)
+            client.handshake(sock)
             client.tls.write(request("a.test"))
             sock.sendall(client.outgoing.read())
             client.incoming.write(read_all(sock))
@@ -74,8 +67,17 @@ class TestEstablished:
     def established(self, server, version=None):
         client = MemoryClient(server, "a.test")
         sock = raw_connection(server)
-        drive(client, sock)
+        client.handshake(sock)
         return client, sock
+
+    def check_close_notify(self, client, sock):
+        """Sends close_notify. The server answers with its own."""
+        sock.settimeout(3)
+        with pytest.raises(ssl.SSLWantReadError):
+            client.tls.unwrap()
+        sock.sendall(client.outgoing.read())
+        client.incoming.write(read_all(sock))
+        client.tls.unwrap()
 
     def test_01_bad_record(self, server):
         client, sock = self.established(server)
@@ -105,22 +107,12 @@ class TestEstablished:
                     break
                 except ssl.SSLWantReadError:
                     continue
-            sock.settimeout(3)
-            with pytest.raises(ssl.SSLWantReadError):
-                client.tls.unwrap()
-            sock.sendall(client.outgoing.read())
-            client.incoming.write(read_all(sock))
-            client.tls.unwrap()
+            self.check_close_notify(client, sock)
 
     def test_04_close_notify_before_a_request(self, server):
         client, sock = self.established(server)
         with sock:
-            sock.settimeout(3)
-            with pytest.raises(ssl.SSLWantReadError):
-                client.tls.unwrap()
-            sock.sendall(client.outgoing.read())
-            client.incoming.write(read_all(sock))
-            client.tls.unwrap()
+            self.check_close_notify(client, sock)
 
     def test_05_key_update_is_answered_at_once(self, server):
         """openssl s_client sends a KeyUpdate with a request when it reads a line `K`."""

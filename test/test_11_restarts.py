@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness.clients import connect, context, curl, read_all, request
-from harness.httpd import wait_for
+from harness.httpd import resident, wait_for
 from harness.unprivileged import run_as
 
 
@@ -35,11 +35,6 @@ def serial(httpd):
         return tls.getpeercert()["serialNumber"]
 
 
-def rss(pid):
-    with open(f"/proc/{pid}/status") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
-
-
 def test_03_graceful_restarts_under_load(httpd):
     """Connections survive reloads, and the memory of the parent does not grow."""
     httpd.start(f"TLSEngine {httpd.port}", *[httpd.vhost(f"h{i}.test") for i in range(20)])
@@ -64,7 +59,7 @@ def test_03_graceful_restarts_under_load(httpd):
     for count in range(restarts):
         httpd.graceful()
         wait_for(lambda count=count: served[0] > count or failures, "a connection")
-        sizes.append(rss(httpd.pid))
+        sizes.append(resident(httpd.pid))
     stop.set()
     for t in threads:
         t.join()

@@ -4,7 +4,6 @@
 import re
 import ssl
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +11,7 @@ from harness import backends
 from harness.backends import PROXY_MODULES
 from harness.client_certs import ClientCa
 from harness.clients import connect, curl, plain_get, request
+from harness.httpd import resident
 
 
 class TestBackends:
@@ -86,15 +86,11 @@ class TestBackends:
             f"ProxyPass / https://localhost:{one.port}/",
         )
 
-        def resident():
-            lines = Path(f"/proc/{httpd.pid}/status").read_text().splitlines()
-            return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-
         sizes = []
         for _ in range(50):
             assert plain_get(httpd)[0] == 200
             httpd.graceful()
-            sizes.append(resident())
+            sizes.append(resident(httpd.pid))
         assert sizes[-1] - sizes[10] < 500, sizes
 
     def test_06_big_bodies(self, httpd, proxy, backend):

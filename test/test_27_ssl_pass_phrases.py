@@ -29,6 +29,15 @@ class TestPassPhrases:
         file = ssl_server.root / "asked"
         return file.read_text().splitlines() if file.exists() else []
 
+    @staticmethod
+    def encrypted(ssl_server, *command):
+        """A certificate for a.test with a key that an openssl command has encrypted. The pass phrase is `secret`."""
+        certificate, key = ssl_server.certificate("a.test")
+        file = key.split()[1]
+        run = ["openssl", *command, "-in", file, "-passout", "pass:secret", "-out", f"{file}.enc"]
+        subprocess.run(run, check=True, capture_output=True)
+        return [certificate, f"{key}.enc"]
+
     @pytest.mark.parametrize("kind", ["p256", "rsa2048"])
     @pytest.mark.parametrize("form", [None, TRADITIONAL], ids=["pkcs8", "traditional"])
     def test_01_exec(self, ssl_server, httpd, dialog, kind, form):
@@ -54,11 +63,7 @@ class TestPassPhrases:
 
     @pytest.mark.parametrize("cipher", ["-aes128", "-aes192", "-aes256", "-des3"])
     def test_02_openssls_older_form(self, ssl_server, httpd, dialog, cipher):
-        lines = ssl_server.certificate("a.test")
-        key = lines[1].split()[1]
-        make = ["openssl", "ec", "-in", key, cipher, "-passout", "pass:secret", "-out", f"{key}.enc"]
-        subprocess.run(make, check=True, capture_output=True)
-        certificate = [lines[0], f"{lines[1]}.enc"]
+        certificate = self.encrypted(ssl_server, "ec", cipher)
         ssl_server.start(
             f"SSLPassPhraseDialog exec:{dialog('echo secret')}", ssl_server.vhost("a.test", certificate=certificate)
         )
@@ -66,22 +71,7 @@ class TestPassPhrases:
 
     @pytest.mark.parametrize("options", ["-v2 aes-128-cbc", "-v2 des3", "-v2 aes256 -v2prf hmacWithSHA1", "-scrypt"])
     def test_03_pkcs8(self, ssl_server, httpd, dialog, options):
-        lines = ssl_server.certificate("a.test")
-        key = lines[1].split()[1]
-        make = [
-            "openssl",
-            "pkcs8",
-            "-topk8",
-            "-in",
-            key,
-            *options.split(),
-            "-passout",
-            "pass:secret",
-            "-out",
-            f"{key}.enc",
-        ]
-        subprocess.run(make, check=True, capture_output=True)
-        certificate = [lines[0], f"{lines[1]}.enc"]
+        certificate = self.encrypted(ssl_server, "pkcs8", "-topk8", *options.split())
         ssl_server.start(
             f"SSLPassPhraseDialog exec:{dialog('echo secret')}", ssl_server.vhost("a.test", certificate=certificate)
         )
@@ -139,25 +129,9 @@ class TestPassPhrases:
         assert httpd.configtest()[0] == 0 and self.asked(ssl_server) == []
 
     def test_08_unsupported(self, ssl_server, httpd, dialog):
-        lines = ssl_server.certificate("a.test")
-        key = lines[1].split()[1]
-        make = [
-            "openssl",
-            "pkcs8",
-            "-topk8",
-            "-in",
-            key,
-            "-v1",
-            "PBE-SHA1-3DES",
-            "-passout",
-            "pass:x",
-            "-out",
-            f"{key}.enc",
-        ]
-        subprocess.run(make, check=True, capture_output=True)
-        certificate = [lines[0], f"{lines[1]}.enc"]
+        certificate = self.encrypted(ssl_server, "pkcs8", "-topk8", "-v1", "PBE-SHA1-3DES")
         ssl_server.configure(
-            f"SSLPassPhraseDialog exec:{dialog('echo x')}", ssl_server.vhost("a.test", certificate=certificate)
+            f"SSLPassPhraseDialog exec:{dialog('echo secret')}", ssl_server.vhost("a.test", certificate=certificate)
         )
         httpd.log.expect("openssl pkcs8 -topk8 -v2")
         httpd.log.expect("the configuration has errors")

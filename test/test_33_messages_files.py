@@ -241,26 +241,24 @@ NO_KEY = {
 }
 
 
-def expected(httpd, pattern):
-    return pattern.replace("ROOT", str(httpd.root))
-
-
 class TestFiles:
+    def check_refused(self, httpd, host, file, says):
+        """`says` is a pattern, with ROOT for the root of the server."""
+        taken, text = diagnose(httpd, f"TLSEngine {httpd.port}", host)
+        says = says.replace("ROOT", str(httpd.root))
+        assert not taken
+        assert re.search(rf"httpd.conf:\d+: TLSCertificate .*{file}: .*{says}", text), text
+        assert "unexpected error" not in text and r"\x" not in text
+
     @pytest.mark.parametrize("kind", NO_CERTIFICATE)
     def test_01_no_certificate(self, httpd, own_host, kind):
         make, says = NO_CERTIFICATE[kind]
-        taken, text = diagnose(httpd, f"TLSEngine {httpd.port}", own_host(certificate=make(own_host.issued)))
-        assert not taken
-        assert re.search(rf"httpd.conf:\d+: TLSCertificate .*own.pem: .*{expected(httpd, says)}", text), text
-        assert "unexpected error" not in text and r"\x" not in text
+        self.check_refused(httpd, own_host(certificate=make(own_host.issued)), "own.pem", says)
 
     @pytest.mark.parametrize("kind", NO_KEY)
     def test_02_no_key(self, httpd, own_host, kind):
         make, says = NO_KEY[kind]
-        taken, text = diagnose(httpd, f"TLSEngine {httpd.port}", own_host(key=make(own_host.issued)))
-        assert not taken
-        assert re.search(rf"httpd.conf:\d+: TLSCertificate .*own.key: .*{expected(httpd, says)}", text), text
-        assert "unexpected error" not in text and r"\x" not in text
+        self.check_refused(httpd, own_host(key=make(own_host.issued)), "own.key", says)
 
     @pytest.mark.parametrize("argument", ["own.pem", "own.pem own.pem"])
     def test_03_pkcs12(self, httpd, own_host, argument):

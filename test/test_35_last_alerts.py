@@ -4,6 +4,7 @@ has sent after the mistake: the connection is not reset."""
 
 import pytest
 
+from harness.cgi import add_cgi
 from harness.clients import plaintext_alert, read_all, records, request
 from harness.records import (
     ALERT,
@@ -15,7 +16,6 @@ from harness.records import (
     handshake_message,
     record,
 )
-from test_03_content import add_cgi
 
 CLIENT_HELLO, CLIENT_KEY_EXCHANGE, FINISHED, KEY_UPDATE = 1, 16, 20, 24
 USER_CANCELED, NO_RENEGOTIATION = 90, 100
@@ -96,6 +96,16 @@ def check(alert, pattern):
 
 def mistake(version, name):
     return (MISTAKES_13 if version == "1.3" else MISTAKES_12)[name]
+
+
+def check_mistake(httpd, version, name, data=b"", **options):
+    """Completes a handshake, sends `data` and the mistake, and checks the alert."""
+    make, alert = mistake(version, name)
+    rogue = Rogue(httpd, "a.test", version, **options)
+    keys = rogue.complete()
+    before = keys.seal(APPLICATION_DATA, data) if data else b""
+    rogue.sock.sendall(before + make(keys) + BEHIND)
+    check(rogue.last_alert(), alert)
 
 
 def cut(flight, kind):
@@ -212,57 +222,35 @@ class TestEstablished:
 
     @pytest.mark.parametrize("version,name", CASES)
     def test_01_instead_of_a_request(self, server, version, name):
-        make, alert = mistake(version, name)
-        rogue = Rogue(server, "a.test", version)
-        rogue.sock.sendall(make(rogue.complete()) + BEHIND)
-        check(rogue.last_alert(), alert)
+        check_mistake(server, version, name)
 
     @pytest.mark.parametrize("version,name", CASES)
     def test_02_in_a_keepalive_connection(self, server, version, name):
-        make, alert = mistake(version, name)
-        rogue = Rogue(server, "a.test", version)
-        keys = rogue.complete()
-        rogue.sock.sendall(keys.seal(APPLICATION_DATA, request("a.test", close=False)) + make(keys) + BEHIND)
-        check(rogue.last_alert(), alert)
+        check_mistake(server, version, name, request("a.test", close=False))
 
     @pytest.mark.parametrize("path", ["/cgi-bin/cat", "/proxied"])
     @pytest.mark.parametrize("version,name", CASES)
     def test_03_in_a_body(self, server, version, name, path):
         """A script, or a backend, has received the beginning of the body."""
         server.log.allow("AH01270|Error reading request entity data|AH01225|AH02550|AH01257|AH01095|AH01097|AH02609")
-        make, alert = mistake(version, name)
-        rogue = Rogue(server, "a.test", version)
-        keys = rogue.complete()
         head = request("a.test", path, method="POST", headers="Content-Length: 1000000\r\n")
-        rogue.sock.sendall(keys.seal(APPLICATION_DATA, head + bytes(1000)) + make(keys) + BEHIND)
-        check(rogue.last_alert(), alert)
+        check_mistake(server, version, name, head + bytes(1000))
 
     @pytest.mark.parametrize("version,name", CASES)
     def test_04_in_a_body_that_is_not_read(self, server, version, name):
         """httpd has answered with 405, and discards the body."""
-        make, alert = mistake(version, name)
-        rogue = Rogue(server, "a.test", version)
-        keys = rogue.complete()
         head = request("a.test", method="PUT", close=False, headers="Content-Length: 1000000\r\n")
-        rogue.sock.sendall(keys.seal(APPLICATION_DATA, head + bytes(1000)) + make(keys) + BEHIND)
-        check(rogue.last_alert(), alert)
+        check_mistake(server, version, name, head + bytes(1000))
 
 
 class TestHttp2:
     @pytest.mark.parametrize("version,name", CASES)
     def test_01_instead_of_the_preface(self, httpd, version, name):
         httpd.start(f"TLSEngine {httpd.port}", "Protocols h2", httpd.vhost("a.test"))
-        make, alert = mistake(version, name)
-        rogue = Rogue(httpd, "a.test", version, alpn=["h2"])
-        rogue.sock.sendall(make(rogue.complete()) + BEHIND)
-        check(rogue.last_alert(), alert)
+        check_mistake(httpd, version, name, alpn=["h2"])
 
     @pytest.mark.parametrize("version,name", CASES)
     def test_02_in_a_session(self, httpd, version, name):
         httpd.start(f"TLSEngine {httpd.port}", "Protocols h2", httpd.vhost("a.test"))
-        make, alert = mistake(version, name)
-        rogue = Rogue(httpd, "a.test", version, alpn=["h2"])
-        keys = rogue.complete()
         preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-        rogue.sock.sendall(keys.seal(APPLICATION_DATA, preface) + make(keys) + BEHIND)
-        check(rogue.last_alert(), alert)
+        check_mistake(httpd, version, name, preface, alpn=["h2"])

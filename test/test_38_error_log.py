@@ -12,13 +12,6 @@ import pytest
 from harness.certs import key_pem
 from harness.clients import MemoryClient, connect, context, curl, raw_connection, read_all, request, s_client
 from harness.httpd import wait_for
-from test_03_content import drive
-
-
-@pytest.fixture
-def server(httpd):
-    httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test"))
-    return httpd
 
 
 def logged(httpd, pattern):
@@ -107,7 +100,7 @@ def test_03_no_secrets(httpd, authority):
     )
     client = MemoryClient(httpd, "a.test", context(httpd, ssl.TLSVersion.TLSv1_2))
     with raw_connection(httpd) as sock:
-        drive(client, sock)
+        client.handshake(sock)
         client.tls.write(request("a.test", headers="X-Secret: unspeakable-words\r\n"))
         sock.sendall(client.outgoing.read())
         read_all(sock)

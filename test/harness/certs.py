@@ -42,6 +42,19 @@ def common_name(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
+def certificate_builder(subject, issuer, key, begin, days, serial=None):
+    """A builder for a certificate of `key`, valid from `begin` for `days` days; `subject` and `issuer` are names."""
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(serial or x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=days))
+    )
+
+
 class Issued:
     """A certificate with its key and the certificates of its issuers."""
 
@@ -116,16 +129,8 @@ class Authority:
             subject = common_name(subject)
         now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
         not_before = now + datetime.timedelta(days=start)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer.subject if issuer else subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(not_before)
-            .not_valid_after(not_before + datetime.timedelta(days=days))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        )
+        builder = certificate_builder(subject, issuer.subject if issuer else subject, key, not_before, days)
+        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), False)
         plain = isinstance(issuer_key, ed25519.Ed25519PrivateKey)

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from harness.certs import PEM, Issued, common_name, key_pem, new_key
+from harness.certs import PEM, Issued, certificate_builder, common_name, key_pem, new_key
 
 DAY = datetime.timedelta(days=1)
 CLIENT = [ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -58,16 +58,8 @@ class ClientCa:
 
     def _sign(self, subject, key, parent, days=3650, start=-1, path_length=None, extensions=None):
         issuer_key = parent.key if parent else key
-        begin = now() + start * DAY
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(parent.cert.subject if parent else subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(begin)
-            .not_valid_after(begin + days * DAY)
-        )
+        issuer = parent.cert.subject if parent else subject
+        builder = certificate_builder(subject, issuer, key, now() + start * DAY, days)
         if extensions is None:
             extensions = [
                 (x509.BasicConstraints(ca=True, path_length=path_length), True),
@@ -87,17 +79,8 @@ class ClientCa:
         """A client's certificate. `name` is a common name or a complete name."""
         key = key or new_key()
         subject = common_name(name) if isinstance(name, str) else name
-        begin = now() + start * DAY
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.cert.subject)
-            .public_key(key.public_key())
-            .serial_number(serial or x509.random_serial_number())
-            .not_valid_before(begin)
-            .not_valid_after(begin + days * DAY)
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        )
+        builder = certificate_builder(subject, self.cert.subject, key, now() + start * DAY, days, serial)
+        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         if usages:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         for extension in extensions:
@@ -129,16 +112,8 @@ class ClientCa:
 def self_signed(name="nobody", ca=False, key=None, names=()):
     """A self-signed client certificate. `names` are its DNS names."""
     key = key or new_key()
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(common_name(name))
-        .issuer_name(common_name(name))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now() - DAY)
-        .not_valid_after(now() + 30 * DAY)
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-    )
+    builder = certificate_builder(common_name(name), common_name(name), key, now() - DAY, 31)
+    builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
     return ClientCertificate(builder.sign(key, hashes.SHA256()), key)

@@ -176,6 +176,17 @@ class MemoryClient:
             self.tls.do_handshake()
         return self.outgoing.read()
 
+    def handshake(self, sock):
+        """Completes the handshake over a socket."""
+        while True:
+            try:
+                self.tls.do_handshake()
+                sock.sendall(self.outgoing.read())
+                return
+            except ssl.SSLWantReadError:
+                sock.sendall(self.outgoing.read())
+                self.incoming.write(sock.recv(65536))
+
 
 def raw_connection(httpd, port=None):
     sock = socket.create_connection(("127.0.0.1", port or httpd.port), TIMEOUT)

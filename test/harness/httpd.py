@@ -49,6 +49,12 @@ def wait_for(condition, what, timeout=TIMEOUT):
         time.sleep(0.02)
 
 
+def resident(pid):
+    """The resident memory of a process, in KiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
 # The cryptography of the tested build: aws-lc, ring or fips.
 CRYPTO = os.environ.get("TLS_CRYPTO", "aws-lc")
 HAS_POST_QUANTUM = CRYPTO != "ring"
