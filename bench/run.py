@@ -124,22 +124,22 @@ OTHERS = ("hosts", "instructions")
 def main():
     parser = argparse.ArgumentParser(prog="bootstrap bench", description=__doc__)
     parser.add_argument(
-        "workloads", nargs="*", help=f"what to measure: {', '.join([*WORKLOADS, *OTHERS])}; all if nothing is said"
+        "workloads", nargs="*", help=f"what to measure: {', '.join([*WORKLOADS, *OTHERS])}; default: all"
     )
     parser.add_argument("-r", "--repetitions", type=int, default=5)
-    parser.add_argument("--hosts", type=int, default=10_000, help="how many virtual hosts (10000)")
-    parser.add_argument("--servers", default=",".join(KINDS), help="which servers, with commas between: %(default)s")
+    parser.add_argument("--hosts", type=int, default=10_000, help="the number of virtual hosts (10000)")
+    parser.add_argument("--servers", default=",".join(KINDS), help="the servers, separated by commas: %(default)s")
     options = parser.parse_args()
     names = options.workloads or [*WORKLOADS, *OTHERS]
     unknown = set(names) - {*WORKLOADS, *OTHERS}
     if unknown:
-        parser.error(f"there is no {', '.join(sorted(unknown))}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
     kinds = options.servers.split(",")
     if not set(kinds) <= set(KINDS):
-        parser.error(f"servers: only {', '.join(KINDS)} are there")
+        parser.error(f"servers: only {', '.join(KINDS)} are available")
     installation, ports, authority = Installation(), Ports(), Authority()
     if "mod_ssl" in kinds and not installation.has_module("ssl"):
-        sys.exit("bench: mod_ssl is needed to compare with: install it")
+        sys.exit("bench: mod_ssl is needed for the comparison: install it")
 
     def make_server(kind):
         return servers.make(kind, installation, ports, authority)

@@ -189,7 +189,7 @@ class TestConnections:
             received = b""
             while b"data: 0" not in received:
                 received += tls.recv(1000)
-            assert time.monotonic() - began < 1.2, "the first event came with the last"
+            assert time.monotonic() - began < 1.2, "the first event was delayed until the last"
             received += read_all(tls)
         assert received.count(b"data: ") == 3
 

@@ -197,7 +197,7 @@ class TestSessionIds:
         httpd.log.expect("no session cache: there is no provider")
         ctx = context(httpd, TLS12)
         _, session = fetch(httpd, ctx)
-        assert fetch(httpd, ctx, session)[0], "tickets need no cache"
+        assert fetch(httpd, ctx, session)[0], "tickets are independent of the cache"
 
     def test_05_tls13_without_tickets(self, httpd):
         start(httpd, "TLSSessionTickets off")
@@ -325,7 +325,7 @@ class TestLifetime:
         start(httpd, "TLSSessionLifetime 2", line)
         ctx = context(httpd, version)
         session = fetch(httpd, ctx)[1]
-        assert fetch(httpd, ctx, session)[0] or line, "a ticket of one use is gone"
+        assert fetch(httpd, ctx, session)[0] or line, "only single-use tickets may be gone"
         wait_for(lambda: not fetch(httpd, ctx, session)[0], "the end of the session")
 
     @pytest.mark.parametrize("line,hint", [("TLSSessionLifetime 100000", 100_000), ("", 43_200)])

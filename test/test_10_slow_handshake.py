@@ -68,7 +68,7 @@ def test_03_bytes_prolong_the_time(httpd):
         for at in range(0, len(hello), 5):
             sock.sendall(hello[at : at + 5])
             try:
-                assert sock.recv(10), "closed although bytes kept coming"
+                assert sock.recv(10), "closed while bytes were arriving"
                 break
             except socket.timeout:
                 pass

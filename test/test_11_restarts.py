@@ -65,7 +65,7 @@ def test_03_graceful_restarts_under_load(httpd):
         t.join()
     assert not failures, failures[:3]
     first, last = max(sizes[restarts // 2 : restarts * 3 // 4]), max(sizes[restarts * 3 // 4 :])
-    assert last - first < 400, f"the parent grows: {sizes}"
+    assert last - first < 400, f"the memory of the parent grows: {sizes}"
 
 
 def test_04_beside_mod_ssl(httpd, authority, ports):

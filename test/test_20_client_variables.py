@@ -132,7 +132,7 @@ LOOKUPS = [*RAW, "CERT_RFC4523_CEA", "SAN_Email_1", "SAN_DNS_0", "SAN_OTHER_msUP
 @pytest.fixture
 def both(httpd, installation, ports):
     """This module and mod_ssl, each on its port, with the same rules. Returns the answers of both."""
-    assert installation.has_module("ssl"), "mod_ssl is needed to compare with: install it"
+    assert installation.has_module("ssl"), "mod_ssl is needed for the comparison: install it"
     ca = ClientCa()
     sub = ClientCa('Sub CA, or "so"', ca)
     httpd.root.joinpath("ca.pem2").write_bytes(ca.pem)
@@ -197,13 +197,13 @@ def both(httpd, installation, ports):
 OURS = {"SSL_CLIENT_CERT_SHA256", "SSL_CLIENT_SPKI_SHA256"}
 
 # The differences and their reasons.
-LATIN_1 = "mod_ssl writes what is in Latin-1 as Latin-1, all other text as UTF-8; ours is always UTF-8"
+LATIN_1 = "mod_ssl writes Latin-1 strings as Latin-1 and other text as UTF-8; this module always writes UTF-8"
 EXPECTED = {
     ("UTF-8", "S_DN_O_RAW"): LATIN_1,
     ("BMPString", "S_DN_CN_RAW"): LATIN_1,
     ("UniversalString", "S_DN_CN_RAW"): LATIN_1,
     ("T61String", "S_DN_CN_RAW"): LATIN_1,
-    ("alternative names", "SSL_CLIENT_SAN_OTHER_dnsSRV_0"): "mod_ssl finds it if asked, but forgets it in StdEnvVars",
+    ("alternative names", "SSL_CLIENT_SAN_OTHER_dnsSRV_0"): "mod_ssl has it as a variable, but not in StdEnvVars",
 }
 
 
@@ -219,7 +219,7 @@ def test_01_same_as_mod_ssl(both, options):
                     differing[kind, variable] = (ours.get(variable), theirs.get(variable))
     unexpected = {k: v for k, v in differing.items() if k not in EXPECTED}
     assert not unexpected, "\n".join(f"{k}: {v}" for k, v in unexpected.items())
-    assert differing.keys() == EXPECTED.keys(), "what differed once does not any more"
+    assert differing.keys() == EXPECTED.keys(), "an expected difference does not exist any more"
 
 
 def test_02_digests(both):

@@ -41,7 +41,7 @@ class TestExporter:
     def test_02_of_one_connection_only(self, exported):
         assert exported()[1] != exported()[1]
 
-    @pytest.mark.skipif(CRYPTO == "fips", reason="does not speak without it")
+    @pytest.mark.skipif(CRYPTO == "fips", reason="the extension is mandatory with FIPS")
     def test_03_not_without_the_extended_master_secret(self, httpd, exported):
         """RFC 9266 section 4.2: without it, two TLS 1.2 connections could have the same keys."""
         httpd.root.joinpath("openssl.cnf").write_text(

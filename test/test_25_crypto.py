@@ -62,7 +62,7 @@ class TestSignatures:
 
 
 class TestFips:
-    @pytest.mark.skipif(CRYPTO == "fips", reason="this build is validated")
+    @pytest.mark.skipif(CRYPTO == "fips", reason="the cryptography of this build is validated")
     @pytest.mark.parametrize("name", ["TLSFIPS", "SSLFIPS"])
     def test_01_not_in_this_build(self, httpd, name):
         both = ("tls", "ssl")

@@ -140,7 +140,7 @@ class TestSuites:
         "FIPS:@STRENGTH:@SECLEVEL=2",
     ]
 
-    @pytest.mark.skipif(CRYPTO == "fips", reason="there is no ChaCha20")
+    @pytest.mark.skipif(CRYPTO == "fips", reason="FIPS builds have no ChaCha20")
     @pytest.mark.parametrize("text", LISTS)
     def test_01_as_openssl(self, ssl_server, httpd, text):
         """The suites of a list, in order, are the same with OpenSSL and with this module."""
@@ -157,7 +157,7 @@ class TestSuites:
         ssl_server.start(ssl_server.vhost("a.test", "SSLCipherSuite HIGH:nonsense:!aNULL"))
         assert "no cipher suite is known by nonsense: passed over, as OpenSSL does" in httpd.log.text()
 
-    @pytest.mark.skipif(not HAS_POST_QUANTUM, reason="there is no X25519MLKEM768")
+    @pytest.mark.skipif(not HAS_POST_QUANTUM, reason="this build has no X25519MLKEM768")
     def test_03_post_quantum_by_default(self, ssl_server, rustls_client, httpd):
         ssl_server.start(ssl_server.vhost("a.test"))
         assert "hello" in rustls_client(httpd)

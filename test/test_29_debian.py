@@ -14,7 +14,7 @@ from harness.clients import curl
 
 CONFIG = Path("/etc/apache2")
 pytestmark = pytest.mark.skipif(
-    not shutil.which("a2enmod", path="/usr/sbin:/usr/bin"), reason="Debian's way of enabling modules"
+    not shutil.which("a2enmod", path="/usr/sbin:/usr/bin"), reason="Debian's a2enmod is not installed"
 )
 
 
@@ -23,7 +23,7 @@ def installed(installation, tmp_path):
     """The files that `make install` installs."""
     build = installation.module.parent.parent
     if not build.joinpath("Makefile").exists():
-        pytest.skip("the module is not in the directory that it was built in")
+        pytest.skip("the tested module is not in its build directory")
     subprocess.run(["make", "-C", build, "install", f"DESTDIR={tmp_path}"], check=True, capture_output=True)
     yield tmp_path
     subprocess.run(["make", "-C", build, "uninstall", f"DESTDIR={tmp_path}"], check=True, capture_output=True)

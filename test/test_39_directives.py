@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The directives that httpd has from the module, and those of the documentation: both come from one table."""
+"""The directives in httpd and in the documentation. Both come from one table."""
 
 import re
 import subprocess
@@ -15,7 +15,8 @@ PROXY_CONF = 2048
 
 
 class Row(NamedTuple):
-    """A directive, as `httpd -L` describes it: where it is allowed, and by which AllowOverride in .htaccess files."""
+    """A directive as `httpd -L` describes it: where it is allowed, and which AllowOverride permits it in .htaccess
+    files."""
 
     name: str
     description: str
@@ -24,7 +25,7 @@ class Row(NamedTuple):
 
 
 def listed(httpd, record):
-    """What `httpd -L` prints about the directives of a record."""
+    """The output of `httpd -L` for the directives of a record."""
     httpd.configure(records=[record])
     command = [httpd.installation.program, "-f", httpd.conf_file, "-L"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
@@ -51,7 +52,7 @@ def place(context):
 
 
 def documented(record):
-    """Name, description, context and override of each directive of the documentation."""
+    """Name, description, context and override of each documented directive."""
     return documented_own() if record == "tls" else documented_mod_ssl()
 
 
@@ -75,7 +76,7 @@ RECORDS = pytest.mark.parametrize("record", ["tls", "ssl"])
 
 @RECORDS
 def test_01_httpd_lists_what_is_documented(httpd, record):
-    """httpd lists them in the order of the table, which is that of the documentation."""
+    """httpd lists them in the order of the table, which is also the order of the documentation."""
     expected = [Row(name, text, place(context), word) for name, text, context, word in documented(record)]
     assert len(expected) > 30
     assert listed(httpd, record) == expected
@@ -83,7 +84,7 @@ def test_01_httpd_lists_what_is_documented(httpd, record):
 
 @RECORDS
 def test_02_sections_of_backends(httpd, record, test_module):
-    """Which directives are allowed in <Proxy> sections."""
+    """The directives that are allowed in <Proxy> sections."""
     httpd.configure(test_module, records=[record])
     _, output = httpd.configtest("DUMP_TEST_DIRECTIVES")
     contexts = {name: int(bits) for name, bits in re.findall(r"^((?:SSL|TLS)\w+) (\d+)$", output, re.MULTILINE)}
@@ -93,7 +94,8 @@ def test_02_sections_of_backends(httpd, record, test_module):
 
 @RECORDS
 def test_03_virtual_hosts(httpd, record):
-    """Which directives are refused in virtual hosts. httpd -t reports all mistakes: the value is one too."""
+    """The directives that are refused in virtual hosts. httpd -t reports all mistakes, so the invalid values are
+    reported, too."""
     names = {name: context for name, _, context, _ in documented(record) if "directory" not in context}
     lines = "\n".join(f"{name} nonsense" for name in names)
     httpd.configure(f"<VirtualHost *:{httpd.port}>\n{lines}\n</VirtualHost>", records=[record])

@@ -143,7 +143,7 @@ class Control:
             peer[0].pump()
         if self._sock in ready:
             data = self._sock.recv(1 << 18)
-            assert data, "the module is gone"
+            assert data, "the module has closed the connection"
             self._buffer += data
 
     def __call__(self, *words):

@@ -18,58 +18,62 @@ NEEDS_SUITES_OF_OPENSSL = pytest.mark.skipif(
 # The expected differences: a pattern for the place, the reason, and a predicate on both values: this module's and
 # mod_ssl's.
 EXPECTED = [
-    ("SSL_VERSION_LIBRARY", "it names the library that does the work", lambda o, t: "rustls" in o and "OpenSSL" in t),
+    ("SSL_VERSION_LIBRARY", "it names the TLS library", lambda o, t: "rustls" in o and "OpenSSL" in t),
     (
         "SSL_SESSION_ID",
-        "each session has one of its own; in TLS 1.3 there is none",
+        "session identifiers are random; TLS 1.3 has none",
         lambda o, t: len(o or "") in (0, 64),
     ),
-    ("SSL_(KEX|CLIENT_CERT_SHA256|CLIENT_SPKI_SHA256)", "mod_ssl does not tell", lambda o, t: o and not t),
-    ("SSL_SERVER_V_REMAIN", "mod_ssl tells it of clients only", lambda o, t: o and not t),
+    ("SSL_(KEX|CLIENT_CERT_SHA256|CLIENT_SPKI_SHA256)", "mod_ssl does not have it", lambda o, t: o and not t),
+    ("SSL_SERVER_V_REMAIN", "mod_ssl has it for clients only", lambda o, t: o and not t),
     (
         "hosts/.*/nobody/exit",
-        "in TLS 1.2, too, rustls says certificate_required where OpenSSL says handshake_failure",
+        "rustls sends certificate_required in TLS 1.2, too; OpenSSL sends handshake_failure",
         lambda o, t: (o, t) == (98, 35),
     ),
-    ("hosts/(depth-zero|unhashed)/expired/exit", "OpenSSL looks at the path first", lambda o, t: (o, t) == (60, 35)),
+    ("hosts/(depth-zero|unhashed)/expired/exit", "OpenSSL checks the path first", lambda o, t: (o, t) == (60, 35)),
     (
         "(hosts/.*|locations/generous/.*)/x-verify",
-        "in TLS 1.3 mod_ssl forgets that it was generous",
+        "in TLS 1.3 mod_ssl does not set GENEROUS",
         lambda o, t: o == "GENEROUS" and "FAILED" in t,
     ),
     (
         "locations/.*/(nobody|alice|deep|stranger)/(exit|code|x-verify)",
-        "mod_ssl renegotiates, and cuts the connection if it does not like what comes; ours says 403",
+        "mod_ssl renegotiates, and closes the connection on refusal; this module answers 403",
         lambda o, t: (o, t) in ((0, 56), (403, 0)) or t is None,
     ),
     (
         "locations/.*/(alice|deep|stranger)/x-verify",
-        "the handshake has asked already, because some location wants a certificate",
+        "the handshake has requested a certificate, because a location of the host needs one",
         lambda o, t: o != "NONE" and t == "NONE",
     ),
     (
         "locations/aes128/.*/(code|text)",
-        "mod_ssl renegotiates where the connection's suite is not in the list; ours says 403",
+        "mod_ssl renegotiates if the suite is not in the list; this module answers 403",
         lambda o, t: (o, t) in ((403, 200), ("", "aes128")),
     ),
     (
         "locations/strict/.*/(code|text)",
-        "with mod_ssl StrictRequire is forgotten if Satisfy any finds no other reason to ask who it is",
+        "mod_ssl ignores StrictRequire if `Satisfy any` needs no authentication",
         lambda o, t: (o, t) in ((403, 200), ("", "strict")),
     ),
     (
         "locations/.*/post/(code|text)",
-        "mod_ssl has to keep the body while it renegotiates",
+        "mod_ssl has to buffer the body while it renegotiates",
         lambda o, t: (o, t) == (200, 413) or o and not t,
     ),
-    ("failures/http(10)?", "another header comes first", lambda o, t: o[:24] == t[:24] == "HTTP/1.1 400 Bad Request"),
-    ("failures/(junk|ssh)", "ours says what is wrong", lambda o, t: o and not t),
+    (
+        "failures/http(10)?",
+        "the order of the headers differs",
+        lambda o, t: o[:24] == t[:24] == "HTTP/1.1 400 Bad Request",
+    ),
+    ("failures/(junk|ssh)", "this module sends an alert", lambda o, t: o and not t),
     (
         "versions/(min|max|p384)/.*",
-        "with mod_ssl these commands have an effect for the first host of an address only",
+        "with mod_ssl these commands apply only to the first host of an address",
         lambda o, t: o != t,
     ),
-    ("(backends|sections)/.*/code", "mod_ssl's 500 is not right (RFC 9110)", lambda o, t: (o, t) == ("502", "500")),
+    ("(backends|sections)/.*/code", "mod_ssl's 500 is not correct (RFC 9110)", lambda o, t: (o, t) == ("502", "500")),
     (
         "htaccess/nonsense/.*/(code|text)",
         "mod_ssl does not read the list unless it renegotiates",

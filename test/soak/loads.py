@@ -95,7 +95,7 @@ class Load:
         assert status == 200, f"status {status}: {body[:200]}"
         assert len(body) == int(headers["content-length"]), f"{len(body)} bytes of {headers['content-length']}"
         if hashlib.sha256(body).hexdigest() != digest:
-            raise Wrong(f"{len(body)} bytes, but not the right ones")
+            raise Wrong(f"{len(body)} bytes with wrong content")
         return headers.get("connection") != "close"
 
     def _upload(self, host, path, body):
@@ -131,8 +131,8 @@ class Load:
                         received += self._some(tls, 65536)
                     if received != data:
                         # Without free descriptors mod_proxy fails only after it has answered 101.
-                        assert b"500 Internal Server Error" not in received, "httpd could not make the tunnel"
-                        raise Wrong("a tunnel gave back other bytes")
+                        assert b"500 Internal Server Error" not in received, "httpd could not open the tunnel"
+                        raise Wrong("a tunnel returned other bytes")
                     time.sleep(self.rng.random() * 0.1)
 
     @staticmethod
@@ -159,7 +159,7 @@ class Load:
                     size += len(data)
                 assert size == self.site.httpd.docs.joinpath("large").stat().st_size, f"{size} bytes"
                 if digest.hexdigest() != self.site.digests["large"]:
-                    raise Wrong("the right number of bytes, but not the right ones")
+                    raise Wrong("the right number of bytes with wrong content")
 
     def put(self):
         """An upload to a file system that is sometimes full."""

@@ -25,9 +25,9 @@ TESTS, SOURCE = HERE.parent, HERE.parent.parent
 def arguments():
     parser = argparse.ArgumentParser(prog="versions", description=__doc__)
     parser.add_argument("httpds", nargs="*", help=f"default: {' '.join(SUITES)}")
-    parser.add_argument("--directory", type=Path, required=True, help="where everything is kept")
-    parser.add_argument("--make", action="append", default=[], help="a variable for make, of the build that is there")
-    parser.add_argument("--pytest", default="-q", help="more arguments for pytest")
+    parser.add_argument("--directory", type=Path, required=True, help="the directory for all files")
+    parser.add_argument("--make", action="append", default=[], help="a make variable of the existing build")
+    parser.add_argument("--pytest", default="-q", help="arguments for pytest")
     options = parser.parse_args()
     options.httpds = options.httpds or SUITES
     return options
