@@ -46,7 +46,7 @@ static int admit(request_rec *r, tls_stage stage)
     int is_tls = ap_ssl_conn_is_ssl(r->connection);
     tls_text why = { NULL, 0 };
 
-    if (tls_rules_admit(&settings->rules, tc ? tc->facts : NULL, is_tls,
+    if (tls_rules_admit(&settings->rules, tc ? tc->info : NULL, is_tls,
                         tls_slice_of(settings->texts[TLS_RULE_TEXT_TLS12_SUITES]),
                         tls_slice_of(settings->texts[TLS_RULE_TEXT_TLS13_SUITES]), stage, &why)
         != TLS_STATUS_OK) {
@@ -133,7 +133,7 @@ static int fake_basic_auth(request_rec *r)
         return HTTP_FORBIDDEN;
     }
     if (r->user || !tc || !tls_rules_fake_basic_auth(&tls_dir_settings_of(r)->rules)
-        || tls_facts_fake_user(tc->facts, &user) != TLS_STATUS_OK) {
+        || tls_info_fake_user(tc->info, &user) != TLS_STATUS_OK) {
         return DECLINED;
     }
     const char *credentials = apr_pstrcat(r->pool, tls_text_take(r->pool, user), ":" FAKE_PASSWORD, NULL);

@@ -14,9 +14,9 @@ static apr_status_t free_connection(void *data)
 {
     tls_connection *tc = data;
 
-    tls_facts_free(tc->facts);
+    tls_info_free(tc->info);
     tls_conn_free(tc->backend);
-    tc->facts = NULL;
+    tc->info = NULL;
     tc->backend = NULL;
     return APR_SUCCESS;
 }

@@ -36,7 +36,7 @@ typedef struct {
     /** Requests of HTTP/2 read it while the connection goes on. */
     _Atomic tls_phase phase;
     /** What the handshake has agreed on; NULL before it is complete. */
-    tls_facts *facts;
+    tls_info *info;
     /** Whether the ClientHello was answered, and the next answer of a near client was waited for. */
     unsigned accepted : 1;
     unsigned waited : 1;

@@ -63,7 +63,7 @@ static int check_host(request_rec *r)
     }
     mark_early(r, tc);
     index = tls_settings_of(r->server)->index;
-    if (tls_config_route(tc->config, tc->facts, &tc->hosts, tls_slice_of(r->hostname), &index, &routing) != TLS_STATUS_OK
+    if (tls_config_route(tc->config, tc->info, &tc->hosts, tls_slice_of(r->hostname), &index, &routing) != TLS_STATUS_OK
         || !(wanted = tls_state_server(index))) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -77,7 +77,7 @@ static int check_host(request_rec *r)
         r->server = wanted;
         r->per_dir_config = wanted->lookup_defaults;
     }
-    if (tls_facts_stand(tc->facts, &why) != TLS_STATUS_OK) {
+    if (tls_info_stand(tc->info, &why) != TLS_STATUS_OK) {
         ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "tls: request on a resumed session refused: %s",
                       tls_text_take(r->pool, why));
         r->connection->keepalive = AP_CONN_CLOSE;

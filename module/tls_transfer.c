@@ -121,7 +121,7 @@ static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_
             return TLS_STATUS_FAILED;
         }
         if (status == TLS_STATUS_OK && (event == TLS_EVENT_EARLY || event == TLS_EVENT_ESTABLISHED)) {
-            status = tc->facts ? TLS_STATUS_OK : tls_conn_facts(tc->backend, &tc->facts);
+            status = tc->info ? TLS_STATUS_OK : tls_conn_info(tc->backend, &tc->info);
             tc->phase = event == TLS_EVENT_EARLY ? TLS_EARLY : TLS_ESTABLISHED;
             tls_state_log(tc->c->pool, tc->config, tc->server);
         }

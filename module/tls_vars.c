@@ -44,7 +44,7 @@ static const char *var_lookup(apr_pool_t *p, server_rec *, conn_rec *c, request_
     if (!strcmp(name, EARLY_DATA)) {
         return r && tls_request_is_early(r) ? "1" : NULL;
     }
-    if (tls_facts_variable(tc ? tc->facts : NULL, tls_slice_of(name), options, apr_time_sec(apr_time_now()), &value)
+    if (tls_info_variable(tc ? tc->info : NULL, tls_slice_of(name), options, apr_time_sec(apr_time_now()), &value)
         != TLS_STATUS_OK) {
         return NULL;
     }
@@ -61,8 +61,8 @@ static apr_array_header_t *ext_list(apr_pool_t *p, conn_rec *c, int peer, const 
     if (!tc) {
         return other_ext_list ? other_ext_list(p, c, peer, extension) : NULL;
     }
-    if (!tc->facts || !extension
-        || tls_facts_extension(tc->facts, peer != 0, tls_slice_of(extension), &list) != TLS_STATUS_OK) {
+    if (!tc->info || !extension
+        || tls_info_extension(tc->info, peer != 0, tls_slice_of(extension), &list) != TLS_STATUS_OK) {
         return NULL;
     }
     while (tls_list_next(list, &name, &value) == TLS_STATUS_OK) {
@@ -81,8 +81,8 @@ static int set_environment(request_rec *r)
     tls_list *list = NULL;
     tls_slice name, value;
 
-    if (!tc || !tc->facts
-        || tls_facts_environment(tc->facts, tls_dir_settings_of(r)->rules.options, apr_time_sec(apr_time_now()), &list)
+    if (!tc || !tc->info
+        || tls_info_environment(tc->info, tls_dir_settings_of(r)->rules.options, apr_time_sec(apr_time_now()), &list)
                != TLS_STATUS_OK) {
         return DECLINED;
     }

@@ -3,7 +3,7 @@
 //!
 //! [`config::Builder`] compiles a configuration into an immutable [`config::Config`]. A connection
 //! ([`connection::Connection`]) accepts data from the network, asks for the site that the client requests, and then
-//! encrypts and decrypts. [`info::facts::Facts`] is the result of the handshake.
+//! encrypts and decrypts. [`info::connection_info::ConnectionInfo`] is the result of the handshake.
 //!
 //! Each module is a room: its `mod.rs` describes its purpose and the rooms that it may use. The dependencies have one
 //! direction, from `connection` at the top to `base` at the bottom; a test checks this.

@@ -11,8 +11,8 @@ use mod_tls_core::settings::SessionCache;
 use crate::builder::ip_address;
 use crate::cache::CacheOperations;
 use crate::diagnostics::SeverityCode;
-use crate::facts::FactsHandle;
 use crate::guard::{Status, guard};
+use crate::info::InfoHandle;
 use crate::types::{OwnedText, Slice, array, c_text};
 
 /// A configuration. Connections keep a reference of their own.
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn tls_config_is_enabled(
         .is_some_and(|(config, ip)| config.0.is_enabled(ip, port, server))
 }
 
-/// Sets `out` to what becomes of a request on the connection `facts` to `hosts`. `host` is the host that the request names,
+/// Sets `out` to what becomes of a request on the connection `info` to `hosts`. `host` is the host that the request names,
 /// without data if it names none. `server` is the virtual host that httpd has found for it; it is set to the one that the
 /// request is for.
 ///
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn tls_config_is_enabled(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_config_route(
     config: *const ConfigHandle,
-    facts: *const FactsHandle,
+    info: *const InfoHandle,
     hosts: *const Hosts,
     host: Slice,
     server: *mut usize,
@@ -97,11 +97,11 @@ pub unsafe extern "C" fn tls_config_route(
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (config, facts, hosts) = unsafe { (config.as_ref()?, facts.as_ref()?, hosts.as_ref()?) };
+        let (config, info, hosts) = unsafe { (config.as_ref()?, info.as_ref()?, hosts.as_ref()?) };
         // SAFETY: the same, and the slice is valid.
         let (server, out, host) = unsafe { (server.as_mut()?, out.as_mut()?, host.optional_bytes()) };
         let host = host.map(String::from_utf8_lossy);
-        (*out, *server) = config.0.route(&facts.0, *hosts, *server, host.as_deref());
+        (*out, *server) = config.0.route(&info.0, *hosts, *server, host.as_deref());
         Some(Status::Ok)
     })
 }

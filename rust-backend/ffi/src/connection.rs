@@ -12,8 +12,8 @@ use mod_tls_core::connection::{Connection, Event, plain_http};
 
 use crate::config::ConfigHandle;
 use crate::diagnostics::SeverityCode;
-use crate::facts::FactsHandle;
 use crate::guard::{Status, guard, last_panic};
+use crate::info::InfoHandle;
 use crate::types::{OwnedText, Slice, array, c_text};
 
 /// A connection, of a client or to a backend.
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn tls_conn_wanted(conn: *const ConnectionHandle) -> usize
     unsafe { conn.as_ref() }.map_or(1, |conn| conn.connection.wanted())
 }
 
-/// Derives the channel binding of the connection, for `tls_facts_variable`. Only the thread that the connection belongs to
+/// Derives the channel binding of the connection, for `tls_info_variable`. Only the thread that the connection belongs to
 /// may call this; connections of HTTP/2, whose requests run in others, have theirs already.
 ///
 /// # Safety
@@ -393,20 +393,20 @@ pub extern "C" fn tls_plain_http_response() -> Slice {
     Slice::of(plain_http::RESPONSE.as_bytes())
 }
 
-/// What is known about the connection, once the handshake is complete; `TLS_STATUS_FAILED` before. `tls_facts_free` frees
+/// What is known about the connection, once the handshake is complete; `TLS_STATUS_FAILED` before. `tls_info_free` frees
 /// it; it may outlive the connection.
 ///
 /// # Safety
 /// The pointers are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_conn_facts(conn: *const ConnectionHandle, out: *mut *mut FactsHandle) -> Status {
+pub unsafe extern "C" fn tls_conn_info(conn: *const ConnectionHandle, out: *mut *mut InfoHandle) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (conn, out) = unsafe { (conn.as_ref()?, out.as_mut()?) };
-        let Some(facts) = conn.connection.facts() else {
+        let Some(info) = conn.connection.info() else {
             return Some(Status::Failed);
         };
-        *out = Box::into_raw(Box::new(FactsHandle(Arc::clone(facts))));
+        *out = Box::into_raw(Box::new(InfoHandle(Arc::clone(info))));
         Some(Status::Ok)
     })
 }

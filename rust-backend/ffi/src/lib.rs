@@ -10,7 +10,7 @@
 //!   it happened on is of no more use.
 //! - Slices that are returned are borrowed: from the handle they were asked of, until that handle is used again or
 //!   freed. Text that is given away (`tls_text`) is freed by `tls_text_free`.
-//! - A connection is used by one thread at a time. Configurations and facts may be used by many.
+//! - A connection is used by one thread at a time. Configurations and info may be used by many.
 
 mod accept;
 mod builder;
@@ -18,8 +18,8 @@ mod cache;
 mod config;
 mod connection;
 mod diagnostics;
-mod facts;
 mod guard;
+mod info;
 mod limit;
 mod process;
 mod rules;

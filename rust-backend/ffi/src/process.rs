@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use mod_tls_core::crypto::LIBRARY;
-use mod_tls_core::info::facts::INTERFACE;
+use mod_tls_core::info::connection_info::INTERFACE;
 use mod_tls_core::process::counters::SLOT_CELLS;
 
 use crate::guard::{Status, guard, install_panic_hook};

@@ -5,8 +5,8 @@ use mod_tls_core::base::directive_names::worded;
 use mod_tls_core::info::options::{FAKE_BASIC_AUTH, STRICT_REQUIRE};
 use mod_tls_core::request::rules::{Place, Reading, Rules, Stage};
 
-use crate::facts::{FactsHandle, answer};
 use crate::guard::{Status, guard};
+use crate::info::{InfoHandle, answer};
 use crate::types::{OwnedText, Slice, words};
 
 /// Reads a directive at `place` into `rules`. `reading` is set to what has to be done with it. `TLS_STATUS_FAILED` sets
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn tls_rules_merge(outer: *const Rules, inner: *const Rule
     })
 }
 
-/// Whether a request may come in where `rules` hold. `facts` is null for a connection that is not TLS of this module;
+/// Whether a request may come in where `rules` hold. `info` is null for a connection that is not TLS of this module;
 /// `is_tls` says whether it is TLS of any. `tls12` and `tls13` are the texts of the cipher suites, empty where nothing was
 /// said. `TLS_STATUS_FAILED` sets `why` to the reason why not.
 ///
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn tls_rules_merge(outer: *const Rules, inner: *const Rule
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_rules_admit(
     rules: *const Rules,
-    facts: *const FactsHandle,
+    info: *const InfoHandle,
     is_tls: bool,
     tls12: Slice,
     tls13: Slice,
@@ -75,10 +75,10 @@ pub unsafe extern "C" fn tls_rules_admit(
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (rules, facts, why) = unsafe { (rules.as_ref()?, facts.as_ref(), why.as_mut()?) };
+        let (rules, info, why) = unsafe { (rules.as_ref()?, info.as_ref(), why.as_mut()?) };
         // SAFETY: the caller promises valid slices.
         let suites = unsafe { (tls12.text(), tls13.text()) };
-        let admitted = rules.admit(facts.map(|facts| &*facts.0), is_tls, (&suites.0, &suites.1), stage);
+        let admitted = rules.admit(info.map(|info| &*info.0), is_tls, (&suites.0, &suites.1), stage);
         Some(answer(admitted, why))
     })
 }

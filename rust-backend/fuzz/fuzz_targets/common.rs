@@ -13,8 +13,8 @@ use mod_tls_core::keys::encrypted_key::EncryptedKey;
 use mod_tls_core::keys::identity::Identity;
 use mod_tls_core::mod_ssl::{protocol, suites};
 use mod_tls_core::trust::anchors::{Anchors, Report};
-use mod_tls_core::trust::client::demand::{Demand, Mode};
 use mod_tls_core::trust::client::verifier::{CaNames, ClientAuth, ClientAuthSpec};
+use mod_tls_core::trust::client::verify_mode::{HandshakeMode, VerifyMode};
 use mod_tls_core::trust::crl::{self, Crl};
 use mod_tls_core::trust::revocation::CrlCheck;
 use mod_tls_core::x509::{Certificate, Context};
@@ -165,7 +165,7 @@ pub fn client(data: &[u8]) {
     let mut report = Report::default();
     let anchors = Anchors::new(vec![("input".into(), ca.clone().into_owned())], &mut report);
     let spec = ClientAuthSpec {
-        mode: Mode::Required,
+        mode: HandshakeMode::Required,
         cas: Vec::new(),
         names: CaNames::Trusted,
         depth: 3,
@@ -173,7 +173,7 @@ pub fn client(data: &[u8]) {
         crls: Vec::new(),
         crl_check: CrlCheck::default(),
     };
-    let verdict = ClientAuth::new(spec, Arc::new(anchors), None, Vec::new()).judge(chain, 1_800_000_000);
-    let _ = verdict.variable(None);
-    let _ = verdict.satisfies(Demand::Required);
+    let result = ClientAuth::new(spec, Arc::new(anchors), None, Vec::new()).judge(chain, 1_800_000_000);
+    let _ = result.variable(None);
+    let _ = result.satisfies(VerifyMode::Required);
 }

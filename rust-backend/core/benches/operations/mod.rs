@@ -129,7 +129,7 @@ impl Pair {
         let mut client = ClientConnection::new(Arc::new(self.client.clone()), name).expect("the configuration is good");
         let mut server = stopwatch.measure(|| Connection::new(Arc::clone(&self.config)));
         let mut buffer = vec![0; 65536];
-        while client.is_handshaking() || client.wants_write() || server.facts().is_none() {
+        while client.is_handshaking() || client.wants_write() || server.info().is_none() {
             let mut sent = Vec::new();
             while client.wants_write() {
                 client.write_tls(&mut sent).expect("memory takes it");

@@ -256,8 +256,8 @@ impl Maker<'_> {
             return known.clone();
         }
         let mut report = Report::default();
-        let journal = &self.store.process.journal;
-        let lists = RevocationLists::load(&key.0, Role::Backend, anchors, journal, unix_now(), &mut report);
+        let log_queue = &self.store.process.log_queue;
+        let lists = RevocationLists::load(&key.0, Role::Backend, anchors, log_queue, unix_now(), &mut report);
         let origin = files.first().map(|said| &said.origin);
         let usable = report.tell(self.diagnostics, self.index, origin, "");
         let lists = usable.then(|| Arc::new(lists));

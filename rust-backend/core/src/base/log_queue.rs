@@ -13,13 +13,13 @@ const CAPACITY: usize = 64;
 
 /// Messages for the error log of this process.
 #[derive(Debug, Default)]
-pub struct Journal {
+pub struct LogQueue {
     waiting: AtomicBool,
     messages: Mutex<VecDeque<(Severity, String)>>,
     said_once: Mutex<Option<String>>,
 }
 
-impl Journal {
+impl LogQueue {
     /// Adds a message.
     pub fn add(&self, severity: Severity, text: impl Into<String>) {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::crypto::LIBRARY;
 use crate::crypto::groups;
 use crate::crypto::{IS_FIPS_BUILD, is_aes_of_ring};
-use crate::info::facts::INTERFACE;
+use crate::info::connection_info::INTERFACE;
 use crate::keys::identity::Identity;
 use crate::session::resumption::SessionSpec;
 use crate::settings::backend::{BackendCheck, NameCheck, ProxySettings};

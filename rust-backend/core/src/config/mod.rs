@@ -398,7 +398,7 @@ impl Config {
 
     /// Removes and returns the oldest queued message for the error log.
     pub fn next_message(&self) -> Option<(Severity, String)> {
-        self.process.journal.take()
+        self.process.log_queue.take()
     }
 
     /// The deadlines of this process.

@@ -95,11 +95,11 @@ impl Connection {
         let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
         let identity = site.identity_for(&hello);
         self.identity = identity;
-        let (config, audit) = match site.handshake(&hello, protocol, self.hello.tickets) {
+        let (config, verification) = match site.handshake(&hello, protocol, self.hello.tickets) {
             Ok(made) => made,
             Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),
         };
-        self.audit = audit;
+        self.verification = verification;
         if let Some(auth) = site.profile().client_auth() {
             self.client_mode = Some(auth.spec.mode);
             self.usual_depth = Some(auth.spec.usual_depth).filter(|usual| *usual < auth.spec.depth);

@@ -38,11 +38,11 @@ use crate::connection::hello::Hello;
 use crate::connection::record_size::RecordSize;
 use crate::connection::rejected_early_data::{Found, Skipper};
 use crate::crypto::protection::{Protection, observe};
-use crate::info::facts::{CipherNames, Facts};
+use crate::info::connection_info::{CipherNames, ConnectionInfo};
 use crate::keys::identity::Identity;
 use crate::process::counters::Counter;
-use crate::trust::client::demand::Mode;
-use crate::trust::client::verifier::Audit;
+use crate::trust::client::verifier::ClientVerification;
+use crate::trust::client::verify_mode::HandshakeMode;
 
 /// The next action after [`Connection::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +54,9 @@ pub enum Event {
     /// The client has sent plain HTTP. No data was consumed, and the connection cannot be used any further.
     PlainHttp,
     /// The client has sent early data (RFC 8446 section 2.3), which can be read and answered before the handshake is
-    /// complete. [`Connection::facts`] are available.
+    /// complete. [`Connection::info`] are available.
     Early,
-    /// The handshake is complete. [`Connection::facts`] are available.
+    /// The handshake is complete. [`Connection::info`] are available.
     Established,
 }
 
@@ -112,15 +112,15 @@ pub struct Connection {
     /// The backend, unless the connection is from a client.
     backend: Option<Backend>,
     /// The verifier of the client certificate, if clients are verified.
-    audit: Option<Arc<Audit>>,
+    verification: Option<Arc<ClientVerification>>,
     /// The site's mode for client certificates, whether or not this client was asked for one.
-    client_mode: Option<Mode>,
+    client_mode: Option<HandshakeMode>,
     /// The maximum number of CAs above the certificate in locations without a setting, if the handshake allows more.
     usual_depth: Option<usize>,
     /// The format of cipher names.
     names: CipherNames,
     session_id: Box<str>,
-    facts: Option<Arc<Facts>>,
+    info: Option<Arc<ConnectionInfo>>,
     /// Whether the handshake is complete.
     established: bool,
     closing: bool,
@@ -174,12 +174,12 @@ impl Connection {
             skipper: None,
             identity: None,
             backend: None,
-            audit: None,
+            verification: None,
             client_mode: None,
             usual_depth: None,
             names: CipherNames::Iana,
             session_id: Box::default(),
-            facts: None,
+            info: None,
             established: false,
             closing: false,
             peer_closed: false,
@@ -194,8 +194,8 @@ impl Connection {
     }
 
     /// The result of the handshake, after it is complete.
-    pub fn facts(&self) -> Option<&Arc<Facts>> {
-        self.facts.as_ref()
+    pub fn info(&self) -> Option<&Arc<ConnectionInfo>> {
+        self.info.as_ref()
     }
 
     /// The configuration of the connection. It does not change in a reload.
@@ -339,7 +339,12 @@ impl Connection {
 
     /// Translates an error of rustls.
     fn failure(&self, error: &rustls::Error) -> Failure {
-        match (error, self.audit.as_ref().and_then(|audit| audit.refusal())) {
+        match (
+            error,
+            self.verification
+                .as_ref()
+                .and_then(|verification| verification.refusal()),
+        ) {
             (rustls::Error::InvalidCertificate(_), Some(refusal)) => Failure {
                 ours: refusal.reason.is_ours(),
                 text: refusal.text,
@@ -376,7 +381,7 @@ impl Connection {
         let State::Live(live) = &mut self.state else {
             return false;
         };
-        if self.closing || self.facts.is_none() {
+        if self.closing || self.info.is_none() {
             return false;
         }
         let total: usize = data.iter().map(|piece| piece.len()).sum();
@@ -430,7 +435,7 @@ impl Connection {
                 }
             }
             self.sendable = self.sendable.saturating_sub(sink.used);
-            if self.facts.is_none() && self.session_id.is_empty() {
+            if self.info.is_none() && self.session_id.is_empty() {
                 self.session_id = session_id(live.protocol_version(), &sink.buffer[..sink.used]);
             }
         }
@@ -472,7 +477,7 @@ impl Connection {
     /// except in a handshake without keys.
     pub fn poison(&mut self) {
         self.config.counters().count(Counter::InternalErrors);
-        let has_keys = matches!(self.state, State::Live(_)) || self.facts.is_some();
+        let has_keys = matches!(self.state, State::Live(_)) || self.info.is_some();
         self.state = State::Failed;
         self.alert.clear();
         if !has_keys {

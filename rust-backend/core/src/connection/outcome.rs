@@ -8,9 +8,9 @@ use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use super::failure::Failure;
 use super::{Connection, State};
 use crate::base::clock::unix_now;
-use crate::info::facts::Facts;
+use crate::info::connection_info::ConnectionInfo;
 use crate::process::counters::Counter;
-use crate::trust::client::verdict::Verdict;
+use crate::trust::client::verify_result::VerifyResult;
 
 impl Connection {
     /// Checks the result of a handshake with a backend.
@@ -40,7 +40,7 @@ impl Connection {
     /// Stores the result of the handshake. With early data, all of it is known before the handshake is complete.
     pub(super) fn note_facts(&mut self) {
         let State::Live(live) = &self.state else { return };
-        let (Some(version), Some(suite), None) = (live.protocol_version(), live.negotiated_cipher_suite(), &self.facts)
+        let (Some(version), Some(suite), None) = (live.protocol_version(), live.negotiated_cipher_suite(), &self.info)
         else {
             return;
         };
@@ -61,11 +61,11 @@ impl Connection {
             }
         }
         let client_chain: Box<[_]> = live.peer_certificates().unwrap_or_default().into();
-        let client_verdict = match &self.audit {
-            Some(audit) => audit.verdict(&client_chain, unix_now()),
-            None => Verdict::NotAsked,
+        let client_result = match &self.verification {
+            Some(verification) => verification.result(&client_chain, unix_now()),
+            None => VerifyResult::NotAsked,
         };
-        self.facts = Some(Arc::new(Facts {
+        self.info = Some(Arc::new(ConnectionInfo {
             sni: self.hello.sni.clone(),
             version,
             suite,
@@ -74,7 +74,7 @@ impl Connection {
             session_id: std::mem::take(&mut self.session_id),
             identity,
             client_chain,
-            client_verdict,
+            client_result,
             client_mode: self.client_mode,
             exporter: OnceLock::new(),
             usual_depth: self.usual_depth,
@@ -87,21 +87,21 @@ impl Connection {
         matches!(&self.state, State::Live(live) if live.alpn_protocol() == Some(b"h2"))
     }
 
-    /// Derives the channel binding `tls-exporter` (RFC 9266), which is then available in [`Self::facts`]. This takes
+    /// Derives the channel binding `tls-exporter` (RFC 9266), which is then available in [`Self::info`]. This takes
     /// time, and few applications need it; with HTTP/2 it cannot be derived later. In TLS 1.2 it is unique only with
     /// the extended master secret, which is used with every client that offers it.
     pub fn bind_channel(&self) {
-        let (State::Live(live), Some(facts)) = (&self.state, &self.facts) else {
+        let (State::Live(live), Some(info)) = (&self.state, &self.info) else {
             return;
         };
-        if facts.exporter.get().is_some() || self.backend.is_some() {
+        if info.exporter.get().is_some() || self.backend.is_some() {
             return;
         }
-        if facts.version != ProtocolVersion::TLSv1_3 && !self.hello.extended_master_secret {
+        if info.version != ProtocolVersion::TLSv1_3 && !self.hello.extended_master_secret {
             return;
         }
         if let Ok(binding) = live.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None) {
-            let _ = facts.exporter.set(binding);
+            let _ = info.exporter.set(binding);
         }
     }
 }

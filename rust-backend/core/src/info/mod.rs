@@ -3,5 +3,5 @@
 //!
 //! May use: base, crypto, keys, trust, x509.
 
-pub mod facts;
+pub mod connection_info;
 pub mod options;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `TLSOptions`: what a request's environment gets, set per server, directory and .htaccess.
 
-use crate::info::facts::EnvOptions;
+use crate::info::connection_info::EnvOptions;
 
 /// A set of options.
 pub type OptionSet = u32;

@@ -17,7 +17,7 @@ use rustls_pki_types::PrivateKeyDer;
 use sec1::EcPrivateKey;
 
 use crate::base::diagnostics::Severity;
-use crate::base::log_queue::Journal;
+use crate::base::log_queue::LogQueue;
 use crate::crypto::key_kind::RSA;
 use crate::crypto::{self, EC_PUBLIC_KEY};
 use crate::keys::encrypted_key::SecretKey;
@@ -33,25 +33,25 @@ pub(crate) struct DeferredKey {
     der: SecretKey,
     algorithm: SignatureAlgorithm,
     file: Arc<Path>,
-    journal: Arc<Journal>,
+    log_queue: Arc<LogQueue>,
 }
 
 impl DeferredKey {
     /// The key from `file`, if it contains the public key of `certificate` and is of a kind that all libraries support.
     /// Otherwise the key is returned and must be parsed immediately. Errors that are found later are logged to
-    /// `journal`.
+    /// `log_queue`.
     pub(crate) fn new(
         der: SecretKey,
         certificate: &Certificate<'_>,
         file: &Arc<Path>,
-        journal: &Arc<Journal>,
+        log_queue: &Arc<LogQueue>,
     ) -> Result<Self, SecretKey> {
         match algorithm_if_of(&der, certificate) {
             Some(algorithm) => Ok(Self {
                 der,
                 algorithm,
                 file: Arc::clone(file),
-                journal: Arc::clone(journal),
+                log_queue: Arc::clone(log_queue),
             }),
             None => Err(der),
         }
@@ -69,7 +69,7 @@ impl DeferredKey {
                  httpd reloaded",
                 self.file.display()
             );
-            self.journal.add(Severity::Error, text);
+            self.log_queue.add(Severity::Error, text);
             Arc::new(DamagedKey(self.algorithm))
         })
     }

@@ -13,7 +13,7 @@ mod server;
 mod sources;
 pub mod suites;
 
-pub use server::demand;
+pub use server::verify_mode;
 
 use crate::base::directive::Directive;
 use crate::settings::backend::ProxySettings;

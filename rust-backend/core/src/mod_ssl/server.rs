@@ -13,8 +13,8 @@ use crate::keys::pass_phrase::Dialog;
 use crate::session::tickets::MAX_LIFETIME;
 use crate::settings::sni_policy::SniPolicy;
 use crate::settings::{CertificateFiles, ClientSettings, HostSettings, Interpreter, SessionCache, combine};
-use crate::trust::client::demand::Demand;
 use crate::trust::client::verifier::CaNames;
+use crate::trust::client::verify_mode::VerifyMode;
 use crate::trust::revocation::CrlCheck;
 use crate::x509::variable_names;
 
@@ -201,10 +201,10 @@ impl Interpreter<'_> {
     fn clients_ssl(&mut self, directive: &Directive, clients: &mut ClientSettings) -> Result<bool, String> {
         match directive.name.as_str() {
             "SSLVerifyClient" => {
-                let said = Some(Located::new(directive, demand(directive.single()?)?));
+                let said = Some(Located::new(directive, verify_mode(directive.single()?)?));
                 match directive.in_section {
                     true => clients.somewhere = combine(clients.somewhere.take(), said),
-                    false => clients.demand = said,
+                    false => clients.mode = said,
                 }
             }
             "SSLVerifyDepth" => {
@@ -256,9 +256,9 @@ fn engine(directive: &Directive) -> Result<bool, String> {
 }
 
 /// `SSLVerifyClient`: also in sections and .htaccess files.
-pub fn demand(word: &str) -> Result<Demand, String> {
-    match Demand::parse(word) {
-        Ok(demand) if !word.eq_ignore_ascii_case("required") => Ok(demand),
+pub fn verify_mode(word: &str) -> Result<VerifyMode, String> {
+    match VerifyMode::parse(word) {
+        Ok(mode) if !word.eq_ignore_ascii_case("required") => Ok(mode),
         _ => Err(format!(
             "takes none, optional, require or optional_no_ca, not \"{word}\""
         )),

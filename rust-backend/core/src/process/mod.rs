@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::base::log_queue::Journal;
+use crate::base::log_queue::LogQueue;
 use crate::crypto;
 use crate::keys::identity::{Identity, IdentityStore};
 use crate::keys::pass_phrase::PassPhrases;
@@ -28,7 +28,7 @@ pub struct Process {
     /// Event counters.
     pub counters: Counters,
     /// Messages to be logged.
-    pub journal: Arc<Journal>,
+    pub log_queue: Arc<LogQueue>,
     /// Known pass phrases of private keys.
     pub pass_phrases: PassPhrases,
     /// Handshakes whose time is limited while the MPM waits for the client.

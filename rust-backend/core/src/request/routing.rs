@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::info::facts::Facts;
+use crate::info::connection_info::ConnectionInfo;
 use crate::settings::sni_policy::SniPolicy;
 use crate::site::Site;
 
@@ -88,19 +88,19 @@ impl Routing {
 }
 
 impl Config {
-    /// What becomes of a request that names `host`, on the connection `facts` to `hosts`, and the virtual host that it is for.
+    /// What becomes of a request that names `host`, on the connection `info` to `hosts`, and the virtual host that it is for.
     /// `selected` is the one that httpd has found, or that of the connection if no host has the name.
-    pub fn route(&self, facts: &Facts, hosts: Hosts, selected: usize, host: Option<&str>) -> (Routing, usize) {
+    pub fn route(&self, info: &ConnectionInfo, hosts: Hosts, selected: usize, host: Option<&str>) -> (Routing, usize) {
         let is_unknown = selected == hosts.connected && host.is_some_and(|host| !self.is_known(hosts.chain, host));
         let requested = if is_unknown { hosts.first } else { selected };
-        (self.judge(facts, hosts, requested, host), requested)
+        (self.judge(info, hosts, requested, host), requested)
     }
 
-    fn judge(&self, facts: &Facts, hosts: Hosts, requested: usize, host: Option<&str>) -> Routing {
-        if host.is_none() && facts.sni.is_some() && self.is_ssl(hosts.connected) {
+    fn judge(&self, info: &ConnectionInfo, hosts: Hosts, requested: usize, host: Option<&str>) -> Routing {
+        if host.is_none() && info.sni.is_some() && self.is_ssl(hosts.connected) {
             return Routing::HostMissing;
         }
-        if facts.sni.is_none() && self.requires_sni(requested, hosts.connected) {
+        if info.sni.is_none() && self.requires_sni(requested, hosts.connected) {
             return Routing::SniMissing;
         }
         if self.site(requested).is_some_and(|site| site.unavailable) {
@@ -108,7 +108,7 @@ impl Config {
         }
         match requested == hosts.connected
             || requested == hosts.named
-            || self.agree(facts, hosts.connected, requested, host)
+            || self.agree(info, hosts.connected, requested, host)
         {
             true => Routing::Serve,
             false => Routing::Misdirected,
@@ -122,7 +122,7 @@ impl Config {
 
     /// Whether a connection to `connected` may be used for a request to `requested`, another virtual host, under the name
     /// `host`.
-    fn agree(&self, facts: &Facts, connected: usize, requested: usize, host: Option<&str>) -> bool {
+    fn agree(&self, info: &ConnectionInfo, connected: usize, requested: usize, host: Option<&str>) -> bool {
         // mod_ssl's directives have a rule of their own.
         let policy = self.sni_policy.or(self.is_ssl(connected).then(SniPolicy::default));
         let (one, other) = match (self.site(connected), self.site(requested)) {
@@ -130,7 +130,7 @@ impl Config {
             (Some(_), None) => return self.is_ssl(connected) && policy == Some(SniPolicy::Insecure),
             (None, _) => return false,
         };
-        let is_covered = |host| facts.identity.as_ref().is_some_and(|presented| presented.covers(host));
+        let is_covered = |host| info.identity.as_ref().is_some_and(|presented| presented.covers(host));
         policy.is_some_and(|policy| allows(policy, one, other))
             || policy != Some(SniPolicy::Strict)
                 && Arc::ptr_eq(one.profile(), other.profile())

@@ -2,22 +2,22 @@
 //! What a section or an .htaccess file says about requests. These directives take effect where httpd reads them, some of
 //! them while a request is processed.
 
-use crate::info::facts::Facts;
+use crate::info::connection_info::ConnectionInfo;
 use crate::info::options::{Options, STRICT_REQUIRE};
 use crate::mod_ssl::{self, suites};
 use crate::session::early_data::EarlyMethods;
-use crate::trust::client::demand::Demand;
+use crate::trust::client::verify_mode::VerifyMode;
 
 /// The rules of a location, but for their texts, which the caller keeps: see [`RuleText`]. Rules whose bytes are all zero
 /// say nothing.
 ///
 /// ```
 /// use mod_tls_core::request::rules::{Place, Rules};
-/// use mod_tls_core::trust::client::demand::Demand;
+/// use mod_tls_core::trust::client::verify_mode::VerifyMode;
 ///
 /// let mut rules = Rules::default();
 /// let reading = rules.read("SSLVerifyClient", &["require"], Place::Section).unwrap();
-/// assert_eq!(rules.demand, Demand::Required);
+/// assert_eq!(rules.verify_mode, VerifyMode::Required);
 /// assert!(reading.is_for_handshake);
 /// assert!(rules.read("SSLVerifyClient", &["perhaps"], Place::Section).is_err());
 /// ```
@@ -27,7 +27,7 @@ pub struct Rules {
     /// What the environment of requests gets, and how strict the other rules are.
     pub options: Options,
     /// The certificate that clients have to present.
-    pub demand: Demand,
+    pub verify_mode: VerifyMode,
     /// Whether something was said about the number of CAs above it.
     pub has_depth: bool,
     /// How many there may be.
@@ -125,10 +125,10 @@ impl Rules {
                 reading.is_rule = false;
             }
             "TLSClientCertificate" => {
-                self.demand = one(name, words).and_then(|word| said(name, Demand::parse(word)))?;
+                self.verify_mode = one(name, words).and_then(|word| said(name, VerifyMode::parse(word)))?;
             }
             "SSLVerifyClient" => {
-                self.demand = one(name, words).and_then(|word| said(name, mod_ssl::demand(word)))?;
+                self.verify_mode = one(name, words).and_then(|word| said(name, mod_ssl::verify_mode(word)))?;
                 self.is_strict = true;
             }
             "SSLVerifyDepth" => {
@@ -160,9 +160,9 @@ impl Rules {
     pub fn merge(&self, inner: &Self) -> Self {
         Self {
             options: self.options.then(inner.options),
-            demand: match inner.demand {
-                Demand::Unset => self.demand,
-                demand => demand,
+            verify_mode: match inner.verify_mode {
+                VerifyMode::Unset => self.verify_mode,
+                mode => mode,
             },
             has_depth: self.has_depth || inner.has_depth,
             depth: if inner.has_depth { inner.depth } else { self.depth },
@@ -175,12 +175,12 @@ impl Rules {
         }
     }
 
-    /// Whether a request may come in on its connection, or why not. `facts` are none for a connection that is not TLS of
+    /// Whether a request may come in on its connection, or why not. `info` are none for a connection that is not TLS of
     /// this module; `is_tls` says whether it is TLS of any. `tls12` and `tls13` are the texts of the cipher suites, empty
     /// where nothing was said.
     pub fn admit(
         &self,
-        facts: Option<&Facts>,
+        info: Option<&ConnectionInfo>,
         is_tls: bool,
         (tls12, tls13): (&str, &str),
         stage: Stage,
@@ -192,21 +192,21 @@ impl Rules {
         if self.requires_tls && !is_tls && (is_strict || stage == Stage::Access) {
             return Err("it takes a TLS connection (SSLRequireSSL)".to_owned());
         }
-        let Some(facts) = facts else {
-            return match self.demand {
-                Demand::Required => {
+        let Some(info) = info else {
+            return match self.verify_mode {
+                VerifyMode::Required => {
                     Err("a client certificate is required, and the connection is not TLS of this module".to_owned())
                 }
                 _ => Ok(()),
             };
         };
-        if let Some(suite) = facts.cipher() {
+        if let Some(suite) = info.cipher() {
             suites::allows(tls12, tls13, suite)?;
         }
-        let depth = self.has_depth.then_some(self.depth as usize).or(facts.usual_depth);
-        let verdict = facts.client_verdict.within(depth);
-        verdict.stands(facts.client_mode)?;
-        verdict.satisfies(self.demand)
+        let depth = self.has_depth.then_some(self.depth as usize).or(info.usual_depth);
+        let result = info.client_result.within(depth);
+        result.stands(info.client_mode)?;
+        result.satisfies(self.verify_mode)
     }
 }
 
@@ -242,7 +242,7 @@ mod tests {
         ]);
         let inner = rules(&[("TLSClientCertificate", &["none"]), ("TLSEarlyDataMethods", &["any"])]);
         let merged = outer.merge(&inner);
-        assert_eq!((merged.demand, merged.depth), (Demand::None, 2));
+        assert_eq!((merged.verify_mode, merged.depth), (VerifyMode::None, 2));
         assert!(merged.is_strict && merged.requires_tls);
         assert_eq!(merged.early_methods, EarlyMethods::Any);
         assert_eq!(outer.merge(&Rules::default()), outer);

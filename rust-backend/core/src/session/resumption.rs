@@ -201,13 +201,13 @@ mod tests {
 
     use super::*;
     use crate::trust::anchors::{Anchors, Report};
-    use crate::trust::client::demand::Mode;
     use crate::trust::client::verifier::{CaNames, ClientAuthSpec};
+    use crate::trust::client::verify_mode::HandshakeMode;
     use crate::trust::revocation::CrlCheck;
 
     fn authenticated() -> Scope {
         let spec = ClientAuthSpec {
-            mode: Mode::Optional,
+            mode: HandshakeMode::Optional,
             cas: Vec::new(),
             names: CaNames::None,
             usual_depth: 1,

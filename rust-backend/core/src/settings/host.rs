@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rustls::SignatureScheme;
 
-use crate::base::copy_on_write::Shared;
+use crate::base::copy_on_write::CopyOnWrite;
 use crate::base::diagnostics::Origin;
 use crate::base::directive::Located;
 use crate::crypto::ciphers::Cipher;
@@ -17,8 +17,8 @@ use crate::session::tickets;
 use crate::settings::handshake_timeout::HandshakeTimeout;
 use crate::settings::only_suites::OnlySuites;
 use crate::settings::sources::Sources;
-use crate::trust::client::demand::{self, Demand};
 use crate::trust::client::verifier::CaNames;
+use crate::trust::client::verify_mode::{self, VerifyMode};
 use crate::trust::revocation::CrlCheck;
 
 /// For how long mod_ssl resumes sessions unless its directives say otherwise, in seconds.
@@ -28,9 +28,9 @@ const MOD_SSL_LIFETIME: u32 = 300;
 #[derive(Clone, Debug, Default)]
 pub struct ClientSettings {
     /// What every client has to present.
-    pub demand: Option<Located<Demand>>,
+    pub mode: Option<Located<VerifyMode>>,
     /// What clients have to present somewhere.
-    pub somewhere: Option<Located<Demand>>,
+    pub somewhere: Option<Located<VerifyMode>>,
     /// Where the certificates of trusted CAs are.
     pub cas: Vec<Located<PathBuf>>,
     /// Which CAs clients are told.
@@ -58,7 +58,7 @@ impl ClientSettings {
             false => own,
         };
         Self {
-            demand: self.demand.or_else(|| base.demand.clone()),
+            mode: self.mode.or_else(|| base.mode.clone()),
             // What sections of the base server say holds in all virtual hosts.
             somewhere: combine(self.somewhere, base.somewhere.clone()),
             cas: or_base(self.cas, &base.cas),
@@ -74,16 +74,19 @@ impl ClientSettings {
     }
 
     /// What is demanded of every client, and somewhere.
-    pub fn demands(&self) -> (Demand, Demand) {
-        let value = |said: &Option<Located<Demand>>| said.as_ref().map(|said| said.value).unwrap_or_default();
-        (value(&self.demand), value(&self.somewhere))
+    pub fn verify_modes(&self) -> (VerifyMode, VerifyMode) {
+        let value = |said: &Option<Located<VerifyMode>>| said.as_ref().map(|said| said.value).unwrap_or_default();
+        (value(&self.mode), value(&self.somewhere))
     }
 }
 
-pub(crate) fn combine(one: Option<Located<Demand>>, other: Option<Located<Demand>>) -> Option<Located<Demand>> {
+pub(crate) fn combine(
+    one: Option<Located<VerifyMode>>,
+    other: Option<Located<VerifyMode>>,
+) -> Option<Located<VerifyMode>> {
     match (one, other) {
         (Some(one), Some(other)) => Some(Located {
-            value: demand::combine(one.value, other.value),
+            value: verify_mode::combine(one.value, other.value),
             origin: one.origin,
         }),
         (one, other) => one.or(other),
@@ -199,7 +202,7 @@ pub struct HostSettings {
     /// The place of the host's ServerName, if it was given.
     pub named_at: Option<Origin>,
     /// Everything else.
-    pub policy: Shared<Policy>,
+    pub policy: CopyOnWrite<Policy>,
 }
 
 /// What most hosts have in common: how connections are made, whatever the certificate.
@@ -248,7 +251,7 @@ impl HostSettings {
 
     /// These settings, with those of `base` where nothing was said; `nothing` is the policy of hosts that say nothing of
     /// it. The ServerName is nobody's to inherit.
-    pub fn inherit(self, base: &Self, nothing: &Shared<Policy>) -> Self {
+    pub fn inherit(self, base: &Self, nothing: &CopyOnWrite<Policy>) -> Self {
         Self {
             is_mod_ssls: false,
             engine: self.engine.or_else(|| base.engine.clone()),

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::base::copy_on_write::Shared;
+use crate::base::copy_on_write::CopyOnWrite;
 use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Directive;
 use crate::base::directive::Located;
@@ -19,8 +19,8 @@ use crate::session::resumption::{MAX_EARLY_DATA, MAX_TICKETS};
 use crate::session::tickets::MAX_LIFETIME;
 use crate::settings::handshake_timeout::HandshakeTimeout;
 use crate::settings::{EngineAddress, GlobalSettings, HostSettings, Policy, SessionCache, combine};
-use crate::trust::client::demand::Demand;
 use crate::trust::client::verifier::CaNames;
+use crate::trust::client::verify_mode::VerifyMode;
 use crate::trust::revocation::CrlCheck;
 use crate::x509::variable_names;
 
@@ -36,7 +36,7 @@ pub struct Interpreter<'a> {
     /// What there is to say about it all.
     pub diagnostics: Diagnostics,
     /// The policy of hosts that say nothing of it.
-    pub nothing: Shared<Policy>,
+    pub nothing: CopyOnWrite<Policy>,
 }
 
 impl<'a> Interpreter<'a> {
@@ -47,7 +47,7 @@ impl<'a> Interpreter<'a> {
             has_stapler,
             global: GlobalSettings::default(),
             diagnostics: Diagnostics::default(),
-            nothing: Shared::default(),
+            nothing: CopyOnWrite::default(),
         }
     }
 
@@ -131,12 +131,12 @@ impl<'a> Interpreter<'a> {
                 self.fips(directive)?;
             }
             "TLSClientCertificate" => {
-                let value = Demand::parse(directive.single()?)?;
+                let value = VerifyMode::parse(directive.single()?)?;
                 let said = Some(Located { value, origin });
                 if directive.in_section {
                     host.policy.clients.somewhere = combine(host.policy.clients.somewhere.take(), said);
                 } else {
-                    host.policy.clients.demand = said;
+                    host.policy.clients.mode = said;
                 }
             }
             "TLSClientCA" => {

@@ -14,11 +14,11 @@ use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SignatureScheme, SupportedCipherSuite};
 
-use crate::info::facts::CipherNames;
+use crate::info::connection_info::CipherNames;
 use crate::keys::identity::Identity;
 use crate::session::resumption::MAX_TICKETS;
 use crate::site::profile::{Profile, offers_tls13};
-use crate::trust::client::verifier::Audit;
+use crate::trust::client::verifier::ClientVerification;
 
 /// The certificates of a host, in order of preference.
 #[derive(Debug)]
@@ -152,34 +152,36 @@ impl Site {
         hello: &ClientHello<'_>,
         protocol: Option<&[u8]>,
         tickets: Option<usize>,
-    ) -> Result<(Arc<ServerConfig>, Option<Arc<Audit>>), rustls::Error> {
-        let (mut config, audit) = self.config_for(hello, protocol)?;
+    ) -> Result<(Arc<ServerConfig>, Option<Arc<ClientVerification>>), rustls::Error> {
+        let (mut config, verification) = self.config_for(hello, protocol)?;
         if let Some(wanted) = tickets.map(|wanted| wanted.min(MAX_TICKETS))
             && wanted != config.send_tls13_tickets
             && config.send_tls13_tickets > 0
         {
             Arc::make_mut(&mut config).send_tls13_tickets = wanted;
         }
-        Ok((config, audit))
+        Ok((config, verification))
     }
 
     fn config_for(
         &self,
         hello: &ClientHello<'_>,
         protocol: Option<&[u8]>,
-    ) -> Result<(Arc<ServerConfig>, Option<Arc<Audit>>), rustls::Error> {
+    ) -> Result<(Arc<ServerConfig>, Option<Arc<ClientVerification>>), rustls::Error> {
         let auth = self.profile().client_auth().filter(|_| self.asks_clients);
-        let audit = auth.map(|auth| Arc::new(Audit::new(auth)));
+        let verification = auth.map(|auth| Arc::new(ClientVerification::new(auth)));
         let group = self.profile().preferred_group(hello);
-        if audit.is_none() && group.is_none() {
+        if verification.is_none() && group.is_none() {
             return Ok((self.config(protocol), None));
         }
-        let verifier = audit.clone().map(|audit| audit as Arc<dyn ClientCertVerifier>);
+        let verifier = verification
+            .clone()
+            .map(|verification| verification as Arc<dyn ClientCertVerifier>);
         let (resolver, compressed) = (self.identities.clone(), Arc::clone(&self.served().compressed));
         let config = self
             .profile()
             .config_for_one(resolver, protocol, compressed, verifier, group)?;
-        Ok((Arc::new(config), audit))
+        Ok((Arc::new(config), verification))
     }
 
     /// The configuration of handshakes that select `protocol` by ALPN and request no client certificate.

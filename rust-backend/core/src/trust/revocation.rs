@@ -17,7 +17,7 @@ use super::path::{Role, algorithms};
 use super::refusal::Reason;
 use crate::base::diagnostics::Severity;
 use crate::base::file_reading::{self, FileStamp};
-use crate::base::log_queue::Journal;
+use crate::base::log_queue::LogQueue;
 use crate::crypto::digest;
 
 /// Which certificates of a path are checked against revocation lists: `TLSClientCRLCheck`.
@@ -113,7 +113,7 @@ pub struct RevocationLists {
     paths: Vec<PathBuf>,
     role: Role,
     anchors: Arc<Anchors>,
-    journal: Arc<Journal>,
+    log_queue: Arc<LogQueue>,
     lists: RwLock<Arc<Lists>>,
     /// The time of the last check of the files, in seconds since 1970.
     looked: AtomicI64,
@@ -127,7 +127,7 @@ impl RevocationLists {
         paths: &[PathBuf],
         role: Role,
         anchors: &Arc<Anchors>,
-        journal: &Arc<Journal>,
+        log_queue: &Arc<LogQueue>,
         now: i64,
         report: &mut Report,
     ) -> Self {
@@ -135,7 +135,7 @@ impl RevocationLists {
             paths: paths.to_vec(),
             role,
             anchors: Arc::clone(anchors),
-            journal: Arc::clone(journal),
+            log_queue: Arc::clone(log_queue),
             lists: RwLock::default(),
             looked: AtomicI64::new(now),
             reading: Mutex::default(),
@@ -242,7 +242,7 @@ impl RevocationLists {
                 if report.errors.is_empty() {
                     refused.clear();
                     *self.lists.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
-                    self.journal.add(
+                    self.log_queue.add(
                         Severity::Notice,
                         "the revocation lists have changed and were read again",
                     );
@@ -251,13 +251,13 @@ impl RevocationLists {
                 }
             }
             // Without stamps, this error cannot be distinguished from the next.
-            Err(why) => self.journal.add_once(Severity::Error, kept(&why)),
+            Err(why) => self.log_queue.add_once(Severity::Error, kept(&why)),
         }
         for error in &report.errors {
-            self.journal.add(Severity::Error, kept(error));
+            self.log_queue.add(Severity::Error, kept(error));
         }
         for warning in &report.warnings {
-            self.journal.add(Severity::Warning, warning);
+            self.log_queue.add(Severity::Warning, warning);
         }
     }
 

@@ -12,8 +12,8 @@ use crate::base::diagnostics::Severity;
 use crate::base::directive::Located;
 use crate::settings::ClientSettings;
 use crate::trust::anchors::{Anchors, Report};
-use crate::trust::client::demand::Mode;
 use crate::trust::client::verifier::{CaNames, ClientAuth, ClientAuthSpec, DEFAULT_DEPTH};
+use crate::trust::client::verify_mode::HandshakeMode;
 use crate::trust::path::Role;
 use crate::trust::revocation::RevocationLists;
 
@@ -44,18 +44,14 @@ impl Compiler {
     /// reported.
     pub(super) fn client_auth(&mut self, index: usize) -> Option<Option<Arc<ClientAuth>>> {
         let clients = self.hosts[index].policy.clients.clone();
-        let (host, somewhere) = clients.demands();
-        let Some(mode) = Mode::of(host, somewhere) else {
+        let (host, somewhere) = clients.verify_modes();
+        let Some(mode) = HandshakeMode::of(host, somewhere) else {
             return Some(None);
         };
-        let takes_anybody = mode == Mode::OptionalNoCa || mode == (Mode::Ask { generous: true });
+        let takes_anybody = mode == HandshakeMode::OptionalNoCa || mode == (HandshakeMode::Ask { generous: true });
         let is_mod_ssls = self.hosts[index].is_mod_ssls;
         if clients.cas.is_empty() && !takes_anybody {
-            let said = if host.asks() {
-                &clients.demand
-            } else {
-                &clients.somewhere
-            };
+            let said = if host.asks() { &clients.mode } else { &clients.somewhere };
             let text = "TLSClientCertificate needs TLSClientCA: name the PEM file of the CA that issues the clients' certificates";
             // mod_ssl starts in this case, and then accepts no certificate.
             let severity = if is_mod_ssls {
@@ -181,8 +177,8 @@ impl Compiler {
             return known.clone();
         }
         let mut report = Report::default();
-        let journal = &self.builder.process.journal;
-        let lists = RevocationLists::load(&spec.crls, Role::Client, anchors, journal, self.now, &mut report);
+        let log_queue = &self.builder.process.log_queue;
+        let lists = RevocationLists::load(&spec.crls, Role::Client, anchors, log_queue, self.now, &mut report);
         let origin = clients.crls.first().map(|said| &said.origin);
         let usable = report.tell(&mut self.diagnostics, index, origin, "");
         let lists = usable.then(|| Arc::new(lists));
@@ -196,7 +192,7 @@ impl Compiler {
     }
 }
 
-fn spec(mode: Mode, clients: &ClientSettings) -> ClientAuthSpec {
+fn spec(mode: HandshakeMode, clients: &ClientSettings) -> ClientAuthSpec {
     let paths = |said: &[Located<PathBuf>]| said.iter().map(|said| said.value.clone()).collect();
     let usual_depth = clients.depth.unwrap_or(DEFAULT_DEPTH);
     ClientAuthSpec {

@@ -118,8 +118,8 @@ impl Compiler {
             None => identity::nobody(path, pem),
         };
         // A test must find all errors.
-        let journal = (self.builder.environment.mode != CompileMode::Test).then_some(&process.journal);
-        let loaded = process.identities.load(files, journal, &mut unlock);
+        let log_queue = (self.builder.environment.mode != CompileMode::Test).then_some(&process.log_queue);
+        let loaded = process.identities.load(files, log_queue, &mut unlock);
         let file = loaded.as_ref().map_or(&files.certificate, |identity| identity.source());
         self.certificate_files.push(Arc::clone(file));
         match loaded {

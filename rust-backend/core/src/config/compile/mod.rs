@@ -24,7 +24,7 @@ use crate::base::directive::Located;
 use crate::config::vhosts::NameIndex;
 use crate::config::{Builder, CompileMode, Config, Server};
 use crate::crypto::protocol::Protocols;
-use crate::info::facts::CipherNames;
+use crate::info::connection_info::CipherNames;
 use crate::keys::identity::Identity;
 use crate::session::resumption::CacheSlot;
 use crate::session::tickets::TicketKeys;
@@ -45,7 +45,7 @@ pub(crate) struct Compiler {
     warned: HashSet<Arc<Path>>,
     diagnostics: Diagnostics,
     profiles: HashMap<ProfileSpec, Arc<Profile>>,
-    /// The profiles of policies, by their [ids](crate::base::copy_on_write::Shared::id) and whether mod_ssl's rules
+    /// The profiles of policies, by their [ids](crate::base::copy_on_write::CopyOnWrite::id) and whether mod_ssl's rules
     /// apply.
     profiles_by_policy: HashMap<(usize, bool), Arc<Profile>>,
     client_auths: ClientAuths,

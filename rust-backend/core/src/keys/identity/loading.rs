@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reading of certificates and their keys from files.
 
-use super::*;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::sign::SigningKey;
+use rustls_pki_types::CertificateDer;
+
+use super::{Identity, IdentityError, IdentityFiles};
+use crate::base::file_reading;
+use crate::crypto::{self, key_kind};
+use crate::keys::encrypted_key::SecretKey;
+use crate::x509::pem::{self, PemBundle};
+use crate::x509::{Certificate, wrong_file};
 
 /// Parses certificate `number` in a file. All certificates must be well-formed: clients refuse others.
 pub(super) fn well_formed<'a>(
@@ -124,7 +135,7 @@ pub(super) fn identities_in(path: &Path, further: &[CertificateDer<'static>]) ->
             bundle.certificates.iter().chain(further).find(is_wanted).cloned()
         });
         let mut identity = Identity::generated(path, leaf, issuers, key);
-        identity.facts.oddities.exposure = content.exposure;
+        identity.info.oddities.exposure = content.exposure;
         identities.push(identity);
     }
     Ok(identities)

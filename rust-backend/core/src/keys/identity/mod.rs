@@ -25,15 +25,11 @@ use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
-use crate::base::file_reading;
-use crate::crypto::key_kind;
-use crate::crypto::{self, digest};
+use crate::crypto::digest;
 use crate::keys::deferred_key::DeferredKey;
-use crate::keys::encrypted_key::SecretKey;
 use crate::trust::anchors::Anchors;
 use crate::x509::Certificate;
-use crate::x509::pem::{self, PemBundle};
-use crate::x509::wrong_file;
+use crate::x509::pem;
 
 /// The files of an identity. Without `key`, the key is in the certificate file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +79,7 @@ impl IdentityFiles {
 pub struct Identity {
     /// The origin, for messages.
     source: Arc<Path>,
-    facts: Facts,
+    info: ConnectionInfo,
     leaf: Box<[u8]>,
     issuers: Chain,
     key: Key,
@@ -124,7 +120,7 @@ impl Key {
 
 /// Properties of a certificate that are needed often.
 #[derive(Clone, Copy, Debug)]
-struct Facts {
+struct ConnectionInfo {
     /// The curve of an ECDSA key.
     curve: Option<NamedGroup>,
     /// The notBefore and notAfter times, in seconds since 1970.
@@ -132,7 +128,7 @@ struct Facts {
     oddities: Oddities,
 }
 
-impl Facts {
+impl ConnectionInfo {
     const UNKNOWN: Self = Self {
         curve: None,
         validity: (i64::MIN, i64::MAX),
@@ -161,8 +157,8 @@ impl Identity {
             let other = position_of(&key, files, std::iter::once(&leaf).chain(issuers.iter()))?;
             return Err(IdentityError::Mismatch(files.clone(), other.map(|at| at + 1)));
         }
-        let facts = Facts::of(&parsed);
-        Ok(Self::with(&files.certificate, facts, leaf, issuers, Key::Ready(key)))
+        let info = ConnectionInfo::of(&parsed);
+        Ok(Self::with(&files.certificate, info, leaf, issuers, Key::Ready(key)))
     }
 
     /// An identity from PEM in memory, for example mod_md's answer to an ACME challenge.
@@ -187,14 +183,14 @@ impl Identity {
         issuers: Vec<CertificateDer<'static>>,
         key: Arc<dyn SigningKey>,
     ) -> Self {
-        let facts = Certificate::parse(&leaf).map_or(Facts::UNKNOWN, |leaf| Facts::of(&leaf));
-        Self::with(&source.into(), facts, leaf, issuers.into(), Key::Ready(key))
+        let info = Certificate::parse(&leaf).map_or(ConnectionInfo::UNKNOWN, |leaf| ConnectionInfo::of(&leaf));
+        Self::with(&source.into(), info, leaf, issuers.into(), Key::Ready(key))
     }
 
-    fn with(source: &Arc<Path>, facts: Facts, leaf: CertificateDer<'_>, issuers: Chain, key: Key) -> Self {
+    fn with(source: &Arc<Path>, info: ConnectionInfo, leaf: CertificateDer<'_>, issuers: Chain, key: Key) -> Self {
         Self {
             source: Arc::clone(source),
-            facts,
+            info,
             leaf: leaf.as_ref().into(),
             issuers,
             key,
@@ -211,7 +207,7 @@ impl Identity {
         }
         let issuers = issuers_of(&self.leaf(), |name| Some(anchors.with_subject(name)?.der.clone()));
         let key = || Key::Of(Arc::clone(self));
-        (!issuers.is_empty()).then(|| Self::with(&self.source, self.facts, self.leaf(), issuers.into(), key()))
+        (!issuers.is_empty()).then(|| Self::with(&self.source, self.info, self.leaf(), issuers.into(), key()))
     }
 
     /// The files of an identity whose data is in one file.
@@ -235,20 +231,20 @@ impl Identity {
 
     /// The notBefore and notAfter times, in seconds since 1970.
     pub fn validity(&self) -> (i64, i64) {
-        self.facts.validity
+        self.info.validity
     }
 
     /// The warnings about the identity, which was read from `files`.
     pub(crate) fn warnings(&self, files: &IdentityFiles) -> Vec<String> {
-        match self.facts.oddities == Oddities::NONE {
+        match self.info.oddities == Oddities::NONE {
             true => Vec::new(),
-            false => self.facts.oddities.describe(files, &self.leaf, &self.issuers),
+            false => self.info.oddities.describe(files, &self.leaf, &self.issuers),
         }
     }
 
     /// The warnings for an identity that is used towards backends. Names and issuers are checked by the backends.
     pub(crate) fn key_warning(&self, files: &IdentityFiles) -> Option<String> {
-        let exposure = self.facts.oddities.exposure;
+        let exposure = self.info.oddities.exposure;
         exposure.about(
             files.key_file(),
             "pass for this server where backends ask for a certificate",
@@ -341,7 +337,7 @@ impl Identity {
     /// Whether a client that offers `schemes` can verify signatures of this identity. `groups` are the curves that a
     /// TLS 1.2 client supports (RFC 8422 section 5.1).
     pub fn suits(&self, schemes: &[SignatureScheme], groups: Option<&[NamedGroup]>) -> bool {
-        let knows_curve = match (self.facts.curve, groups) {
+        let knows_curve = match (self.info.curve, groups) {
             (Some(curve), Some(groups)) => groups.contains(&curve),
             _ => true,
         };

@@ -9,11 +9,11 @@ use rustls_pki_types::CertificateDer;
 
 use super::oddities::Links;
 use super::{
-    Chain, Facts, Identity, IdentityError, IdentityFiles, Key, Unlock, certificates, hash_of, key_of, leaf_and_issuers,
-    signing_key, well_formed,
+    Chain, ConnectionInfo, Identity, IdentityError, IdentityFiles, Key, Unlock, certificates, hash_of, key_of,
+    leaf_and_issuers, signing_key, well_formed,
 };
 use crate::base::file_reading::{self, FileStamp};
-use crate::base::log_queue::Journal;
+use crate::base::log_queue::LogQueue;
 use crate::keys::deferred_key::DeferredKey;
 use crate::x509::pem;
 
@@ -78,12 +78,12 @@ impl Stamp {
 
 impl IdentityStore {
     /// The identity in `files`, which is read if it is not known or has changed. `unlock` decrypts encrypted keys. With
-    /// a `journal`, a key file that contains the public key of the certificate is parsed when it is first needed, and
-    /// errors are logged to the journal.
+    /// a `log_queue`, a key file that contains the public key of the certificate is parsed when it is first needed, and
+    /// errors are logged to the log_queue.
     pub fn load(
         &self,
         files: &IdentityFiles,
-        journal: Option<&Arc<Journal>>,
+        log_queue: Option<&Arc<LogQueue>>,
         unlock: &mut Unlock<'_>,
     ) -> Result<Arc<Identity>, IdentityError> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,7 +94,7 @@ impl IdentityStore {
             return Ok(Arc::clone(&entry.identity));
         }
         let files = files.copied();
-        let (identity, stamp) = self.read(&files, journal, unlock)?;
+        let (identity, stamp) = self.read(&files, log_queue, unlock)?;
         let identity = Arc::new(identity);
         let entry = Entry {
             stamp,
@@ -116,7 +116,7 @@ impl IdentityStore {
     fn read(
         &self,
         files: &IdentityFiles,
-        journal: Option<&Arc<Journal>>,
+        log_queue: Option<&Arc<LogQueue>>,
         unlock: &mut Unlock<'_>,
     ) -> Result<(Identity, Stamp), IdentityError> {
         let read = |path: &Path| file_reading::read_stamped(path).map_err(IdentityError::File);
@@ -140,16 +140,16 @@ impl IdentityStore {
             }
         }
         let parsed = well_formed(&files.certificate, 1, &leaf)?;
-        let deferred = match journal {
-            Some(journal) => DeferredKey::new(key, &parsed, files.key_file(), journal),
+        let deferred = match log_queue {
+            Some(log_queue) => DeferredKey::new(key, &parsed, files.key_file(), log_queue),
             None => Err(key),
         };
         let mut identity = match deferred {
             Ok(key) => {
-                let facts = Facts::of(&parsed);
+                let info = ConnectionInfo::of(&parsed);
                 Identity::with(
                     &files.certificate,
-                    facts,
+                    info,
                     leaf.clone(),
                     chain.certificates,
                     Key::Deferred(key),
@@ -157,8 +157,8 @@ impl IdentityStore {
             }
             Err(key) => Identity::new(files, leaf.clone(), chain.certificates, signing_key(files, &key)?)?,
         };
-        identity.facts.oddities.stranger = chain.links.stranger_below(&parsed);
-        identity.facts.oddities.exposure = key_file.exposure;
+        identity.info.oddities.stranger = chain.links.stranger_below(&parsed);
+        identity.info.oddities.exposure = key_file.exposure;
         let key_stamp = own_file.as_ref().map(|file| file.stamp);
         Ok((identity, Stamp::new(certificate.stamp, key_stamp, chain_stamp)))
     }

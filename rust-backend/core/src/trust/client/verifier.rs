@@ -10,8 +10,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::demand::Mode;
-use super::verdict::Verdict;
+use super::verify_mode::HandshakeMode;
+use super::verify_result::VerifyResult;
 use crate::crypto::digest;
 use crate::trust::anchors::Anchors;
 use crate::trust::path::{self, Policy, Role};
@@ -33,7 +33,7 @@ pub enum CaNames {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAuthSpec {
     /// Whether a certificate is required.
-    pub mode: Mode,
+    pub mode: HandshakeMode,
     /// The files of trusted CAs.
     pub cas: Vec<PathBuf>,
     /// The CA names that are sent to clients.
@@ -103,69 +103,69 @@ impl ClientAuth {
     }
 
     /// Verifies `chain`, the client's certificate first, at `now` (seconds since 1970).
-    pub fn judge(&self, chain: &[CertificateDer<'_>], now: i64) -> Verdict {
+    pub fn judge(&self, chain: &[CertificateDer<'_>], now: i64) -> VerifyResult {
         match chain.split_first() {
-            None => Verdict::Anonymous,
+            None => VerifyResult::Anonymous,
             Some((leaf, others)) => self.verify(leaf, others, now),
         }
     }
 
-    fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Verdict {
+    fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> VerifyResult {
         match self.policy.verify(leaf, others, now) {
-            Ok(issuers) => Verdict::Verified { issuers },
-            Err(refusal) => Verdict::Refused(refusal),
+            Ok(issuers) => VerifyResult::Verified { issuers },
+            Err(refusal) => VerifyResult::Refused(refusal),
         }
     }
 }
 
 /// The verifier of one connection, which stores its verdict.
-pub(crate) struct Audit {
+pub(crate) struct ClientVerification {
     auth: Arc<ClientAuth>,
-    verdict: Mutex<Option<Verdict>>,
+    result: Mutex<Option<VerifyResult>>,
 }
 
-impl Audit {
+impl ClientVerification {
     pub(crate) fn new(auth: &Arc<ClientAuth>) -> Self {
         Self {
             auth: Arc::clone(auth),
-            verdict: Mutex::default(),
+            result: Mutex::default(),
         }
     }
 
-    fn mode(&self) -> Mode {
+    fn mode(&self) -> HandshakeMode {
         self.auth.spec.mode
     }
 
     /// The verdict of the handshake. If the session was resumed, there is none, and `chain` is verified again: it may
     /// have become invalid in the meantime.
-    pub(crate) fn verdict(&self, chain: &[CertificateDer<'_>], now: i64) -> Verdict {
+    pub(crate) fn result(&self, chain: &[CertificateDer<'_>], now: i64) -> VerifyResult {
         self.found().unwrap_or_else(|| self.auth.judge(chain, now))
     }
 
     /// The reason, if the handshake failed because of the certificate.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         match self.found()? {
-            Verdict::Refused(refusal) => Some(refusal),
+            VerifyResult::Refused(refusal) => Some(refusal),
             _ => None,
         }
     }
 
-    fn found(&self) -> Option<Verdict> {
-        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn found(&self) -> Option<VerifyResult> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl fmt::Debug for Audit {
+impl fmt::Debug for ClientVerification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Audit")
+        f.debug_struct("ClientVerification")
             .field("mode", &self.mode())
             .finish_non_exhaustive()
     }
 }
 
-impl ClientCertVerifier for Audit {
+impl ClientCertVerifier for ClientVerification {
     fn client_auth_mandatory(&self) -> bool {
-        self.mode() == Mode::Required
+        self.mode() == HandshakeMode::Required
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -179,11 +179,11 @@ impl ClientCertVerifier for Audit {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let verdict = self.auth.verify(end_entity, intermediates, now);
-        let stands = verdict.stands(Some(self.mode())).is_ok();
-        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict.clone());
-        match verdict {
-            Verdict::Refused(refusal) if !stands => Err(Error::InvalidCertificate(refusal.into())),
+        let result = self.auth.verify(end_entity, intermediates, now);
+        let stands = result.stands(Some(self.mode())).is_ok();
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.clone());
+        match result {
+            VerifyResult::Refused(refusal) if !stands => Err(Error::InvalidCertificate(refusal.into())),
             _ => Ok(ClientCertVerified::assertion()),
         }
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use mod_tls_core::base::directive_names::worded;
-use mod_tls_core::info::facts::{Facts, server_variable};
+use mod_tls_core::info::connection_info::{ConnectionInfo, server_variable};
 use mod_tls_core::info::options::{LEGACY_DN_STRING_FORMAT, Options};
 use mod_tls_core::x509::Context;
 
@@ -14,17 +14,17 @@ use crate::types::{List, OwnedText, Slice};
 
 /// What is known about a connection. It does not change and may be asked by many threads.
 #[derive(Debug)]
-pub struct FactsHandle(pub(crate) Arc<Facts>);
+pub struct InfoHandle(pub(crate) Arc<ConnectionInfo>);
 
-/// Frees facts. Null is left alone.
+/// Frees info. Null is left alone.
 ///
 /// # Safety
-/// `facts` was given out by `tls_conn_facts` and is freed once.
+/// `info` was given out by `tls_conn_info` and is freed once.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_facts_free(facts: *mut FactsHandle) {
-    if !facts.is_null() {
-        // SAFETY: facts are given out as boxes, and the caller frees these once.
-        drop(unsafe { Box::from_raw(facts) });
+pub unsafe extern "C" fn tls_info_free(info: *mut InfoHandle) {
+    if !info.is_null() {
+        // SAFETY: info are given out as boxes, and the caller frees these once.
+        drop(unsafe { Box::from_raw(info) });
     }
 }
 
@@ -32,15 +32,15 @@ fn context(options: Options, now: i64) -> Context {
     Context::at(now).with_legacy_dn(options.has(LEGACY_DN_STRING_FORMAT))
 }
 
-/// The value of the variable `name`. `facts` may be null where no connection is meant: then only those variables are
+/// The value of the variable `name`. `info` may be null where no connection is meant: then only those variables are
 /// known that every connection has in common. `options` are those where the question is asked, `now` is the time in seconds
 /// since 1970. `TLS_STATUS_FAILED` if there is no such variable, or it has no value.
 ///
 /// # Safety
 /// The pointers and the slice are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_facts_variable(
-    facts: *const FactsHandle,
+pub unsafe extern "C" fn tls_info_variable(
+    info: *const InfoHandle,
     name: Slice,
     options: Options,
     now: i64,
@@ -48,10 +48,10 @@ pub unsafe extern "C" fn tls_facts_variable(
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid, and a valid slice.
-        let (facts, name, out) = unsafe { (facts.as_ref(), name.text(), out.as_mut()?) };
+        let (info, name, out) = unsafe { (info.as_ref(), name.text(), out.as_mut()?) };
         *out = OwnedText::NONE;
-        let value = match facts {
-            Some(facts) => facts.0.variable(&name, &context(options, now)),
+        let value = match info {
+            Some(info) => info.0.variable(&name, &context(options, now)),
             None => server_variable(&name),
         };
         match value {
@@ -69,16 +69,16 @@ pub unsafe extern "C" fn tls_facts_variable(
 /// # Safety
 /// The pointers are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_facts_environment(
-    facts: *const FactsHandle,
+pub unsafe extern "C" fn tls_info_environment(
+    info: *const InfoHandle,
     options: Options,
     now: i64,
     out: *mut *mut List,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (facts, out) = unsafe { (facts.as_ref()?, out.as_mut()?) };
-        let items = facts.0.environment(options.into(), &context(options, now));
+        let (info, out) = unsafe { (info.as_ref()?, out.as_mut()?) };
+        let items = info.0.environment(options.into(), &context(options, now));
         *out = Box::into_raw(Box::new(List { items, next: 0 }));
         Some(Status::Ok)
     })
@@ -90,16 +90,16 @@ pub unsafe extern "C" fn tls_facts_environment(
 /// # Safety
 /// The pointers and the slice are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_facts_extension(
-    facts: *const FactsHandle,
+pub unsafe extern "C" fn tls_info_extension(
+    info: *const InfoHandle,
     of_client: bool,
     extension: Slice,
     out: *mut *mut List,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid, and a valid slice.
-        let (facts, extension, out) = unsafe { (facts.as_ref()?, extension.text(), out.as_mut()?) };
-        let values = facts.0.extension_values(of_client, &extension);
+        let (info, extension, out) = unsafe { (info.as_ref()?, extension.text(), out.as_mut()?) };
+        let values = info.0.extension_values(of_client, &extension);
         let items = values.into_iter().map(|value| (Cow::Borrowed(""), value)).collect();
         *out = Box::into_raw(Box::new(List { items, next: 0 }));
         Some(Status::Ok)
@@ -111,11 +111,11 @@ pub unsafe extern "C" fn tls_facts_extension(
 /// # Safety
 /// The pointers are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_facts_stand(facts: *const FactsHandle, why: *mut OwnedText) -> Status {
+pub unsafe extern "C" fn tls_info_stand(info: *const InfoHandle, why: *mut OwnedText) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (facts, why) = unsafe { (facts.as_ref()?, why.as_mut()?) };
-        Some(answer(facts.0.stands(), why))
+        let (info, why) = unsafe { (info.as_ref()?, why.as_mut()?) };
+        Some(answer(info.0.stands(), why))
     })
 }
 
@@ -134,11 +134,11 @@ pub(crate) fn answer(result: Result<(), String>, why: &mut OwnedText) -> Status 
 /// # Safety
 /// The pointers are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_facts_fake_user(facts: *const FactsHandle, out: *mut OwnedText) -> Status {
+pub unsafe extern "C" fn tls_info_fake_user(info: *const InfoHandle, out: *mut OwnedText) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (facts, out) = unsafe { (facts.as_ref()?, out.as_mut()?) };
-        let Some(user) = facts.0.fake_user() else {
+        let (info, out) = unsafe { (info.as_ref()?, out.as_mut()?) };
+        let Some(user) = info.0.fake_user() else {
             return Some(Status::Failed);
         };
         *out = OwnedText::give(user);

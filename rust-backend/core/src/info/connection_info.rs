@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is known about an established connection, and the `SSL_*` variables made of it.
 //!
-//! Facts do not change and may be read by many threads: requests of one HTTP/2 connection run in parallel. A variable
+//! ConnectionInfo do not change and may be read by many threads: requests of one HTTP/2 connection run in parallel. A variable
 //! is computed when somebody asks for it, never before.
 
 use std::borrow::Cow;
@@ -14,8 +14,8 @@ use crate::base::directive_names;
 use crate::crypto::ciphers::{self, Cipher};
 use crate::crypto::protocol::protocol_name;
 use crate::keys::identity::Identity;
-use crate::trust::client::demand::Mode;
-use crate::trust::client::verdict::Verdict;
+use crate::trust::client::verify_mode::HandshakeMode;
+use crate::trust::client::verify_result::VerifyResult;
 use crate::x509::{Certificate, Context, hex};
 
 /// The module's name and version, as `SSL_VERSION_INTERFACE` gives it.
@@ -41,7 +41,7 @@ pub struct EnvOptions {
 
 /// The outcome of a handshake.
 #[derive(Debug)]
-pub struct Facts {
+pub struct ConnectionInfo {
     /// The name that the client asked for (RFC 6066 section 3), in lower case.
     pub sni: Option<Box<str>>,
     /// The protocol version agreed on.
@@ -59,9 +59,9 @@ pub struct Facts {
     /// What the client, or the backend, presented, its own certificate first.
     pub client_chain: Box<[CertificateDer<'static>]>,
     /// What is thought of the client.
-    pub client_verdict: Verdict,
+    pub client_result: VerifyResult,
     /// How the handshake dealt with client certificates, if it asked for one.
-    pub client_mode: Option<Mode>,
+    pub client_mode: Option<HandshakeMode>,
     /// How many CAs may be above the client's certificate where no location says otherwise, if the handshake allowed more.
     pub usual_depth: Option<usize>,
     /// The channel binding `tls-exporter` (RFC 9266), once the handshake is complete.
@@ -102,7 +102,7 @@ const STD_VARIABLES: [&str; 13] = [
 /// What `StdEnvVars` tells of a client's certificate beyond what it tells of ours.
 const CLIENT_VARIABLES: [&str; 3] = ["CERT_RFC4523_CEA", "CERT_SHA256", "SPKI_SHA256"];
 
-impl Facts {
+impl ConnectionInfo {
     /// The cipher suite.
     pub(crate) fn cipher(&self) -> Option<&'static Cipher> {
         ciphers::by_id(self.suite.suite().into())
@@ -134,7 +134,7 @@ impl Facts {
             "SSL_KEX" => self.group.and_then(|group| group.as_str().map(Cow::from)),
             "SSL_TLS_EXPORTER" => self.exporter.get().map(|binding| hex(binding).into()),
             "SSL_TLS_SERVER_END_POINT" => self.end_point_binding().map(|binding| hex(&binding).into()),
-            "SSL_CLIENT_VERIFY" => Some(self.client_verdict.variable(self.client_mode).into()),
+            "SSL_CLIENT_VERIFY" => Some(self.client_result.variable(self.client_mode).into()),
             _ => server_variable(name).or_else(|| self.certificate_variable(name, context)),
         }
     }
@@ -227,12 +227,12 @@ impl Facts {
     /// Whether requests may use the connection at all, or why not: of a resumed session, what the handshake once found
     /// good may be good no longer.
     pub fn stands(&self) -> Result<(), String> {
-        self.client_verdict.stands(self.client_mode)
+        self.client_result.stands(self.client_mode)
     }
 
     /// The user name of a client whose certificate is good, for `FakeBasicAuth`: its subject as mod_ssl has it there.
     pub fn fake_user(&self) -> Option<String> {
-        let Verdict::Verified { .. } = self.client_verdict else {
+        let VerifyResult::Verified { .. } = self.client_result else {
             return None;
         };
         let leaf = self.client_chain.first()?;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The result of the verification of a client certificate.
 
-use super::demand::{Demand, Mode};
+use super::verify_mode::{HandshakeMode, VerifyMode};
 use crate::trust::path::Role;
 use crate::trust::refusal::{Reason, Refusal};
 
 /// The result of client authentication.
 #[derive(Clone, Debug, Default)]
-pub enum Verdict {
+pub enum VerifyResult {
     /// No certificate was requested.
     #[default]
     NotAsked,
@@ -22,9 +22,9 @@ pub enum Verdict {
     Refused(Refusal),
 }
 
-impl Verdict {
+impl VerifyResult {
     /// The value of `SSL_CLIENT_VERIFY` in mode `mode`.
-    pub fn variable(&self, mode: Option<Mode>) -> String {
+    pub fn variable(&self, mode: Option<HandshakeMode>) -> String {
         match self {
             Self::NotAsked | Self::Anonymous => "NONE".to_owned(),
             Self::Verified { .. } => "SUCCESS".to_owned(),
@@ -37,12 +37,12 @@ impl Verdict {
 
     /// Whether a connection with this verdict is acceptable in mode `mode`. Full handshakes ensure this; it must be
     /// checked again for resumed sessions.
-    pub fn stands(&self, mode: Option<Mode>) -> Result<(), String> {
+    pub fn stands(&self, mode: Option<HandshakeMode>) -> Result<(), String> {
         match (mode, self) {
-            (None | Some(Mode::Ask { .. }), _) => Ok(()),
-            (Some(Mode::Required), _) => self.satisfies(Demand::Required),
-            (Some(Mode::Optional), _) => self.satisfies(Demand::Optional),
-            (Some(Mode::OptionalNoCa), _) => self.satisfies(Demand::OptionalNoCa),
+            (None | Some(HandshakeMode::Ask { .. }), _) => Ok(()),
+            (Some(HandshakeMode::Required), _) => self.satisfies(VerifyMode::Required),
+            (Some(HandshakeMode::Optional), _) => self.satisfies(VerifyMode::Optional),
+            (Some(HandshakeMode::OptionalNoCa), _) => self.satisfies(VerifyMode::OptionalNoCa),
         }
     }
 
@@ -58,17 +58,17 @@ impl Verdict {
     }
 
     /// Whether the client satisfies `demand`, or the reason why not.
-    pub fn satisfies(&self, demand: Demand) -> Result<(), String> {
-        match (demand, self) {
-            (Demand::Unset | Demand::None, _) | (_, Self::Verified { .. }) => Ok(()),
-            (Demand::Optional | Demand::OptionalNoCa, Self::NotAsked | Self::Anonymous) => Ok(()),
-            (Demand::OptionalNoCa, Self::Refused(refusal)) if refusal.reason == Reason::UnknownIssuer => Ok(()),
-            (Demand::Required, Self::NotAsked) => Err(
+    pub fn satisfies(&self, mode: VerifyMode) -> Result<(), String> {
+        match (mode, self) {
+            (VerifyMode::Unset | VerifyMode::None, _) | (_, Self::Verified { .. }) => Ok(()),
+            (VerifyMode::Optional | VerifyMode::OptionalNoCa, Self::NotAsked | Self::Anonymous) => Ok(()),
+            (VerifyMode::OptionalNoCa, Self::Refused(refusal)) if refusal.reason == Reason::UnknownIssuer => Ok(()),
+            (VerifyMode::Required, Self::NotAsked) => Err(
                 "a client certificate is required, but the handshake did not ask for one: say TLSClientCertificate \
                  optional for the virtual host (an .htaccess file alone cannot make a host ask)"
                     .to_owned(),
             ),
-            (Demand::Required, Self::Anonymous) => {
+            (VerifyMode::Required, Self::Anonymous) => {
                 Err("a client certificate is required, and the client presented none".to_owned())
             }
             (_, Self::Refused(refusal)) => Err(refusal.text.clone()),
@@ -76,6 +76,9 @@ impl Verdict {
     }
 }
 
-fn is_generous(mode: Option<Mode>) -> bool {
-    matches!(mode, Some(Mode::OptionalNoCa | Mode::Ask { generous: true }))
+fn is_generous(mode: Option<HandshakeMode>) -> bool {
+    matches!(
+        mode,
+        Some(HandshakeMode::OptionalNoCa | HandshakeMode::Ask { generous: true })
+    )
 }

@@ -4,7 +4,7 @@
 /// The client certificate that is required.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]
-pub enum Demand {
+pub enum VerifyMode {
     /// Not configured.
     #[default]
     Unset,
@@ -18,7 +18,7 @@ pub enum Demand {
     Required,
 }
 
-impl Demand {
+impl VerifyMode {
     /// Parses the argument of `TLSClientCertificate`. `require` is mod_ssl's name for `required`.
     pub fn parse(word: &str) -> Result<Self, String> {
         match word.to_ascii_lowercase().as_str() {
@@ -40,7 +40,7 @@ impl Demand {
 
 /// How the handshake of a host treats client certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
+pub enum HandshakeMode {
     /// A location requires a certificate. The handshake requests one and accepts any; the location decides.
     Ask {
         /// Whether a location accepts certificates of unknown CAs.
@@ -54,16 +54,16 @@ pub enum Mode {
     Required,
 }
 
-impl Mode {
+impl HandshakeMode {
     /// The mode of a host with the demand `host` for all clients and `location` in some location. None if no
     /// certificate is requested.
-    pub fn of(host: Demand, location: Demand) -> Option<Self> {
+    pub fn of(host: VerifyMode, location: VerifyMode) -> Option<Self> {
         match host {
-            Demand::Required => Some(Self::Required),
-            Demand::Optional => Some(Self::Optional),
-            Demand::OptionalNoCa => Some(Self::OptionalNoCa),
-            Demand::Unset | Demand::None => location.asks().then_some(Self::Ask {
-                generous: location == Demand::OptionalNoCa,
+            VerifyMode::Required => Some(Self::Required),
+            VerifyMode::Optional => Some(Self::Optional),
+            VerifyMode::OptionalNoCa => Some(Self::OptionalNoCa),
+            VerifyMode::Unset | VerifyMode::None => location.asks().then_some(Self::Ask {
+                generous: location == VerifyMode::OptionalNoCa,
             }),
         }
     }
@@ -80,9 +80,9 @@ impl Mode {
 }
 
 /// The combined demand of several locations: the handshake of the host must be as lenient as the most lenient location.
-pub fn combine(one: Demand, other: Demand) -> Demand {
+pub fn combine(one: VerifyMode, other: VerifyMode) -> VerifyMode {
     match (one, other) {
-        (Demand::OptionalNoCa, _) | (_, Demand::OptionalNoCa) => Demand::OptionalNoCa,
+        (VerifyMode::OptionalNoCa, _) | (_, VerifyMode::OptionalNoCa) => VerifyMode::OptionalNoCa,
         _ => one.max(other),
     }
 }
