@@ -41,7 +41,8 @@ def sealed(kind, payload):
 
 
 def broken(keys):
-    return keys.seal(APPLICATION_DATA, b"x" * 100)[:-1] + b"\0"
+    sealed_record = keys.seal(APPLICATION_DATA, b"x" * 100)
+    return sealed_record[:-1] + bytes([sealed_record[-1] ^ 1])
 
 
 def too_long(keys):
