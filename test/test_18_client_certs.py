@@ -311,7 +311,7 @@ class TestRefusals:
         "CA": ("46", "it is the certificate of a CA", lambda ca, d: ca.client(ca=True)),
         "too deep": ("46", "there are 2 CAs above it", lambda ca, d: ClientCa("Sub CA", ca).client()),
         "version 1": ("46", "of X.509 version 1, .*openssl x509 -req", lambda ca, d: by_openssl(d, ca)),
-        "SHA-1": ("46", "not safe, such as by SHA-1", lambda ca, d: by_openssl(d, ca, "-sha1", "-extfile", d / "ext")),
+        "SHA-1": ("46", "not safe, such as SHA-1", lambda ca, d: by_openssl(d, ca, "-sha1", "-extfile", d / "ext")),
     }
 
     @pytest.mark.parametrize("version", VERSIONS)
