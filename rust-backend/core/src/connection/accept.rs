@@ -10,7 +10,7 @@ use super::alert::{self, plaintext_record};
 use super::failure::{Failure, describe};
 use super::hello::Hello;
 use super::rejected_early_data::{End, Skipper};
-use super::{Connection, Event, State, looks_like_http};
+use super::{Connection, Event, State, plain_http};
 use crate::base::panic_points;
 use crate::crypto::protection::observe;
 use crate::keys::identity::Identity;
@@ -24,7 +24,7 @@ const FALLBACK_SCSV: CipherSuite = CipherSuite::Unknown(0x5600);
 
 impl Connection {
     pub(super) fn receive_hello(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
-        if self.head.is_empty() && looks_like_http(data) {
+        if self.head.is_empty() && plain_http::is_start(data) {
             self.state = State::Failed;
             self.config.counters().count(Counter::PlainHttp);
             return Ok((0, Event::PlainHttp));

@@ -296,7 +296,7 @@ impl Connection {
                     false => Counter::FailedHandshakes,
                 };
                 if self.backend.is_some() {
-                    return Err(Failure::of_backend(&error, looks_like_http(&self.head)));
+                    return Err(Failure::of_backend(&error, plain_http::is_start(&self.head)));
                 }
                 self.config.counters().count(counter);
                 return Err(self.failure(&error));
@@ -493,9 +493,4 @@ impl fmt::Debug for Connection {
             .field("hello", &self.hello)
             .finish_non_exhaustive()
     }
-}
-
-/// TLS records never start with a letter; HTTP requests always do.
-fn looks_like_http(data: &[u8]) -> bool {
-    data.first().is_some_and(u8::is_ascii_alphabetic)
 }
