@@ -51,7 +51,7 @@ pub fn mod_ssl_tables() -> String {
         (
             Class::Honoured,
             "Honoured",
-            "These have the meaning that they have with mod_ssl, except for what the notes say. Defaults are mod_ssl's.",
+            "These have the meaning that they have with mod_ssl, except where a note says otherwise. Defaults are mod_ssl's.",
         ),
         (
             Class::WithoutEffect,

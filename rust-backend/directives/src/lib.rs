@@ -9,7 +9,7 @@
 //! - the names that messages use where only mod_ssl's directives are loaded ([`Directive::counterpart`]),
 //! - the labels in the output of `httpd -t -D DUMP_TLS` ([`Directive::label`]).
 //!
-//! What a directive means is not said here: that is `settings` and `mod_ssl` in the crate `mod-tls-core`.
+//! The meaning of directives is in `settings` and `mod_ssl` in the crate `mod-tls-core`.
 //!
 //! # Examples
 //!
@@ -150,12 +150,12 @@ impl Directive {
         self
     }
 
-    /// The directive is accepted and ignored, because of what `note` says.
+    /// The directive is accepted and ignored; `note` is the reason.
     pub const fn without_effect(self, note: &'static str) -> Self {
         self.of(Class::WithoutEffect, note)
     }
 
-    /// The directive is an error, because of what `note` says.
+    /// The directive is an error; `note` is the reason.
     pub const fn refused(self, note: &'static str) -> Self {
         self.of(Class::Refused, note)
     }

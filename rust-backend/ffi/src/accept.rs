@@ -25,7 +25,7 @@ pub struct HelloInfo {
     pub alpn_count: usize,
 }
 
-/// Sets `out` to what the ClientHello says, once it is complete.
+/// Sets `out` to the content of the ClientHello, once it is complete.
 ///
 /// # Safety
 /// The pointers are valid.

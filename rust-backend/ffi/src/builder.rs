@@ -159,7 +159,7 @@ pub struct ServerInfo {
     pub aliases: *const *const c_char,
     /// The number of aliases.
     pub alias_count: usize,
-    /// What its own directives say.
+    /// Its own directives.
     pub lines: *const Line,
 }
 
@@ -328,7 +328,7 @@ pub unsafe extern "C" fn tls_builder_add_proxy_block(
     })
 }
 
-/// Says that requests in `server` may meet the blocks of `chain`, the outermost first.
+/// Adds a chain of blocks that may apply to requests in `server`, the outermost first.
 ///
 /// # Safety
 /// The pointers are valid, and `chain` has `count` elements.
@@ -392,7 +392,7 @@ pub unsafe extern "C" fn tls_builder_has_chain(builder: *const Builder, chain: u
     unsafe { builder.as_ref() }.is_some_and(|builder| builder.config.has_chain(chain))
 }
 
-/// Says that the next host of the address known as `chain` is `server`. The number that stands for the address is the
+/// Adds `server` as the next host of the address known as `chain`. The number that stands for the address is the
 /// caller's choice; `tls_conn_find_server` is given the same.
 ///
 /// # Safety

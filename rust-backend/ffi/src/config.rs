@@ -231,7 +231,7 @@ pub unsafe extern "C" fn tls_config_tick(config: *const ConfigHandle) -> Status 
     })
 }
 
-/// The oldest message for the error log that waits in this process, given away: `tls_text_free` frees it.
+/// The oldest message for the error log that waits in this process. `tls_text_free` frees it.
 /// `TLS_STATUS_FAILED` if there is none.
 ///
 /// # Safety

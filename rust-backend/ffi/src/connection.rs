@@ -92,7 +92,7 @@ pub(crate) unsafe fn on_connection(
     status
 }
 
-/// Makes a connection on which nothing was said yet. `tls_conn_free` frees it.
+/// Makes a new connection of a client. `tls_conn_free` frees it.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn tls_conn_free(conn: *mut ConnectionHandle) {
 }
 
 /// Takes `data` from the network. `taken` is set to the number of bytes that were taken: fewer than there are only if
-/// plaintext has to be read first. `TLS_STATUS_FAILED`: the connection has ended, `tls_conn_error` says why, and what
+/// plaintext has to be read first. `TLS_STATUS_FAILED`: the connection has ended, `tls_conn_error` is the reason, and what
 /// `tls_conn_take` still has must be sent.
 ///
 /// # Safety
@@ -311,7 +311,7 @@ pub unsafe extern "C" fn tls_conn_take(conn: *mut ConnectionHandle, buffer: *mut
     taken
 }
 
-/// Says that nothing more will be sent: queues a close_notify, unless the connection has failed.
+/// Ends the output: queues a close_notify, unless the connection has failed.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -326,7 +326,7 @@ pub unsafe extern "C" fn tls_conn_close(conn: *mut ConnectionHandle) -> Status {
     }
 }
 
-/// Whether the other side has said that it sends no more.
+/// Whether close_notify was received.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -347,7 +347,7 @@ pub unsafe extern "C" fn tls_conn_error(conn: *const ConnectionHandle) -> Slice 
 }
 
 /// What the error log gets about a client's connection whose last call has returned `status`, and how grave it is.
-/// `is_established` says whether the handshake was complete; `host` is the name of the virtual host. `tls_text_free` frees
+/// `is_established` is whether the handshake was complete; `host` is the name of the virtual host. `tls_text_free` frees
 /// the text.
 ///
 /// # Safety

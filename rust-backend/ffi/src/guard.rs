@@ -13,7 +13,7 @@ use crate::types::OwnedText;
 pub enum Status {
     /// As asked.
     Ok,
-    /// It could not be done; each function says what that means for it.
+    /// It could not be done; see each function.
     Failed,
     /// An argument is not what it must be. This is a defect of the caller.
     Invalid,
@@ -35,7 +35,7 @@ pub(crate) fn guard(call: impl FnOnce() -> Option<Status>) -> Status {
     }
 }
 
-/// Notes what a panic says instead of writing it to stderr, so that it is logged with the connection it happened on.
+/// Keeps the message of a panic instead of writing it to stderr, so that it is logged with its connection.
 pub(crate) fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -47,12 +47,12 @@ pub(crate) fn install_panic_hook() {
     });
 }
 
-/// What the last panic of this thread said.
+/// The message of the last panic of this thread.
 pub(crate) fn last_panic() -> String {
     LAST_PANIC.try_with(|last| last.borrow().clone()).unwrap_or_default()
 }
 
-/// What the last panic of this thread said, for the error log. `tls_text_free` frees it.
+/// The message of the last panic of this thread, for the error log. `tls_text_free` frees it.
 #[unsafe(no_mangle)]
 pub extern "C" fn tls_last_panic() -> OwnedText {
     OwnedText::give(last_panic())

@@ -9,7 +9,7 @@
 //! - A panic never gets out. It gives `TLS_STATUS_INTERNAL`, `tls_last_panic` tells what happened, and the connection
 //!   it happened on is of no more use.
 //! - Slices that are returned are borrowed: from the handle they were asked of, until that handle is used again or
-//!   freed. Text that is given away (`tls_text`) is freed by `tls_text_free`.
+//!   freed. Text that the caller owns (`tls_text`) is freed by `tls_text_free`.
 //! - A connection is used by one thread at a time. Configurations and info may be used by many.
 
 mod accept;

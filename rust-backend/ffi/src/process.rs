@@ -75,7 +75,7 @@ pub extern "C" fn tls_counter_cells() -> usize {
 }
 
 /// Gives the counters their memory: `count` cells, zeroed, shared by all children, never unmapped. Only the first call
-/// counts; `TLS_STATUS_FAILED` says that there was memory already.
+/// counts; `TLS_STATUS_FAILED` if there was memory already.
 ///
 /// # Safety
 /// `process` is valid; `cells` points to `count` aligned cells that only this library touches.

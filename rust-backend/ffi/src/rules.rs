@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What sections and .htaccess files say about requests.
+//! The rules of sections and .htaccess files for requests.
 
 use mod_tls_core::base::directive_names::worded;
 use mod_tls_core::info::options::{FAKE_BASIC_AUTH, STRICT_REQUIRE};
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn tls_rules_read(
     })
 }
 
-/// Sets `merged` to what holds where `inner` was said inside of `outer`.
+/// Sets `merged` to the rules of a section with `inner` inside of one with `outer`.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -58,8 +58,8 @@ pub unsafe extern "C" fn tls_rules_merge(outer: *const Rules, inner: *const Rule
 }
 
 /// Whether a request may come in where `rules` hold. `info` is null for a connection that is not TLS of this module;
-/// `is_tls` says whether it is TLS of any. `tls12` and `tls13` are the texts of the cipher suites, empty where nothing was
-/// said. `TLS_STATUS_FAILED` sets `why` to the reason why not.
+/// `is_tls` is whether it is TLS of any. `tls12` and `tls13` are the texts of the cipher suites, empty where they are not
+/// set. `TLS_STATUS_FAILED` sets `why` to the reason why not.
 ///
 /// # Safety
 /// The pointers and the slices are valid.

@@ -7,7 +7,7 @@ use std::slice;
 
 use crate::guard::Status;
 
-/// Bytes that belong to somebody else. `data` may be null if `len` is 0.
+/// Borrowed bytes. `data` may be null if `len` is 0.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Slice {
@@ -61,7 +61,7 @@ impl Slice {
     }
 }
 
-/// Text that is given away, not terminated by a zero. Its receiver calls `tls_text_free`.
+/// Text that the receiver owns, not terminated by a zero. The receiver calls `tls_text_free`.
 #[derive(Debug)]
 #[repr(C)]
 pub struct OwnedText {
@@ -87,7 +87,7 @@ impl OwnedText {
     }
 }
 
-/// Frees text that was given away. Text that is none is left alone.
+/// Frees text. Null is left alone.
 ///
 /// # Safety
 /// `text` was filled by this interface and is freed once.
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn tls_text_free(text: OwnedText) {
     }
 }
 
-/// Names and values, given away one by one.
+/// Names and values, for `tls_list_next`.
 #[derive(Debug)]
 pub struct List {
     pub(crate) items: Vec<(Cow<'static, str>, String)>,

@@ -2,7 +2,7 @@
 //! What is known about an established connection, and the `SSL_*` variables made of it.
 //!
 //! ConnectionInfo do not change and may be read by many threads: requests of one HTTP/2 connection run in parallel. A variable
-//! is computed when somebody asks for it, never before.
+//! is computed on request.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};

@@ -18,7 +18,7 @@ pub const STRICT_REQUIRE: OptionSet = 1 << 3;
 /// `LegacyDNStringFormat`: names as `/C=DE/CN=name`.
 pub const LEGACY_DN_STRING_FORMAT: OptionSet = 1 << 4;
 
-/// `OptRenegotiate`: mod_ssl's, about renegotiations, which do not happen. Nobody asks for it.
+/// `OptRenegotiate`: mod_ssl's option for renegotiations. It has no effect.
 const OPT_RENEGOTIATE: OptionSet = 1 << 5;
 
 /// The options by name.
@@ -32,11 +32,11 @@ const NAMES: [(&str, OptionSet); 7] = [
     ("Defaults", 0),
 ];
 
-/// What `TLSOptions` says at one place of the configuration.
+/// The options of `TLSOptions` at one place of the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Options {
-    /// Whether what an outer place said is forgotten.
+    /// Whether the options of outer places are ignored.
     pub absolute: bool,
     /// Options that are on.
     pub on: OptionSet,
@@ -47,7 +47,7 @@ pub struct Options {
 impl Options {
     /// Reads the arguments of one directive: options that are added with `+` and removed with `-`. One without a sign
     /// replaces everything that was set, as httpd's `Options` does; further ones are added to it, but not with mod_ssl
-    /// (`is_mod_ssls`), where the last one alone is left. `Defaults` stands for what holds where nothing is said: no option.
+    /// (`is_mod_ssls`), where the last one alone is left. `Defaults` stands for the defaults: no option.
     pub fn parse(words: &[&str], is_mod_ssls: bool) -> Result<Self, String> {
         let mut options = Self::default();
         for word in words {

@@ -109,7 +109,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Says that a command, or one of `Options`, changes nothing.
+/// Reports that a command, or one of `Options`, has no effect.
 fn nothing(diagnostics: &mut Diagnostics, directive: &Directive, what: &str) {
     let text = format!(
         "{} {what} has no effect: there is nothing here that it could change",

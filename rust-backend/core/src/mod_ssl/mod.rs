@@ -2,7 +2,7 @@
 //! mod_ssl's directives.
 //!
 //! They fill the same settings as the `TLS…` directives, with the syntax, the defaults and the merging of mod_ssl. What one
-//! of them cannot mean here is said in its row of [`mod_tls_directives::mod_ssl::TABLE`].
+//! of them cannot mean here is in its row of [`mod_tls_directives::mod_ssl::TABLE`].
 //!
 //! May use: base, crypto, directives, keys, session, settings, trust, x509.
 

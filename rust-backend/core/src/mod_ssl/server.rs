@@ -288,13 +288,13 @@ fn session_cache(text: &str) -> Result<SessionCache, String> {
 }
 
 impl ClientSettings {
-    /// Whether mod_ssl's directives have said anything that is to be [settled](ClientSettings::settle).
+    /// Whether there are settings of mod_ssl's directives that are to be [settled](ClientSettings::settle).
     pub(crate) fn is_unsettled(&self) -> bool {
         let sources = [&self.ca_sources, &self.name_sources, &self.crl_sources];
         sources.iter().any(|sources| !sources.list().is_empty())
     }
 
-    /// Puts what mod_ssl's directives name where the others' is, unless that says something itself.
+    /// Applies the settings of mod_ssl's directives where the others are not set.
     pub(crate) fn settle(&mut self, is_mod_ssls: bool) {
         let own = |list: &mut Vec<Located<PathBuf>>, sources: &Sources| {
             if list.is_empty() {
@@ -328,7 +328,7 @@ impl ClientSettings {
 }
 
 impl HostSettings {
-    /// Whether connections to the server are TLS by mod_ssl's rules; `listens` says whether its port is one for https.
+    /// Whether connections to the server are TLS by mod_ssl's rules; `listens` is whether its port is one for https.
     pub(crate) fn is_ssl_on(&self, listens: bool) -> bool {
         self.engine.as_ref().map_or(listens, |said| said.value)
     }

@@ -42,7 +42,7 @@ pub(crate) fn read(
     Ok(())
 }
 
-/// What the arguments of `SSLCipherSuite` say, and whether that is about TLS 1.3.
+/// Parses the arguments of `SSLCipherSuite`; the first value is whether they are for TLS 1.3.
 pub fn parse(words: &[&str]) -> Result<(bool, Evaluated), String> {
     match words {
         [list] => tls12(list),
@@ -60,7 +60,7 @@ fn tls12(list: &str) -> Result<(bool, Evaluated), String> {
 }
 
 /// Whether `suite`, the one of a connection, is in the lists of a location, each as `SSLCipherSuite` has it there; an
-/// empty one says nothing. An error says why not.
+/// empty one allows all. An error is the reason why not.
 pub fn allows(tls12: &str, tls13: &str, suite: &Cipher) -> Result<(), String> {
     let list = if suite.is_tls13() { tls13 } else { tls12 };
     if list.is_empty() {

@@ -49,7 +49,7 @@ pub struct Refusal {
     pub status: u16,
     /// The reason, for the error log.
     pub text: String,
-    /// Whether that only matters to somebody who looks for it.
+    /// Whether the reason is logged at level debug only.
     pub is_detail: bool,
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a section or an .htaccess file says about requests. These directives take effect where httpd reads them, some of
+//! The rules of a section or an .htaccess file for requests. These directives take effect where httpd reads them, some of
 //! them while a request is processed.
 
 use crate::info::connection_info::ConnectionInfo;
@@ -9,7 +9,7 @@ use crate::session::early_data::EarlyMethods;
 use crate::trust::client::verify_mode::VerifyMode;
 
 /// The rules of a location, but for their texts, which the caller keeps: see [`RuleText`]. Rules whose bytes are all zero
-/// say nothing.
+/// are empty.
 ///
 /// ```
 /// use mod_tls_core::request::rules::{Place, Rules};
@@ -28,9 +28,9 @@ pub struct Rules {
     pub options: Options,
     /// The certificate that clients have to present.
     pub verify_mode: VerifyMode,
-    /// Whether something was said about the number of CAs above it.
+    /// Whether `depth` is set.
     pub has_depth: bool,
-    /// How many there may be.
+    /// The maximum number of CAs above the client's certificate.
     pub depth: u32,
     /// The requests that may come as early data.
     pub early_methods: EarlyMethods,
@@ -156,7 +156,7 @@ impl Rules {
         Ok(reading)
     }
 
-    /// What holds where `inner` was said inside of a place with these rules.
+    /// The rules of a section with `inner` inside of a section with these rules.
     pub fn merge(&self, inner: &Self) -> Self {
         Self {
             options: self.options.then(inner.options),
@@ -177,7 +177,7 @@ impl Rules {
 
     /// Whether a request may come in on its connection, or why not. `info` are none for a connection that is not TLS of
     /// this module; `is_tls` says whether it is TLS of any. `tls12` and `tls13` are the texts of the cipher suites, empty
-    /// where nothing was said.
+    /// where they are not set.
     pub fn admit(
         &self,
         info: Option<&ConnectionInfo>,

@@ -56,14 +56,14 @@ pub enum NameCheck {
     CommonName,
 }
 
-/// What a block says, or a chain of blocks together.
+/// The settings of a block, or of a chain of blocks.
 #[derive(Clone, Debug, Default)]
 pub struct ProxySettings {
-    /// Where the innermost block begins that says any of this.
+    /// The place of the innermost block with any of these settings.
     pub place: Option<Origin>,
     /// Whether backends are spoken to in TLS by this module.
     pub engine: Option<Located<bool>>,
-    /// Whose certificates are believed.
+    /// The trusted CAs.
     pub ca: Option<Located<CaSource>>,
     /// Where revocation lists are.
     pub crls: Vec<Located<PathBuf>>,
@@ -102,7 +102,7 @@ pub struct ProxySettings {
 }
 
 impl ProxySettings {
-    /// These settings, with those of `outer` where nothing was said.
+    /// These settings, with those of `outer` where none is set.
     pub fn inherit(&self, outer: &Self) -> Self {
         let or_outer = |own: &Vec<Located<PathBuf>>, outer: &Vec<Located<PathBuf>>| match own.is_empty() {
             true => outer.clone(),
@@ -135,7 +135,7 @@ impl ProxySettings {
         }
     }
 
-    /// What is said, without where: equal for settings that mean the same.
+    /// The values without their places: equal for settings that mean the same.
     pub(crate) fn content(&self) -> String {
         fn values<T: Clone>(said: &[Located<T>]) -> Vec<T> {
             said.iter().map(|said| said.value.clone()).collect()
@@ -173,7 +173,7 @@ impl ProxySettings {
         self.is_mod_ssls == Some(true)
     }
 
-    /// What is asked of backends' certificates. They are verified unless somebody says otherwise, or mod_ssl's rules hold.
+    /// What is asked of backends' certificates. They are verified by default, except under mod_ssl's rules.
     pub fn check(&self) -> BackendCheck {
         let default = match self.by_mod_ssls_rules() {
             true => BackendCheck::None,
@@ -198,7 +198,7 @@ impl ProxySettings {
         self.by_mod_ssls_rules() && self.check_expire.unwrap_or(true)
     }
 
-    /// Where trusted CAs come from. mod_ssl trusts nobody by default.
+    /// Where trusted CAs come from. mod_ssl has no trusted CAs by default.
     pub fn ca_source(&self) -> CaSource {
         match &self.ca {
             Some(said) => said.value.clone(),
@@ -210,7 +210,7 @@ impl ProxySettings {
         }
     }
 
-    /// How many CAs may be above a backend's certificate: with mod_ssl one, unless that was said.
+    /// How many CAs may be above a backend's certificate: with mod_ssl one by default.
     pub(crate) fn max_depth(&self) -> usize {
         let default = if self.by_mod_ssls_rules() { 1 } else { usize::MAX };
         self.depth.unwrap_or(default)
@@ -230,7 +230,7 @@ impl ProxySettings {
         }
     }
 
-    /// What is looked up in them. mod_ssl looks nothing up unless it is told to.
+    /// What is looked up in them. mod_ssl does not check by default.
     pub fn crl_check(&self) -> CrlCheck {
         match (&self.crl_check, self.crls.is_empty()) {
             (Some(said), _) => said.value,
@@ -253,7 +253,7 @@ impl ProxySettings {
 }
 
 impl Interpreter<'_> {
-    /// What one of our directives about backends says, in server `index`.
+    /// Interprets one of our directives for backends in server `index`.
     pub(crate) fn interpret_proxy(
         &mut self,
         index: usize,

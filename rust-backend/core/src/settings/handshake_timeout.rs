@@ -2,7 +2,7 @@
 //! How long a handshake may take: the `handshake=` stage of mod_reqtimeout's `RequestReadTimeout`.
 //!
 //! mod_reqtimeout looks at the clock when bytes arrive or a read blocks. While the MPM waits for a stalled client
-//! nobody reads, so somebody has to wake the connection when its time is up; this tells when that is.
+//! no data is read, so `process::watch` wakes the connection at the end of this limit.
 
 use crate::base::directive::Directive;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Settings of a virtual host, and what it inherits from the base server where it says nothing itself.
+//! Settings of a virtual host, and their inheritance from the base server.
 
 use std::path::PathBuf;
 
@@ -21,7 +21,7 @@ use crate::trust::client::verifier::CaNames;
 use crate::trust::client::verify_mode::{self, VerifyMode};
 use crate::trust::revocation::CrlCheck;
 
-/// For how long mod_ssl resumes sessions unless its directives say otherwise, in seconds.
+/// The default session lifetime of mod_ssl, in seconds.
 const MOD_SSL_LIFETIME: u32 = 300;
 
 /// Settings about the clients of a virtual host.
@@ -33,7 +33,7 @@ pub struct ClientSettings {
     pub somewhere: Option<Located<VerifyMode>>,
     /// Where the certificates of trusted CAs are.
     pub cas: Vec<Located<PathBuf>>,
-    /// Which CAs clients are told.
+    /// The CA names that are sent to clients.
     pub names: Option<Located<CaNames>>,
     /// How many CAs may be above a certificate.
     pub depth: Option<usize>,
@@ -45,7 +45,7 @@ pub struct ClientSettings {
     pub crl_check: Option<Located<CrlCheck>>,
     /// Trusted CAs by mod_ssl's directives.
     pub ca_sources: Sources,
-    /// CAs that clients are told, by mod_ssl's directives.
+    /// CA names that are sent to clients, by mod_ssl's directives.
     pub name_sources: Sources,
     /// Revocation lists by mod_ssl's directives.
     pub crl_sources: Sources,
@@ -122,7 +122,7 @@ impl SessionSettings {
         }
     }
 
-    /// Whether early data is wanted, and where that was said.
+    /// The directive that enables early data, if one does.
     pub fn early_data(&self) -> Option<&Located<bool>> {
         self.early_data.as_ref().filter(|said| said.value)
     }
@@ -186,7 +186,7 @@ impl CertificateFiles {
     }
 }
 
-/// What one server says, or what holds in it once it has inherited.
+/// The settings of one server, before or after inheritance.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
     /// Whether connections are TLS by mod_ssl's rules, so that its defaults hold. It is known once all was read.
@@ -210,13 +210,13 @@ pub struct HostSettings {
 pub struct Policy {
     /// The only cipher suites, by mod_ssl's directives.
     pub only_suites: OnlySuites,
-    /// The oldest version and the newest, by their numbers in TLS, whatever `protocols` says.
+    /// The oldest version and the newest, by their numbers in TLS, independent of `protocols`.
     pub min_protocol: Option<u16>,
     /// See `min_protocol`.
     pub max_protocol: Option<u16>,
     /// The only algorithms to sign by.
     pub signatures: Option<Located<Vec<SignatureScheme>>>,
-    /// Whether clients have to say whom they want.
+    /// Whether clients must send a server name.
     pub requires_sni: Option<bool>,
     /// The protocol versions.
     pub protocols: Option<Located<Protocols>>,
@@ -241,7 +241,7 @@ pub struct Policy {
 }
 
 impl HostSettings {
-    /// How sessions are resumed, by what was said and by the defaults of whose directives said it.
+    /// How sessions are resumed, by the directives and their defaults.
     pub fn session_spec(&self) -> SessionSpec {
         self.policy.sessions.spec(match self.is_mod_ssls {
             true => MOD_SSL_LIFETIME,
@@ -249,8 +249,8 @@ impl HostSettings {
         })
     }
 
-    /// These settings, with those of `base` where nothing was said; `nothing` is the policy of hosts that say nothing of
-    /// it. The ServerName is nobody's to inherit.
+    /// These settings, with those of `base` where none is set; `nothing` is the policy of hosts without settings of it.
+    /// The ServerName is not inherited.
     pub fn inherit(self, base: &Self, nothing: &CopyOnWrite<Policy>) -> Self {
         Self {
             is_mod_ssls: false,
@@ -292,8 +292,8 @@ impl Policy {
     }
 }
 
-/// A host's own list, or that of the base server without what the host says the opposite of: only who contradicts
-/// himself has made a mistake.
+/// A host's own list, or that of the base server without the elements of the host's opposite list: only a contradiction
+/// within one server is an error.
 fn inherit_list(
     own: &Option<Located<Vec<&'static Cipher>>>,
     base: &Option<Located<Vec<&'static Cipher>>>,

@@ -33,14 +33,14 @@ pub struct Interpreter<'a> {
     pub has_stapler: bool,
     /// The settings of the whole server, as far as they were read.
     pub global: GlobalSettings,
-    /// What there is to say about it all.
+    /// Messages about the directives.
     pub diagnostics: Diagnostics,
-    /// The policy of hosts that say nothing of it.
+    /// The policy of hosts without settings of it.
     pub nothing: CopyOnWrite<Policy>,
 }
 
 impl<'a> Interpreter<'a> {
-    /// Begins with nothing said.
+    /// Without any settings.
     pub fn new(server_root: &'a Path, has_stapler: bool) -> Self {
         Self {
             server_root,
@@ -51,7 +51,7 @@ impl<'a> Interpreter<'a> {
         }
     }
 
-    /// What one of our directives says of server `index`; server 0 is the base server.
+    /// Interprets one of our directives in server `index`; server 0 is the base server.
     pub(crate) fn interpret(
         &mut self,
         index: usize,
@@ -320,7 +320,7 @@ fn number<T: FromStr + PartialOrd + Display>(
     })
 }
 
-/// The suites that a directive suppresses. What nobody knows is suppressed already.
+/// The suites that a directive suppresses. Unknown suites are ignored: they are not used anyway.
 pub(crate) fn suppressed_ciphers(directive: &Directive) -> Result<Located<Vec<&'static Cipher>>, String> {
     let list = ciphers::parse_list(&directive.words()).map_err(|error| error.to_string())?;
     Ok(Located {

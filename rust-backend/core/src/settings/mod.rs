@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What directives say, as values: settings of the whole server, of virtual hosts and for backends.
+//! Directives as values: settings of the whole server, of virtual hosts and for backends.
 //!
 //! The `TLS*` directives are interpreted here ([`Interpreter`]). The room `mod_ssl` interprets mod_ssl's into the same
 //! settings.

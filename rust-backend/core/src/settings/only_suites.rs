@@ -4,7 +4,7 @@
 use crate::base::directive::Located;
 use crate::crypto::ciphers::Cipher;
 
-/// The only suites that are spoken, most preferred first; none if nothing was said.
+/// The only suites that are used, most preferred first; none if not set.
 #[derive(Clone, Debug, Default)]
 pub struct OnlySuites {
     /// Those of TLS 1.2.
@@ -14,7 +14,7 @@ pub struct OnlySuites {
 }
 
 impl OnlySuites {
-    /// These lists, with those of `outer` where nothing was said.
+    /// These lists, with those of `outer` where none is set.
     pub fn inherit(&self, outer: &Self) -> Self {
         Self {
             tls12: self.tls12.clone().or_else(|| outer.tls12.clone()),

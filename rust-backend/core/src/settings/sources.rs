@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::base::directive::Located;
 use crate::base::file_reading::Hashed;
 
-/// What such a pair says. A later directive replaces an earlier one of its kind, and a virtual host's the base server's.
+/// The value of such a pair. A later directive replaces an earlier one of its kind, and a virtual host's the base server's.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     pub(crate) file: Option<Located<PathBuf>>,
@@ -24,7 +24,7 @@ pub(crate) enum Content {
 }
 
 impl Sources {
-    /// These sources, with those of `outer` where nothing was said.
+    /// These sources, with those of `outer` where none is set.
     pub fn inherit(&self, outer: &Self) -> Self {
         Self {
             file: self.file.clone().or_else(|| outer.file.clone()),

@@ -11,7 +11,7 @@ use crate::crypto::protocol::Protocols;
 use crate::crypto::{ALL_CIPHER_SUITES, DEFAULT_CIPHER_SUITES};
 use crate::settings::only_suites::OnlySuites;
 
-/// What is said about suites.
+/// The settings of cipher suites.
 pub(crate) struct SuiteSettings<'a> {
     /// What the directives begin with: `TLS` or `TLSProxy`.
     pub(crate) prefix: &'a str,
