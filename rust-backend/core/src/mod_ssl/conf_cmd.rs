@@ -101,8 +101,8 @@ pub(super) fn read(
         "dhparameters" | "ecdhparameters" | "recordpadding" => nothing(diagnostics, directive, command),
         _ => {
             return Err(format!(
-                "{command}: this is not OpenSSL, and what the command means to it nobody here knows; remove it, or see \
-                 docs/moving-from-mod_ssl.md for those that are understood"
+                "{command}: this is not OpenSSL, and the command is not supported: remove it, or see \
+                 docs/moving-from-mod_ssl.md for the commands that are"
             ));
         }
     }
@@ -132,7 +132,7 @@ fn option(
     let (known, meaning) = OPTIONS
         .iter()
         .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        .ok_or_else(|| format!("Options {word}: what it means to OpenSSL nobody here knows; remove it"))?;
+        .ok_or_else(|| format!("Options {word}: this option of OpenSSL is not supported: remove it"))?;
     match meaning {
         Meaning::Tickets => host.policy.sessions.tickets = Some(Located::new(directive, on)),
         Meaning::ServerPreference => host.policy.honor_client_order = Some(!on),

@@ -123,12 +123,12 @@ impl Interpreter<'_> {
     fn note_renegotiation(&mut self, directive: &Directive) {
         let text = match directive.name.as_str() {
             "SSLCipherSuite" if directive.in_section => {
-                "in a section renegotiates nothing: requests on connections with another suite get 403; say it for the \
-                 virtual host if that is not meant"
+                "in a section renegotiates nothing: requests on connections with another suite get 403; to \
+                 select suites, set it for the virtual host"
             }
             "SSLVerifyClient" if directive.in_section && !directive.args.iter().any(|arg| arg == "none") => {
-                "in a section: the handshake of the whole virtual host asks clients for a certificate; who has none gets 403 \
-                 here"
+                "in a section: the handshake of the whole virtual host asks clients for a certificate; clients without one \
+                 get 403 here"
             }
             "SSLOptions"
                 if directive
@@ -217,7 +217,7 @@ impl Interpreter<'_> {
             "SSLCACertificateFile" | "SSLCACertificatePath" if directive.in_section => {
                 return Err(
                     "cannot stand in a section: nothing is renegotiated, so the CAs are those of the virtual host; \
-                            say it there, and who may come in here with Require expr and SSL_CLIENT_I_DN"
+                            set them there, and restrict this section with Require expr and SSL_CLIENT_I_DN"
                         .to_owned(),
                 );
             }
@@ -247,8 +247,8 @@ impl Interpreter<'_> {
 fn engine(directive: &Directive) -> Result<bool, String> {
     if directive.single()?.eq_ignore_ascii_case("optional") {
         return Err(
-            "optional: nobody upgrades from HTTP to TLS on the same port (RFC 2817); say on, and give plain HTTP a \
-                    port of its own"
+            "optional: an upgrade from HTTP to TLS on the same port (RFC 2817) is not supported: set it to on, and give \
+             plain HTTP a port of its own"
                 .to_owned(),
         );
     }

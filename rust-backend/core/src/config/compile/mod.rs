@@ -205,8 +205,8 @@ impl Compiler {
         let said = self.global.key_log_file.clone()?;
         let path = said.value.display();
         let text = format!(
-            "TLSKeyLogFile {path}: the secrets of all connections are written to this file, and whoever has it can read \
-             them all: remove the directive when you are done"
+            "TLSKeyLogFile {path}: the secrets of all connections are written to this file, and a user who can read the \
+             file can decrypt them all: remove the directive when you are done"
         );
         self.report_at(Severity::Warning, 0, &said, text);
         if self.builder.environment.mode == CompileMode::Test {
