@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file mod_tls.h
- * What the two records of the module, mod_tls.c and mod_ssl.c, have in common.
+ * What the module records in mod_tls.c and mod_ssl.c share. Called when httpd loads a record.
  */
 #pragma once
 

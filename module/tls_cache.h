@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_cache.h
- * The sessions that children share, in httpd's socache.
+ * The session cache of all child processes, in httpd's socache. Called by tls_state.c when it has compiled a configuration.
  */
 #pragma once
 

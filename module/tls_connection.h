@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_connection.h
- * The state of a TLS connection, of a client or to a backend. The files above this one work on it.
+ * The state of a TLS connection, of a client or to a backend. Made in pre_connection, used by all files that serve it.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_failover.h
- * Balancers go on to the next member where the TLS handshake with one fails.
+ * Lets balancers try the next member after a failed handshake. Called by tls_handshake.c in the thread of the request.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_filters.h
- * The two filters between httpd and the network.
+ * The two filters between httpd and the network. Attached by tls_process.c and tls_proxy.c, called by httpd for all data.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_handshake.h
- * Handshakes with clients and backends. Used by the filters, and by tls_process.c.
+ * Handshakes with clients and backends. Called by the filters when data is read or written, and by tls_process.c.
  */
 #pragma once
 

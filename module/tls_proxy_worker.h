@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_proxy_worker.h
- * What mod_proxy's workers tell about outgoing connections. Used by tls_proxy.c.
+ * Properties of mod_proxy's workers. Called by tls_proxy.c when mod_proxy binds a connection, and by tls_handshake.c.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_request.h
- * What requests have of their connection, and those that it does not allow.
+ * Requests that came as early data. Called by tls_vars.c while the request is processed.
  */
 #pragma once
 

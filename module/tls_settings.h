@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_settings.h
- * The configuration as text, and its place in httpd. Filled by tls_directives.c, read by tls_compile.c and for requests.
+ * The configuration as text. Filled by tls_directives.c while httpd reads it, read by tls_compile.c and for each request.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_state.h
- * The configuration that is in force, and the state of the process that outlives it.
+ * The configuration in force, and the state that outlives it. Called for connections and requests.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_transfer.h
- * Moves bytes between the network and the TLS state of a connection. Used by the handshake and by the filters.
+ * Moves data between the network and the TLS state of a connection. Called by the handshake and by the filters.
  */
 #pragma once
 
