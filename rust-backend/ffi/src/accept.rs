@@ -13,7 +13,7 @@ use crate::connection::{ConnectionHandle, EventCode, on_connection};
 use crate::guard::Status;
 use crate::types::Slice;
 
-/// What httpd has to know of a ClientHello. The slices are borrowed from the connection.
+/// The part of a ClientHello that httpd uses. The slices are borrowed from the connection.
 #[derive(Debug)]
 #[repr(C)]
 pub struct HelloInfo {
@@ -25,7 +25,7 @@ pub struct HelloInfo {
     pub alpn_count: usize,
 }
 
-/// Sets `out` to the content of the ClientHello, once it is complete.
+/// Sets `out` to the content of the ClientHello, once it is complete. It is valid until `tls_conn_accept` is called.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -142,6 +142,7 @@ pub unsafe extern "C" fn tls_conn_accept(
     unsafe {
         on_connection(conn, |conn| {
             let event = event.as_mut()?;
+            conn.alpn = Vec::new();
             let protocol = Some(protocol.bytes()).filter(|name| !name.is_empty());
             let accepted = match certificate.optional_bytes() {
                 None => accept(&mut conn.connection, server, protocol),
