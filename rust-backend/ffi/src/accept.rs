@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Between ClientHello and ServerHello: what the client asks for, and which site answers.
+//! Between ClientHello and ServerHello: the content of the ClientHello, and the selection of the server.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::types::Slice;
 #[derive(Debug)]
 #[repr(C)]
 pub struct HelloInfo {
-    /// The server name that the client asks for, in lower case; empty if it asks for none.
+    /// The server name (SNI), in lower case; empty if the client has sent none.
     pub server_name: Slice,
     /// The protocols that the client offers by ALPN.
     pub alpn: *const Slice,
@@ -49,8 +49,8 @@ pub unsafe extern "C" fn tls_conn_hello(conn: *mut ConnectionHandle, out: *mut H
     }
 }
 
-/// Sets the servers `named` and `connected` of `hosts` to those that the client means by its server name, which are the first
-/// one of the address if it has sent none. `TLS_STATUS_FAILED`: no server has the name, and such clients are refused.
+/// Sets the servers `named` and `connected` of `hosts` by the client's server name; without one, to the first server of the
+/// address. `TLS_STATUS_FAILED`: no server has the name, and handshakes with unknown names are refused.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -77,8 +77,8 @@ pub unsafe extern "C" fn tls_conn_find_server(conn: *mut ConnectionHandle, hosts
     }
 }
 
-/// The certificate that the client would be presented by `server`: `id` is set to what it is known by to providers of
-/// OCSP responses. `TLS_STATUS_FAILED` if there is none.
+/// The certificate that `server` would present to the client: `id` is set to its identifier for providers of OCSP
+/// responses. `TLS_STATUS_FAILED` if there is none.
 ///
 /// # Safety
 /// The pointers are valid; `id` has room for 32 bytes.
@@ -104,7 +104,7 @@ fn presented(conn: &ConnectionHandle, server: usize) -> Option<Arc<Identity>> {
     conn.connection.identity_at(site)
 }
 
-/// Staples the DER OCSP response to the certificate that the client is presented by `server`; an empty one staples
+/// Staples the OCSP response (DER) to the certificate that `server` presents to the client; an empty one staples
 /// nothing.
 ///
 /// # Safety
@@ -123,9 +123,9 @@ pub unsafe extern "C" fn tls_conn_staple(conn: *mut ConnectionHandle, server: us
     }
 }
 
-/// Goes on with the handshake as `server`, agreeing on `protocol` by ALPN (empty: on nothing). `certificate` and `key`
-/// are PEM that is presented instead of the server's own certificates; `certificate` is null where those serve, `key` is
-/// null if it is in `certificate`. Statuses as for `tls_conn_receive`.
+/// Continues the handshake as `server` and selects `protocol` by ALPN (empty: none). `certificate` and `key` are PEM that
+/// is used instead of the server's own certificates. `certificate` is null if those are used; `key` is null if the key is
+/// in `certificate`. Statuses as for `tls_conn_receive`.
 ///
 /// # Safety
 /// The pointers and the slices are valid.
@@ -167,7 +167,7 @@ fn accept(connection: &mut Connection, server: usize, protocol: Option<&[u8]>) -
     }
 }
 
-/// Answers with a certificate that was made for this client: an ACME challenge (RFC 8737).
+/// Continues the handshake with a certificate for this connection only: an ACME challenge (RFC 8737).
 fn accept_with(
     connection: &mut Connection,
     server: usize,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Putting a configuration together.
+//! Building and compiling a configuration.
 
 use std::ffi::{CStr, OsStr, c_char};
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,11 +19,11 @@ use crate::guard::{Status, guard};
 use crate::process::Process;
 use crate::types::{array, c_text};
 
-/// A configuration in the making.
+/// A configuration that is being built.
 #[derive(Debug)]
 pub struct Builder {
     config: mod_tls_core::config::Builder,
-    /// The file that was named last: thousands of directives are in the same one.
+    /// The file of the last directive: thousands of directives are in the same file.
     file: Arc<str>,
 }
 
@@ -33,7 +33,7 @@ impl Builder {
     /// # Safety
     /// `file` is a valid C string, or null.
     unsafe fn origin(&mut self, file: *const c_char, line: u32) -> Origin {
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller meets the requirements above.
         let file = unsafe { c_text(file) };
         if *self.file != *file {
             self.file = file.as_ref().into();
@@ -56,7 +56,7 @@ impl Builder {
             directives.push(Directive {
                 // SAFETY: the caller promises valid C strings.
                 name: unsafe { c_text(line.name) }.into_owned(),
-                // SAFETY: as above, as many as the line says.
+                // SAFETY: the caller promises `arg_count` valid C strings.
                 args: unsafe { c_texts(line.argv, line.argc) },
                 // SAFETY: as above.
                 origin: unsafe { self.origin(line.file, line.line) },
@@ -69,33 +69,33 @@ impl Builder {
     }
 }
 
-/// What of the rest of httpd matters to the meaning of directives.
+/// The properties of httpd and of its other modules that directives depend on.
 #[derive(Debug)]
 #[repr(C)]
 pub struct EnvironmentInfo {
     /// What the configuration is compiled for.
     pub mode: CompileMode,
-    /// Where relative paths start.
+    /// The directory that relative paths start from.
     pub server_root: *const c_char,
     /// The version of httpd: `2.4.71`.
     pub version: *const c_char,
     /// Whether another module provides OCSP responses.
     pub has_stapler: bool,
-    /// Whether another module may have certificates for hosts, once it can be asked.
+    /// Whether another module may supply certificates for hosts later.
     pub has_supplier: bool,
-    /// Whether another module may speak TLS at some port.
+    /// Whether another module may speak TLS on some port.
     pub has_other_tls: bool,
-    /// Whether mod_ssl's directives are there.
+    /// Whether mod_ssl's directives are available.
     pub has_mod_ssl: bool,
-    /// Whether they are the only ones.
+    /// Whether only mod_ssl's directives are available.
     pub has_only_mod_ssl: bool,
 }
 
-/// A directive as the configuration has it, in a list.
+/// A directive of the configuration, an element of a list.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Line {
-    /// The one that follows; null after the last.
+    /// The next directive; null after the last.
     pub next: *mut Line,
     /// Its name.
     pub name: *const c_char,
@@ -115,7 +115,7 @@ pub struct Line {
 #[derive(Debug)]
 #[repr(C)]
 pub struct Address {
-    /// The address in network order. Those that httpd takes for "any" stand for all.
+    /// The address in network byte order. httpd's wildcard addresses stand for all.
     pub ip: *const u8,
     /// The number of bytes: 4 or 16, or 0 for all addresses.
     pub ip_len: usize,
@@ -127,7 +127,7 @@ impl Address {
     /// # Safety
     /// `ip` points to `ip_len` bytes.
     unsafe fn get(&self) -> (Option<IpAddr>, u16) {
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller meets the requirements above.
         let ip = unsafe { ip_address(self.ip, self.ip_len) };
         // httpd reads `_default_` as 255.255.255.255.
         let is_any = |ip: &IpAddr| ip.is_unspecified() || *ip == IpAddr::V4(Ipv4Addr::BROADCAST);
@@ -135,7 +135,7 @@ impl Address {
     }
 }
 
-/// A server of httpd's.
+/// A server of httpd.
 #[derive(Debug)]
 #[repr(C)]
 pub struct ServerInfo {
@@ -143,7 +143,7 @@ pub struct ServerInfo {
     pub name: *const c_char,
     /// The port of its ServerName; 0 if that has none.
     pub port: u16,
-    /// The protocol that httpd was told to be spoken there; null if it was not.
+    /// The protocol of the server in httpd's configuration; null if it is not configured.
     pub protocol: *const c_char,
     /// The protocols that it offers by ALPN, separated by spaces.
     pub alpn: *const c_char,
@@ -151,11 +151,11 @@ pub struct ServerInfo {
     pub file: *const c_char,
     /// The line that it begins at.
     pub line: u32,
-    /// The addresses that it is for.
+    /// Its addresses.
     pub addresses: *const Address,
     /// The number of addresses.
     pub address_count: usize,
-    /// Its ServerAliases, those with wildcards included. Null where httpd has left one out.
+    /// Its ServerAliases, including those with wildcards. Elements may be null.
     pub aliases: *const *const c_char,
     /// The number of aliases.
     pub alias_count: usize,
@@ -163,12 +163,12 @@ pub struct ServerInfo {
     pub lines: *const Line,
 }
 
-/// The texts of an array of C strings, without those that are null.
+/// The texts of an array of C strings, without null pointers.
 ///
 /// # Safety
 /// `data` points to `count` pointers, each of which is a valid C string or null.
 unsafe fn c_texts(data: *const *const c_char, count: usize) -> Vec<String> {
-    // SAFETY: the caller's promise is handed on.
+    // SAFETY: the caller meets the requirements above.
     let pointers = unsafe { array(data, count) }.iter().filter(|text| !text.is_null());
     // SAFETY: as above.
     pointers.map(|text| unsafe { c_text(*text) }.into_owned()).collect()
@@ -179,7 +179,7 @@ unsafe fn c_texts(data: *const *const c_char, count: usize) -> Vec<String> {
 /// # Safety
 /// `text` is a valid C string, or null.
 unsafe fn optional_text(text: *const c_char) -> Option<String> {
-    // SAFETY: the caller's promise is handed on.
+    // SAFETY: the caller meets the requirements above.
     (!text.is_null()).then(|| unsafe { c_text(text) }.into_owned())
 }
 
@@ -188,7 +188,7 @@ unsafe fn optional_text(text: *const c_char) -> Option<String> {
 /// # Safety
 /// `data` points to `len` bytes, or is null.
 pub(crate) unsafe fn ip_address(data: *const u8, len: usize) -> Option<IpAddr> {
-    // SAFETY: the caller's promise is handed on.
+    // SAFETY: the caller meets the requirements above.
     let bytes = unsafe { array(data, len) };
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Some(IpAddr::from(v4));
@@ -197,7 +197,7 @@ pub(crate) unsafe fn ip_address(data: *const u8, len: usize) -> Option<IpAddr> {
     Some(IpAddr::from(v6).to_canonical())
 }
 
-/// Begins a configuration.
+/// Makes an empty configuration.
 ///
 /// # Safety
 /// The pointers and the C strings in `info` are valid.
@@ -268,11 +268,11 @@ pub unsafe extern "C" fn tls_builder_add_server(
         server.port = info.port;
         // SAFETY: as above.
         (server.protocol, server.alpn) = unsafe { (optional_text(info.protocol), c_text(info.alpn).into_owned()) };
-        // SAFETY: the caller promises as many addresses as it says.
+        // SAFETY: the caller promises `address_count` addresses.
         let addresses = unsafe { array(info.addresses, info.address_count) };
         // SAFETY: the caller promises that their bytes are valid.
         server.addresses = addresses.iter().map(|address| unsafe { address.get() }).collect();
-        // SAFETY: the caller promises as many aliases as it says, and a valid list.
+        // SAFETY: the caller promises `alias_count` aliases and a valid list.
         (server.aliases, server.directives) =
             unsafe { (c_texts(info.aliases, info.alias_count), builder.directives(info.lines)) };
         *out = builder.config.add_server(server);
@@ -280,8 +280,8 @@ pub unsafe extern "C" fn tls_builder_add_server(
     })
 }
 
-/// Adds a directive of another module, if it matters here. `host_file` and `host_line` are the place where the
-/// `<VirtualHost>` begins that it stands in; `host_file` is null if it stands in none.
+/// Adds a directive of another module; irrelevant ones are ignored. `host_file` and `host_line` are the place where its
+/// `<VirtualHost>` begins; `host_file` is null outside of virtual hosts.
 ///
 /// # Safety
 /// The pointer and the C strings are valid.
@@ -347,8 +347,8 @@ pub unsafe extern "C" fn tls_builder_add_proxy_chain(
     })
 }
 
-/// Adds a certificate that another module has for a server: instead of configured ones, or (`stopgap`) until there are
-/// real ones. `key` is null where the key is in the certificate's file.
+/// Adds a certificate that another module supplies for a server: instead of configured ones, or (`stopgap`) as a temporary
+/// one. `key` is null if the key is in the certificate's file.
 ///
 /// # Safety
 /// The pointer and the C strings are valid.
@@ -382,7 +382,7 @@ pub unsafe extern "C" fn tls_builder_add_certificate(
     })
 }
 
-/// Whether the hosts of the address known as `chain` were added.
+/// Whether the hosts of the address with the number `chain` were added.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -392,8 +392,8 @@ pub unsafe extern "C" fn tls_builder_has_chain(builder: *const Builder, chain: u
     unsafe { builder.as_ref() }.is_some_and(|builder| builder.config.has_chain(chain))
 }
 
-/// Adds `server` as the next host of the address known as `chain`. The number that stands for the address is the
-/// caller's choice; `tls_conn_find_server` is given the same.
+/// Adds `server` as the next host of the address with the number `chain`. The caller chooses the number, and passes the
+/// same to `tls_conn_find_server`.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -408,8 +408,8 @@ pub unsafe extern "C" fn tls_builder_add_to_chain(builder: *mut Builder, chain: 
     })
 }
 
-/// Checks the configuration and frees `builder`, whatever comes of it. `diagnostics` is set to all messages about it.
-/// `config` is set if there is no error among them; otherwise the status is `TLS_STATUS_FAILED`.
+/// Compiles the configuration. Always frees `builder`. `diagnostics` is set to all messages about the configuration.
+/// `config` is set if none of them is an error; otherwise the status is `TLS_STATUS_FAILED`.
 ///
 /// # Safety
 /// `builder` was given out by `tls_builder_new` and is not used again. The other pointers are valid.

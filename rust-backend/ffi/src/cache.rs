@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! httpd's socache, seen from Rust.
+//! The session cache in httpd's socache.
 
 use std::ffi::c_void;
 
@@ -7,30 +7,30 @@ use mod_tls_core::session::resumption::SharedCache;
 
 use crate::types::Slice;
 
-/// The largest session that is kept, in bytes.
+/// The maximum size of a session in the cache, in bytes.
 const MAX_SESSION: usize = 16 * 1024;
 
-/// The operations of a cache that all children share. They may be called by many threads at once.
+/// The operations of a cache that all child processes share. Several threads may call them at the same time.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct CacheOperations {
-    /// Handed to each operation.
+    /// The first argument of each operation.
     pub context: *mut c_void,
-    /// Stores `value` under `id` for `lifetime` seconds; false if it could not.
+    /// Stores `value` under `id` for `lifetime` seconds; false if that failed.
     pub store: Option<unsafe extern "C" fn(context: *mut c_void, id: Slice, value: Slice, lifetime: u32) -> bool>,
-    /// Copies what is stored under `id` into `buffer`, whose size is `*len`, and sets `*len` to its length; false if there
-    /// is nothing.
+    /// Copies the value stored under `id` into `buffer`, whose size is `*len`, and sets `*len` to its length; false if there
+    /// is none.
     pub retrieve:
         Option<unsafe extern "C" fn(context: *mut c_void, id: Slice, buffer: *mut u8, len: *mut usize) -> bool>,
-    /// The same, and what was stored is gone. Of all that take one thing, at any server that shares the cache, at most one
-    /// gets it.
+    /// The same, and removes the value. If several callers take the same value, on any server that shares the cache, at most
+    /// one of them gets it.
     pub take: Option<unsafe extern "C" fn(context: *mut c_void, id: Slice, buffer: *mut u8, len: *mut usize) -> bool>,
 }
 
-/// An operation that reads what is stored under `id`.
+/// An operation that reads the value stored under `id`.
 type CacheRead = unsafe extern "C" fn(context: *mut c_void, id: Slice, buffer: *mut u8, len: *mut usize) -> bool;
 
-// SAFETY: whoever attaches the operations promises that they may be called by any thread.
+// SAFETY: the caller of `tls_config_attach_cache` promises that any thread may call the operations.
 unsafe impl Send for CacheOperations {}
 // SAFETY: as above.
 unsafe impl Sync for CacheOperations {}

@@ -15,15 +15,15 @@ use crate::guard::{Status, guard};
 use crate::info::InfoHandle;
 use crate::types::{OwnedText, Slice, array, c_text};
 
-/// A configuration. Connections keep a reference of their own.
+/// A configuration. Each connection has its own reference.
 #[derive(Debug)]
 pub struct ConfigHandle(pub(crate) Arc<Config>);
 
-/// Where children share sessions.
+/// The session cache of all child processes.
 #[derive(Debug)]
 #[repr(C)]
 pub struct CacheChoice {
-    /// The name of the socache provider; without data if sessions are not shared.
+    /// The name of the socache provider; without data if there is no session cache.
     pub provider: Slice,
     /// Its arguments; without data for its defaults.
     pub args: Slice,
@@ -33,7 +33,7 @@ pub struct CacheChoice {
     pub required: bool,
 }
 
-/// Frees the configuration; connections that use it are not disturbed. Null is left alone.
+/// Frees the configuration. Connections that use it are not affected. Null is ignored.
 ///
 /// # Safety
 /// `config` was given out by `tls_builder_compile` and is freed once.
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn tls_config_free(config: *mut ConfigHandle) {
     if !config.is_null() {
         // SAFETY: configurations are given out as boxes, and the caller frees this one once.
         let config = unsafe { Box::from_raw(config) };
-        // A defect in some destructor must not end httpd.
+        // A panic in a destructor must not end httpd.
         let _ = guard(|| {
             drop(config);
             Some(Status::Ok)
@@ -80,9 +80,9 @@ pub unsafe extern "C" fn tls_config_is_enabled(
         .is_some_and(|(config, ip)| config.0.is_enabled(ip, port, server))
 }
 
-/// Sets `out` to what becomes of a request on the connection `info` to `hosts`. `host` is the host that the request names,
-/// without data if it names none. `server` is the virtual host that httpd has found for it; it is set to the one that the
-/// request is for.
+/// Sets `out` to the decision about a request on the connection `info` to `hosts`. `host` is the host that the request
+/// names, without data if it names none. `server` is the virtual host that httpd has selected; it is set to the virtual
+/// host of the request.
 ///
 /// # Safety
 /// The pointers and the slice are valid.
@@ -106,9 +106,9 @@ pub unsafe extern "C" fn tls_config_route(
     })
 }
 
-/// The status of HTTP that a request gets by `routing`, 0 if it is served. `host` is the host that the request names, null if
-/// it names none; `wanted` and `connected` are the names of its virtual host and of that of the handshake. `severity` and
-/// `text` are set to what the error log gets. `tls_text_free` frees the text.
+/// The HTTP status of a request with the decision `routing`, 0 if it is served. `host` is the host that the request names,
+/// null if it names none; `wanted` and `connected` are the names of its virtual host and of that of the handshake.
+/// `severity` and `text` are set to the message for the error log. `tls_text_free` frees the text.
 ///
 /// # Safety
 /// The pointers and the C strings are valid.
@@ -141,7 +141,7 @@ pub unsafe extern "C" fn tls_routing_refusal(
     refusal.status
 }
 
-/// Whether this module speaks TLS to backends where the blocks of `chain`, the outermost first, hold.
+/// Whether this module speaks TLS to backends under the blocks of `chain`, the outermost first.
 ///
 /// # Safety
 /// The pointers are valid, and `chain` has `count` elements.
@@ -156,10 +156,10 @@ pub unsafe extern "C" fn tls_config_proxy_enabled(
     config.is_some_and(|config| config.0.is_proxy_enabled(chain))
 }
 
-/// Whether two chains of blocks lead to the same way of speaking to backends.
+/// Whether two chains of blocks give the same settings for backends.
 ///
 /// # Safety
-/// The pointers are valid, and the chains have as many elements as said.
+/// The pointers are valid, and the chains have `count` and `other_count` elements.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_config_proxy_same(
     config: *const ConfigHandle,
@@ -168,12 +168,12 @@ pub unsafe extern "C" fn tls_config_proxy_same(
     other: *const usize,
     other_count: usize,
 ) -> bool {
-    // SAFETY: the caller promises that pointers that are not null are valid, and as many elements as it says.
+    // SAFETY: the caller promises that pointers that are not null are valid, and as many elements.
     let (config, chain, other) = unsafe { (config.as_ref(), array(chain, count), array(other, other_count)) };
     config.is_some_and(|config| config.0.proxies_agree(chain, other))
 }
 
-/// Where children shall share sessions. The slices are borrowed from the configuration.
+/// The session cache that the configuration names. The slices are borrowed from the configuration.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -198,10 +198,11 @@ pub unsafe extern "C" fn tls_config_session_cache(config: *const ConfigHandle, o
     })
 }
 
-/// Gives the configuration the cache to keep sessions in. `TLS_STATUS_FAILED` if it has one.
+/// Attaches the session cache to the configuration. `TLS_STATUS_FAILED` if it has one already.
 ///
 /// # Safety
-/// The pointers are valid. The operations work until the process ends or the last connection of this configuration.
+/// The pointers are valid. The operations work until the last connection of this configuration is freed or the process
+/// ends.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_config_attach_cache(
     config: *const ConfigHandle,
@@ -217,8 +218,8 @@ pub unsafe extern "C" fn tls_config_attach_cache(
     })
 }
 
-/// Moves ticket keys on to the period of the clock, and reads revocation lists that have changed. To be called by the
-/// parent now and then.
+/// Renews ticket keys if their period is over, and reads revocation lists that have changed. The parent process calls it
+/// regularly.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -231,7 +232,7 @@ pub unsafe extern "C" fn tls_config_tick(config: *const ConfigHandle) -> Status 
     })
 }
 
-/// The oldest message for the error log that waits in this process. `tls_text_free` frees it.
+/// The oldest message for the error log that is queued in this process. `tls_text_free` frees it.
 /// `TLS_STATUS_FAILED` if there is none.
 ///
 /// # Safety
@@ -254,8 +255,8 @@ pub unsafe extern "C" fn tls_config_next_message(
     })
 }
 
-/// Certificate `index` of `server`, counted from 0, for a provider of OCSP responses: `id` is set to what it is known by,
-/// `pem` to the certificate and its issuer. `TLS_STATUS_FAILED` if there is no such certificate, or not its issuer.
+/// Certificate `index` of `server`, counted from 0, for a provider of OCSP responses: `id` is set to its
+/// identifier, `pem` to the certificate and its issuer. `TLS_STATUS_FAILED` if there is no such certificate, or no issuer.
 ///
 /// # Safety
 /// The pointers are valid; `id` has room for 32 bytes.
@@ -282,7 +283,7 @@ pub unsafe extern "C" fn tls_config_certificate(
     })
 }
 
-/// What `httpd -t` prints of a configuration that was compiled to be tested, with `-D DUMP_CERTS` (`certificates`) and with
+/// The output of `httpd -t` for a configuration that was compiled as a test, with `-D DUMP_CERTS` (`certificates`) and with
 /// `-D DUMP_TLS` (`all`). `now` is the time in seconds since 1970. `tls_text_free` frees the text.
 ///
 /// # Safety

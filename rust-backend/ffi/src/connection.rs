@@ -21,7 +21,7 @@ use crate::types::{OwnedText, Slice, array, c_text};
 pub struct ConnectionHandle {
     pub(crate) connection: Connection,
     pub(crate) limit: HandshakeLimit,
-    /// The protocols of the ClientHello, lent to C.
+    /// The protocols of the ClientHello, borrowed by C.
     pub(crate) alpn: Vec<Slice>,
     error: String,
     ours: bool,
@@ -33,17 +33,17 @@ impl Drop for ConnectionHandle {
     }
 }
 
-/// What has to be done next.
+/// What the caller has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum EventCode {
-    /// Nothing in particular: read, send what there is to send, receive more.
+    /// Read, send pending data, receive more.
     None,
     /// The ClientHello is complete: choose a server and call `tls_conn_accept`.
     Hello,
-    /// The client speaks plain HTTP; the connection is of no more use.
+    /// The client speaks plain HTTP; the connection cannot be used any more.
     PlainHttp,
-    /// There is early data, which can be read and answered; the handshake goes on meanwhile.
+    /// There is early data, which can be read and answered before the handshake is complete.
     Early,
     /// The handshake is complete.
     Established,
@@ -61,7 +61,7 @@ impl From<Event> for EventCode {
     }
 }
 
-/// A buffer as `writev` has it.
+/// A buffer with the layout of an `iovec`.
 pub type IoVec = IoSlice<'static>;
 
 impl ConnectionHandle {
@@ -72,7 +72,7 @@ impl ConnectionHandle {
     }
 }
 
-/// Runs `call` on the connection. After a panic the connection only has its last alert to give.
+/// Runs `call` on the connection. After a panic the connection only sends an alert.
 ///
 /// # Safety
 /// `conn` is valid, or null.
@@ -80,7 +80,7 @@ pub(crate) unsafe fn on_connection(
     conn: *mut ConnectionHandle,
     call: impl FnOnce(&mut ConnectionHandle) -> Option<Status>,
 ) -> Status {
-    // SAFETY: the caller's promise is handed on; the reference ends with the closure.
+    // SAFETY: the caller meets the requirements above; the reference ends with the closure.
     let status = guard(|| call(unsafe { conn.as_mut()? }));
     if status == Status::Internal {
         // SAFETY: as above; the first reference is gone.
@@ -112,8 +112,8 @@ pub unsafe extern "C" fn tls_conn_new(config: *const ConfigHandle, out: *mut *mu
     })
 }
 
-/// Makes a connection to the backend `host`, where the blocks of `chain` hold, on which `protocol` is to be spoken.
-/// Its first bytes wait to be taken. `tls_conn_free` frees it. `TLS_STATUS_FAILED` sets `error` to what is wrong.
+/// Makes a connection to the backend `host`, with the settings of the blocks of `chain`, for `protocol`. Its ClientHello is
+/// ready for `tls_conn_take`. `tls_conn_free` frees it. `TLS_STATUS_FAILED` sets `error` to the reason.
 ///
 /// # Safety
 /// The pointers and the slices are valid, and `chain` has `count` elements.
@@ -163,7 +163,7 @@ pub unsafe extern "C" fn tls_conn_free(conn: *mut ConnectionHandle) {
     if !conn.is_null() {
         // SAFETY: connections are given out as boxes, and the caller frees this one once.
         let conn = unsafe { Box::from_raw(conn) };
-        // A defect in some destructor must not end httpd.
+        // A panic in a destructor must not end httpd.
         let _ = guard(|| {
             drop(conn);
             Some(Status::Ok)
@@ -171,9 +171,9 @@ pub unsafe extern "C" fn tls_conn_free(conn: *mut ConnectionHandle) {
     }
 }
 
-/// Takes `data` from the network. `taken` is set to the number of bytes that were taken: fewer than there are only if
-/// plaintext has to be read first. `TLS_STATUS_FAILED`: the connection has ended, `tls_conn_error` is the reason, and what
-/// `tls_conn_take` still has must be sent.
+/// Processes `data` from the network. `taken` is set to the number of bytes that were processed: fewer than there are only
+/// if plaintext has to be read first. `TLS_STATUS_FAILED`: the connection has failed, `tls_conn_error` is the reason, and
+/// the remaining output of `tls_conn_take` must be sent.
 ///
 /// # Safety
 /// The pointers and the slice are valid.
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn tls_conn_receive(
     }
 }
 
-/// How many bytes from the network complete what has begun: a record, or the header of one. Never 0.
+/// The number of bytes from the network that complete the current record, or the header of the next one. Never 0.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -211,8 +211,8 @@ pub unsafe extern "C" fn tls_conn_wanted(conn: *const ConnectionHandle) -> usize
     unsafe { conn.as_ref() }.map_or(1, |conn| conn.connection.wanted())
 }
 
-/// Derives the channel binding of the connection, for `tls_info_variable`. Only the thread that the connection belongs to
-/// may call this; connections of HTTP/2, whose requests run in others, have theirs already.
+/// Derives the channel binding of the connection, for `tls_info_variable`. Only the thread that runs the connection may
+/// call this. For HTTP/2, whose requests run in other threads, it is derived after the handshake.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -227,7 +227,7 @@ pub unsafe extern "C" fn tls_conn_bind_channel(conn: *mut ConnectionHandle) -> S
     }
 }
 
-/// Plaintext that has arrived, as much as lies together; empty if there is none. It stays until `tls_conn_consume`.
+/// The first contiguous piece of received plaintext; empty if there is none. It stays until `tls_conn_consume`.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -242,7 +242,7 @@ pub unsafe extern "C" fn tls_conn_read(conn: *mut ConnectionHandle, out: *mut Sl
     }
 }
 
-/// Drops the first `len` bytes of what `tls_conn_read` gave.
+/// Removes the first `len` bytes of the plaintext that `tls_conn_read` has returned.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -257,7 +257,7 @@ pub unsafe extern "C" fn tls_conn_consume(conn: *mut ConnectionHandle, len: usiz
     }
 }
 
-/// Encrypts `count` pieces of data, which share records. `TLS_STATUS_FAILED`: the connection takes no more data.
+/// Encrypts `count` pieces of data, which share records. `TLS_STATUS_FAILED`: the connection accepts no more data.
 ///
 /// # Safety
 /// The pointers are valid, and `pieces` has `count` elements that point to readable bytes.
@@ -272,7 +272,7 @@ pub unsafe extern "C" fn tls_conn_write(conn: *mut ConnectionHandle, pieces: *co
     }
 }
 
-/// How many bytes there are to send; may be an estimate, but is never 0 while there are some.
+/// The number of bytes to send. It may be an estimate, but is not 0 while there are any.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -282,7 +282,7 @@ pub unsafe extern "C" fn tls_conn_sendable(conn: *const ConnectionHandle) -> usi
     unsafe { conn.as_ref() }.map_or(0, |conn| conn.connection.sendable())
 }
 
-/// Whether the peer cannot go on before it has got what there is to send.
+/// Whether the peer cannot continue before it has received the pending output.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -292,7 +292,7 @@ pub unsafe extern "C" fn tls_conn_is_awaited(conn: *const ConnectionHandle) -> b
     unsafe { conn.as_ref() }.is_some_and(|conn| conn.connection.is_awaited())
 }
 
-/// Moves bytes for the network into `buffer`, as many as there are and fit. Returns their number.
+/// Moves bytes for the network into `buffer`, up to `capacity`. Returns their number.
 ///
 /// # Safety
 /// The pointers are valid, and `buffer` has `capacity` writable bytes.
@@ -346,7 +346,7 @@ pub unsafe extern "C" fn tls_conn_error(conn: *const ConnectionHandle) -> Slice 
     unsafe { conn.as_ref() }.map_or(Slice::EMPTY, |conn| Slice::of(conn.error.as_bytes()))
 }
 
-/// What the error log gets about a client's connection whose last call has returned `status`, and how grave it is.
+/// The message for the error log about a client's connection whose last call has returned `status`, and its severity.
 /// `is_established` is whether the handshake was complete; `host` is the name of the virtual host. `tls_text_free` frees
 /// the text.
 ///
@@ -387,14 +387,14 @@ pub unsafe extern "C" fn tls_conn_describe_failure(
     })
 }
 
-/// What a client gets that speaks plain HTTP: a response of HTTP/1.1. It lives as long as the process.
+/// The HTTP/1.1 response to a client that speaks plain HTTP. It is valid until the process ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn tls_plain_http_response() -> Slice {
     Slice::of(plain_http::RESPONSE.as_bytes())
 }
 
-/// What is known about the connection, once the handshake is complete; `TLS_STATUS_FAILED` before. `tls_info_free` frees
-/// it; it may outlive the connection.
+/// The parameters of the connection after the handshake; `TLS_STATUS_FAILED` before it is complete. `tls_info_free` frees
+/// them; they may outlive the connection.
 ///
 /// # Safety
 /// The pointers are valid.

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What compiling a configuration has to tell the administrator.
+//! The messages about a configuration.
 
 use mod_tls_core::base::diagnostics::{Diagnostics, Severity};
 
 use crate::guard::{Status, guard};
 use crate::types::{OwnedText, Slice};
 
-/// How grave a message about the configuration is.
+/// The severity of a message about the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum SeverityCode {
-    /// Of interest while something is debugged.
+    /// For debugging.
     Debug,
-    /// Of interest where something is looked into.
+    /// For information.
     Info,
-    /// Worth knowing.
+    /// Normal, but significant.
     Notice,
-    /// The server runs, but not as its administrator will want.
+    /// The server starts, but the configuration probably has a mistake.
     Warning,
     /// The server must not start.
     Error,
@@ -36,9 +36,9 @@ impl From<Severity> for SeverityCode {
 #[derive(Debug)]
 #[repr(C)]
 pub struct DiagnosticView {
-    /// How grave it is.
+    /// Its severity.
     pub severity: SeverityCode,
-    /// The server that it is about.
+    /// The number of its server.
     pub server: usize,
     /// The message.
     pub text: Slice,
@@ -73,8 +73,8 @@ pub unsafe extern "C" fn tls_diagnostics_get(
     })
 }
 
-/// What `httpd -t -D DUMP_SSL_COMPAT` prints: the directives of mod_ssl's that do something else here, and those that are
-/// errors. `tls_text_free` frees the text.
+/// The output of `httpd -t -D DUMP_SSL_COMPAT`: the directives whose effect differs from mod_ssl, and those that are errors.
+/// `tls_text_free` frees the text.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn tls_diagnostics_dump(diagnostics: *const DiagnosticsHan
     })
 }
 
-/// Frees messages. Null is left alone.
+/// Frees messages. Null is ignored.
 ///
 /// # Safety
 /// `diagnostics` was given out by `tls_builder_compile` and is freed once.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The one way into Rust: nothing gets in that is null, no panic gets out.
+//! Guards the calls from C: null arguments give a status, panics are caught.
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
@@ -7,17 +7,17 @@ use std::sync::Once;
 
 use crate::types::OwnedText;
 
-/// How a call went.
+/// The result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum Status {
-    /// As asked.
+    /// Success.
     Ok,
-    /// It could not be done; see each function.
+    /// Failure; see each function.
     Failed,
-    /// An argument is not what it must be. This is a defect of the caller.
+    /// An argument is invalid. This is a bug in the caller.
     Invalid,
-    /// A panic was caught: a defect of this library.
+    /// A panic was caught. This is a bug in this library.
     Internal,
 }
 
@@ -25,10 +25,10 @@ thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Runs `call`, which returns nothing if an argument was null, and turns what comes of it into a status.
+/// Runs `call` and returns its status. `call` returns `None` if an argument is null.
 pub(crate) fn guard(call: impl FnOnce() -> Option<Status>) -> Status {
-    // A panic leaves behind what `call` was working on. Handles of connections are poisoned by the caller of this
-    // function; all else that is shared is either immutable or behind locks that tolerate poisoning.
+    // A panic may leave data in an inconsistent state. The caller of this function poisons the handle of the
+    // connection; other shared data is immutable, or behind locks that tolerate poisoning.
     match panic::catch_unwind(AssertUnwindSafe(call)) {
         Ok(status) => status.unwrap_or(Status::Invalid),
         Err(_) => Status::Internal,
@@ -41,7 +41,7 @@ pub(crate) fn install_panic_hook() {
     ONCE.call_once(|| {
         panic::set_hook(Box::new(|info| {
             let text = info.to_string().replace('\n', " ");
-            // A thread that is ending may have no place for the text any more.
+            // The thread-local variable does not exist any more if the thread is ending.
             let _ = LAST_PANIC.try_with(|last| *last.borrow_mut() = text);
         }));
     });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Asking about an established connection.
+//! The parameters and variables of an established connection.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use mod_tls_core::x509::Context;
 use crate::guard::{Status, guard};
 use crate::types::{List, OwnedText, Slice};
 
-/// What is known about a connection. It does not change and may be asked by many threads.
+/// The parameters of a connection. They are immutable and may be read by several threads.
 #[derive(Debug)]
 pub struct InfoHandle(pub(crate) Arc<ConnectionInfo>);
 
-/// Frees info. Null is left alone.
+/// Frees info. Null is ignored.
 ///
 /// # Safety
 /// `info` was given out by `tls_conn_info` and is freed once.
@@ -32,9 +32,9 @@ fn context(options: Options, now: i64) -> Context {
     Context::at(now).with_legacy_dn(options.has(LEGACY_DN_STRING_FORMAT))
 }
 
-/// The value of the variable `name`. `info` may be null where no connection is meant: then only those variables are
-/// known that every connection has in common. `options` are those where the question is asked, `now` is the time in seconds
-/// since 1970. `TLS_STATUS_FAILED` if there is no such variable, or it has no value.
+/// The value of the variable `name`. If `info` is null, only variables that do not depend on a connection have values.
+/// `options` are those of the place where the variable is used, `now` is the time in seconds since 1970.
+/// `TLS_STATUS_FAILED` if there is no such variable, or it has no value.
 ///
 /// # Safety
 /// The pointers and the slice are valid.
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn tls_info_variable(
     })
 }
 
-/// The variables for a request's environment. `tls_list_free` frees the list.
+/// The variables for the environment of a request. `tls_list_free` frees the list.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn tls_info_extension(
     })
 }
 
-/// Whether requests may use the connection at all. `TLS_STATUS_FAILED` sets `why` to the reason why not.
+/// Checks that requests may use the connection. `TLS_STATUS_FAILED` sets `why` to the reason why not.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -129,7 +129,7 @@ pub(crate) fn answer(result: Result<(), String>, why: &mut OwnedText) -> Status 
     }
 }
 
-/// The user name of a client whose certificate is good, for `FakeBasicAuth`. `TLS_STATUS_FAILED` if there is no such client.
+/// The user name for `FakeBasicAuth`. `TLS_STATUS_FAILED` if the client has no verified certificate.
 ///
 /// # Safety
 /// The pointers are valid.

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The limit of a handshake's time.
+//! The time limit of handshakes.
 
 use std::ffi::c_void;
 
 use crate::connection::{ConnectionHandle, on_connection};
 use crate::guard::Status;
 
-/// What is called when the time is over, with what it was given.
+/// The function that is called when the time is over, and its argument.
 struct Shut {
     call: unsafe extern "C" fn(*mut c_void),
     socket: *mut c_void,
 }
 
-// SAFETY: the caller of `tls_conn_watch` promises that it may be called by another thread.
+// SAFETY: the caller of `tls_conn_watch` promises that another thread may call it.
 unsafe impl Send for Shut {}
 
 impl Shut {
     fn run(&self) {
-        // SAFETY: the caller of `tls_conn_watch` promises that the socket is there as long as the handshake is watched.
+        // SAFETY: the caller of `tls_conn_watch` promises that the socket is valid while the handshake is watched.
         unsafe { (self.call)(self.socket) }
     }
 }
 
-/// Has `shut` called with `socket` by another thread when the time for a handshake with `server` is over, if
-/// `RequestReadTimeout` limits it. May be called again while the handshake goes on. `TLS_STATUS_FAILED` if it cannot be done.
+/// Watches the handshake: if `RequestReadTimeout` limits handshakes with `server`, another thread calls `shut` with `socket`
+/// at the end of the time. May be called again during the handshake. `TLS_STATUS_FAILED` if watching is not possible.
 ///
 /// # Safety
 /// `conn` is valid. `shut` and `socket` work until `tls_conn_unwatch` or `tls_conn_free` has returned; `shut` does not block.
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn tls_conn_watch(
     unsafe { on_connection(conn, call) }
 }
 
-/// Ends that. Costs next to nothing if the handshake is not watched.
+/// Stops watching the handshake. Cheap if it is not watched.
 ///
 /// # Safety
 /// `conn` is valid.

@@ -11,11 +11,11 @@ use mod_tls_core::process::counters::SLOT_CELLS;
 use crate::guard::{Status, guard, install_panic_hook};
 use crate::types::{OwnedText, Slice};
 
-/// What outlives a configuration.
+/// The state that outlives a configuration.
 #[derive(Debug)]
 pub struct Process(pub(crate) Arc<mod_tls_core::process::Process>);
 
-/// Makes the state of the process: once, in the parent, for as long as the process lives.
+/// Makes the state of the process. Called once, in the parent; it is never freed.
 ///
 /// # Safety
 /// `out` is valid.
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn tls_process_new(out: *mut *mut Process) -> Status {
     })
 }
 
-/// Forgets what only the parent needs: pass phrases. To be called in each child when it begins.
+/// Erases pass phrases, which only the parent process needs. Called in each child process when it starts.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn tls_process_in_child(process: *const Process) -> Status
     })
 }
 
-/// Ends what runs beside httpd's threads in this child. To be called when the child ends.
+/// Stops the module's threads in this child process. Called when the child process ends.
 ///
 /// # Safety
 /// The pointer is valid.
@@ -56,29 +56,29 @@ pub unsafe extern "C" fn tls_process_end_child(process: *const Process) -> Statu
     })
 }
 
-/// The module's name and version: `mod_tls/1.2.3`. It lives as long as the process.
+/// The module's name and version: `mod_tls/1.2.3`. Valid until the process ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn tls_version() -> Slice {
     Slice::of(INTERFACE.as_bytes())
 }
 
-/// The names and versions of the libraries. They live as long as the process.
+/// The names and versions of the libraries. Valid until the process ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn tls_library_version() -> Slice {
     Slice::of(LIBRARY.as_bytes())
 }
 
-/// The number of 64-bit cells that one slot of counters has.
+/// The number of 64-bit cells in one slot of counters.
 #[unsafe(no_mangle)]
 pub extern "C" fn tls_counter_cells() -> usize {
     SLOT_CELLS
 }
 
-/// Gives the counters their memory: `count` cells, zeroed, shared by all children, never unmapped. Only the first call
-/// counts; `TLS_STATUS_FAILED` if there was memory already.
+/// Sets the memory of the counters: `count` cells, zeroed, shared by all child processes, never unmapped.
+/// `TLS_STATUS_FAILED` if it is set already.
 ///
 /// # Safety
-/// `process` is valid; `cells` points to `count` aligned cells that only this library touches.
+/// `process` is valid; `cells` points to `count` aligned cells that only this library uses.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_process_attach_counters(process: *const Process, cells: *mut u64, count: usize) -> Status {
     guard(|| {
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn tls_process_attach_counters(process: *const Process, ce
     })
 }
 
-/// What mod_status shows: HTML, or (`brief`) lines for programs. `tls_text_free` frees it.
+/// The counters for mod_status: HTML, or (`brief`) lines for programs. `tls_text_free` frees it.
 ///
 /// # Safety
 /// The pointers are valid.

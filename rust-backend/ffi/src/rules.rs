@@ -9,8 +9,8 @@ use crate::guard::{Status, guard};
 use crate::info::{InfoHandle, answer};
 use crate::types::{OwnedText, Slice, words};
 
-/// Reads a directive at `place` into `rules`. `reading` is set to what has to be done with it. `TLS_STATUS_FAILED` sets
-/// `error` to what is wrong with the directive, and leaves `rules` as they are.
+/// Reads a directive at `place` into `rules`. `reading` is set to how it is used. `TLS_STATUS_FAILED` sets `error` to the
+/// mistake in the directive, and does not change `rules`.
 ///
 /// # Safety
 /// The pointers are valid, and `args` has `arg_count` valid slices.
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn tls_rules_read(
     })
 }
 
-/// Sets `merged` to the rules of a section with `inner` inside of one with `outer`.
+/// Sets `merged` to the rules of a section with the rules `inner` inside a section with the rules `outer`.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -57,9 +57,9 @@ pub unsafe extern "C" fn tls_rules_merge(outer: *const Rules, inner: *const Rule
     })
 }
 
-/// Whether a request may come in where `rules` hold. `info` is null for a connection that is not TLS of this module;
-/// `is_tls` is whether it is TLS of any. `tls12` and `tls13` are the texts of the cipher suites, empty where they are not
-/// set. `TLS_STATUS_FAILED` sets `why` to the reason why not.
+/// Checks that `rules` accept the connection of a request. `info` is null if it is not TLS of this module; `is_tls` is
+/// whether it is TLS of any module. `tls12` and `tls13` are the texts of the cipher suites, empty if they are not set.
+/// `TLS_STATUS_FAILED` sets `why` to the reason why not.
 ///
 /// # Safety
 /// The pointers and the slices are valid.
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn tls_rules_admit(
     })
 }
 
-/// Whether a request with `method` may come as early data where `rules` hold.
+/// Whether `rules` accept requests with `method` as early data.
 ///
 /// # Safety
 /// The pointer and the slice are valid.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What crosses the boundary besides handles.
+//! Types of the interface, apart from handles.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char};
@@ -42,30 +42,30 @@ impl Slice {
         unsafe { slice::from_raw_parts(self.data, self.len) }
     }
 
-    /// The bytes as text; what is not UTF-8 is replaced.
+    /// The bytes as text. Invalid UTF-8 is replaced.
     ///
     /// # Safety
     /// As for [`Self::bytes`].
     pub(crate) unsafe fn text<'a>(self) -> Cow<'a, str> {
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller meets the requirements above.
         String::from_utf8_lossy(unsafe { self.bytes() })
     }
 
-    /// The bytes as text, or nothing where there are none.
+    /// The bytes; none if `data` is null.
     ///
     /// # Safety
     /// As for [`Self::bytes`].
     pub(crate) unsafe fn optional_bytes<'a>(self) -> Option<&'a [u8]> {
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller meets the requirements above.
         (!self.data.is_null()).then(|| unsafe { self.bytes() })
     }
 }
 
-/// Text that the receiver owns, not terminated by a zero. The receiver calls `tls_text_free`.
+/// Text that the caller owns, without a terminating zero. The caller frees it by `tls_text_free`.
 #[derive(Debug)]
 #[repr(C)]
 pub struct OwnedText {
-    /// The first byte; null if there is no text at all.
+    /// The first byte; null if there is no text.
     pub data: *mut u8,
     /// The number of bytes.
     pub len: usize,
@@ -87,7 +87,7 @@ impl OwnedText {
     }
 }
 
-/// Frees text. Null is left alone.
+/// Frees text. Null is ignored.
 ///
 /// # Safety
 /// `text` was filled by this interface and is freed once.
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn tls_text_free(text: OwnedText) {
     }
 }
 
-/// Names and values, for `tls_list_next`.
+/// A list of names and values, for `tls_list_next`.
 #[derive(Debug)]
 pub struct List {
     pub(crate) items: Vec<(Cow<'static, str>, String)>,
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn tls_list_next(list: *mut List, name: *mut Slice, value:
     Status::Ok
 }
 
-/// Frees a list. Null is left alone.
+/// Frees a list. Null is ignored.
 ///
 /// # Safety
 /// `list` was given out by this interface and is freed once.
@@ -155,20 +155,20 @@ pub(crate) unsafe fn array<'a, T>(data: *const T, len: usize) -> &'a [T] {
 /// # Safety
 /// `data` points to `len` valid slices.
 pub(crate) unsafe fn words(data: *const Slice, len: usize) -> Vec<String> {
-    // SAFETY: the caller's promise is handed on.
+    // SAFETY: the caller meets the requirements above.
     let slices = unsafe { array(data, len) };
     // SAFETY: as above.
     slices.iter().map(|word| unsafe { word.text() }.into_owned()).collect()
 }
 
-/// Text in a C string; nothing if the pointer is null. What is not UTF-8 is replaced.
+/// The text of a C string; empty if the pointer is null. Invalid UTF-8 is replaced.
 ///
 /// # Safety
 /// `text` is a valid C string, or null.
 pub(crate) unsafe fn c_text<'a>(text: *const c_char) -> Cow<'a, str> {
     match text.is_null() {
         true => Cow::Borrowed(""),
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller meets the requirements above.
         false => unsafe { CStr::from_ptr(text) }.to_string_lossy(),
     }
 }

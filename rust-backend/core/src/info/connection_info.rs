@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is known about an established connection, and the `SSL_*` variables made of it.
+//! The parameters of an established connection, and the `SSL_*` variables.
 //!
-//! ConnectionInfo do not change and may be read by many threads: requests of one HTTP/2 connection run in parallel. A variable
-//! is computed on request.
+//! A `ConnectionInfo` is immutable and may be read by several threads: requests of one HTTP/2 connection run in parallel.
+//! Variables are computed when they are read.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -18,7 +18,7 @@ use crate::trust::client::verify_mode::HandshakeMode;
 use crate::trust::client::verify_result::VerifyResult;
 use crate::x509::{Certificate, Context, hex};
 
-/// The module's name and version, as `SSL_VERSION_INTERFACE` gives it.
+/// The module's name and version, the value of `SSL_VERSION_INTERFACE`.
 pub const INTERFACE: &str = concat!("mod_tls/", env!("CARGO_PKG_VERSION"));
 
 /// Which family of cipher names an application expects.
@@ -30,10 +30,10 @@ pub enum CipherNames {
     OpenSsl,
 }
 
-/// Which groups of variables a request's environment gets, beyond the few that it always has.
+/// The optional groups of variables in a request's environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EnvOptions {
-    /// `StdEnvVars`: everything but the certificates themselves.
+    /// `StdEnvVars`: all variables except certificates in PEM.
     pub std_env_vars: bool,
     /// `ExportCertData`: the certificates in PEM.
     pub export_cert_data: bool,
@@ -42,11 +42,11 @@ pub struct EnvOptions {
 /// The outcome of a handshake.
 #[derive(Debug)]
 pub struct ConnectionInfo {
-    /// The name that the client asked for (RFC 6066 section 3), in lower case.
+    /// The server name that the client has sent (RFC 6066 section 3), in lower case.
     pub sni: Option<Box<str>>,
-    /// The protocol version agreed on.
+    /// The negotiated protocol version.
     pub version: ProtocolVersion,
-    /// The cipher suite agreed on.
+    /// The negotiated cipher suite.
     pub suite: SupportedCipherSuite,
     /// The key exchange group; none in a TLS 1.2 resumption, which exchanges no keys.
     pub group: Option<NamedGroup>,
@@ -54,26 +54,27 @@ pub struct ConnectionInfo {
     pub resumed: bool,
     /// The session id of TLS 1.2, in upper-case hex; empty where there is none.
     pub session_id: Box<str>,
-    /// What we presented to a client.
+    /// The certificate that was sent to the client.
     pub identity: Option<Arc<Identity>>,
-    /// What the client, or the backend, presented, its own certificate first.
+    /// The certificate chain of the client, or of the backend, the end-entity certificate first.
     pub client_chain: Box<[CertificateDer<'static>]>,
-    /// What is thought of the client.
+    /// The result of verifying the client's certificate.
     pub client_result: VerifyResult,
-    /// How the handshake dealt with client certificates, if it asked for one.
+    /// How the handshake verified client certificates; none if it requested none.
     pub client_mode: Option<HandshakeMode>,
-    /// How many CAs may be above the client's certificate where no location says otherwise, if the handshake allowed more.
+    /// The maximum number of CAs above the client's certificate in locations without own limit; none if the handshake had
+    /// the same limit.
     pub usual_depth: Option<usize>,
     /// The channel binding `tls-exporter` (RFC 9266), once the handshake is complete.
     pub exporter: OnceLock<[u8; 32]>,
-    /// How ciphers are called.
+    /// The family of cipher names.
     pub names: CipherNames,
 }
 
 /// A variable's value.
 pub type Value<'a> = Option<Cow<'a, str>>;
 
-/// The variables that depend on no connection.
+/// The variables that do not depend on a connection.
 pub fn server_variable(name: &str) -> Value<'static> {
     match name {
         "SSL_VERSION_INTERFACE" => Some(directive_names::mod_ssls_name().map_or(INTERFACE.into(), Cow::from)),
@@ -99,7 +100,7 @@ const STD_VARIABLES: [&str; 13] = [
     "SSL_SESSION_RESUMED",
 ];
 
-/// What `StdEnvVars` tells of a client's certificate beyond what it tells of ours.
+/// The variables that `StdEnvVars` sets for the client's certificate only, not for the server's.
 const CLIENT_VARIABLES: [&str; 3] = ["CERT_RFC4523_CEA", "CERT_SHA256", "SPKI_SHA256"];
 
 impl ConnectionInfo {
@@ -116,7 +117,7 @@ impl ConnectionInfo {
         })
     }
 
-    /// The value of the variable `name` in `context`, if it has one.
+    /// The value of the variable `name` in `context`; none if it has no value.
     pub fn variable(&self, name: &str, context: &Context) -> Value<'_> {
         match name {
             "HTTPS" => Some("on".into()),
@@ -126,7 +127,7 @@ impl ConnectionInfo {
             "SSL_CIPHER_USEKEYSIZE" => self.cipher().map(|cipher| cipher.key_bits().0.to_string().into()),
             "SSL_CIPHER_ALGKEYSIZE" => self.cipher().map(|cipher| cipher.key_bits().1.to_string().into()),
             "SSL_CIPHER_EXPORT" => Some("false".into()),
-            // rustls says in each handshake that it does not renegotiate insecurely (RFC 5746), which is what OpenSSL means.
+            // rustls signals secure renegotiation in each handshake (RFC 5746), which OpenSSL reports as true.
             "SSL_SECURE_RENEG" => Some((self.names == CipherNames::OpenSsl).to_string().into()),
             "SSL_COMPRESS_METHOD" => Some("NULL".into()),
             "SSL_SESSION_RESUMED" => Some(if self.resumed { "Resumed" } else { "Initial" }.into()),
@@ -210,7 +211,7 @@ impl ConnectionInfo {
             }
         }
         if options.export_cert_data && self.names == CipherNames::OpenSsl && self.client_chain.is_empty() {
-            // mod_ssl's way to say that there is none.
+            // As in mod_ssl: empty if the client has no certificate.
             env.push(("SSL_CLIENT_CERT".into(), String::new()));
         }
         if options.export_cert_data {
@@ -224,13 +225,14 @@ impl ConnectionInfo {
         }
     }
 
-    /// Whether requests may use the connection at all, or why not: of a resumed session, what the handshake once found
-    /// good may be good no longer.
+    /// Checks that requests may use the connection; an error is the reason why not. In a resumed session, a certificate that
+    /// was valid at the first handshake may not be valid any more.
     pub fn stands(&self) -> Result<(), String> {
         self.client_result.stands(self.client_mode)
     }
 
-    /// The user name of a client whose certificate is good, for `FakeBasicAuth`: its subject as mod_ssl has it there.
+    /// The user name for `FakeBasicAuth`: the subject of the client's certificate in mod_ssl's format; none if it was not
+    /// verified.
     pub fn fake_user(&self) -> Option<String> {
         let VerifyResult::Verified { .. } = self.client_result else {
             return None;
@@ -239,7 +241,7 @@ impl ConnectionInfo {
         Some(Certificate::parse(leaf).ok()?.legacy_subject())
     }
 
-    /// The values of extension `name` (an OID or a name that OpenSSL knows) in the client's certificate, or in ours.
+    /// The values of extension `name` (an OID or a name that OpenSSL knows) in the client's or the server's certificate.
     pub fn extension_values(&self, of_client: bool, name: &str) -> Vec<String> {
         let der = if of_client {
             self.client_chain.first().cloned()

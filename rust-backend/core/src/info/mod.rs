@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is known of an established connection, and the `SSL_*` variables made of it.
+//! The parameters of an established connection, and the `SSL_*` variables.
 //!
 //! May use: base, crypto, keys, trust, x509.
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `TLSOptions`: what a request's environment gets, set per server, directory and .htaccess.
+//! `TLSOptions`: options for requests, per server, directory and .htaccess.
 
 use crate::info::connection_info::EnvOptions;
 
@@ -11,11 +11,11 @@ pub const STD_ENV_VARS: OptionSet = 1;
 /// `ExportCertData`.
 pub const EXPORT_CERT_DATA: OptionSet = 1 << 1;
 
-/// `FakeBasicAuth`: clients with a certificate are users of Basic authentication.
+/// `FakeBasicAuth`: a client certificate is accepted as Basic authentication.
 pub const FAKE_BASIC_AUTH: OptionSet = 1 << 2;
-/// `StrictRequire`: no `Satisfy any` lets a client in that has not the certificate it needs.
+/// `StrictRequire`: `Satisfy any` does not override the rules for client certificates.
 pub const STRICT_REQUIRE: OptionSet = 1 << 3;
-/// `LegacyDNStringFormat`: names as `/C=DE/CN=name`.
+/// `LegacyDNStringFormat`: distinguished names as `/C=DE/CN=name`.
 pub const LEGACY_DN_STRING_FORMAT: OptionSet = 1 << 4;
 
 /// `OptRenegotiate`: mod_ssl's option for renegotiations. It has no effect.
@@ -45,9 +45,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the arguments of one directive: options that are added with `+` and removed with `-`. One without a sign
-    /// replaces everything that was set, as httpd's `Options` does; further ones are added to it, but not with mod_ssl
-    /// (`is_mod_ssls`), where the last one alone is left. `Defaults` stands for the defaults: no option.
+    /// Parses the arguments of one directive. `+` adds an option, `-` removes it. An option without a sign replaces all
+    /// options, as in httpd's `Options`; further ones without a sign are added to it. With mod_ssl (`is_mod_ssls`) only
+    /// the last one without a sign is kept. `Defaults` is the empty set.
     pub fn parse(words: &[&str], is_mod_ssls: bool) -> Result<Self, String> {
         let mut options = Self::default();
         for word in words {
@@ -89,12 +89,12 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether one of `options` is on.
+    /// Whether any of `options` is on.
     pub fn has(&self, options: OptionSet) -> bool {
         self.on & options != 0
     }
 
-    /// These options with those of an inner or later place over them.
+    /// Merges the options of an inner section, or of a later directive, into these.
     pub fn then(self, inner: Self) -> Self {
         if inner.absolute {
             return inner;

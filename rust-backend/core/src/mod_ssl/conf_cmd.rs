@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `SSLOpenSSLConfCmd`: commands for OpenSSL, of which some can be understood without it. See SSL_CONF_cmd(3).
+//! `SSLOpenSSLConfCmd`: some commands for OpenSSL that have an equivalent here. See SSL_CONF_cmd(3).
 
 use rustls::SignatureScheme;
 
@@ -11,14 +11,14 @@ use crate::mod_ssl::protocol;
 use crate::session::resumption::MAX_TICKETS;
 use crate::settings::HostSettings;
 
-/// What one of `Options` is for us.
+/// The equivalent of one of `Options`.
 enum Meaning {
     Tickets,
     ServerPreference,
     CompressedCertificates,
-    /// There is nothing to switch; an error if it is to be on.
+    /// Always off; to switch it on is an error.
     NeverOn(&'static str),
-    /// There is nothing to switch; an error if it is to be off.
+    /// Always on; to switch it off is an error.
     NeverOff(&'static str),
     Nothing,
 }
@@ -144,7 +144,7 @@ fn option(
     Ok(())
 }
 
-/// `Groups`: names joined by colons; OpenSSL passes over unknown ones that have a question mark before them.
+/// `Groups`: names joined by colons; unknown ones after a question mark are ignored, as in OpenSSL.
 fn group_list(
     diagnostics: &mut Diagnostics,
     directive: &Directive,
@@ -174,7 +174,7 @@ fn group_list(
     Ok(())
 }
 
-/// The number of a version, as in TLS.
+/// The number of a protocol version in TLS.
 fn version(command: &str, value: &str) -> Result<u16, String> {
     match value.to_ascii_lowercase().as_str() {
         "none" | "sslv3" | "tlsv1" | "tlsv1.1" if command.eq_ignore_ascii_case("MinProtocol") => Ok(0x0303),
@@ -222,7 +222,7 @@ const SIGNATURES: &[(&str, &[&str], SignatureScheme)] = &[
     ("ed25519", &[], SignatureScheme::ED25519),
 ];
 
-/// Algorithms that TLS knows and that are passed over, because nothing here signs by them.
+/// Signature algorithms of TLS that are ignored, because they are not supported here.
 const NEVER_SIGNED: [&str; 12] = [
     "ed448",
     "rsa_pss_pss_sha256",

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! mod_ssl's directives.
 //!
-//! They fill the same settings as the `TLS…` directives, with the syntax, the defaults and the merging of mod_ssl. What one
-//! of them cannot mean here is in its row of [`mod_tls_directives::mod_ssl::TABLE`].
+//! They set the same settings as the `TLS…` directives, with the syntax, the defaults and the merging of mod_ssl.
+//! [`mod_tls_directives::mod_ssl::TABLE`] lists where their effect differs from mod_ssl.
 //!
 //! May use: base, crypto, directives, keys, session, settings, trust, x509.
 

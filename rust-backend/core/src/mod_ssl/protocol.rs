@@ -6,11 +6,11 @@ use crate::crypto::protocol::Protocols;
 /// The versions that mod_ssl knows, oldest first.
 const VERSIONS: [&str; 5] = ["SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
 
-/// The places of those that are spoken here, in [`VERSIONS`].
+/// The indices of the supported versions in [`VERSIONS`].
 const TLS12: usize = 3;
 const TLS13: usize = 4;
 
-/// What the words `args` of `SSLProtocol` come to, and which older versions they name that are not spoken here.
+/// Parses the arguments of `SSLProtocol`. The second value is the older, unsupported versions that they enable.
 pub fn parse(args: &[&str]) -> Result<(Protocols, Vec<&'static str>), String> {
     let mut on = [false; VERSIONS.len()];
     for arg in args {
@@ -46,7 +46,7 @@ fn versions(name: &str, sign: &str) -> Result<[bool; VERSIONS.len()], String> {
     if name.eq_ignore_ascii_case("all") {
         return Ok([true; VERSIONS.len()]);
     }
-    // What mod_ssl does not have any more can still be switched off.
+    // mod_ssl has no SSLv2 any more, but accepts that it is switched off.
     if name.eq_ignore_ascii_case("SSLv2") && sign == "-" {
         return Ok([false; VERSIONS.len()]);
     }

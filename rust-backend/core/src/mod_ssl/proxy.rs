@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What mod_ssl's directives about backends mean.
+//! Interprets mod_ssl's directives about backends.
 
 use super::server::depth;
 use crate::base::directive::{Directive, Located};
@@ -60,7 +60,7 @@ impl Interpreter<'_> {
     }
 }
 
-/// `SSLProxyVerify`. A backend always presents a certificate, so `optional` asks for as much as `require`.
+/// `SSLProxyVerify`. A backend always presents a certificate, so `optional` has the effect of `require`.
 fn verification(word: &str) -> Result<BackendCheck, String> {
     match word.to_ascii_lowercase().as_str() {
         "none" => Ok(BackendCheck::None),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What mod_ssl's directives of servers mean.
+//! Interprets mod_ssl's directives of servers.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ use crate::base::file_reading::Hashed;
 use crate::settings::sources::{Content, Sources};
 
 impl Interpreter<'_> {
-    /// What is to be done about a directive of mod_ssl's: its row in the table if it is honoured, nothing if it has no effect.
+    /// The row of a directive of mod_ssl in the table; none if the directive has no effect here.
     pub(super) fn classify(&mut self, index: usize, directive: &Directive) -> Result<Option<&'static Row>, String> {
         let row = mod_tls_directives::mod_ssl::find(&directive.name).ok_or("is not a directive of mod_ssl")?;
         if row.context == Context::Server {
@@ -69,14 +69,14 @@ impl Interpreter<'_> {
                 let value = self.ssl_protocols(directive)?;
                 host.policy.protocols = Some(Located { value, origin });
             }
-            // mod_ssl takes whatever it is called.
+            // mod_ssl accepts any name.
             "SSLUserName" => {
                 if let Err(why) = variable_names::check(directive.single()?) {
                     let text = format!("SSLUserName {why}");
                     self.diagnostics.report(Severity::Warning, index, Some(&origin), text);
                 }
             }
-            // What sections say of these holds for requests, which C asks about.
+            // In sections these apply to requests: see `request::rules`.
             "SSLOptions" => {}
             "SSLCipherSuite" if directive.in_section => {}
             "SSLCipherSuite" => {
@@ -91,7 +91,7 @@ impl Interpreter<'_> {
             }
             "SSLVHostSNIPolicy" => self.global.sni_policy = Some(SniPolicy::parse(directive.single()?)?),
             "SSLStrictSNIVHostCheck" => host.policy.requires_sni = Some(directive.flag()?),
-            // Whoever provides responses says himself for which hosts.
+            // The module that provides responses has its own directives for the hosts.
             "SSLUseStapling" => {
                 if directive.flag()? && !self.has_stapler {
                     let text = "SSLUseStapling: no module provides OCSP responses, so none are stapled: load mod_md, and say \
@@ -119,7 +119,7 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    /// Tells of directives for which mod_ssl renegotiates.
+    /// Reports directives for which mod_ssl renegotiates.
     fn note_renegotiation(&mut self, directive: &Directive) {
         let text = match directive.name.as_str() {
             "SSLCipherSuite" if directive.in_section => {
@@ -159,7 +159,7 @@ impl Interpreter<'_> {
         Ok(protocols)
     }
 
-    /// `SSLSessionCacheTimeout`, as far as RFC 8446 section 4.6.1 lets it.
+    /// `SSLSessionCacheTimeout`, up to the maximum of RFC 8446 section 4.6.1.
     fn lifetime(&mut self, directive: &Directive) -> Result<u32, String> {
         let word = directive.single()?;
         let seconds: u64 = word
@@ -173,12 +173,12 @@ impl Interpreter<'_> {
         Ok(used)
     }
 
-    /// A file or a directory, the only argument.
+    /// The only argument of a directive, a file or a directory.
     pub(super) fn said_path(&self, directive: &Directive) -> Result<Option<Located<PathBuf>>, String> {
         Ok(Some(Located::new(directive, self.path(directive.single()?))))
     }
 
-    /// The directives about the server's own certificates. False if it is none of them.
+    /// Interprets directives about the server's own certificates. False for other directives.
     fn certificates_ssl(&self, directive: &Directive, files: &mut CertificateFiles) -> Result<bool, String> {
         match directive.name.as_str() {
             "SSLCertificateFile" => files.certificates.extend(self.key_path(directive)?),
@@ -189,7 +189,7 @@ impl Interpreter<'_> {
         Ok(true)
     }
 
-    /// A path, and not what OpenSSL takes for the address of a key in hardware.
+    /// The only argument of a directive, a file; an error for a URI of a key in hardware.
     fn key_path(&self, directive: &Directive) -> Result<Option<Located<PathBuf>>, String> {
         if directive.single()?.to_ascii_lowercase().starts_with("pkcs11:") {
             return Err("takes a file: keys in hardware (PKCS#11, engines) cannot be used".to_owned());
@@ -197,7 +197,7 @@ impl Interpreter<'_> {
         self.said_path(directive)
     }
 
-    /// The directives about the certificates of clients. False if it is none of them.
+    /// Interprets directives about client certificates. False for other directives.
     fn clients_ssl(&mut self, directive: &Directive, clients: &mut ClientSettings) -> Result<bool, String> {
         match directive.name.as_str() {
             "SSLVerifyClient" => {
@@ -313,7 +313,7 @@ impl ClientSettings {
                 value: CaNames::Of(names.iter().map(|said| said.value.clone()).collect()),
             });
         }
-        // mod_ssl looks at its lists only if it is told to.
+        // mod_ssl checks revocation lists only if SSLCARevocationCheck is set.
         if is_mod_ssls
             && has_lists
             && self.crl_check.is_none()

@@ -22,8 +22,8 @@ impl Interpreter<'_> {
                 let found = file_reading::hashed(&path, kind).map_err(|error| error.to_string())?;
                 if found.is_empty() {
                     let text = format!(
-                        "{} {}: nothing in this directory is called as OpenSSL wants it, so nothing counts: `openssl rehash \
-                         {1}` makes the links",
+                        "{} {}: no file in this directory has a name as OpenSSL expects it, so none is used: `openssl \
+                         rehash {1}` makes the links",
                         directive.name,
                         path.display()
                     );

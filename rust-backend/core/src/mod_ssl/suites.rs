@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `SSLCipherSuite` and `SSLProxyCipherSuite`: which cipher suites are spoken, for TLS 1.3 and for what was before.
+//! `SSLCipherSuite` and `SSLProxyCipherSuite`: the cipher suites of TLS 1.2 and TLS 1.3.
 
 use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Directive;
@@ -59,8 +59,8 @@ fn tls12(list: &str) -> Result<(bool, Evaluated), String> {
     cipher_string::evaluate(list, &supported_tls12()).map(|evaluated| (false, evaluated))
 }
 
-/// Whether `suite`, the one of a connection, is in the lists of a location, each as `SSLCipherSuite` has it there; an
-/// empty one allows all. An error is the reason why not.
+/// Checks that `suite`, that of the connection, is in the lists of a location, in the syntax of `SSLCipherSuite`. An
+/// empty list allows all. An error is the reason why not.
 pub fn allows(tls12: &str, tls13: &str, suite: &Cipher) -> Result<(), String> {
     let list = if suite.is_tls13() { tls13 } else { tls12 };
     if list.is_empty() {
@@ -73,8 +73,8 @@ pub fn allows(tls12: &str, tls13: &str, suite: &Cipher) -> Result<(), String> {
     match allowed.contains(&suite) {
         true => Ok(()),
         false => Err(format!(
-            "the connection uses {}, which is not in the location's SSLCipherSuite {list}; nothing is renegotiated here: say \
-             it for the virtual host if it is meant for all of it",
+            "the connection uses {}, which is not in the location's SSLCipherSuite {list}; nothing is renegotiated here: to \
+             select suites, set it for the virtual host",
             suite.name_openssl().unwrap_or(suite.name_iana())
         )),
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Decisions about requests: which virtual host one is for, whether it may use its connection, and whether its location
-//! takes the connection.
+//! Decisions about requests: the virtual host of a request, whether it may use its connection, and whether the rules of
+//! its location accept the connection.
 //!
 //! May use: config, info, mod_ssl, session, settings, site, trust.
 

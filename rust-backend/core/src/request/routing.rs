@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which virtual host a request is for, and whether it may use its connection.
+//! The virtual host of a request, and whether the request may use its connection.
 //!
 //! A connection is made to the virtual host that the client names in the handshake (SNI), or to the first one of its
 //! address. A request may name another host. It is served only if the connection could have been made to that host: a
@@ -20,13 +20,13 @@ pub struct Hosts {
     pub chain: usize,
     /// The first virtual host of the address.
     pub first: usize,
-    /// The host that the handshake was with.
+    /// The host of the handshake.
     pub connected: usize,
-    /// The host that the client has named: another one only where that one is not TLS itself.
+    /// The host of the client's server name. It differs from `connected` only if TLS is not enabled for it.
     pub named: usize,
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum Routing {
@@ -34,18 +34,18 @@ pub enum Routing {
     Serve,
     /// Its virtual host has no certificate yet: 503.
     Unavailable,
-    /// Its connection is not good for its virtual host: 421 (RFC 9110 section 15.5.20).
+    /// Its connection cannot be used for its virtual host: 421 (RFC 9110 section 15.5.20).
     Misdirected,
-    /// The client has named a host in the handshake and names none in the request: 400, as mod_ssl.
+    /// The request names no host, although the client has sent a server name: 400, as in mod_ssl.
     HostMissing,
-    /// The client has named no host in the handshake where one is demanded (SSLStrictSNIVHostCheck): 403.
+    /// The client has sent no server name, which is required (SSLStrictSNIVHostCheck): 403.
     SniMissing,
 }
 
-/// What a request gets that is not served.
+/// The response to a request that is not served.
 #[derive(Debug)]
 pub struct Refusal {
-    /// The status of HTTP.
+    /// The HTTP status.
     pub status: u16,
     /// The reason, for the error log.
     pub text: String,
@@ -54,8 +54,8 @@ pub struct Refusal {
 }
 
 impl Routing {
-    /// What a request for `host`, which `wanted` is the virtual host for, gets on a connection to the virtual host
-    /// `connected`; none if it is served. An empty `host` is that of `wanted`.
+    /// The response to a request for `host`, whose virtual host is `wanted`, on a connection to the virtual host
+    /// `connected`; none if it is served. An empty `host` stands for `wanted`.
     pub fn refusal(self, host: &str, wanted: &str, connected: &str) -> Option<Refusal> {
         let host = if host.is_empty() { wanted } else { host };
         let (status, text) = match self {
@@ -88,8 +88,8 @@ impl Routing {
 }
 
 impl Config {
-    /// What becomes of a request that names `host`, on the connection `info` to `hosts`, and the virtual host that it is for.
-    /// `selected` is the one that httpd has found, or that of the connection if no host has the name.
+    /// Decides about a request for `host` on the connection `info` to `hosts`, and returns its virtual host too. `selected`
+    /// is the virtual host that httpd has selected: that of the connection if no host has the name.
     pub fn route(&self, info: &ConnectionInfo, hosts: Hosts, selected: usize, host: Option<&str>) -> (Routing, usize) {
         let is_unknown = selected == hosts.connected && host.is_some_and(|host| !self.is_known(hosts.chain, host));
         let requested = if is_unknown { hosts.first } else { selected };
@@ -115,15 +115,14 @@ impl Config {
         }
     }
 
-    /// Whether some virtual host of the address `chain` has the name.
+    /// Whether a virtual host of the address `chain` has the name.
     fn is_known(&self, chain: usize, host: &str) -> bool {
         self.chains.get(&chain).is_none_or(|index| index.find(host).is_some())
     }
 
-    /// Whether a connection to `connected` may be used for a request to `requested`, another virtual host, under the name
-    /// `host`.
+    /// Whether a connection to `connected` may be used for a request for `host` to another virtual host, `requested`.
     fn agree(&self, info: &ConnectionInfo, connected: usize, requested: usize, host: Option<&str>) -> bool {
-        // mod_ssl's directives have a rule of their own.
+        // Hosts with mod_ssl's directives have a rule of their own.
         let policy = self.sni_policy.or(self.is_ssl(connected).then(SniPolicy::default));
         let (one, other) = match (self.site(connected), self.site(requested)) {
             (Some(one), Some(other)) => (one, other),
@@ -138,7 +137,7 @@ impl Config {
     }
 }
 
-/// Whether mod_ssl's rule lets a connection to the host `one` be used for a request for another, `other`.
+/// Whether `SSLVHostSNIPolicy` allows requests for the host `other` on connections to the host `one`.
 fn allows(policy: SniPolicy, one: &Site, other: &Site) -> bool {
     let (spec, of_other) = (one.profile().spec(), other.profile().spec());
     match policy {

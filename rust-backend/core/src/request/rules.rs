@@ -8,7 +8,7 @@ use crate::mod_ssl::{self, suites};
 use crate::session::early_data::EarlyMethods;
 use crate::trust::client::verify_mode::VerifyMode;
 
-/// The rules of a location, but for their texts, which the caller keeps: see [`RuleText`]. Rules whose bytes are all zero
+/// The rules of a location, except their texts, which the caller stores: see [`RuleText`]. Rules whose bytes are all zero
 /// are empty.
 ///
 /// ```
@@ -24,20 +24,20 @@ use crate::trust::client::verify_mode::VerifyMode;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Rules {
-    /// What the environment of requests gets, and how strict the other rules are.
+    /// `TLSOptions`.
     pub options: Options,
-    /// The certificate that clients have to present.
+    /// Whether a client certificate is required.
     pub verify_mode: VerifyMode,
     /// Whether `depth` is set.
     pub has_depth: bool,
     /// The maximum number of CAs above the client's certificate.
     pub depth: u32,
-    /// The requests that may come as early data.
+    /// The methods of requests that are accepted as early data.
     pub early_methods: EarlyMethods,
-    /// Whether `Satisfy any` lets in no client that these rules refuse. With mod_ssl's directives it never does: where
-    /// mod_ssl renegotiates in vain, it closes the connection.
+    /// Whether the rules apply even with `Satisfy any`. Those of mod_ssl's directives always do: where its renegotiation
+    /// fails, mod_ssl closes the connection.
     pub is_strict: bool,
-    /// Whether requests have to come by TLS: `SSLRequireSSL`.
+    /// Whether requests without TLS are refused: `SSLRequireSSL`.
     pub requires_tls: bool,
 }
 
@@ -53,29 +53,29 @@ pub enum Place {
     Htaccess,
 }
 
-/// The setting whose text is the last argument of a directive.
+/// The setting that has the last argument of a directive as its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum RuleText {
-    /// The variable that names the user: `TLSUserName`.
+    /// The variable with the name of the user: `TLSUserName`.
     UserName,
-    /// The cipher suites of TLS 1.2, as `SSLCipherSuite` lists them.
+    /// The cipher suites of TLS 1.2: `SSLCipherSuite`.
     Tls12Suites,
-    /// The cipher suites of TLS 1.3.
+    /// The cipher suites of TLS 1.3: `SSLCipherSuite TLSv1.3`.
     Tls13Suites,
     /// None.
     None,
 }
 
-/// What has to be done with a directive that was read.
+/// How a directive that was read is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Reading {
     /// Whether the rules have changed.
     pub is_rule: bool,
-    /// Whether the handshake, too, depends on the directive.
+    /// Whether the handshake depends on the directive, too.
     pub is_for_handshake: bool,
-    /// The text to be kept.
+    /// The text that has to be stored.
     pub text: RuleText,
 }
 
@@ -83,14 +83,14 @@ pub struct Reading {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub enum Stage {
-    /// Before httpd's access control: what is refused then, `Satisfy any` does not let in.
+    /// Before httpd's access control: `Satisfy any` does not override this.
     Strict,
-    /// As a part of httpd's access control.
+    /// As part of httpd's access control.
     Access,
 }
 
 impl Rules {
-    /// Reads a directive at `place`. An error is for the administrator, and begins with the directive's name.
+    /// Reads a directive at `place`. The text of an error begins with the directive's name.
     pub fn read(&mut self, name: &str, words: &[&str], place: Place) -> Result<Reading, String> {
         let mut reading = Reading {
             is_rule: true,
@@ -156,7 +156,7 @@ impl Rules {
         Ok(reading)
     }
 
-    /// The rules of a section with `inner` inside of a section with these rules.
+    /// The rules of a section with the rules `inner` inside a section with these rules.
     pub fn merge(&self, inner: &Self) -> Self {
         Self {
             options: self.options.then(inner.options),
@@ -175,9 +175,9 @@ impl Rules {
         }
     }
 
-    /// Whether a request may come in on its connection, or why not. `info` are none for a connection that is not TLS of
-    /// this module; `is_tls` says whether it is TLS of any. `tls12` and `tls13` are the texts of the cipher suites, empty
-    /// where they are not set.
+    /// Checks that the rules accept the connection of a request; an error is the reason why not. `info` is none if the
+    /// connection is not TLS of this module; `is_tls` is whether it is TLS of any module. `tls12` and `tls13` are the
+    /// texts of the cipher suites, empty if they are not set.
     pub fn admit(
         &self,
         info: Option<&ConnectionInfo>,

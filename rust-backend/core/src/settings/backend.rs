@@ -32,25 +32,25 @@ impl Default for CaSource {
     }
 }
 
-/// What is asked of the path of a backend's certificate.
+/// How the certification path of a backend's certificate is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendCheck {
-    /// Nothing.
+    /// It is not verified.
     None,
-    /// That it is good, but for who has issued it.
+    /// It has to be valid, but its issuer may be unknown.
     AnyCa,
-    /// That it is good.
+    /// It has to be valid and to end at a trusted CA.
     Required,
 }
 
-/// Which names of a backend's certificate are compared with the one that was called.
+/// Which names of a backend's certificate are compared with the name of the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameCheck {
     /// None.
     None,
     /// Those of subjectAltName.
     AlternativeNames,
-    /// Those, and the common name: what mod_ssl does.
+    /// Those of subjectAltName and the common name, as in mod_ssl.
     AnyName,
     /// The common name.
     CommonName,
@@ -61,7 +61,7 @@ pub enum NameCheck {
 pub struct ProxySettings {
     /// The place of the innermost block with any of these settings.
     pub place: Option<Origin>,
-    /// Whether backends are spoken to in TLS by this module.
+    /// Whether this module speaks TLS to backends.
     pub engine: Option<Located<bool>>,
     /// The trusted CAs.
     pub ca: Option<Located<CaSource>>,
@@ -69,40 +69,40 @@ pub struct ProxySettings {
     pub crls: Vec<Located<PathBuf>>,
     /// The protocol versions.
     pub protocols: Option<Located<Protocols>>,
-    /// Cipher suites to be preferred, in this order.
+    /// Preferred cipher suites, in this order.
     pub prefer: Option<Located<Vec<&'static Cipher>>>,
-    /// Cipher suites not to be used.
+    /// Cipher suites that are not used.
     pub suppress: Option<Located<Vec<&'static Cipher>>>,
-    /// What we present to backends that ask.
+    /// Client certificates for backends that request one.
     pub identities: Vec<Located<IdentityFiles>>,
-    /// Whether backends are verified.
+    /// How certificates of backends are verified.
     pub verify: Option<Located<BackendCheck>>,
-    /// Whether their names are.
+    /// Whether the names in them are checked.
     pub check_name: Option<bool>,
-    /// Whether mod_ssl's directive speaks TLS, so that mod_ssl's defaults hold.
+    /// Whether TLS is enabled by mod_ssl's directive, so that mod_ssl's defaults apply.
     pub is_mod_ssls: Option<bool>,
     /// The only cipher suites.
     pub only_suites: OnlySuites,
     /// How many CAs may be above a backend's certificate.
     pub depth: Option<usize>,
-    /// Whether a certificate must not have expired, if nothing else is asked of it.
+    /// Whether an expired certificate is refused where certificates are not verified otherwise.
     pub check_expire: Option<bool>,
-    /// Whether the common name is compared where other names are not.
+    /// Whether the common name is compared where other names are not compared.
     pub check_cn: Option<bool>,
-    /// What is looked up in revocation lists.
+    /// Which certificates are looked up in revocation lists.
     pub crl_check: Option<Located<CrlCheck>>,
     /// Trusted CAs by mod_ssl's directives.
     pub ca_sources: Sources,
     /// Revocation lists by mod_ssl's directives.
     pub crl_sources: Sources,
-    /// Certificates and keys for backends that ask, any number in a file.
+    /// Client certificates with their keys, any number in a file, by mod_ssl's directives.
     pub machine_certificates: Sources,
-    /// Certificates of their issuers.
+    /// Intermediate certificates for them.
     pub machine_chain: Option<Located<PathBuf>>,
 }
 
 impl ProxySettings {
-    /// These settings, with those of `outer` where none is set.
+    /// These settings, with those of `outer` for settings that are not set.
     pub fn inherit(&self, outer: &Self) -> Self {
         let or_outer = |own: &Vec<Located<PathBuf>>, outer: &Vec<Located<PathBuf>>| match own.is_empty() {
             true => outer.clone(),
@@ -163,17 +163,17 @@ impl ProxySettings {
         )
     }
 
-    /// Whether backends are spoken to in TLS by this module.
+    /// Whether this module speaks TLS to backends.
     pub fn is_on(&self) -> bool {
         self.engine.as_ref().is_some_and(|said| said.value)
     }
 
-    /// Whether mod_ssl's defaults hold.
+    /// Whether mod_ssl's defaults apply.
     fn by_mod_ssls_rules(&self) -> bool {
         self.is_mod_ssls == Some(true)
     }
 
-    /// What is asked of backends' certificates. They are verified by default, except under mod_ssl's rules.
+    /// How certificates of backends are verified. mod_ssl's rules do not verify them by default.
     pub fn check(&self) -> BackendCheck {
         let default = match self.by_mod_ssls_rules() {
             true => BackendCheck::None,
@@ -182,18 +182,18 @@ impl ProxySettings {
         self.verify.as_ref().map_or(default, |said| said.value)
     }
 
-    /// Which of their names are.
+    /// Which names of a backend's certificate are compared.
     pub fn name_check(&self) -> NameCheck {
         match (self.by_mod_ssls_rules(), self.check_name) {
             (true, _) => self.ssl_name_check(),
-            // Who verifies nothing cannot trust names either.
+            // Without verification the names in a certificate prove nothing.
             (false, Some(false)) => NameCheck::None,
             (false, _) if self.check() == BackendCheck::None => NameCheck::None,
             (false, _) => NameCheck::AlternativeNames,
         }
     }
 
-    /// Whether certificates that have expired are refused where nothing else is asked of them.
+    /// Whether expired certificates are refused where certificates are not verified otherwise.
     pub fn checks_expiry(&self) -> bool {
         self.by_mod_ssls_rules() && self.check_expire.unwrap_or(true)
     }
@@ -210,13 +210,13 @@ impl ProxySettings {
         }
     }
 
-    /// How many CAs may be above a backend's certificate: with mod_ssl one by default.
+    /// How many CAs may be above a backend's certificate. mod_ssl allows one by default.
     pub(crate) fn max_depth(&self) -> usize {
         let default = if self.by_mod_ssls_rules() { 1 } else { usize::MAX };
         self.depth.unwrap_or(default)
     }
 
-    /// Where trusted CAs were named.
+    /// The place of the directive that names trusted CAs.
     pub(crate) fn ca_origin(&self) -> Option<Origin> {
         let ca = self.ca.as_ref().map(|said| said.origin.clone());
         ca.or(self.ca_sources.list().first().map(|said| said.origin.clone()))
@@ -230,7 +230,7 @@ impl ProxySettings {
         }
     }
 
-    /// What is looked up in them. mod_ssl does not check by default.
+    /// Which certificates are looked up in them. mod_ssl does not check by default.
     pub fn crl_check(&self) -> CrlCheck {
         match (&self.crl_check, self.crls.is_empty()) {
             (Some(said), _) => said.value,
@@ -241,8 +241,8 @@ impl ProxySettings {
 }
 
 impl ProxySettings {
-    /// Which names of a backend's certificate are looked at by mod_ssl's rules: those of `SSLProxyCheckPeerName`, which takes
-    /// the place of the older `SSLProxyCheckPeerCN` unless it is switched off.
+    /// Which names of a backend's certificate are compared by mod_ssl's rules. `SSLProxyCheckPeerName` overrides the older
+    /// `SSLProxyCheckPeerCN` unless it is off.
     pub(crate) fn ssl_name_check(&self) -> NameCheck {
         match (self.check_name, self.check_cn) {
             (Some(true), _) | (None, None | Some(true)) => NameCheck::AnyName,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Settings that the whole server has once.
+//! Settings that apply to the whole server.
 
 use std::fmt::{self, Display};
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ pub struct EngineAddress {
 }
 
 impl EngineAddress {
-    /// Whether connections to `ip` and `port` arrive here.
+    /// Whether connections to `ip` and `port` match this address.
     pub fn matches(&self, ip: IpAddr, port: u16) -> bool {
         self.port == port && self.ip.is_none_or(|own| own == ip.to_canonical())
     }
@@ -63,14 +63,14 @@ impl Display for EngineAddress {
     }
 }
 
-/// Where sessions are kept for all children: `TLSSessionCache`.
+/// Where sessions are stored for all child processes: `TLSSessionCache`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionCache {
-    /// Nowhere.
+    /// They are not stored.
     None,
-    /// In shared memory of httpd's choice.
+    /// In httpd's default provider of shared memory.
     Default,
-    /// In what a socache provider offers, with its arguments.
+    /// In this socache provider, with its arguments.
     Provider(String, String),
 }
 
@@ -91,20 +91,20 @@ impl SessionCache {
     }
 }
 
-/// Settings that the whole server has once.
+/// Settings that apply to the whole server.
 #[derive(Clone, Debug, Default)]
 pub struct GlobalSettings {
-    /// Where connections are TLS.
+    /// The addresses on which connections are TLS.
     pub engines: Vec<Located<EngineAddress>>,
-    /// Whether a server name that no host has is refused.
+    /// Whether handshakes with an unknown server name are refused.
     pub strict_sni: Option<bool>,
-    /// Where sessions are kept.
+    /// Where sessions are stored.
     pub session_cache: Option<Located<SessionCache>>,
-    /// Where the secrets of connections are written to.
+    /// The file that the secrets of connections are written to.
     pub key_log_file: Option<Located<PathBuf>>,
-    /// Whether everything that is served has to be approved by FIPS 140-3.
+    /// Whether only algorithms approved by FIPS 140-3 are used.
     pub fips: Option<Located<bool>>,
-    /// Who is asked for the pass phrases of keys.
+    /// Where pass phrases of private keys come from.
     pub pass_phrases: Option<Located<Dialog>>,
     /// When a request may name another virtual host than the handshake did.
     pub sni_policy: Option<SniPolicy>,

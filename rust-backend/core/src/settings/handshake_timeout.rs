@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How long a handshake may take: the `handshake=` stage of mod_reqtimeout's `RequestReadTimeout`.
+//! The time limit of handshakes: the `handshake=` stage of mod_reqtimeout's `RequestReadTimeout`.
 //!
-//! mod_reqtimeout looks at the clock when bytes arrive or a read blocks. While the MPM waits for a stalled client
+//! mod_reqtimeout checks the time when bytes arrive or a read blocks. While the MPM waits for a stalled client
 //! no data is read, so `process::watch` wakes the connection at the end of this limit.
 
 use crate::base::directive::Directive;
@@ -10,9 +10,9 @@ use crate::base::directive::Directive;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeTimeout {
     initial: u64,
-    /// No later than this, however much arrives; none where there is no upper limit.
+    /// The upper limit; none if the time can be extended without limit.
     maximum: Option<u64>,
-    /// Bytes a second that prolong the time; none where nothing does.
+    /// The number of bytes that extends the limit by a second; none if nothing extends it.
     min_rate: Option<u64>,
 }
 

@@ -24,24 +24,24 @@ use crate::trust::revocation::CrlCheck;
 /// The default session lifetime of mod_ssl, in seconds.
 const MOD_SSL_LIFETIME: u32 = 300;
 
-/// Settings about the clients of a virtual host.
+/// Settings for client certificates of a virtual host.
 #[derive(Clone, Debug, Default)]
 pub struct ClientSettings {
-    /// What every client has to present.
+    /// Whether a client certificate is required or requested, for the whole host.
     pub mode: Option<Located<VerifyMode>>,
-    /// What clients have to present somewhere.
+    /// The same for sections: all their settings combined.
     pub somewhere: Option<Located<VerifyMode>>,
-    /// Where the certificates of trusted CAs are.
+    /// Files and directories with trusted CAs.
     pub cas: Vec<Located<PathBuf>>,
     /// The CA names that are sent to clients.
     pub names: Option<Located<CaNames>>,
-    /// How many CAs may be above a certificate.
+    /// The maximum number of CAs above a client certificate.
     pub depth: Option<usize>,
-    /// How many may be somewhere.
+    /// The largest such number in sections.
     pub depth_somewhere: Option<usize>,
-    /// Where revocation lists are.
+    /// Files and directories with revocation lists.
     pub crls: Vec<Located<PathBuf>>,
-    /// What is looked up there.
+    /// Which certificates are looked up in them.
     pub crl_check: Option<Located<CrlCheck>>,
     /// Trusted CAs by mod_ssl's directives.
     pub ca_sources: Sources,
@@ -59,7 +59,7 @@ impl ClientSettings {
         };
         Self {
             mode: self.mode.or_else(|| base.mode.clone()),
-            // What sections of the base server say holds in all virtual hosts.
+            // Sections of the base server apply to all virtual hosts.
             somewhere: combine(self.somewhere, base.somewhere.clone()),
             cas: or_base(self.cas, &base.cas),
             names: self.names.or_else(|| base.names.clone()),
@@ -73,7 +73,7 @@ impl ClientSettings {
         }
     }
 
-    /// What is demanded of every client, and somewhere.
+    /// The setting for the whole host, and that of sections.
     pub fn verify_modes(&self) -> (VerifyMode, VerifyMode) {
         let value = |said: &Option<Located<VerifyMode>>| said.as_ref().map(|said| said.value).unwrap_or_default();
         (value(&self.mode), value(&self.somewhere))
@@ -93,20 +93,20 @@ pub(crate) fn combine(
     }
 }
 
-/// Settings about how the sessions of a virtual host are resumed.
+/// Settings for session resumption in a virtual host.
 #[derive(Clone, Debug, Default)]
 pub struct SessionSettings {
-    /// Whether clients keep their sessions, in tickets.
+    /// Whether session tickets are issued.
     pub tickets: Option<Located<bool>>,
-    /// How many tickets a client gets.
+    /// The number of tickets that a client gets.
     pub count: Option<usize>,
     /// For how long a session can be resumed, in seconds.
     pub lifetime: Option<u32>,
-    /// The secret that the keys of tickets come from.
+    /// The file of the secret from which ticket keys are derived.
     pub ticket_key_file: Option<Located<PathBuf>>,
     /// Whether requests may arrive as early data.
     pub early_data: Option<Located<bool>>,
-    /// How much of it is taken at most, in bytes.
+    /// The maximum amount of early data, in bytes.
     pub max_early_data: Option<u32>,
 }
 
@@ -122,12 +122,12 @@ impl SessionSettings {
         }
     }
 
-    /// The directive that enables early data, if one does.
+    /// The place of the directive that enables early data; none if it is not enabled.
     pub fn early_data(&self) -> Option<&Located<bool>> {
         self.early_data.as_ref().filter(|said| said.value)
     }
 
-    /// What holds. Early data may be used once, so the cache has to keep the sessions then (RFC 8446 section 8.1).
+    /// The effective settings. Early data requires sessions in the cache, to use each once (RFC 8446 section 8.1).
     pub fn spec(&self, default_lifetime: u32) -> SessionSpec {
         let default = SessionSpec::default();
         let early_data = self
@@ -142,19 +142,19 @@ impl SessionSettings {
     }
 }
 
-/// Certificates, keys and issuers that are named one by one: the first key belongs to the first certificate.
+/// Files of certificates, keys and intermediate certificates. The first key belongs to the first certificate, and so on.
 #[derive(Clone, Debug, Default)]
 pub struct CertificateFiles {
     /// The certificates.
     pub certificates: Vec<Located<PathBuf>>,
-    /// Their keys; a certificate without has its key in its own file.
+    /// The keys. A certificate without an entry has the key in its own file.
     pub keys: Vec<Located<PathBuf>>,
-    /// The certificates of issuers.
+    /// The intermediate certificates.
     pub chain: Option<Located<PathBuf>>,
 }
 
 impl CertificateFiles {
-    /// How many of a host's files take the places of the base server's, as in mod_ssl: one of each kind of key.
+    /// As in mod_ssl, a host's first three files replace those of the base server: one for each type of key.
     const REPLACED: usize = 3;
 
     fn inherit(self, base: &Self) -> Self {
@@ -189,59 +189,59 @@ impl CertificateFiles {
 /// The settings of one server, before or after inheritance.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
-    /// Whether connections are TLS by mod_ssl's rules, so that its defaults hold. It is known once all was read.
+    /// Whether connections are TLS by mod_ssl's rules, so that its defaults hold. Set when all directives were read.
     pub is_mod_ssls: bool,
     /// Whether connections are TLS: `SSLEngine`.
     pub engine: Option<Located<bool>>,
     /// The certificates, in the order of preference.
     pub certificates: Vec<Located<IdentityFiles>>,
-    /// Whether the server itself names them.
+    /// Whether the server has its own directive for them.
     pub has_own_certificates: bool,
     /// Certificates by mod_ssl's directives.
     pub files: CertificateFiles,
-    /// The place of the host's ServerName, if it was given.
+    /// The place of the host's ServerName directive.
     pub named_at: Option<Origin>,
-    /// Everything else.
+    /// All other settings.
     pub policy: CopyOnWrite<Policy>,
 }
 
-/// What most hosts have in common: how connections are made, whatever the certificate.
+/// The settings that do not depend on the certificate. Most hosts share them.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// The only cipher suites, by mod_ssl's directives.
     pub only_suites: OnlySuites,
-    /// The oldest version and the newest, by their numbers in TLS, independent of `protocols`.
+    /// The minimum protocol version, by its number in TLS, in addition to `protocols`.
     pub min_protocol: Option<u16>,
-    /// See `min_protocol`.
+    /// The maximum protocol version.
     pub max_protocol: Option<u16>,
-    /// The only algorithms to sign by.
+    /// The only signature algorithms.
     pub signatures: Option<Located<Vec<SignatureScheme>>>,
     /// Whether clients must send a server name.
     pub requires_sni: Option<bool>,
     /// The protocol versions.
     pub protocols: Option<Located<Protocols>>,
-    /// Cipher suites to be preferred, in this order.
+    /// Preferred cipher suites, in this order.
     pub prefer: Option<Located<Vec<&'static Cipher>>>,
-    /// Cipher suites not to be used.
+    /// Cipher suites that are not used.
     pub suppress: Option<Located<Vec<&'static Cipher>>>,
     /// Key exchange groups.
     pub groups: GroupSettings,
-    /// Whether the client's order of suites counts.
+    /// Whether the client's order of cipher suites is used.
     pub honor_client_order: Option<bool>,
     /// The largest records that are sent, in bytes of plaintext.
     pub max_fragment: Option<usize>,
     /// Whether certificates are compressed.
     pub compression: Option<bool>,
-    /// How sessions are resumed.
+    /// Session resumption.
     pub sessions: SessionSettings,
-    /// What is wanted of clients.
+    /// Client certificates.
     pub clients: ClientSettings,
-    /// The limit of the handshake's time.
+    /// The time limit of handshakes.
     pub handshake_timeout: Option<Option<HandshakeTimeout>>,
 }
 
 impl HostSettings {
-    /// How sessions are resumed, by the directives and their defaults.
+    /// The effective settings for session resumption.
     pub fn session_spec(&self) -> SessionSpec {
         self.policy.sessions.spec(match self.is_mod_ssls {
             true => MOD_SSL_LIFETIME,
@@ -249,8 +249,8 @@ impl HostSettings {
         })
     }
 
-    /// These settings, with those of `base` where none is set; `nothing` is the policy of hosts without settings of it.
-    /// The ServerName is not inherited.
+    /// These settings, with those of `base` for settings that are not set. The ServerName is not inherited. `nothing` is
+    /// the policy of hosts without own settings.
     pub fn inherit(self, base: &Self, nothing: &CopyOnWrite<Policy>) -> Self {
         Self {
             is_mod_ssls: false,
@@ -292,7 +292,7 @@ impl Policy {
     }
 }
 
-/// A host's own list, or that of the base server without the elements of the host's opposite list: only a contradiction
+/// A host's own list, or that of the base server without the elements of the host's opposite list. Only a contradiction
 /// within one server is an error.
 fn inherit_list(
     own: &Option<Located<Vec<&'static Cipher>>>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The meaning of the `TLS*` directives of servers: the one place where each of them is interpreted.
+//! Interprets the `TLS*` directives of servers.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -24,18 +24,18 @@ use crate::trust::client::verify_mode::VerifyMode;
 use crate::trust::revocation::CrlCheck;
 use crate::x509::variable_names;
 
-/// Reads directives of servers.
+/// Interprets directives of servers.
 #[derive(Debug)]
 pub struct Interpreter<'a> {
-    /// What relative paths are relative to.
+    /// The directory that relative paths start from.
     pub server_root: &'a Path,
     /// Whether another module provides OCSP responses.
     pub has_stapler: bool,
-    /// The settings of the whole server, as far as they were read.
+    /// The settings of the whole server that were read so far.
     pub global: GlobalSettings,
     /// Messages about the directives.
     pub diagnostics: Diagnostics,
-    /// The policy of hosts without settings of it.
+    /// The policy of hosts without own settings.
     pub nothing: CopyOnWrite<Policy>,
 }
 
@@ -97,7 +97,7 @@ impl<'a> Interpreter<'a> {
             "TLSCertificateCompression" => host.policy.compression = Some(directive.flag()?),
             "TLSCertificate" => {
                 let value = self.certificate(directive)?;
-                // Most of thousands of hosts have one.
+                // Most hosts have one certificate: no spare capacity for thousands of hosts.
                 host.certificates.reserve_exact(1);
                 host.certificates.push(Located { value, origin });
                 host.has_own_certificates = true;
@@ -178,7 +178,7 @@ impl<'a> Interpreter<'a> {
         Ok(())
     }
 
-    /// `TLSPolicy`: one word for several directives, as if they stood here. Later ones override it.
+    /// `TLSPolicy`: sets several directives at once. Later directives override it.
     fn policy(&mut self, directive: &Directive, host: &mut HostSettings) -> Result<(), String> {
         let version = match directive.single()?.to_ascii_lowercase().as_str() {
             "modern" => "TLSv1.3+",
@@ -189,7 +189,7 @@ impl<'a> Interpreter<'a> {
         let origin = directive.origin.clone();
         host.policy.protocols = Some(Located { value, origin });
         host.policy.honor_client_order = Some(true);
-        // Nothing that rustls has is below either policy.
+        // rustls has no algorithms that either policy excludes.
         host.policy.prefer = Some(said_nothing(directive));
         host.policy.suppress = Some(said_nothing(directive));
         host.policy.groups = GroupSettings {
@@ -217,7 +217,7 @@ impl<'a> Interpreter<'a> {
         for one in left_out {
             let severity = match one {
                 LeftOut::Older => Severity::Notice,
-                // Nobody has ever spoken it.
+                // No such version exists.
                 LeftOut::Unknown(_) => Severity::Warning,
             };
             let text = format!("{}: {one}", directive.name);
@@ -226,7 +226,7 @@ impl<'a> Interpreter<'a> {
         Ok(value)
     }
 
-    /// The suites that a directive prefers.
+    /// The cipher suites of a directive about preferred ones.
     pub(crate) fn preferred_ciphers(
         &mut self,
         index: usize,
@@ -295,7 +295,7 @@ impl<'a> Interpreter<'a> {
     }
 }
 
-/// An empty list, which hides the one of the base server.
+/// An empty list, which replaces the list of the base server.
 fn said_nothing<T>(directive: &Directive) -> Located<Vec<T>> {
     Located {
         value: Vec::new(),
@@ -303,10 +303,10 @@ fn said_nothing<T>(directive: &Directive) -> Located<Vec<T>> {
     }
 }
 
-/// RFC 8449 section 4 has no smaller records than 64 bytes, RFC 8446 section 5.1 no larger ones than 2^14.
+/// The minimum is 64 bytes (RFC 8449 section 4), the maximum 2^14 bytes (RFC 8446 section 5.1).
 const FRAGMENT_SIZES: RangeInclusive<usize> = 64..=16_384;
 
-/// The only argument of a directive, a number that is in `range`; `what` is counted.
+/// The only argument of a directive, a number in `range`. `what` is the unit, for messages.
 fn number<T: FromStr + PartialOrd + Display>(
     directive: &Directive,
     range: RangeInclusive<T>,
@@ -320,7 +320,7 @@ fn number<T: FromStr + PartialOrd + Display>(
     })
 }
 
-/// The suites that a directive suppresses. Unknown suites are ignored: they are not used anyway.
+/// The cipher suites of a directive about suppressed ones. Unknown suites are ignored, since they are not used anyway.
 pub(crate) fn suppressed_ciphers(directive: &Directive) -> Result<Located<Vec<&'static Cipher>>, String> {
     let list = ciphers::parse_list(&directive.words()).map_err(|error| error.to_string())?;
     Ok(Located {

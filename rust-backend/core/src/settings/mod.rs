@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Directives as values: settings of the whole server, of virtual hosts and for backends.
 //!
-//! The `TLS*` directives are interpreted here ([`Interpreter`]). The room `mod_ssl` interprets mod_ssl's into the same
-//! settings.
+//! The `TLS*` directives are interpreted here ([`Interpreter`]). The module `mod_ssl` translates mod_ssl's
+//! directives into the same settings.
 //!
 //! May use: base, crypto, keys, session, trust, x509.
 

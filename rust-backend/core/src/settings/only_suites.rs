@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The cipher suites that mod_ssl's directives leave, for TLS 1.3 and for what was before.
+//! The cipher suites that mod_ssl's directives allow, for TLS 1.2 and TLS 1.3.
 
 use crate::base::directive::Located;
 use crate::crypto::ciphers::Cipher;
 
-/// The only suites that are used, most preferred first; none if not set.
+/// The only cipher suites that are used, in the order of preference. `None` is not set.
 #[derive(Clone, Debug, Default)]
 pub struct OnlySuites {
     /// Those of TLS 1.2.
@@ -14,7 +14,7 @@ pub struct OnlySuites {
 }
 
 impl OnlySuites {
-    /// These lists, with those of `outer` where none is set.
+    /// These lists, with those of `outer` for lists that are not set.
     pub fn inherit(&self, outer: &Self) -> Self {
         Self {
             tls12: self.tls12.clone().or_else(|| outer.tls12.clone()),
@@ -22,7 +22,7 @@ impl OnlySuites {
         }
     }
 
-    /// The list for suites of TLS 1.3, or for the others.
+    /// The list for TLS 1.3, or that for TLS 1.2.
     pub(crate) fn of(&self, tls13: bool) -> Option<&Located<Vec<&'static Cipher>>> {
         match tls13 {
             true => self.tls13.as_ref(),

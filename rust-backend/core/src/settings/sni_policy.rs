@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `SSLVHostSNIPolicy`: when a request may name another virtual host than the handshake did.
+//! `SSLVHostSNIPolicy`: whether a request may be for another virtual host than that of the handshake.
 
-/// What the two virtual hosts have to have in common.
+/// What has to be equal for both virtual hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SniPolicy {
-    /// Everything: they have to be the same.
+    /// They have to be the same virtual host.
     Strict,
-    /// The certificates, and what decides about the security of a connection: versions, suites, groups, and the verification
-    /// of clients.
+    /// The certificates, the protocol versions, cipher suites and groups, and the settings for client certificates.
     #[default]
     Secure,
-    /// The verification of clients.
+    /// The settings for client certificates.
     AuthOnly,
     /// Nothing.
     Insecure,

@@ -6,25 +6,26 @@ use std::path::PathBuf;
 use crate::base::directive::Located;
 use crate::base::file_reading::Hashed;
 
-/// The value of such a pair. A later directive replaces an earlier one of its kind, and a virtual host's the base server's.
+/// The value of such a pair. A later directive replaces an earlier one of the same name; those of a virtual host replace
+/// those of the base server.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     pub(crate) file: Option<Located<PathBuf>>,
-    /// The directory, or the files in it that count.
+    /// The directory, or the files of it that are used.
     pub(crate) path: Option<Vec<Located<PathBuf>>>,
 }
 
-/// What counts in a directory.
+/// Which files of a directory are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     /// All files.
     All,
-    /// What OpenSSL finds: links that are called by the digest of a name. Who is trusted depends on it.
+    /// Those that OpenSSL finds: links named by the digest of a name. Other files must not become trusted.
     Hashed(Hashed),
 }
 
 impl Sources {
-    /// These sources, with those of `outer` where none is set.
+    /// These sources, with those of `outer` for sources that are not set.
     pub fn inherit(&self, outer: &Self) -> Self {
         Self {
             file: self.file.clone().or_else(|| outer.file.clone()),
@@ -32,7 +33,7 @@ impl Sources {
         }
     }
 
-    /// What was named.
+    /// The files and directories that are named.
     pub fn list(&self) -> Vec<Located<PathBuf>> {
         let path = self.path.iter().flatten();
         self.file.iter().chain(path).cloned().collect()

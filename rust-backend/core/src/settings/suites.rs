@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Which cipher suites are spoken, in which order.
+//! Which cipher suites are used, and their order.
 
 use rustls::SupportedCipherSuite;
 
@@ -13,20 +13,20 @@ use crate::settings::only_suites::OnlySuites;
 
 /// The settings of cipher suites.
 pub(crate) struct SuiteSettings<'a> {
-    /// What the directives begin with: `TLS` or `TLSProxy`.
+    /// The prefix of the directives' names: `TLS` or `TLSProxy`.
     pub(crate) prefix: &'a str,
-    /// Suites to be preferred.
+    /// Preferred suites.
     pub(crate) prefer: &'a Option<Located<Vec<&'static Cipher>>>,
-    /// Suites not to be used.
+    /// Suites that are not used.
     pub(crate) suppress: &'a Option<Located<Vec<&'static Cipher>>>,
-    /// The only suites to be used, if there are such lists.
+    /// The only suites that are used, if such lists are set.
     pub(crate) only: &'a OnlySuites,
-    /// Whether OpenSSL's order is to be kept where there is no list.
+    /// Whether OpenSSL's order is used if no list is set.
     pub(crate) is_mod_ssls: bool,
 }
 
-/// The suites of server `index` in its order. A protocol version of which no suite is left is given up. None if an error
-/// was reported.
+/// The suites of server `index` in its order. A protocol version without any suite is disabled. `None` if an error was
+/// reported.
 pub(crate) fn arrange(
     diagnostics: &mut Diagnostics,
     index: usize,
@@ -52,7 +52,7 @@ pub(crate) fn arrange(
             None => DEFAULT_CIPHER_SUITES.contains(suite) || is_named(prefer, suite),
         })
         .collect();
-    // What is in no list keeps its order, or has OpenSSL's.
+    // Suites that are in no list keep rustls's order, or have OpenSSL's.
     let rank = |suite: &SupportedCipherSuite| match only.of(suite.tls13().is_some()) {
         Some(said) => position(said, suite),
         None if *is_mod_ssls => ciphers::by_id(suite.suite().into()).map(cipher_string::default_rank),
@@ -95,7 +95,7 @@ pub(crate) fn arrange(
     Some(arranged.suites)
 }
 
-/// Whether lists of the only suites leave some for each version that is spoken. None if an error was reported.
+/// Checks that the lists of the only suites contain one for each enabled version. `None` if an error was reported.
 fn check_lists(
     diagnostics: &mut Diagnostics,
     index: usize,
