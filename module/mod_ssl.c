@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file mod_ssl.c
- * The record that stands for mod_ssl: `LoadModule ssl_module …/mod_tls.so`. httpd knows modules by the names of their files,
- * so that <IfModule mod_ssl.c> finds this one.
+ * The module record that replaces mod_ssl: `LoadModule ssl_module …/mod_tls.so`. httpd identifies modules by the names of
+ * their source files, so <IfModule mod_ssl.c> matches this one.
  */
 #include "mod_tls.h"
 
@@ -15,7 +15,7 @@ static void register_hooks(apr_pool_t *p)
 }
 
 module AP_MODULE_DECLARE_DATA ssl_module = { STANDARD20_MODULE_STUFF,
-                                             NULL, /* Settings of directories are made by the first directive. */
+                                             NULL, /* The first directive makes the settings of a directory. */
                                              tls_merge_dir_settings,
                                              tls_create_server_settings,
                                              tls_merge_server_settings,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file mod_tls.c
- * The record `tls_module`, and the table of contents of the module: each line of tls_register_hooks() is a file.
+ * The module record `tls_module`. Each line of tls_register_hooks() registers the hooks of a file.
  */
 #include "mod_tls.h"
 
@@ -33,7 +33,7 @@ static void register_hooks(apr_pool_t *p)
 }
 
 module AP_MODULE_DECLARE_DATA tls_module = { STANDARD20_MODULE_STUFF,
-                                             NULL, /* Settings of directories are made by the first directive. */
+                                             NULL, /* The first directive makes the settings of a directory. */
                                              tls_merge_dir_settings,
                                              tls_create_server_settings,
                                              tls_merge_server_settings,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file mod_tls.h
- * What the module records in mod_tls.c and mod_ssl.c share. Called when httpd loads a record.
+ * The function that the module records in mod_tls.c and mod_ssl.c share. Called when httpd loads a record.
  */
 #pragma once
 

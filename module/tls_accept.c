@@ -6,7 +6,7 @@
 
 #include "tls_state.h"
 
-/* Selects the server by SNI. It is the server of the connection for httpd's modules from now on. */
+/* Selects the server by SNI. From now on it is the server of the connection for other modules. */
 static tls_status choose_server(tls_connection *tc)
 {
     tls_status status = tls_conn_find_server(tc->backend, &tc->hosts);
@@ -51,7 +51,7 @@ static void staple(const unsigned char *der, apr_size_t len, void *userdata)
     tls_conn_staple(tc->backend, tc->hosts.connected, response);
 }
 
-/* Asks the provider of OCSP responses for one. The handshake does not depend on it. */
+/* Gets an OCSP response from its provider. The handshake continues without one. */
 static void staple_response(tls_connection *tc)
 {
     apr_array_header_t *providers = ap_hook_get_ssl_ocsp_get_resp_hook();

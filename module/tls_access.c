@@ -10,7 +10,7 @@
 #include "tls_connection.h"
 #include "tls_settings.h"
 
-/* The password of users that FakeBasicAuth makes. It is public, see is_forged(). */
+/* The password that FakeBasicAuth uses. It is public, see is_forged(). */
 #define FAKE_PASSWORD "password"
 
 static int forbid(request_rec *r, const char *why)
@@ -70,7 +70,7 @@ static int is_verified(request_rec *r)
     return verdict && !strcmp(verdict, "SUCCESS");
 }
 
-/* TLSUserName. Only a certificate that was verified names a user. */
+/* TLSUserName. Only a verified certificate sets the user. */
 static void set_user(request_rec *r)
 {
     const char *name = tls_dir_settings_of(r)->texts[TLS_RULE_TEXT_USER_NAME];
@@ -95,7 +95,7 @@ static int check_access(request_rec *r)
     return rv;
 }
 
-/* Overrides the user that other modules have set in between. */
+/* Overrides a user that other modules have set since then. */
 static int fix_user(request_rec *r)
 {
     set_user(r);
@@ -118,7 +118,7 @@ static int is_forged(request_rec *r)
     return *user == '/' && !strcmp(decoded, FAKE_PASSWORD);
 }
 
-/* FakeBasicAuth: the subject of a good certificate logs in as a user of Basic authentication. */
+/* FakeBasicAuth: the subject of a verified certificate is the user name for Basic authentication. */
 static int fake_basic_auth(request_rec *r)
 {
     tls_connection *tc = tls_connection_of(r->connection);
@@ -161,7 +161,7 @@ static authz_status require_verified(request_rec *r, const char *, const void *)
 static const authz_provider ssl_provider = { require_ssl, parse_require };
 static const authz_provider verified_provider = { require_verified, parse_require };
 
-/* httpd has one provider for each name. Ours also answers for connections of other modules. */
+/* httpd has one provider for each name. This one also handles connections of other modules. */
 static int register_providers(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *)
 {
     ap_register_auth_provider(pconf, AUTHZ_PROVIDER_GROUP, "ssl", AUTHZ_PROVIDER_VERSION, &ssl_provider,

@@ -23,8 +23,8 @@ static apr_status_t forget_records(void *)
     return APR_SUCCESS;
 }
 
-/* The linker binds a mod_ssl.so that is loaded later to the ssl_module of this file: all modules share one scope. mod_ssl uses
- * its record only for the index of its settings, so the record here gets that index before directives are read. */
+/* All modules share one scope for symbols: references to ssl_module in a mod_ssl.so that is loaded later are bound to the
+ * record of this file. mod_ssl uses it only for the index of its settings, which is set here before directives are read. */
 static int lend_record(apr_pool_t *, apr_pool_t *, apr_pool_t *)
 {
     const module *others = is_ssl_loaded ? NULL : ap_find_linked_module("mod_ssl.c");

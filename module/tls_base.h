@@ -13,28 +13,28 @@
 
 #include "tls_backend.h"
 
-/** The records that httpd may load from this file: ours, and the one that stands for mod_ssl. */
+/** The module records that httpd may load from mod_tls.so: that of mod_tls, and the one that replaces mod_ssl. */
 extern module AP_MODULE_DECLARE_DATA tls_module __attribute__((visibility("default")));
 extern module AP_MODULE_DECLARE_DATA ssl_module __attribute__((visibility("default")));
 
-/** The record that was loaded first. All settings are kept under it, whichever record's directives they come from. */
+/** The record that was loaded first. It is the key of all settings, also of those by the other record's directives. */
 extern module *tls_record;
 
-/** Messages are of the module that was loaded: `LogLevel ssl:debug` works where that is mod_ssl. */
+/** Messages belong to the record that was loaded: `LogLevel ssl:debug` works if that is ssl_module. */
 #undef APLOG_MODULE_INDEX
 #define APLOG_MODULE_INDEX (tls_record->module_index)
 
-/** Whether mod_ssl's directives are there, and whether they are the only ones. */
+/** Whether mod_ssl's directives are available, and whether only those are. */
 bool tls_has_ssl_directives(void);
 bool tls_has_only_ssl_directives(void);
 
 /**
- * Notes that httpd has loaded `record`. Called by each record when httpd asks it to register its hooks.
+ * Records that httpd has loaded `record`. Called by each record when httpd asks it to register its hooks.
  * @return whether it is the first one of this configuration: that one registers the hooks
  */
 bool tls_record_loaded(apr_pool_t *pconf, module *record);
 
-/** Registers the hook that lets a real mod_ssl be loaded beside `tls_module`. */
+/** Registers the hook that makes it possible to load the real mod_ssl beside `tls_module`. */
 void tls_record_register_hooks(apr_pool_t *p);
 
 /** The name that other modules order their hooks by, and that our filters have. */
@@ -53,7 +53,7 @@ static inline char *tls_slice_dup(apr_pool_t *p, tls_slice slice)
     return apr_pstrmemdup(p, slice.data ? (const char *)slice.data : "", slice.len);
 }
 
-/** A copy of text that was given to us as a C string; frees the text. */
+/** Copies a text to a C string and frees the text. */
 static inline char *tls_text_take(apr_pool_t *p, tls_text text)
 {
     char *copy = apr_pstrmemdup(p, text.data ? (const char *)text.data : "", text.len);
@@ -61,7 +61,7 @@ static inline char *tls_text_take(apr_pool_t *p, tls_text text)
     return copy;
 }
 
-/** Writes text that was given to us to the standard output, for `httpd -t -D ...`; frees the text. */
+/** Writes a text to the standard output, for `httpd -t -D ...`, and frees the text. */
 void tls_print(apr_pool_t *p, tls_text text);
 
 /** The level at which httpd logs a message of this severity. */

@@ -10,7 +10,7 @@
 #include "tls_hooks.h"
 #include "tls_terminal.h"
 
-/* What `Mutex` calls our lock, and what it calls those of mod_ssl. */
+/* The name of the lock for `Mutex`, and those of mod_ssl's locks. */
 #define LOCK_TYPE "tls-cache"
 #define SSL_LOCK_TYPE "ssl-cache"
 #define SSL_STAPLING_LOCK_TYPE "ssl-stapling"
@@ -21,10 +21,10 @@ static struct ap_socache_hints hints = { 32, 256, 0 };
 typedef struct {
     const ap_socache_provider_t *provider;
     ap_socache_instance_t *instance;
-    /* NULL if the provider can be used by many processes at once. */
+    /* NULL if several processes can use the provider at the same time. */
     apr_global_mutex_t *lock;
     server_rec *server;
-    /* The process that opened it, and closes it. */
+    /* The process that has opened it and closes it. */
     pid_t owner;
 } session_cache;
 
@@ -36,7 +36,7 @@ static apr_status_t close_cache(void *data)
     session_cache *closing = data;
 
     if (closing->owner != getpid()) {
-        return APR_SUCCESS; /* The cache outlives a child. */
+        return APR_SUCCESS; /* A child process does not close the cache. */
     }
     closing->provider->destroy(closing->instance, closing->server);
     cache = NULL;
@@ -55,7 +55,7 @@ static void unlock(session_cache *c)
     }
 }
 
-/* Providers want a pool for what they need on the way; operations are called where there is none. */
+/* A temporary pool for the provider: the callers of the operations have none. */
 static apr_pool_t *make_pool(void)
 {
     apr_pool_t *p = NULL;
@@ -108,14 +108,13 @@ static bool retrieve(void *context, tls_slice id, uint8_t *buffer, size_t *len)
     return read_entry(context, id, buffer, len, false);
 }
 
-/* Under the lock, no other process reads in between. Providers without a lock report success of one removal only. */
+/* The lock excludes other processes. Providers that need no lock report success for one removal only. */
 static bool take(void *context, tls_slice id, uint8_t *buffer, size_t *len)
 {
     return read_entry(context, id, buffer, len, true);
 }
 
-/* Finds the provider and lets it read its arguments, which changes nothing outside. What is wrong with them; NULL if nothing
- * is. */
+/* Finds the provider and has it parse its arguments, without side effects. Returns the error text, or NULL. */
 static const char *create_cache(session_cache *c, const char *name, const char *args, apr_pool_t *p, apr_pool_t *ptemp)
 {
     c->provider = ap_lookup_provider(AP_SOCACHE_PROVIDER_GROUP, name, AP_SOCACHE_PROVIDER_VERSION);
@@ -125,7 +124,7 @@ static const char *create_cache(session_cache *c, const char *name, const char *
     return c->provider->create(&c->instance, args && *args ? args : NULL, ptemp, p);
 }
 
-/* What went wrong when the cache was opened; NULL if nothing did. */
+/* Opens the cache. Returns the error text, or NULL. */
 static const char *open_cache(session_cache *c, const char *name, const char *args, apr_pool_t *pconf, apr_pool_t *ptemp)
 {
     const char *error = create_cache(c, name, args, pconf, ptemp);

@@ -8,13 +8,13 @@
 #include "tls_base.h"
 
 /**
- * Checks what can be checked of the cache that the configuration names without opening it.
- * @return OK, or an HTTP status if the server must not start, after saying why
+ * Checks the cache that the configuration names as far as possible without opening it.
+ * @return OK, or an HTTP status if the server must not start; the reason is logged
  */
 int tls_cache_check(apr_pool_t *ptemp, server_rec *s, const tls_config *config);
 
 /**
  * Opens the cache that the configuration names.
- * @return OK, also where there is no cache and there need not be one; an HTTP status if the server must not start
+ * @return OK, also if there is no cache and none is required; an HTTP status if the server must not start
  */
 int tls_cache_open(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s, const tls_config *config);

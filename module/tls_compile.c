@@ -68,7 +68,7 @@ static void add_supplied(compilation *x, server_rec *s, size_t index)
     }
 }
 
-/* httpd gives a virtual host without directives of this module the settings of the base server. It needs its own index. */
+/* A virtual host without directives of this module has the settings of the base server. It needs its own index. */
 static tls_server_settings *own_settings(compilation *x, server_rec *s)
 {
     tls_server_settings *settings = tls_settings_of(s);
@@ -130,7 +130,7 @@ static void add_server(compilation *x, server_rec *s)
     }
 }
 
-/* Directives of other modules that have no API for their settings. A virtual host is identified by where it begins. */
+/* Directives of other modules that have no API for their settings. A virtual host is identified by its place in the file. */
 static void add_foreign(compilation *x, const ap_directive_t *node, const ap_directive_t *host)
 {
     for (; node; node = node->next) {
@@ -152,7 +152,7 @@ static int add_to_chain(void *baton, conn_rec *c, server_rec *s)
     return 0;
 }
 
-/* httpd finds the virtual hosts of an address for a connection only, so this makes one. */
+/* httpd looks up the virtual hosts of an address by connection only, so this makes a temporary connection. */
 static void add_chain(compilation *x, const apr_sockaddr_t *address, apr_port_t port)
 {
     apr_sockaddr_t local = *address;
@@ -186,7 +186,7 @@ static void add_chain(compilation *x, const apr_sockaddr_t *address, apr_port_t 
 
 static void add_chains(compilation *x)
 {
-    /* The base server is for the addresses that no virtual host has. */
+    /* The base server handles addresses without virtual hosts. */
     tls_builder_add_to_chain(x->builder, (size_t)(uintptr_t)x->base, tls_settings_of(x->base)->index);
     for (const server_rec *s = x->base->next; s; s = s->next) {
         for (const server_addr_rec *sar = s->addrs; sar; sar = sar->next) {
@@ -263,9 +263,9 @@ static void dump_deviations(compilation *x, const tls_diagnostics *diagnostics)
     }
 }
 
-/* What the compilation of thousands of hosts has used and freed would otherwise stay ours. Pieces between what is still used
- * cannot be given back; glibc puts them in order, ten thousand of them each time, when it is asked for more than any of them
- * has. If that happened first in the children, each would get its own copy of nearly all pages. */
+/* Returns memory to the system that the compilation of thousands of hosts has freed. Free chunks between used ones stay. glibc
+ * sorts them, up to ten thousand each time, at a request that none of them can satisfy. If that happened first in the child
+ * processes, each would get its own copy of nearly all pages. */
 static void give_back_memory(void)
 {
 #ifdef __GLIBC__
@@ -286,7 +286,7 @@ tls_config *tls_compile(server_rec *base, const tls_process *process, tls_compil
     tls_config *config = NULL;
     apr_sigfunc_t *handler; /* A program for pass phrases may exit before it has read its input. */
 
-    /* A pool with an allocator of its own: other pools keep their memory, and none needs as much as thousands of hosts. */
+    /* A pool with its own allocator, whose memory is returned: other pools never need as much as thousands of hosts. */
     if (apr_pool_create_unmanaged(&x.p) != APR_SUCCESS) {
         return NULL;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_connection.h
- * The state of a TLS connection, of a client or to a backend. Made in pre_connection, used by all files that serve it.
+ * The state of a TLS connection with a client or a backend. Made in pre_connection.
  */
 #pragma once
 
@@ -11,64 +11,64 @@
 #include "util_filter.h"
 
 typedef enum {
-    TLS_HANDSHAKE,   /* no data may pass yet */
-    TLS_EARLY,       /* early data passes, and answers to it; the handshake goes on */
-    TLS_ESTABLISHED, /* data passes */
-    TLS_FAILED       /* nothing passes any more */
+    TLS_HANDSHAKE,   /* no data may be transferred yet */
+    TLS_EARLY,       /* early data and responses to it are transferred before the handshake is complete */
+    TLS_ESTABLISHED, /* data is transferred */
+    TLS_FAILED       /* no data may be transferred any more */
 } tls_phase;
 
-/** What is known of the backend of a connection. */
+/** The backend of a connection. */
 typedef struct {
-    /** The blocks of directives that hold for the connection (size_t). */
+    /** The blocks of directives that apply to the connection (size_t). */
     apr_array_header_t *chain;
-    /** The name by which mod_proxy has called it: a host name or an IP address; NULL before the handshake. */
+    /** Its name in mod_proxy: a host name or an IP address; NULL before the handshake. */
     const char *name;
-    /** Whether the request that uses the connection now would have made it with other settings. */
+    /** Whether the current request requires other settings than those of the connection. */
     bool misbound;
 } tls_backend;
 
-/** What belongs to a connection that is TLS. */
+/** The state of a TLS connection. */
 typedef struct {
     conn_rec *c;
-    /** The configuration that it began with. */
+    /** The configuration at the start of the connection. */
     const tls_config *config;
     tls_conn *backend;
-    /** Requests of HTTP/2 read it while the connection goes on. */
+    /** Atomic, because the threads of HTTP/2 requests read it. */
     _Atomic tls_phase phase;
-    /** What the handshake has agreed on; NULL before it is complete. */
+    /** The negotiated parameters; NULL before the handshake is complete. */
     tls_info *info;
-    /** Whether the ClientHello was answered, and the next answer of a near client was waited for. */
+    /** Whether the ClientHello was answered, and whether the connection has waited for a near client. */
     unsigned accepted : 1;
     unsigned waited : 1;
     /** The backend; NULL for a connection of a client. */
     tls_backend *outgoing_to;
-    /** The server that the handshake was with. */
+    /** The server of the handshake. */
     server_rec *server;
-    /** Its number, and those of the others that matter for requests. */
+    /** The numbers of this server and of others that requests need. */
     tls_hosts hosts;
-    /** Our filters. */
+    /** The filters of this module. */
     ap_filter_t *input;
     ap_filter_t *output;
-    /** From the network, on its way to be decrypted. */
+    /** Data from the network that is not decrypted yet. */
     apr_bucket_brigade *received;
-    /** Decrypted, not read yet. */
+    /** Decrypted data that is not read yet. */
     apr_bucket_brigade *plaintext;
-    /** The header of a response, to be encrypted together with its body. */
+    /** The header of a response, which is encrypted together with the body. */
     apr_bucket_brigade *held;
-    /** Whether what is written next begins a response. */
+    /** Whether the next data that is written begins a response. */
     int header_due;
-    /** What is being encrypted, until it is; kept, because it is needed for every write. */
+    /** The data that is being encrypted. Empty between writes, and reused. */
     apr_bucket_brigade *encrypting;
-    /** On its way to the network. */
+    /** Encrypted data that is not sent yet. */
     apr_bucket_brigade *outgoing;
-    /** How reading ended; APR_SUCCESS while it has not. */
+    /** The status at the end of the input; APR_SUCCESS before. */
     apr_status_t input_end;
 } tls_connection;
 
-/** The TLS state of a connection, or of the one that carries it; NULL if it has none. */
+/** The TLS state of a connection, or of its master connection (HTTP/2); NULL if it is not TLS. */
 tls_connection *tls_connection_of(conn_rec *c);
 
-/** Whether data may pass in both directions. */
+/** Whether data may be transferred in both directions. */
 static inline int tls_connection_is_open(const tls_connection *tc)
 {
     tls_phase phase = tc->phase;
@@ -76,8 +76,8 @@ static inline int tls_connection_is_open(const tls_connection *tc)
     return phase == TLS_ESTABLISHED || phase == TLS_EARLY;
 }
 
-/** Makes a connection TLS, on which nothing was said yet. `config` is the configuration that it begins with. */
+/** Makes a new connection TLS, before any data is transferred. `config` is the current configuration. */
 tls_connection *tls_connection_make(conn_rec *c, const tls_config *config);
 
-/** A buffer for free(), from memory that idle connections do not keep, unlike APR's. httpd aborts if there is none. */
+/** Allocates a buffer for free(). Idle connections keep memory of APR, but not this. Aborts if there is no memory. */
 void *tls_buffer_alloc(apr_size_t size);

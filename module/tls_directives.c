@@ -4,7 +4,7 @@
 #include "tls_directive_rows.h"
 #include "tls_settings.h"
 
-/* Keeps a directive until all are known: Rust reports all mistakes of a configuration, not just the first. */
+/* Stores a directive until all are read: Rust reports all mistakes of a configuration, not only the first. */
 static const char *keep_line(cmd_parms *cmd, tls_lines *lines, int argc, char *const argv[])
 {
     size_t size = sizeof(const char *) * (size_t)argc;
@@ -38,7 +38,7 @@ static void add_block(apr_pool_t *p, apr_array_header_t **blocks, tls_proxy_bloc
     APR_ARRAY_PUSH(*blocks, tls_proxy_block *) = block;
 }
 
-/* A directive about backends holds where it stands. */
+/* A directive about backends, which applies to its server or section. */
 static const char *keep_for_backends(cmd_parms *cmd, void *, int argc, char *const argv[])
 {
     tls_dir_settings *settings = tls_own_dir_settings(cmd);
@@ -61,7 +61,7 @@ static tls_place place_of(cmd_parms *cmd)
                                                       : TLS_PLACE_SERVER;
 }
 
-/* A directive about requests, about the handshake, or about both: Rust knows which. */
+/* A directive about requests, about the handshake, or about both: Rust decides which. */
 static const char *read_rule(cmd_parms *cmd, void *dir, int argc, char *const argv[])
 {
     const tls_dir_settings *before = ap_get_module_config(cmd->context, tls_record);
@@ -105,7 +105,7 @@ static const char *add_requirement(cmd_parms *cmd, void *, const char *text)
     return NULL;
 }
 
-/* The kinds of rows, by where a directive may stand. */
+/* The types of rows, by the contexts of a directive. */
 #define TLS_SERVER(name, text) AP_INIT_TAKE_ARGV(name, keep_for_server, NULL, RSRC_CONF, text),
 #define TLS_PROXY(name, text) AP_INIT_TAKE_ARGV(name, keep_for_backends, NULL, RSRC_CONF | PROXY_CONF, text),
 #define TLS_AUTH_ROW(name, text) AP_INIT_TAKE_ARGV(name, read_rule, NULL, RSRC_CONF | OR_AUTHCFG, text),

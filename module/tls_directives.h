@@ -7,6 +7,6 @@
 
 #include "tls_base.h"
 
-/** Our directives, and mod_ssl's. Their rows are generated from rust-backend/directives. */
+/** The directives of mod_tls and of mod_ssl. Their rows are generated from rust-backend/directives. */
 extern const command_rec tls_commands[];
 extern const command_rec tls_ssl_commands[];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A balancer tries the next member after 503, which mod_proxy returns if it cannot connect, but not after 502: the member may
- * have seen the request. A handshake begins with the first byte that is sent, so a failed one gives 502 although the member has
- * seen nothing. This file calls mod_proxy's handlers and corrects the status.
+/* A balancer tries the next member after 503, which mod_proxy returns if it cannot connect, but not after 502: the member
+ * may have received the request. A handshake starts when mod_proxy sends the request, so a failed one gives 502 although the
+ * member has received no request. This file calls mod_proxy's handlers and corrects the status.
  *
  * mod_proxy may be absent, and its hooks are not optional functions: they are looked up by name. */
 #include "tls_failover.h"
@@ -18,8 +18,8 @@ typedef void hook_scheme_handler(scheme_handler *handler, const char *const *bef
 
 static scheme_handler *run_handlers;
 
-/* Whether the request at hand has met a failed handshake. mod_proxy's handlers stay in their thread until they have sent
- * the request. */
+/* Whether a handshake of the current request has failed. mod_proxy's handlers stay in one thread until they have sent the
+ * request. */
 static __thread bool handshake_failed;
 
 /* Whether the handlers are being called from here. */
@@ -30,7 +30,7 @@ void tls_failover_note(void)
     handshake_failed = true;
 }
 
-/* What was read of a body is lost with the first member. */
+/* A body cannot be sent to a second member: it was read for the first one. */
 static int has_body(const request_rec *r)
 {
     const char *length = apr_table_get(r->headers_in, "Content-Length");

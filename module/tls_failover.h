@@ -7,5 +7,5 @@
 
 #include "tls_base.h"
 
-/** Notes that the handshake with a backend has failed, in this thread, before anything was sent to it. */
+/** Records that the handshake with a backend has failed in this thread, before any data was sent. */
 void tls_failover_note(void);

@@ -4,7 +4,7 @@
 #include "tls_handshake.h"
 #include "tls_transfer.h"
 
-/* Whether there is plaintext. Lines that end with their bucket leave an empty one behind. */
+/* Whether there is plaintext. Removes empty buckets, which remain after lines that end with their bucket. */
 static int has_plaintext(tls_connection *tc)
 {
     while (!APR_BRIGADE_EMPTY(tc->plaintext) && APR_BRIGADE_FIRST(tc->plaintext)->length == 0) {

@@ -17,13 +17,13 @@
 /* The largest plaintext of a record (RFC 8446 section 5.1). */
 #define RECORD_SIZE 16384
 
-/* How much is encrypted at once: four full records. More would only push what was just written out of the CPU's cache. */
+/* The maximum size of a batch: four full records. Larger ones do not fit the CPU's cache. */
 #define BATCH_SIZE (4 * RECORD_SIZE)
 
-/* How many pieces are encrypted at once. */
+/* The maximum number of pieces in a batch. */
 #define BATCH_PIECES 64
 
-/* Data to be encrypted in one go. Its buckets stay until it is. */
+/* Data that is encrypted in one call, and its buckets. */
 typedef struct {
     struct iovec pieces[BATCH_PIECES];
     size_t count;
@@ -142,7 +142,7 @@ static apr_status_t add_data(tls_connection *tc, ap_filter_t *next, batch *work,
     return rv == APR_SUCCESS ? pass(tc, next) : rv;
 }
 
-/* Whether close_notify follows: then it shares a packet with the end of the response. */
+/* Whether close_notify follows the response: both share a packet then. */
 static int is_last_response(const tls_connection *tc, const apr_bucket *b)
 {
     return AP_BUCKET_IS_EOR(b) && !tc->outgoing_to && tc->c->keepalive == AP_CONN_CLOSE
@@ -261,7 +261,7 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         tls_handshake_before_write(tc, bb);
     }
     else if (tc->phase == TLS_HANDSHAKE && has_data(bb)) {
-        /* In this protocol the server sends first. A failure is in the phase. */
+        /* In this protocol the server sends first. If the handshake fails, the phase is TLS_FAILED. */
         tls_handshake_run(tc, APR_BLOCK_READ);
     }
     if (!tls_connection_is_open(tc)) {
@@ -276,7 +276,7 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
     if (rv == APR_SUCCESS) {
         return pass(tc, f->next);
     }
-    /* Data is missing, so the peer must not take the rest for complete. */
+    /* Data is missing: the peer must not take what it has received for complete. */
     tc->phase = TLS_FAILED;
     tc->c->aborted = 1;
     drop_data(tc, f->next, bb);
@@ -308,7 +308,7 @@ void tls_filters_attach(tls_connection *tc)
 
 void tls_filters_register_hooks(apr_pool_t *)
 {
-    /* mod_ssl's place: mod_reqtimeout has to be between us and the network. */
+    /* The position of mod_ssl's filters: mod_reqtimeout has to be between this module and the network. */
     ap_register_input_filter(TLS_FILTER_NAME, tls_input_filter, NULL, AP_FTYPE_CONNECTION + 5);
     ap_register_output_filter(TLS_FILTER_NAME, tls_output_filter, NULL, AP_FTYPE_CONNECTION + 5);
     ap_hook_insert_filter(expect_header, NULL, NULL, APR_HOOK_MIDDLE);

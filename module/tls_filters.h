@@ -14,5 +14,5 @@ apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
 /** Encrypts what is written (tls_filter_out.c). */
 apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb);
 
-/** Puts both between a connection and its network. Called before anything was read or written. */
+/** Adds both filters to a connection. Called before any data is read or written. */
 void tls_filters_attach(tls_connection *tc);

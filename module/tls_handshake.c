@@ -5,10 +5,10 @@
 #include "tls_proxy_worker.h"
 #include "tls_transfer.h"
 
-/* The protocol that mod_proxy wants to speak, in the notes of a connection. */
+/* The note of a connection with the protocol that mod_proxy selects. */
 #define ALPN_NOTE "proxy-request-alpn-protos"
 
-/* Begins the handshake with a backend. */
+/* Starts the handshake with a backend. */
 static apr_status_t begin_with_backend(tls_connection *tc)
 {
     const apr_array_header_t *chain = tc->outgoing_to->chain;
@@ -37,7 +37,7 @@ static void give_up(tls_connection *tc, apr_status_t rv)
     }
     tc->phase = TLS_FAILED;
     tls_failover_note();
-    /* mod_proxy takes this for an error of the backend. */
+    /* mod_proxy handles this as an error of the backend. */
     tc->c->aborted = 1;
 }
 
@@ -66,7 +66,7 @@ void tls_handshake_before_write(tls_connection *tc, const apr_bucket_brigade *bb
         apr_status_t rv = tls_handshake_run(tc, APR_BLOCK_READ);
 
         if (tls_transfer_may_continue(rv)) {
-            /* The caller writes once. */
+            /* The caller writes only once. */
             give_up(tc, rv);
         }
     }

@@ -7,11 +7,11 @@
 
 #include "tls_connection.h"
 
-/** Runs the handshake: to its end, or as far as possible without blocking (`block`). */
+/** Runs the handshake: until it is complete, or as far as possible without blocking (`block`). */
 apr_status_t tls_handshake_run(tls_connection *tc, apr_read_type_e block);
 
 /**
- * Prepares a connection to a backend for `bb`, which is not empty: a handshake with a backend begins with the first write. The
- * connection has failed afterwards if `bb` must not be written.
+ * Prepares a connection to a backend for writing `bb`, which is not empty: the first write starts the handshake. If `bb`
+ * must not be written, the connection has failed when this returns.
  */
 void tls_handshake_before_write(tls_connection *tc, const apr_bucket_brigade *bb);

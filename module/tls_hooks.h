@@ -7,23 +7,23 @@
 
 #include "tls_base.h"
 
-/** Makes the filters known, and learns when a response begins (insert_filter). */
+/** Registers the filters, and detects the start of a response (insert_filter). */
 void tls_filters_register_hooks(apr_pool_t *p);
-/** Makes and checks the configuration (check_config, post_config), prepares children, logs messages (monitor). */
+/** Compiles the configuration (check_config, post_config), prepares child processes, logs messages (monitor). */
 void tls_state_register_hooks(apr_pool_t *p);
-/** Gives the session cache its lock (pre_config, child_init). */
+/** Prepares the lock of the session cache (pre_config, child_init). */
 void tls_cache_register_hooks(apr_pool_t *p);
-/** Begins the connections of clients (pre_connection) and drives their handshakes (process_connection). */
+/** Starts connections of clients (pre_connection) and runs their handshakes (process_connection). */
 void tls_process_register_hooks(apr_pool_t *p);
-/** Begins connections to backends (ssl_bind_outgoing, pre_connection). */
+/** Starts connections to backends (ssl_bind_outgoing, pre_connection). */
 void tls_proxy_register_hooks(apr_pool_t *p);
-/** Has balancers try another member where a handshake fails (mod_proxy's scheme_handler). */
+/** Makes balancers try another member if a handshake fails (mod_proxy's scheme_handler). */
 void tls_failover_register_hooks(apr_pool_t *p);
 /** Decides whether a request may use its connection (post_read_request), and early data (post_perdir_config). */
 void tls_request_register_hooks(apr_pool_t *p);
 /** Applies the rules of locations, FakeBasicAuth and TLSUserName, and provides `Require ssl...`. */
 void tls_access_register_hooks(apr_pool_t *p);
-/** Answers for variables: ssl_var_lookup, expressions, logs, the environment of requests (fixups). */
+/** Provides variables: ssl_var_lookup, expressions, logs, the environment of requests (fixups). */
 void tls_vars_register_hooks(apr_pool_t *p);
 /** Shows counters on the page of mod_status (status_hook). */
 void tls_status_register_hooks(apr_pool_t *p);

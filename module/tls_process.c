@@ -16,7 +16,7 @@
 #include "tls_state.h"
 #include "tls_transfer.h"
 
-/* A client is near if packets need no longer to it and back, in microseconds; its answer is waited for so long, in ms. */
+/* The maximum round-trip time of a near client in microseconds, and how long the worker waits for its answer in ms. */
 #define NEAR_RTT 5000
 #define NEAR_WAIT 10
 
@@ -50,8 +50,8 @@ static int pre_connection(conn_rec *c, void *)
     return OK;
 }
 
-/* Whether the MPM can be left to wait for this connection. One that is stopping may have nobody left who waits: it counts
- * connections only once a worker has them. */
+/* Whether the MPM can wait for data of this connection. When it is stopping, its listener may end too early, because it does
+ * not count connections that no worker has processed yet. */
 static int mpm_waits(const conn_rec *c)
 {
     int state;
@@ -80,7 +80,7 @@ static int finish_early_handshake(tls_connection *tc)
     return OK;
 }
 
-/* The brigade stays empty, so an existing one is used: a slow client does not cause allocations. */
+/* The brigade stays empty, so an existing one is used: slow clients cause no allocations. */
 static apr_status_t begin_reading(tls_connection *tc, apr_read_type_e block)
 {
     return ap_get_brigade(tc->c->input_filters, tc->encrypting, AP_MODE_INIT, block, 0);

@@ -10,7 +10,7 @@
 #include "tls_settings.h"
 #include "tls_state.h"
 
-/* The functions of mod_ssl, if it is loaded, for callers from before httpd 2.4.48. */
+/* The functions of mod_ssl, if it is loaded, for callers with the API before httpd 2.4.48. */
 static APR_OPTIONAL_FN_TYPE(ssl_engine_disable) *other_engine_disable;
 static APR_OPTIONAL_FN_TYPE(ssl_engine_set) *other_engine_set;
 static APR_OPTIONAL_FN_TYPE(ssl_proxy_enable) *other_proxy_enable;
@@ -20,8 +20,8 @@ static int is_enabled(const tls_config *config, const apr_array_header_t *chain)
     return config && tls_config_proxy_enabled(config, (const size_t *)chain->elts, (size_t)chain->nelts);
 }
 
-/* mod_proxy may use a kept connection for a request under other settings than those it was made under. Then the request must
- * not be sent. Data for an idle connection, such as the GOAWAY of HTTP/2, belongs to the connection's worker. */
+/* mod_proxy may reuse a connection for a request that requires other settings than those of the connection. Such a request
+ * must not be sent. Data for an idle connection, such as GOAWAY in HTTP/2, may be sent: it has the worker's settings. */
 static int bind_again(tls_connection *tc, struct ap_conf_vector_t *dir_conf, const apr_array_header_t *chain)
 {
     const apr_array_header_t *made = tc->outgoing_to->chain;
@@ -47,13 +47,13 @@ static int bind_to(conn_rec *c, struct ap_conf_vector_t *dir_conf, const apr_arr
     tc->outgoing_to = apr_pcalloc(c->pool, sizeof(*tc->outgoing_to));
     tc->outgoing_to->chain = apr_array_copy(c->pool, chain);
     if (other_engine_disable) {
-        /* Otherwise mod_ssl takes the connection for one of a client. */
+        /* Otherwise mod_ssl handles it as a connection of a client. */
         other_engine_disable(c);
     }
     return OK;
 }
 
-/* A connection that is kept is bound for each request, ours or not: nothing may stay behind in its pool. */
+/* mod_proxy binds a reused connection for each request, so this must not allocate memory from its pool each time. */
 static int bind_outgoing(conn_rec *c, struct ap_conf_vector_t *dir_conf, int enable)
 {
     apr_pool_t *scratch;
@@ -77,7 +77,7 @@ static int pre_connection(conn_rec *c, void *)
     return OK;
 }
 
-/* --- For callers of before httpd 2.4.48 --- */
+/* --- The API before httpd 2.4.48 --- */
 
 static int engine_set(conn_rec *c, ap_conf_vector_t *dir_conf, int proxy, int enable)
 {
@@ -98,7 +98,7 @@ static int engine_disable(conn_rec *c)
     return other_engine_disable ? other_engine_disable(c) : 1;
 }
 
-/* Stands for the function `name` that another module has registered, and keeps that one. */
+/* Replaces the optional function `name` by `ours`, and stores that of another module in `theirs`. */
 #define TAKE_OVER(name, ours, theirs)                                       \
     do {                                                                    \
         APR_OPTIONAL_FN_TYPE(name) *found = APR_RETRIEVE_OPTIONAL_FN(name); \
@@ -118,7 +118,7 @@ static int register_for_others(apr_pool_t *, apr_pool_t *, apr_pool_t *)
 
 void tls_proxy_register_hooks(apr_pool_t *)
 {
-    /* Before mod_ssl: each backend goes to the module that its section has enabled. */
+    /* Before mod_ssl: this module declines connections that its directives do not enable. */
     ap_hook_ssl_bind_outgoing(bind_outgoing, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_pre_connection(pre_connection, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_config(register_for_others, NULL, NULL, APR_HOOK_LAST);

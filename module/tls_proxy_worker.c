@@ -3,7 +3,7 @@
 
 #include "mod_proxy.h"
 
-/* What mod_proxy leaves in the notes of a connection for a request. */
+/* The note of a connection with the host name of the request, set by mod_proxy. */
 #define HOSTNAME_NOTE "proxy-request-hostname"
 
 static int resolves_to(const char *host, const apr_sockaddr_t *address, apr_pool_t *p)
@@ -21,10 +21,10 @@ static int resolves_to(const char *host, const apr_sockaddr_t *address, apr_pool
     return 0;
 }
 
-/* Asks about a worker; something other than NULL ends the search. */
+/* Examines a worker. A result other than NULL ends the search. */
 typedef const void *ask_worker(const proxy_worker *worker, const conn_rec *c, const void *baton);
 
-/* Asks about each worker that requests to the connection's server can meet. */
+/* Calls `ask` for each worker of the connection's server, including those of balancers. */
 static const void *search_workers(const conn_rec *c, ask_worker *ask, const void *baton)
 {
     module *proxy = ap_find_linked_module("mod_proxy.c");
@@ -56,7 +56,7 @@ const char *tls_proxy_name_of(conn_rec *c)
     const char *name = apr_table_get(c->notes, HOSTNAME_NOTE);
 
     if (!name) {
-        /* A health check belongs to no request and leaves no note. Some worker has the address. */
+        /* A health check has no request and no note. Its worker is found by the address. */
         name = search_workers(c, name_if_at, NULL);
     }
     return name ? name : c->client_ip;

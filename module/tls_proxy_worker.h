@@ -11,7 +11,7 @@
 const char *tls_proxy_name_of(conn_rec *c);
 
 /**
- * Whether `dir_conf`, by which mod_proxy binds a connection, is that of a worker rather than of a request. mod_proxy binds a
- * connection so when it puts it away: by the <Proxy> section of its worker, or by nothing (NULL).
+ * Whether `dir_conf`, with which mod_proxy binds a connection, is that of a worker and not of a request. mod_proxy uses that
+ * of the worker's <Proxy> section, or NULL, when it returns a connection to the worker's pool.
  */
 int tls_proxy_is_of_worker(conn_rec *c, const struct ap_conf_vector_t *dir_conf);

@@ -24,7 +24,7 @@ int tls_request_is_early(const request_rec *r)
     return ap_get_module_config(r->request_config, tls_record) == early_mark;
 }
 
-/* Until the handshake is complete, the request may be a replay. The handler of the request sees this (RFC 8470 section 5.1). */
+/* Until the handshake is complete, the request may be a replay. The handler gets the header Early-Data (RFC 8470). */
 static void mark_early(request_rec *r, const tls_connection *tc)
 {
     if (tc->phase == TLS_EARLY) {
@@ -33,7 +33,7 @@ static void mark_early(request_rec *r, const tls_connection *tc)
     }
 }
 
-/* A request that changes something waits for the handshake, unless what it is for takes care of repetitions itself. */
+/* Refuses early data with other methods than those of TLSEarlyDataMethods: the client repeats the request later. */
 static int check_early(request_rec *r)
 {
     if (r->main || !tls_request_is_early(r)
@@ -46,8 +46,8 @@ static int check_early(request_rec *r)
     return TOO_EARLY;
 }
 
-/* Whether a request may use its connection: it may name another host than the handshake. A name that no host has is for the
- * first host of the address; httpd selects the server of the connection, which is that of the handshake. */
+/* Whether a request may use its connection: its host may differ from that of the handshake. A request for an unknown host
+ * goes to the first host of the address. httpd would select the server of the connection, which is that of the handshake. */
 static int check_host(request_rec *r)
 {
     tls_connection *tc = tls_connection_of(r->connection);
@@ -88,7 +88,7 @@ static int check_host(request_rec *r)
 
 void tls_request_register_hooks(apr_pool_t *)
 {
-    /* mod_setenvif may let a client in by what we set. */
+    /* mod_setenvif may use variables and headers that this sets. */
     static const char *const before[] = { "mod_setenvif.c", NULL };
 
     ap_hook_post_read_request(check_host, before, NULL, APR_HOOK_MIDDLE);

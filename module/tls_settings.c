@@ -82,7 +82,7 @@ static const apr_array_header_t *blocks_of(const struct ap_conf_vector_t *dir_co
     return settings ? settings->proxy_blocks : NULL;
 }
 
-/* Whether `blocks` begin as `outer` do. */
+/* Whether `blocks` start with the elements of `outer`. */
 static int begins_with(const apr_array_header_t *blocks, const apr_array_header_t *outer)
 {
     return !outer
@@ -96,7 +96,7 @@ apr_array_header_t *tls_proxy_chain(apr_pool_t *p, const struct ap_conf_vector_t
     const apr_array_header_t *blocks = blocks_of(dir_conf);
     const apr_array_header_t *outer = server ? blocks_of(server->lookup_defaults) : NULL;
 
-    /* The settings of a <Proxy> section come alone where no request has merged them with its server's. */
+    /* Without a request, the settings of a <Proxy> section are not merged with those of the server. */
     if (!begins_with(blocks, outer)) {
         push_blocks(chain, outer);
     }

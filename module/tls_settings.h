@@ -15,11 +15,11 @@ typedef struct {
     tls_line *last;
 } tls_lines;
 
-/** TLSProxy... directives that stand together: in a server, or in a section. */
+/** The TLSProxy... directives of a server, or of a section. */
 typedef struct {
     tls_lines lines;
     bool in_section;
-    /** The block's number in the configuration that is in force. */
+    /** The block's number in the current configuration. */
     size_t index;
 } tls_proxy_block;
 
@@ -27,9 +27,9 @@ typedef struct {
 typedef struct {
     /** Its own directives, not those of the base server. */
     tls_lines lines;
-    /** The blocks that stand in it (tls_proxy_block *); NULL if there is none. */
+    /** Its blocks (tls_proxy_block *); NULL if there is none. */
     apr_array_header_t *proxy_blocks;
-    /** The server's number in the configuration that is in force. */
+    /** The server's number in the current configuration. */
     size_t index;
 } tls_server_settings;
 
@@ -44,9 +44,9 @@ typedef struct {
     /** The rules for requests, and their texts; a text that was not set is NULL. */
     tls_rules rules;
     const char *texts[TLS_RULE_TEXT_NONE];
-    /** What has to be true of requests (tls_requirement): SSLRequire; NULL if there is nothing. */
+    /** The expressions of SSLRequire (tls_requirement); NULL if there is none. */
     apr_array_header_t *requirements;
-    /** The blocks about backends that hold here (tls_proxy_block *), the outermost first; NULL if there is none. */
+    /** The blocks about backends that apply here (tls_proxy_block *), the outermost first; NULL if there is none. */
     apr_array_header_t *proxy_blocks;
 } tls_dir_settings;
 
@@ -55,21 +55,21 @@ void *tls_merge_server_settings(apr_pool_t *p, void *base, void *own);
 void *tls_merge_dir_settings(apr_pool_t *p, void *outer, void *inner);
 
 tls_server_settings *tls_settings_of(const server_rec *s);
-/** What holds for the request; never NULL. */
+/** The settings that apply to the request; never NULL. */
 const tls_dir_settings *tls_dir_settings_of(const request_rec *r);
 
-/** The settings of the server, or of the section, that a directive stands in. They are made if there are none. */
+/** The settings of the server, or of the section, of a directive. They are made if there are none. */
 tls_server_settings *tls_own_settings(cmd_parms *cmd);
 tls_dir_settings *tls_own_dir_settings(cmd_parms *cmd);
 
 /**
- * The numbers of the blocks of TLSProxy... directives that hold in `dir_conf`, the outermost first (size_t). Those of
- * `server` come before them where `dir_conf` does not have them already; NULL leaves them out.
+ * The numbers of the blocks of TLSProxy... directives that apply in `dir_conf`, the outermost first (size_t). Those of
+ * `server` are put before them if `dir_conf` does not contain them; `server` may be NULL.
  */
 apr_array_header_t *tls_proxy_chain(apr_pool_t *p, const struct ap_conf_vector_t *dir_conf, const server_rec *server);
 
 /**
- * What stands for the virtual hosts of a connection's address, among which the server name chooses: httpd's list of them, or
- * the only one if there is no list.
+ * The number that identifies the virtual hosts of a connection's address, from which the server name selects one: the
+ * address of httpd's list of them, or of the only server if there is no list.
  */
 size_t tls_chain_of(const conn_rec *c);

@@ -17,18 +17,18 @@
 #include "tls_settings.h"
 #include "tls_terminal.h"
 
-/* Slots of counters: children count in the one that their process number picks. */
+/* The number of slots of counters. The process number of a child process selects its slot. */
 #define COUNTER_SLOTS 64
 
-/* What stays over restarts, in httpd's keeping: the module may have been unloaded and loaded in between. */
+/* The state that survives restarts, in memory of httpd: a restart may unload the module and load it again. */
 static tls_process **retained;
 static tls_config *config;
 
 /* The servers of the configuration, by number (server_rec *): they live as long as it does. */
 static apr_array_header_t *servers;
 
-/* The process that made the configuration. Its children inherit the memory, but not the duty to free it: when they end,
- * other threads of theirs may still be at work with it. */
+/* The process that has made the configuration and frees it. Child processes do not free it: when they end, some of their
+ * threads may still use it. */
 static pid_t config_owner;
 
 const tls_config *tls_state_config(void)
@@ -67,7 +67,7 @@ static void compile(apr_pool_t *pconf, server_rec *s, tls_compile_mode mode)
     apr_pool_cleanup_register(pconf, NULL, forget_config, apr_pool_cleanup_null);
 }
 
-/* Counters are in memory that the parent maps once and that all its children inherit. */
+/* The counters are in shared memory that the parent maps once and all child processes inherit. */
 static void attach_counters(server_rec *s)
 {
     apr_size_t cells = tls_counter_cells() * COUNTER_SLOTS;
@@ -109,7 +109,7 @@ static int wants_dump(void)
            || ap_exists_config_define("DUMP_SSL_COMPAT");
 }
 
-/* At start httpd reads its configuration twice. */
+/* At startup httpd reads its configuration twice. */
 static int is_first_pass(void)
 {
     return ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
@@ -147,7 +147,7 @@ static void dump_config(apr_pool_t *pconf, server_rec *)
     }
 }
 
-/* Announces the certificates to the provider of OCSP responses. */
+/* Registers the certificates with the provider of OCSP responses. */
 static void prime_stapling(apr_pool_t *ptemp, server_rec *base)
 {
     apr_array_header_t *providers = ap_hook_get_ssl_ocsp_prime_hook();
@@ -239,7 +239,7 @@ static apr_status_t end_child(void *)
 static void init_child(apr_pool_t *p, server_rec *)
 {
 #ifdef __GLIBC__
-    /* Otherwise glibc returns memory after each 64 KiB that are encrypted, and takes it back for the next. */
+    /* Otherwise glibc returns memory to the system after each 64 KiB of output, and requests it again for the next. */
     mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 #endif
     tls_process_in_child(tls_state_process());

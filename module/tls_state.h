@@ -16,5 +16,5 @@ server_rec *tls_state_server(size_t index);
 /** The state of the process. */
 const tls_process *tls_state_process(void);
 
-/** Writes the messages that `config` has queued in this process to the error log. Costs next to nothing if there are none. */
+/** Writes the messages that `config` has queued in this process to the error log. Cheap if there are none. */
 void tls_state_log(apr_pool_t *p, const tls_config *config, server_rec *s);

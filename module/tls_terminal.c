@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tls_terminal.h"
 
-/* Stays over the two passes of a start, between which the module may be unloaded. */
+/* In memory that survives the two passes of a start, between which the module may be unloaded. */
 static apr_file_t **terminal(void)
 {
     static const char key[] = "mod_tls-terminal";
@@ -16,7 +16,7 @@ void tls_terminal_keep(server_rec *s)
     apr_file_t **kept = terminal();
     apr_file_t *now;
 
-    /* Not for the programs that logs are piped to: APR closes what it has duplicated when it starts one. */
+    /* Programs for piped logs do not inherit it: APR closes duplicated files when it starts one. */
     if (!*kept && (apr_file_open_stderr(&now, p) != APR_SUCCESS || apr_file_dup(kept, now, p) != APR_SUCCESS)) {
         *kept = NULL;
     }
@@ -32,7 +32,7 @@ void tls_terminal_forget(void)
     }
 }
 
-/* Whether what is logged appears on the terminal by itself: `ErrorLog /dev/stderr`. */
+/* Whether the error log is the terminal: `ErrorLog /dev/stderr`. */
 static int is_log(apr_file_t *file, const server_rec *s)
 {
     apr_finfo_t one, other;

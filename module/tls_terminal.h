@@ -7,10 +7,10 @@
 
 #include "tls_base.h"
 
-/** Keeps stderr as it is before httpd puts the error log in its place. For the check_config hook of a start's first pass. */
+/** Duplicates stderr before httpd redirects it to the error log. Called in check_config, in the first pass of a start. */
 void tls_terminal_keep(server_rec *s);
 
-/** Closes it at the end of the start. Reloads do not write to the terminal. */
+/** Closes the duplicate at the end of the start. Reloads do not write to the terminal. */
 void tls_terminal_forget(void);
 
 /** Logs an error, and writes it to the terminal during startup. */

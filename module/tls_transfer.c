@@ -63,11 +63,11 @@ void tls_transfer_fail(tls_connection *tc, tls_status status)
         ap_log_cerror(APLOG_MARK, tls_log_level(severity), 0, tc->c, "tls: %s", tls_text_take(tc->c->pool, text));
     }
     tls_state_log(tc->c->pool, tc->config, tc->server);
-    /* The alert goes out before the connection is closed. */
+    /* The alert has to be sent before the connection is closed. */
     tls_transfer_flush(tc);
 }
 
-/* Answers a browser that was sent to https://-port with http://. */
+/* Responds to plain HTTP on a TLS port. */
 static void answer_plain_http(tls_connection *tc)
 {
     tls_slice response = tls_plain_http_response();
@@ -78,8 +78,8 @@ static void answer_plain_http(tls_connection *tc)
     tls_transfer_flush(tc);
 }
 
-/* Requests are small, and many connections wait after one: they get no more memory than they need. Uploads do better in
- * the buckets that APR reuses. */
+/* Small reads are likely to be requests, after which many connections are idle: they get exactly the memory they need. For
+ * uploads, the buckets that APR reuses are faster. */
 static void keep_plaintext(tls_connection *tc, tls_slice data)
 {
     if (data.len >= SMALL_READ) {
@@ -151,7 +151,7 @@ static apr_status_t end_of_input(tls_connection *tc)
     return APR_ECONNABORTED;
 }
 
-/* Reads the rest of a record, or the header of the next one. The core filter buffers more data; to ask for more than is
+/* Reads the rest of a record, or the header of the next one. The core filter buffers more data; a request for more than is
  * needed would cost another system call. */
 static apr_status_t read_network(tls_connection *tc, apr_read_type_e block)
 {
@@ -159,7 +159,7 @@ static apr_status_t read_network(tls_connection *tc, apr_read_type_e block)
     apr_status_t rv = ap_get_brigade(tc->input->next, tc->received, AP_MODE_READBYTES, block, wanted);
 
     if (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(tc->received)) {
-        /* The core's way to say that there is nothing without blocking. */
+        /* The core filter returns this if there is no data in a non-blocking read. */
         return block == APR_NONBLOCK_READ ? APR_EAGAIN : APR_EOF;
     }
     return rv;

@@ -12,10 +12,10 @@
 #include "tls_request.h"
 #include "tls_settings.h"
 
-/* Whether a request came as early data: about requests, not about connections. */
+/* The variable for requests that came as early data. It depends on the request, not on the connection. */
 #define EARLY_DATA "SSL_EARLY_DATA"
 
-/* The function that answers for connections of mod_ssl. */
+/* The function for connections of mod_ssl. */
 static APR_OPTIONAL_FN_TYPE(ssl_ext_list) *other_ext_list;
 
 static int conn_is_ssl(conn_rec *c)
@@ -104,7 +104,7 @@ static const char *log_variable(request_rec *r, char *name)
     return value && *value ? value : NULL;
 }
 
-/* %{NAME}c, the older form with names of its own */
+/* %{NAME}c, the older form with its own names */
 static const char *log_cipher(request_rec *r, char *name)
 {
     static const struct {
@@ -160,7 +160,7 @@ static int expr_lookup(ap_expr_lookup_parms *parms)
     return OK;
 }
 
-/* mod_log_config has one handler for each name. Ours also answers for connections of mod_ssl. */
+/* mod_log_config has one handler for each name. This one also handles connections of mod_ssl. */
 static int register_with_others(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *)
 {
     APR_OPTIONAL_FN_TYPE(ap_register_log_handler) *register_log = APR_RETRIEVE_OPTIONAL_FN(ap_register_log_handler);
@@ -192,7 +192,7 @@ void tls_vars_register_hooks(apr_pool_t *)
     ap_hook_ssl_conn_is_ssl(conn_is_ssl, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_ssl_var_lookup(var_lookup, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_config(register_with_others, NULL, NULL, APR_HOOK_LAST);
-    /* Before mod_ssl, which answers for its own connections only. */
+    /* Before mod_ssl, which handles its own connections only. */
     ap_hook_expr_lookup(expr_lookup, NULL, NULL, APR_HOOK_FIRST);
     ap_hook_fixups(set_environment, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_http_scheme(http_scheme, NULL, NULL, APR_HOOK_MIDDLE);
