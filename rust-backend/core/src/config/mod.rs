@@ -215,9 +215,11 @@ impl Builder {
     /// Adds a directive of another module, if it is evaluated here. `host` is the place of the `<VirtualHost>` that
     /// contains it, if there is one. The order of virtual hosts may differ from that of the directives.
     pub fn add_foreign(&mut self, host: Option<&Origin>, name: &str, args: &str, origin: &Origin) {
-        let known = FOREIGN.iter().find(|known| known.eq_ignore_ascii_case(name));
+        let Some(known) = FOREIGN.iter().find(|known| known.eq_ignore_ascii_case(name)) else {
+            return;
+        };
         let index = host.map_or(Some(0), |place| self.places.get(place).copied());
-        let Some((known, server)) = known.zip(index.and_then(|index| self.servers.get_mut(index))) else {
+        let Some(server) = index.and_then(|index| self.servers.get_mut(index)) else {
             return;
         };
         server.directives.push(Directive {
