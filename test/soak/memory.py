@@ -10,8 +10,8 @@ import threading
 import time
 from dataclasses import dataclass
 
-from harness.httpd import wait_for
-from soak.processes import connections, descriptors, ports_of_clients, proportional, resident
+from harness.httpd import resident, wait_for
+from soak.processes import connections, descriptors, ports_of_clients, proportional
 
 INTERVAL = 1
 # What medians may differ by, in KiB and descriptors.

@@ -6,11 +6,6 @@ import re
 from pathlib import Path
 
 
-def resident(pid):
-    """Resident memory, in KiB."""
-    return _field(f"/proc/{pid}/status", "VmRSS")
-
-
 def proportional(pid):
     """Memory, in KiB: what is shared counts in part."""
     return _field(f"/proc/{pid}/smaps_rollup", "Pss")
