@@ -15,6 +15,7 @@ pub mod config;
 pub mod connection;
 pub mod crypto;
 pub mod info;
+pub mod key_process;
 pub mod keys;
 pub mod mod_ssl;
 pub mod process;

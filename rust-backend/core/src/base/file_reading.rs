@@ -61,26 +61,57 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     Ok(read_stamped(path)?.bytes)
 }
 
-/// Reads a regular file with its stamp and permissions.
-pub fn read_stamped(path: &Path) -> Result<Content, FileError> {
-    let read = || -> io::Result<Content> {
+/// An open file.
+#[derive(Debug)]
+pub struct Opened {
+    /// The file.
+    pub file: File,
+    /// Its stamp.
+    pub stamp: FileStamp,
+    /// Permissions for other users.
+    pub exposure: Exposure,
+    size: u64,
+}
+
+/// Opens a regular file for reading. The error names the path.
+pub fn open(path: &Path) -> Result<Opened, FileError> {
+    let open = || -> io::Result<Opened> {
         let file = open_regular(path, OpenOptions::new().read(true))?;
         let metadata = file.metadata()?;
-        let size = regular_size(&metadata)?;
-        // One byte more than the size, so that reading to the end never moves the bytes to a larger buffer, which would
-        // leave a copy behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(size as usize + 1));
-        file.take(size).read_to_end(&mut bytes)?;
-        Ok(Content {
-            bytes,
+        Ok(Opened {
+            size: regular_size(&metadata)?,
+            file,
             stamp: FileStamp::from(&metadata),
             exposure: Exposure::of(&metadata),
         })
     };
-    read().map_err(|error| FileError {
+    open().map_err(|error| FileError {
         path: path.to_owned(),
         error,
     })
+}
+
+/// Reads a regular file with its stamp and permissions.
+pub fn read_stamped(path: &Path) -> Result<Content, FileError> {
+    let opened = open(path)?;
+    let bytes = read_open(opened.file, opened.size).map_err(|error| FileError {
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok(Content {
+        bytes,
+        stamp: opened.stamp,
+        exposure: opened.exposure,
+    })
+}
+
+/// Reads at most `size` bytes of an open file. The content is erased from memory when it is dropped.
+pub fn read_open(file: File, size: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    // One byte more than the size, so that reading to the end never moves the bytes to a larger buffer, which would leave a
+    // copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size as usize + 1));
+    file.take(size).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Opens a regular file. Other files are not opened: opening a FIFO blocks until its other end is opened, and opening a

@@ -141,6 +141,53 @@ pub fn issuers_in(text: &[u8]) -> Option<&[u8]> {
         .then_some(rest)
 }
 
+/// What stands for text that [`public_part`] leaves out.
+const LEFT_OUT: &[u8] = b"(text)\n";
+
+/// The part of a PEM file that cannot be secret: its certificates, and the first and last lines of all blocks.
+///
+/// What [`parse`] finds in it differs from what it finds in `text` by the private keys alone, and a file with unexpected
+/// content can still be explained by it.
+pub fn public_part(text: &[u8]) -> Vec<u8> {
+    const LABEL: &[u8] = b"-----";
+    let mut public = Vec::with_capacity(text.len());
+    let mut is_certificate = false;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let Some(at) = memmem::find(line, LABEL) else {
+            let is_kept = is_certificate || line.trim_ascii().is_empty();
+            // Secrets may be anywhere else, for example in a block of an unknown kind.
+            if is_kept {
+                public.extend_from_slice(line);
+            } else if !public.ends_with(LEFT_OUT) {
+                public.extend_from_slice(LEFT_OUT);
+            }
+            continue;
+        };
+        let (before, label) = line.split_at(at);
+        is_certificate = label.starts_with(b"-----BEGIN CERTIFICATE-----");
+        let is_plain = before == UTF_8_MARK || before.iter().all(u8::is_ascii_whitespace);
+        public.extend_from_slice(if is_plain { before } else { b"x" });
+        // The label itself, and those that follow it without a line break.
+        public.extend_from_slice(if is_one_label(label) { label } else { LABEL });
+        if !public.ends_with(b"\n") {
+            public.push(b'\n');
+        }
+    }
+    public
+}
+
+/// Whether a line is a label of a block, `-----BEGIN X-----` or `-----END X-----`, and nothing else.
+fn is_one_label(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    let inner = line.strip_prefix(b"-----").and_then(|line| line.strip_suffix(b"-----"));
+    inner.is_some_and(|inner| {
+        (inner.starts_with(b"BEGIN ") || inner.starts_with(b"END "))
+            && inner
+                .iter()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ')
+    })
+}
+
 /// A certificate in PEM.
 pub fn certificate(der: &[u8]) -> String {
     let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
@@ -216,6 +263,34 @@ mod tests {
         assert_eq!(issuers_in(format!("{key}{certificate}").as_bytes()), None);
         assert_eq!(issuers_in(b"-----BEGIN CERTIFICATE-----\nAAAA\n"), None);
         assert_eq!(issuers_in(b""), None);
+    }
+
+    #[test]
+    fn the_public_part_has_certificates_and_no_keys() {
+        let block = |label: &str, text: &str| format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n");
+        let (certificate, key) = (block("CERTIFICATE", "AAAA"), block("PRIVATE KEY", "U0VDUkVU"));
+        let text = format!("of a.test\r\n{certificate}{key}\u{feff}{certificate}  {key}{certificate}");
+        let public = public_part(text.as_bytes());
+        assert_eq!(memmem::find(&public, b"U0VDUkVU"), None);
+        assert_eq!(parse(&public).unwrap().certificates.len(), 3);
+        let lines = "-----BEGIN PRIVATE KEY-----\n(text)\n-----END PRIVATE KEY-----\n";
+        assert_eq!(public_part(key.as_bytes()), lines.as_bytes());
+        // A block of certificates that a key interrupts, keys without a block, and keys in the line of a label.
+        for secret in [
+            format!("-----BEGIN CERTIFICATE-----\n{key}"),
+            "U0VDUkVU".to_owned(),
+            "U0VDUkVU-----BEGIN CERTIFICATE-----\n".to_owned(),
+            "-----BEGIN CERTIFICATE-----U0VDUkVU-----END CERTIFICATE-----\n".to_owned(),
+            "-----BEGIN PRIVATE KEY-----U0VDUkVU".to_owned(),
+        ] {
+            let public = public_part(secret.as_bytes());
+            assert_eq!(
+                memmem::find(&public, b"U0VDUkVU"),
+                None,
+                "{}",
+                String::from_utf8_lossy(&public)
+            );
+        }
     }
 
     #[test]

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `tls-keyd`, the process that has the private keys: what httpd's processes have to do with it, and the protocol.
+//!
+//! The parent process starts it and hands it the files ([`parent`]). Child processes ask it for signatures ([`door`]).
+//!
+//! May use: base.
+
+pub mod channel;
+pub mod door;
+pub mod parent;
+pub mod permitted;
+pub mod protocol;
+pub mod remote_key;
+mod running;
+mod supervision;

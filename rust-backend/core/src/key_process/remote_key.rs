@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A private key in `tls-keyd`, as rustls uses it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::sign::{Signer, SigningKey};
+use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
+
+use super::door::Door;
+use super::parent::Released;
+use super::protocol::KeyId;
+
+/// A key in `tls-keyd`. When it is dropped in the parent process, `tls-keyd` is told to forget it.
+pub struct RemoteKey {
+    pub(super) id: KeyId,
+    pub(super) schemes: Arc<[SignatureScheme]>,
+    pub(super) door: Arc<Door>,
+    pub(super) released: Released,
+}
+
+impl fmt::Debug for RemoteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for RemoteKey {
+    fn drop(&mut self) {
+        self.released.add(self.id);
+    }
+}
+
+/// The algorithm of keys that sign by `scheme`.
+fn algorithm_of(scheme: SignatureScheme) -> SignatureAlgorithm {
+    match scheme {
+        SignatureScheme::ECDSA_NISTP256_SHA256
+        | SignatureScheme::ECDSA_NISTP384_SHA384
+        | SignatureScheme::ECDSA_NISTP521_SHA512 => SignatureAlgorithm::ECDSA,
+        SignatureScheme::ED25519 => SignatureAlgorithm::ED25519,
+        _ => SignatureAlgorithm::RSA,
+    }
+}
+
+impl SigningKey for RemoteKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let scheme = *self.schemes.iter().find(|scheme| offered.contains(scheme))?;
+        Some(Box::new(RemoteSigner {
+            id: self.id,
+            scheme,
+            door: Arc::clone(&self.door),
+        }))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.schemes
+            .first()
+            .map_or(SignatureAlgorithm::Anonymous, |scheme| algorithm_of(*scheme))
+    }
+}
+
+#[derive(Debug)]
+struct RemoteSigner {
+    id: KeyId,
+    scheme: SignatureScheme,
+    door: Arc<Door>,
+}
+
+impl Signer for RemoteSigner {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        self.door
+            .sign(self.id, u16::from(self.scheme), message)
+            .map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        self.scheme
+    }
+}

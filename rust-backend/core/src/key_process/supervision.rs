@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Starts `tls-keyd`, keeps it over reloads, and replaces it when it ends or does not answer.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::door::Door;
+use super::parent::{KeyProcess, KeySource, Known, Launch, State, hash_of, lock};
+use super::protocol::{Answer, FileContent, FileOrder, KeyId, KeyInfo, LogLevel, Order, Wanted};
+use super::running::Running;
+use crate::base::diagnostics::Severity;
+use crate::base::file_reading;
+
+/// How long `tls-keyd` may take to answer a ping before it is replaced.
+const PING_LIMIT: Duration = Duration::from_secs(3);
+
+/// It is started anew at most so often in this time.
+const MAX_STARTS: usize = 5;
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+impl From<LogLevel> for Severity {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Notice => Self::Notice,
+            LogLevel::Warning => Self::Warning,
+            LogLevel::Error => Self::Error,
+        }
+    }
+}
+
+impl Launch {
+    /// Whether a process that was started like this can do what one that is started as `other` says can do.
+    fn is_enough_for(&self, other: &Self) -> bool {
+        self.program == other.program && self.user == other.user && (self.tokens || !other.tokens)
+    }
+}
+
+impl KeyProcess {
+    /// Has `tls-keyd` run as `launch` says. One that runs like that already goes on. The error says why there is none.
+    pub fn start(&self, launch: &Launch) -> Result<(), String> {
+        self.owner.store(std::process::id(), Relaxed);
+        let mut state = lock(&self.state);
+        let mut old = match std::mem::take(&mut *state) {
+            State::Running(running) => Some(running),
+            State::Off | State::Lost(_) => None,
+        };
+        if let Some(running) = old.as_mut().filter(|running| running.launch.is_enough_for(launch)) {
+            if running.is_alive() {
+                // To leave the terminal, httpd goes on in another process than the one that has started it.
+                let _ = running.tell(&Order::Parent(std::process::id()));
+                *state = old.map_or(State::Off, State::Running);
+                return Ok(());
+            }
+            running.kill();
+        }
+        let mut running = self.launch(launch).map_err(|error| {
+            format!(
+                "{} cannot be started: {error}; `TLSKeyProcess off` leaves the private keys in httpd's processes",
+                launch.program.display()
+            )
+        })?;
+        let _ = running.tell(&Order::Parent(std::process::id()));
+        if let Err(error) = self.read_again(&mut running) {
+            return Err(format!("{} has ended: {error}", launch.program.display()));
+        }
+        self.log_messages(&mut running);
+        *state = State::Running(running);
+        if let Some(old) = old {
+            let _ = old.tell(&Order::Retire);
+        }
+        Ok(())
+    }
+
+    fn launch(&self, launch: &Launch) -> io::Result<Running> {
+        let mut slot = lock(&self.door);
+        let door = match &*slot {
+            Some(door) => Arc::clone(door),
+            None => Arc::clone(slot.insert(Arc::new(Door::new()?))),
+        };
+        Running::start(&*self.launcher, launch, &door)
+    }
+
+    /// Lets `tls-keyd` end when no child process uses it any longer: from now on, keys are in httpd's processes.
+    pub fn stop(&self) {
+        if let State::Running(running) = std::mem::take(&mut *lock(&self.state)) {
+            let _ = running.tell(&Order::Retire);
+        }
+        *lock(&self.door) = None;
+        lock(&self.known).clear();
+    }
+
+    /// Looks after `tls-keyd`: the parent process calls this every second, and when a child of it has ended.
+    pub fn tick(&self) {
+        if self.owner.load(Relaxed) != std::process::id() {
+            return;
+        }
+        let mut state = lock(&self.state);
+        *state = match std::mem::take(&mut *state) {
+            State::Running(running) => self.look_at(running),
+            State::Lost(launch) => self.replace(launch),
+            State::Off => State::Off,
+        };
+    }
+
+    fn look_at(&self, mut running: Running) -> State {
+        let released = self.released.take();
+        if !released.is_empty() {
+            let mut known = lock(&self.known);
+            released.iter().for_each(|id| drop(known.remove(id)));
+            let _ = running.tell(&Order::Release(released));
+        }
+        let silent = running.ping();
+        self.log_messages(&mut running);
+        let why = match silent {
+            Ok(silent) if silent < PING_LIMIT => return State::Running(running),
+            Ok(silent) => format!("has not answered for {} seconds and is killed", silent.as_secs()),
+            Err(_) => "has ended".to_owned(),
+        };
+        running.kill();
+        let text = format!("tls-keyd (process {}), which has the private keys, {why}", running.pid);
+        self.log_queue.add(Severity::Error, text);
+        self.replace(running.launch)
+    }
+
+    /// Starts another `tls-keyd`, unless that was done too often of late.
+    fn replace(&self, launch: Launch) -> State {
+        let mut starts = lock(&self.starts);
+        starts.retain(|start| start.elapsed() < STARTS_WITHIN);
+        if starts.len() >= MAX_STARTS {
+            let text = format!(
+                "tls-keyd was started {MAX_STARTS} times within a minute; the next attempt is made later, and until then \
+                 handshakes fail that need a private key: look for the cause in the messages above"
+            );
+            self.log_queue.add_once(Severity::Error, text);
+            return State::Lost(launch);
+        }
+        starts.push_back(Instant::now());
+        let started = self.launch(&launch).and_then(|mut running| {
+            let _ = running.tell(&Order::Parent(std::process::id()));
+            self.read_again(&mut running)?;
+            Ok(running)
+        });
+        match started {
+            Ok(mut running) => {
+                let text = format!("tls-keyd was started again (process {})", running.pid);
+                self.log_queue.add(Severity::Notice, text);
+                self.log_messages(&mut running);
+                State::Running(running)
+            }
+            Err(error) => {
+                let text = format!("{} cannot be started: {error}", launch.program.display());
+                self.log_queue.add(Severity::Error, text);
+                State::Lost(launch)
+            }
+        }
+    }
+
+    fn log_messages(&self, running: &mut Running) {
+        for (level, text) in running.messages() {
+            self.log_queue.add(level.into(), text);
+        }
+    }
+
+    /// Has a new `tls-keyd` read all keys that are in use.
+    fn read_again(&self, running: &mut Running) -> io::Result<()> {
+        // By their sources: a file may have several keys.
+        let mut sources: BTreeMap<KeyId, (Known, Vec<(KeyId, u64)>)> = BTreeMap::new();
+        for (id, known) in &*lock(&self.known) {
+            let entry = sources
+                .entry(known.first)
+                .or_insert_with(|| (known.clone(), Vec::new()));
+            entry.1.push((*id, known.public));
+        }
+        let mut files = Vec::new();
+        for (first, (known, keys)) in &sources {
+            match &known.source {
+                KeySource::File(path) => match file_reading::open(path) {
+                    Ok(opened) => {
+                        let wanted = if keys.len() == 1 { Wanted::First } else { Wanted::All };
+                        let order = FileOrder {
+                            path: path.as_os_str().as_bytes().to_vec(),
+                            wanted,
+                            first_key: *first,
+                            purpose: known.purpose,
+                        };
+                        files.push((order, opened.file));
+                    }
+                    Err(error) => self.report(error),
+                },
+                KeySource::Token(uri) => {
+                    if let Some(opener) = &known.opener {
+                        match running.token(uri, Some(*first), known.purpose, opener)? {
+                            Ok(Answer::Key(Ok(info))) => self.check(running, &known.source, keys, &[info])?,
+                            Ok(Answer::Key(Err(why))) | Err(why) => self.report(why),
+                            Ok(_) => {}
+                        }
+                    }
+                }
+            }
+        }
+        let mut read = Vec::new();
+        running.read(files.into_iter(), |order, content| read.push((order.clone(), content)))?;
+        for (order, content) in read {
+            let (known, keys) = &sources[&order.first_key];
+            if let Some(found) = self.found_again(running, known, &order, content)? {
+                self.check(running, &known.source, keys, &found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys in a file that was read again. None if the reason why there are none was reported.
+    fn found_again(
+        &self,
+        running: &mut Running,
+        known: &Known,
+        order: &FileOrder,
+        content: Result<FileContent, String>,
+    ) -> io::Result<Option<Vec<KeyInfo>>> {
+        let content = match content {
+            Ok(content) => content,
+            Err(why) => {
+                self.report(why);
+                return Ok(None);
+            }
+        };
+        let (KeySource::File(path), Some(opener), true) = (&known.source, &known.opener, content.is_locked) else {
+            return Ok(Some(content.keys.into_iter().flatten().collect()));
+        };
+        let file = match file_reading::open(path) {
+            Ok(opened) => opened.file,
+            Err(error) => {
+                self.report(error);
+                return Ok(None);
+            }
+        };
+        match running.unlock(order, &file, opener)? {
+            Ok(info) => Ok(Some(vec![info])),
+            Err(why) => {
+                self.report(format!(
+                    "{}: the pass phrase that opened this private key is gone with tls-keyd, and {why}: restart httpd",
+                    path.display()
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Has `running` forget keys that are not the ones that were read before: certificates in use do not belong to them.
+    fn check(
+        &self,
+        running: &Running,
+        source: &KeySource,
+        wanted: &[(KeyId, u64)],
+        found: &[KeyInfo],
+    ) -> io::Result<()> {
+        let is_same = |info: &KeyInfo| wanted.contains(&(info.id, hash_of(&info.public)));
+        let others: Vec<_> = found.iter().filter(|info| !is_same(info)).map(|info| info.id).collect();
+        let is_whole = wanted
+            .iter()
+            .all(|(id, _)| found.iter().any(|info| info.id == *id && is_same(info)));
+        if !is_whole {
+            self.report(format!(
+                "{source}: the private key is another one than when httpd was started or reloaded: reload httpd to use it \
+                 with its certificate"
+            ));
+        }
+        match others.is_empty() {
+            true => Ok(()),
+            false => running.tell(&Order::Forget(others)),
+        }
+    }
+
+    fn report(&self, why: impl std::fmt::Display) {
+        let text =
+            format!("tls-keyd was started again but lacks a private key, so that handshakes fail that need it: {why}");
+        self.log_queue.add(Severity::Error, text);
+    }
+}
