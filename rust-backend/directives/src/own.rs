@@ -68,6 +68,21 @@ pub const TABLE: &[Directive] = &[
     )
     .default("16384"),
     Directive::new(
+        "TLSKeyProcess",
+        "on|off|path",
+        Context::Server,
+        "Keep private keys in a process of their own",
+    )
+    .default_depends("`TLSKeyProcess on` where `tls-keyd` is installed beside the module, otherwise `off`")
+    .label("Private keys"),
+    Directive::new(
+        "TLSKeyProcessUser",
+        "user",
+        Context::Server,
+        "User that the process with the private keys runs as",
+    )
+    .default_depends("the user that starts httpd"),
+    Directive::new(
         "TLSKeyLogFile",
         "file",
         Context::Server,

@@ -16,6 +16,7 @@ use mod_tls_core::keys::identity::IdentityFiles;
 use crate::config::ConfigHandle;
 use crate::diagnostics::DiagnosticsHandle;
 use crate::guard::{Status, guard};
+use crate::launcher;
 use crate::process::Process;
 use crate::types::{array, c_text};
 
@@ -216,6 +217,7 @@ pub unsafe extern "C" fn tls_builder_new(
         let environment = Environment {
             mode: info.mode,
             server_root: OsStr::from_bytes(root.to_bytes()).into(),
+            key_program: launcher::key_program(),
             has_stapler: info.has_stapler,
             has_supplier: info.has_supplier,
             has_other_tls: info.has_other_tls,

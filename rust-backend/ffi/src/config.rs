@@ -283,6 +283,21 @@ pub unsafe extern "C" fn tls_config_certificate(
     })
 }
 
+/// What the module says of itself at startup: its version, its libraries, and where the private keys are. `tls_text_free`
+/// frees it.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_introduction(config: *const ConfigHandle, out: *mut OwnedText) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
+        *out = OwnedText::give(config.0.introduction());
+        Some(Status::Ok)
+    })
+}
+
 /// The output of `httpd -t` for a configuration that was compiled as a test, with `-D DUMP_CERTS` (`certificates`) and with
 /// `-D DUMP_TLS` (`all`). `now` is the time in seconds since 1970. `tls_text_free` frees the text.
 ///

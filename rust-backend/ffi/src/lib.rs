@@ -20,6 +20,7 @@ mod connection;
 mod diagnostics;
 mod guard;
 mod info;
+mod launcher;
 mod limit;
 mod process;
 mod rules;

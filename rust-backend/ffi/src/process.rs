@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use mod_tls_core::crypto::LIBRARY;
 use mod_tls_core::info::connection_info::INTERFACE;
 use mod_tls_core::process::counters::SLOT_CELLS;
 
 use crate::guard::{Status, guard, install_panic_hook};
+use crate::launcher::ForkAndExec;
 use crate::types::{OwnedText, Slice};
 
 /// The state that outlives a configuration.
@@ -25,20 +25,22 @@ pub unsafe extern "C" fn tls_process_new(out: *mut *mut Process) -> Status {
         // SAFETY: the caller promises that a pointer that is not null is valid.
         let out = unsafe { out.as_mut() }?;
         install_panic_hook();
-        *out = Box::into_raw(Box::new(Process(Arc::default())));
+        let process = mod_tls_core::process::Process::with_launcher(Box::new(ForkAndExec));
+        *out = Box::into_raw(Box::new(Process(Arc::new(process))));
         Some(Status::Ok)
     })
 }
 
-/// Erases pass phrases, which only the parent process needs. Called in each child process when it starts.
+/// Drops what only the parent process needs: pass phrases, and the connection by which `tls-keyd` gets orders. Called in each
+/// child process when it starts; `threads` of it serve connections.
 ///
 /// # Safety
 /// The pointer is valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_process_in_child(process: *const Process) -> Status {
+pub unsafe extern "C" fn tls_process_in_child(process: *const Process, threads: usize) -> Status {
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { process.as_ref()? }.0.pass_phrases.forget();
+        unsafe { process.as_ref()? }.0.in_child(threads);
         Some(Status::Ok)
     })
 }
@@ -62,10 +64,35 @@ pub extern "C" fn tls_version() -> Slice {
     Slice::of(INTERFACE.as_bytes())
 }
 
-/// The names and versions of the libraries. Valid until the process ends.
+/// Looks after `tls-keyd`: starts it again if it has ended. The parent process calls it when `has_ended`, a child of it, has
+/// ended. What there is to say is queued for the error log.
+///
+/// # Safety
+/// The pointer is valid.
 #[unsafe(no_mangle)]
-pub extern "C" fn tls_library_version() -> Slice {
-    Slice::of(LIBRARY.as_bytes())
+pub unsafe extern "C" fn tls_process_child_ended(process: *const Process, has_ended: u32) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { process.as_ref()? }.0.tick(Some(has_ended));
+        Some(Status::Ok)
+    })
+}
+
+/// The number of processes that have the keys or watch over them.
+pub const KEY_PROCESSES: usize = 2;
+
+/// Sets `numbers` to the process numbers of `tls-keyd` and of the process that watches it; 0 for one that does not run.
+///
+/// # Safety
+/// The pointers are valid, and there is room for `KEY_PROCESSES` numbers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_process_keyd(process: *const Process, numbers: *mut u32) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid, and the room.
+        let (process, numbers) = unsafe { (process.as_ref()?, numbers.cast::<[u32; KEY_PROCESSES]>().as_mut()?) };
+        *numbers = process.0.key_processes();
+        Some(Status::Ok)
+    })
 }
 
 /// The number of 64-bit cells in one slot of counters.

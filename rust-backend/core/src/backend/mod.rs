@@ -6,7 +6,7 @@
 //! outermost first. A [`profile::ProxyProfile`] is built for each chain that occurs. All files are read while httpd
 //! runs as root.
 //!
-//! May use: base, crypto, keys, process, settings, trust, x509.
+//! May use: base, crypto, key_process, keys, process, settings, trust, x509.
 
 pub mod profile;
 pub mod store;

@@ -2,7 +2,7 @@
 //! Blocks of `TLSProxy…` directives, the contents of their files, and the profiles of chains of blocks.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::profile::{Parts, ProxyProfile};
@@ -10,7 +10,9 @@ use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Located;
 use crate::crypto::protocol::Protocols;
+use crate::key_process::protocol::Purpose;
 use crate::keys::identity::{self, Identity, IdentityFiles};
+use crate::keys::unlock::Unlock;
 use crate::process::Process;
 use crate::settings::backend::{BackendCheck, CaSource, ProxySettings};
 use crate::settings::suites::{self, SuiteSettings};
@@ -34,6 +36,8 @@ pub struct ProxyStore {
 struct Made {
     anchors: HashMap<CaSource, Option<Arc<Anchors>>>,
     identities: HashMap<IdentityFiles, Option<Arc<Identity>>>,
+    /// By the file or directory, and the file of further intermediate certificates.
+    machines: HashMap<(PathBuf, Option<PathBuf>), Option<Vec<Arc<Identity>>>>,
     lists: HashMap<ListsKey, Option<Arc<RevocationLists>>>,
     profiles: HashMap<Vec<usize>, Option<Arc<ProxyProfile>>>,
     /// Profiles by the content of their settings: connections are shared by all chains with equal settings.
@@ -48,6 +52,14 @@ impl ProxyStore {
             blocks,
             made: Mutex::default(),
         }
+    }
+
+    /// The files of the certificates that are named with their keys.
+    pub(crate) fn identity_files(&self) -> impl Iterator<Item = IdentityFiles> {
+        self.blocks
+            .iter()
+            .flat_map(|block| &block.identities)
+            .map(|said| said.value.clone())
     }
 
     /// The merged settings of the blocks in `chain`, the outermost first.
@@ -181,22 +193,36 @@ impl Maker<'_> {
         let chain = settings.machine_chain.as_ref().map(|said| said.value.as_path());
         let mut identities = Vec::new();
         for said in settings.machine_certificates.list() {
-            match identity::machine_identities(&said.value, chain) {
-                Ok(read) => {
-                    let warnings = read.iter().filter_map(|one| one.key_warning(&one.only_file()));
-                    for text in warnings.collect::<Vec<_>>() {
-                        self.report(Severity::Warning, Some(&said), &text);
-                    }
-                    identities.extend(read.into_iter().map(Arc::new));
+            let key = (said.value.clone(), chain.map(Path::to_owned));
+            let read = match self.made.machines.get(&key) {
+                Some(known) => known.clone(),
+                None => {
+                    let read = self.read_machine_identities(&said, chain);
+                    self.made.machines.insert(key, read.clone());
+                    read
                 }
-                Err(error) => {
-                    let text = format!("TLSProxyMachineCertificate {error}");
-                    self.report(Severity::Error, Some(&said), &text);
-                    return None;
-                }
-            }
+            };
+            identities.extend(read?);
         }
         Some(identities)
+    }
+
+    fn read_machine_identities(&mut self, said: &Located<PathBuf>, chain: Option<&Path>) -> Option<Vec<Arc<Identity>>> {
+        let reader = self.store.process.key_reader(Purpose::Client, true);
+        match identity::machine_identities(&said.value, chain, &reader) {
+            Ok(read) => {
+                let warnings = read.iter().filter_map(|one| one.key_warning(&one.only_file()));
+                for text in warnings.collect::<Vec<_>>() {
+                    self.report(Severity::Warning, Some(said), &text);
+                }
+                Some(read.into_iter().map(Arc::new).collect())
+            }
+            Err(error) => {
+                let text = format!("TLSProxyMachineCertificate {error}");
+                self.report(Severity::Error, Some(said), &text);
+                None
+            }
+        }
     }
 
     fn policy(&mut self, settings: &ProxySettings) -> Option<Policy> {
@@ -269,12 +295,9 @@ impl Maker<'_> {
         if let Some(known) = self.made.identities.get(&said.value) {
             return known.clone();
         }
-        let loaded = match self
-            .store
-            .process
-            .identities
-            .load(&said.value, None, &mut identity::nobody)
-        {
+        let process = &self.store.process;
+        let reader = process.key_reader(Purpose::Client, true);
+        let loaded = match process.identities.load(&said.value, &reader, &Unlock::Nobody) {
             Ok(identity) => {
                 if let Some(text) = identity.key_warning(&said.value) {
                     self.report(Severity::Warning, Some(said), &text);

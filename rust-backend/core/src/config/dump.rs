@@ -45,6 +45,7 @@ impl Config {
             };
             let _ = writeln!(text, "{}: {asserted}", const { label("TLSFIPS") });
         }
+        let _ = writeln!(text, "{}: {}", const { label("TLSKeyProcess") }, self.key_place);
         let mut engines: Vec<String> = self.engines.iter().map(engine).collect();
         let hosts = self.ssl_servers.iter().filter(|is_on| **is_on).count();
         if hosts > 0 {

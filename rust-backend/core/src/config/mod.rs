@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The configuration: a [`Builder`] collects the directives and compiles them into the [`Config`] that connections use.
 //!
-//! May use: backend, base, crypto, directives, info, keys, mod_ssl, process, session, settings, site, trust, x509.
+//! May use: backend, base, crypto, directives, info, key_process, keys, mod_ssl, process, session, settings, site, trust, x509.
 
 mod compile;
 mod dump;
@@ -20,6 +20,9 @@ use crate::base::diagnostics::{Diagnostics, Origin, Severity};
 use crate::base::directive::Directive;
 use crate::config::compile::Compiler;
 use crate::config::vhosts::NameIndex;
+use crate::crypto::LIBRARY;
+use crate::info::connection_info::INTERFACE;
+use crate::key_process::parent::KeyProcess;
 use crate::keys::identity::IdentityFiles;
 use crate::process::Process;
 use crate::process::counters::Counters;
@@ -94,6 +97,8 @@ pub struct Environment {
     pub mode: CompileMode,
     /// The directory for relative paths.
     pub server_root: PathBuf,
+    /// The `tls-keyd` that belongs to this module, whether it is installed or not.
+    pub key_program: Option<PathBuf>,
     /// Whether another module provides OCSP responses.
     pub has_stapler: bool,
     /// Whether another module may provide certificates for hosts later.
@@ -111,6 +116,7 @@ impl Environment {
         Self {
             mode: CompileMode::Run,
             server_root: server_root.into(),
+            key_program: None,
             has_stapler: false,
             has_supplier: false,
             has_other_tls: false,
@@ -288,6 +294,8 @@ pub struct Config {
     pub(crate) certificate_files: Vec<Arc<Path>>,
     /// The place and the ALPN protocols of each server; only in a test.
     pub(crate) described: Vec<(Origin, String)>,
+    /// How the private keys are kept, for people.
+    pub(crate) key_place: String,
     /// Whether all settings must be approved by FIPS 140-3.
     pub(crate) fips: bool,
     /// Whether unknown server names are refused, if this is configured.
@@ -396,6 +404,17 @@ impl Config {
         let now = unix_now();
         self.revocation_lists.iter().for_each(|lists| lists.refresh(now));
         self.proxies.refresh(now);
+        self.process.tick(None);
+    }
+
+    /// The module, the libraries, and where the private keys are, for the message at startup.
+    pub fn introduction(&self) -> String {
+        let place = self.process.key_process.get().and_then(KeyProcess::place);
+        let keys = match place {
+            Some((_, pid)) => format!("the private keys are in tls-keyd (process {pid})"),
+            None => "the private keys are in httpd's processes".to_owned(),
+        };
+        format!("{INTERFACE}, {LIBRARY}; {keys}")
     }
 
     /// Removes and returns the oldest queued message for the error log.

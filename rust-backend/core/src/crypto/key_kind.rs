@@ -58,7 +58,7 @@ enum Kind {
 }
 
 /// Why `key`, which the library does not accept, cannot be used.
-pub(crate) fn why_unusable(key: &PrivateKeyDer<'_>) -> String {
+pub fn why_unusable(key: &PrivateKeyDer<'_>) -> String {
     match kind_of(key) {
         Some(Kind::Usable(kind)) => {
             format!("it is {kind}, but it is damaged, or its public part does not match: replace it by a good copy")

@@ -26,8 +26,9 @@
 pub mod cipher_string;
 pub mod ciphers;
 pub mod groups;
-pub(crate) mod key_kind;
+pub mod key_kind;
 pub mod protocol;
+pub mod schemes;
 
 #[cfg_attr(not(all(feature = "aws-lc", not(feature = "fips"))), path = "suites_of_one.rs")]
 mod suites;
@@ -83,7 +84,7 @@ pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap(
 
 /// The signing key in `der`. The providers try one algorithm after the other, RSA first, and parse the whole key each
 /// time. Servers have thousands of ECDSA keys, so those are tried first.
-pub(crate) fn signing_key(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+pub fn signing_key(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
     let is_ecdsa = match der {
         PrivateKeyDer::Sec1(_) => true,
         PrivateKeyDer::Pkcs8(key) => {

@@ -140,7 +140,7 @@ impl Door {
         self.ask(&Request::Sign { key, scheme, message }, |reply| match reply {
             Reply::Signature(signature) => Some(Ok(signature.to_vec())),
             Reply::Refused(refusal) => Some(Err(SignError::Refused(refusal))),
-            Reply::Report(_) => None,
+            _ => None,
         })?
     }
 
@@ -178,12 +178,18 @@ impl Door {
         })
     }
 
-    fn connect(&self) -> io::Result<Link> {
+    /// A new connection.
+    pub(super) fn open(&self) -> io::Result<UnixStream> {
         let (stream, other) = UnixStream::pair()?;
-        stream.set_read_timeout(Some(SIGN_OF_LIFE))?;
-        stream.set_write_timeout(Some(SIGN_OF_LIFE))?;
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         channel::send_with(self.entrance.as_fd(), &[VERSION], &[other.as_fd()], flags)?;
+        Ok(stream)
+    }
+
+    fn connect(&self) -> io::Result<Link> {
+        let stream = self.open()?;
+        stream.set_read_timeout(Some(SIGN_OF_LIFE))?;
+        stream.set_write_timeout(Some(SIGN_OF_LIFE))?;
         Ok(Link {
             door: self.number,
             stream,

@@ -40,11 +40,21 @@ pub struct Launch {
     pub tokens: bool,
 }
 
+/// What a process of the program does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It has the keys.
+    Keys,
+    /// It ends when the one with the keys ends or does not answer. httpd's parent process notices the end of a child within a
+    /// second, and cannot wait for anything else.
+    Watch,
+}
+
 /// Starts programs. It is implemented where unsafe code is allowed.
 pub trait Launcher: fmt::Debug + Send + Sync {
-    /// Starts `tls-keyd` with `control` as its standard input and without any other descriptor of this process but standard
+    /// Starts `tls-keyd` with `socket` as its standard input and without any other descriptor of this process but standard
     /// error. Returns its process number.
-    fn launch(&self, launch: &Launch, control: OwnedFd) -> io::Result<u32>;
+    fn launch(&self, launch: &Launch, role: Role, socket: OwnedFd) -> io::Result<u32>;
 }
 
 /// How to ask for a pass phrase: what to send with the order.
@@ -58,8 +68,9 @@ pub struct OpenSource {
 
 /// Opens the source of a pass phrase: a terminal or a program.
 pub trait PhraseOpener: fmt::Debug + Send + Sync {
-    /// Opens the source, has `ask` ask there, and closes it. An error is returned if there is no source.
-    fn with(&self, ask: &mut dyn FnMut(&OpenSource)) -> Result<(), String>;
+    /// Opens the source, has `ask` ask there, and closes it. `ask` returns an error if nobody has answered. The error says why
+    /// there is no pass phrase.
+    fn with(&self, ask: &mut dyn FnMut(&OpenSource) -> Result<(), String>) -> Result<(), String>;
 }
 
 /// The numbers of keys that are no longer used.
@@ -201,6 +212,14 @@ impl KeyProcess {
         }
     }
 
+    /// The process numbers of `tls-keyd` and of the process that watches it; 0 for one that does not run.
+    pub fn processes(&self) -> [u32; 2] {
+        match &*lock(&self.state) {
+            State::Running(running) => [running.pid, running.watcher],
+            State::Off | State::Lost(_) => [0; 2],
+        }
+    }
+
     /// The way to `tls-keyd`, if keys are there.
     pub fn door(&self) -> Option<Arc<Door>> {
         lock(&self.door).clone()
@@ -208,16 +227,18 @@ impl KeyProcess {
 
     /// Has the running `tls-keyd` carry out something. One that fails is replaced; the error says so.
     fn with<T>(&self, what: impl FnOnce(&mut Running) -> io::Result<T>) -> Result<T, String> {
-        let mut state = lock(&self.state);
-        let State::Running(running) = &mut *state else {
+        let state = &mut *lock(&self.state);
+        let State::Running(running) = state else {
             return Err("tls-keyd, which reads private keys, is not running".to_owned());
         };
-        let outcome = what(running);
-        outcome.map_err(|error| {
-            running.kill();
-            *state = State::Lost(running.launch.clone());
-            format!("tls-keyd, which reads private keys, has failed: {error}")
-        })
+        match what(running) {
+            Ok(result) => Ok(result),
+            Err(error) => {
+                running.kill();
+                *state = State::Lost(running.launch.clone());
+                Err(format!("tls-keyd, which reads private keys, has failed: {error}"))
+            }
+        }
     }
 
     /// Has files read. `each` is called for each of them, in the same order, with its content or the reason why it cannot be

@@ -53,6 +53,8 @@ pub enum Request<'a> {
     },
     /// To report how keys were used.
     Report,
+    /// To answer.
+    Ping,
 }
 
 /// The answer to a request.
@@ -64,6 +66,8 @@ pub enum Reply<'a> {
     Refused(Refusal),
     /// How keys were used.
     Report(Report),
+    /// It is alive.
+    Pong,
 }
 
 /// Why `tls-keyd` does not sign.
@@ -233,6 +237,8 @@ pub enum Answer {
     Key(Result<KeyInfo, String>),
     /// To `Token` for certificates: in DER, the issuers behind the certificate.
     Certificates(Result<Vec<Vec<u8>>, String>),
+    /// To `Unlock` and `Token`: whoever was asked has not answered, for this reason.
+    NoAnswer(String),
     /// To `Token`: the PIN has to be asked for.
     PinNeeded,
     /// To `Seed`: the size of the file, and the state unless it is too small.

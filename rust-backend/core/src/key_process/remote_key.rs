@@ -10,6 +10,7 @@ use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
 use super::door::Door;
 use super::parent::Released;
 use super::protocol::KeyId;
+use crate::crypto::schemes;
 
 /// A key in `tls-keyd`. When it is dropped in the parent process, `tls-keyd` is told to forget it.
 pub struct RemoteKey {
@@ -33,17 +34,6 @@ impl Drop for RemoteKey {
     }
 }
 
-/// The algorithm of keys that sign by `scheme`.
-fn algorithm_of(scheme: SignatureScheme) -> SignatureAlgorithm {
-    match scheme {
-        SignatureScheme::ECDSA_NISTP256_SHA256
-        | SignatureScheme::ECDSA_NISTP384_SHA384
-        | SignatureScheme::ECDSA_NISTP521_SHA512 => SignatureAlgorithm::ECDSA,
-        SignatureScheme::ED25519 => SignatureAlgorithm::ED25519,
-        _ => SignatureAlgorithm::RSA,
-    }
-}
-
 impl SigningKey for RemoteKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
         let scheme = *self.schemes.iter().find(|scheme| offered.contains(scheme))?;
@@ -55,9 +45,7 @@ impl SigningKey for RemoteKey {
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
-        self.schemes
-            .first()
-            .map_or(SignatureAlgorithm::Anonymous, |scheme| algorithm_of(*scheme))
+        schemes::algorithm_of(&self.schemes)
     }
 }
 

@@ -13,13 +13,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::channel::Channel;
 use super::door::Door;
-use super::parent::{Launch, Launcher, OpenSource, PhraseOpener};
+use super::parent::{Launch, Launcher, OpenSource, PhraseOpener, Role};
 use super::protocol::{
     Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, LogLevel, Order, Purpose, TicketState,
 };
 
 /// How long `tls-keyd` may need for an order, except for those in which somebody types a pass phrase.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a token may need.
 const TOKEN_LIMIT: Duration = Duration::from_secs(60);
@@ -38,6 +38,8 @@ const BATCH: usize = 32;
 pub(super) struct Running {
     pub(super) launch: Launch,
     pub(super) pid: u32,
+    /// The process that watches it; 0 if there is none.
+    pub(super) watcher: u32,
     channel: Channel,
     /// Names the process even after it has ended and its number belongs to another one.
     pidfd: Option<OwnedFd>,
@@ -62,11 +64,12 @@ impl Running {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(TURN))?;
         ours.set_write_timeout(Some(LIMIT))?;
-        let pid = launcher.launch(launch, theirs.into())?;
+        let pid = launcher.launch(launch, Role::Keys, theirs.into())?;
         let name = Pid::from_raw(pid.cast_signed());
         let mut running = Self {
             launch: launch.clone(),
             pid,
+            watcher: 0,
             channel: Channel::new(ours.into()),
             pidfd: name.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
             pinged: None,
@@ -136,9 +139,17 @@ impl Running {
         Ok(Duration::ZERO)
     }
 
-    /// Whether the process answers.
-    pub(super) fn is_alive(&mut self) -> bool {
-        self.ask(&Order::Ping, &[], Some(LIMIT)).is_ok()
+    /// Whether the process answers within `limit`.
+    pub(super) fn is_alive(&mut self, limit: Duration) -> bool {
+        self.ask(&Order::Ping, &[], Some(limit)).is_ok()
+    }
+
+    /// Has another process watch it.
+    pub(super) fn have_watched(&mut self, launcher: &dyn Launcher, door: &Door) -> io::Result<()> {
+        self.watcher = 0;
+        let connection = door.open()?;
+        self.watcher = launcher.launch(&self.launch, Role::Watch, connection.into())?;
+        Ok(())
     }
 
     /// The messages for the error log that have come.
@@ -251,7 +262,13 @@ impl Running {
                 .asking
                 .limit
                 .map(|seconds| Duration::from_secs(seconds) * QUESTIONS + LIMIT);
-            outcome = Some(self.ask(&order(source.asking.clone()), &descriptors, limit));
+            match self.ask(&order(source.asking.clone()), &descriptors, limit) {
+                Ok(Answer::NoAnswer(why)) => Err(why),
+                other => {
+                    outcome = Some(other);
+                    Ok(())
+                }
+            }
         });
         match (opened, outcome) {
             (Err(why), _) => Ok(Err(why)),

@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 use super::door::Door;
 use super::parent::{KeyProcess, KeySource, Known, Launch, State, hash_of, lock};
 use super::protocol::{Answer, FileContent, FileOrder, KeyId, KeyInfo, LogLevel, Order, Wanted};
-use super::running::Running;
+use super::running::{LIMIT, Running};
 use crate::base::diagnostics::Severity;
 use crate::base::file_reading;
 
 /// How long `tls-keyd` may take to answer a ping before it is replaced.
 const PING_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long it may take if it has not answered the process that watches it.
+const SHORT_LIMIT: Duration = Duration::from_secs(1);
 
 /// It is started anew at most so often in this time.
 const MAX_STARTS: usize = 5;
@@ -40,8 +43,9 @@ impl Launch {
 }
 
 impl KeyProcess {
-    /// Has `tls-keyd` run as `launch` says. One that runs like that already goes on. The error says why there is none.
-    pub fn start(&self, launch: &Launch) -> Result<(), String> {
+    /// Has `tls-keyd` run as `launch` says. One that runs like that already goes on. It is watched if `is_final`: httpd, which
+    /// reads its configuration twice at startup, becomes another process in between. The error says why there is none.
+    pub fn start(&self, launch: &Launch, is_final: bool) -> Result<(), String> {
         self.owner.store(std::process::id(), Relaxed);
         let mut state = lock(&self.state);
         let mut old = match std::mem::take(&mut *state) {
@@ -49,24 +53,22 @@ impl KeyProcess {
             State::Off | State::Lost(_) => None,
         };
         if let Some(running) = old.as_mut().filter(|running| running.launch.is_enough_for(launch)) {
-            if running.is_alive() {
-                // To leave the terminal, httpd goes on in another process than the one that has started it.
+            if running.is_alive(LIMIT) {
                 let _ = running.tell(&Order::Parent(std::process::id()));
+                if is_final && running.watcher == 0 {
+                    self.have_watched(running);
+                }
                 *state = old.map_or(State::Off, State::Running);
                 return Ok(());
             }
             running.kill();
         }
-        let mut running = self.launch(launch).map_err(|error| {
+        let mut running = self.launch(launch, is_final).map_err(|error| {
             format!(
                 "{} cannot be started: {error}; `TLSKeyProcess off` leaves the private keys in httpd's processes",
                 launch.program.display()
             )
         })?;
-        let _ = running.tell(&Order::Parent(std::process::id()));
-        if let Err(error) = self.read_again(&mut running) {
-            return Err(format!("{} has ended: {error}", launch.program.display()));
-        }
         self.log_messages(&mut running);
         *state = State::Running(running);
         if let Some(old) = old {
@@ -75,13 +77,29 @@ impl KeyProcess {
         Ok(())
     }
 
-    fn launch(&self, launch: &Launch) -> io::Result<Running> {
+    /// Starts one that reads all keys that are in use.
+    fn launch(&self, launch: &Launch, is_watched: bool) -> io::Result<Running> {
         let mut slot = lock(&self.door);
         let door = match &*slot {
             Some(door) => Arc::clone(door),
             None => Arc::clone(slot.insert(Arc::new(Door::new()?))),
         };
-        Running::start(&*self.launcher, launch, &door)
+        drop(slot);
+        let mut running = Running::start(&*self.launcher, launch, &door)?;
+        running.tell(&Order::Parent(std::process::id()))?;
+        self.read_again(&mut running)?;
+        if is_watched {
+            self.have_watched(&mut running);
+        }
+        Ok(running)
+    }
+
+    fn have_watched(&self, running: &mut Running) {
+        let Some(door) = self.door() else { return };
+        if let Err(error) = running.have_watched(&*self.launcher, &door) {
+            let text = format!("tls-keyd is not watched, so that its end is noticed only after some seconds: {error}");
+            self.log_queue.add(Severity::Warning, text);
+        }
     }
 
     /// Lets `tls-keyd` end when no child process uses it any longer: from now on, keys are in httpd's processes.
@@ -93,20 +111,37 @@ impl KeyProcess {
         lock(&self.known).clear();
     }
 
-    /// Looks after `tls-keyd`: the parent process calls this every second, and when a child of it has ended.
-    pub fn tick(&self) {
+    /// Closes, in a child process, the connection by which the parent process gives orders. `threads` of the process serve
+    /// connections. Without child processes (`httpd -X`) nothing changes.
+    pub fn in_child(&self, threads: usize) {
+        if self.owner.load(Relaxed) == std::process::id() {
+            return;
+        }
+        // The state is not off, so that this process knows where the keys are.
+        let mut state = lock(&self.state);
+        if let State::Running(running) = std::mem::take(&mut *state) {
+            *state = State::Lost(running.launch);
+        }
+        if let Some(door) = self.door() {
+            door.in_child(threads);
+        }
+    }
+
+    /// Looks after `tls-keyd`: the parent process calls this every few seconds, and with `has_ended` when this child of it has
+    /// ended.
+    pub fn tick(&self, has_ended: Option<u32>) {
         if self.owner.load(Relaxed) != std::process::id() {
             return;
         }
         let mut state = lock(&self.state);
         *state = match std::mem::take(&mut *state) {
-            State::Running(running) => self.look_at(running),
+            State::Running(running) => self.look_at(running, has_ended),
             State::Lost(launch) => self.replace(launch),
             State::Off => State::Off,
         };
     }
 
-    fn look_at(&self, mut running: Running) -> State {
+    fn look_at(&self, mut running: Running, has_ended: Option<u32>) -> State {
         let released = self.released.take();
         if !released.is_empty() {
             let mut known = lock(&self.known);
@@ -114,11 +149,19 @@ impl KeyProcess {
             let _ = running.tell(&Order::Release(released));
         }
         let silent = running.ping();
-        self.log_messages(&mut running);
+        let is_watcher_gone = running.watcher != 0 && has_ended == Some(running.watcher);
         let why = match silent {
-            Ok(silent) if silent < PING_LIMIT => return State::Running(running),
-            Ok(silent) => format!("has not answered for {} seconds and is killed", silent.as_secs()),
-            Err(_) => "has ended".to_owned(),
+            Ok(silent) if silent >= PING_LIMIT => Some("does not answer and is killed"),
+            Ok(_) if is_watcher_gone && !running.is_alive(SHORT_LIMIT) => Some("does not answer and is killed"),
+            Ok(_) => None,
+            Err(_) => Some("has ended"),
+        };
+        self.log_messages(&mut running);
+        let Some(why) = why else {
+            if is_watcher_gone {
+                self.have_watched(&mut running);
+            }
+            return State::Running(running);
         };
         running.kill();
         let text = format!("tls-keyd (process {}), which has the private keys, {why}", running.pid);
@@ -139,12 +182,7 @@ impl KeyProcess {
             return State::Lost(launch);
         }
         starts.push_back(Instant::now());
-        let started = self.launch(&launch).and_then(|mut running| {
-            let _ = running.tell(&Order::Parent(std::process::id()));
-            self.read_again(&mut running)?;
-            Ok(running)
-        });
-        match started {
+        match self.launch(&launch, true) {
             Ok(mut running) => {
                 let text = format!("tls-keyd was started again (process {})", running.pid);
                 self.log_queue.add(Severity::Notice, text);

@@ -3,10 +3,13 @@
 //!
 //! Private keys are held only here and in rustls. They are zeroised when they are freed, and never logged.
 //!
-//! May use: base, crypto, trust, x509.
+//! May use: base, crypto, key_process, trust, x509.
 
-pub(crate) mod deferred_key;
+pub mod deferred_key;
 pub mod encrypted_key;
 pub mod identity;
+pub mod key_file;
 pub mod pass_phrase;
+pub mod phrase_source;
 mod program;
+pub mod unlock;

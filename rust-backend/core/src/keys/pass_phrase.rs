@@ -2,17 +2,15 @@
 //! Pass phrases of private keys, and the dialogs that ask for them: `SSLPassPhraseDialog`.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
 use crate::keys::encrypted_key::{DecryptError, EncryptedKey, SecretKey};
-use crate::keys::program::{self, Conversation};
-
-/// The number of wrong answers that are allowed at the terminal.
-const RETRIES: usize = 5;
+use crate::keys::phrase_source::{PhraseSource, UnlockError};
+use crate::keys::program::Program;
 
 /// The source of pass phrases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -77,7 +75,8 @@ impl Question<'_> {
         }
     }
 
-    fn prompt(&self) -> String {
+    /// The text that asks for the pass phrase.
+    pub fn prompt(&self) -> String {
         format!(
             "Private key {}:{} ({})\nEnter pass phrase:",
             self.server,
@@ -89,13 +88,10 @@ impl Question<'_> {
 
 pub(crate) type PassPhrase = Zeroizing<String>;
 
-/// Known pass phrases, which are tried for each key before a dialog is used. An administrator types them once at
-/// startup; reloads use them again.
+/// Known pass phrases, which are tried for each key before somebody is asked. An administrator types them once at startup;
+/// reloads use them again.
 #[derive(Default)]
-pub struct PassPhrases {
-    known: Mutex<Vec<PassPhrase>>,
-    pipe: Mutex<Option<Conversation>>,
-}
+pub struct PassPhrases(Mutex<Vec<PassPhrase>>);
 
 impl fmt::Debug for PassPhrases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,84 +100,112 @@ impl fmt::Debug for PassPhrases {
 }
 
 impl PassPhrases {
-    /// Decrypts `key` with a known pass phrase, or with one from `dialog`. The error describes why this is not
-    /// possible.
-    pub fn unlock(&self, dialog: &Dialog, question: &Question<'_>, key: &EncryptedKey) -> Result<SecretKey, String> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for phrase in known.iter() {
-            match key.decrypt(phrase.as_bytes()) {
-                Err(DecryptError::WrongPassPhrase) => {}
-                other => return other.map_err(|error| error.to_string()),
-            }
-        }
-        let attempts = match dialog {
-            Dialog::Exec(_) => 1,
-            Dialog::Builtin | Dialog::Pipe(_) => RETRIES,
-        };
-        for attempt in 1..=attempts {
-            let phrase = self.ask(dialog, question)?;
-            match key.decrypt(phrase.as_bytes()) {
-                Err(DecryptError::WrongPassPhrase) if attempt < attempts => {}
-                Err(error) => return Err(error.to_string()),
-                Ok(secret) => {
-                    known.push(phrase);
-                    return Ok(secret);
-                }
-            }
-        }
-        Err(DecryptError::WrongPassPhrase.to_string())
+    /// Decrypts `key` with a known pass phrase. None if none of them is right.
+    pub fn unlock(&self, key: &EncryptedKey) -> Option<Result<SecretKey, DecryptError>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outcomes = known.iter().map(|phrase| key.decrypt(phrase.as_bytes()));
+        outcomes.find(|outcome| !matches!(outcome, Err(DecryptError::WrongPassPhrase)))
     }
 
-    fn ask(&self, dialog: &Dialog, question: &Question<'_>) -> Result<PassPhrase, String> {
-        match dialog {
-            Dialog::Builtin => rpassword::prompt_password(question.prompt())
-                .map(Zeroizing::new)
-                .map_err(|error| {
-                    format!(
-                        "its pass phrase cannot be asked for, because there is no terminal ({error}): say \
-                         SSLPassPhraseDialog exec:/path/to/program"
-                    )
-                }),
-            Dialog::Exec(program) => run(program, question)
-                .map_err(|error| format!("SSLPassPhraseDialog exec:{}: {error}", program.display())),
-            Dialog::Pipe(command) => self
-                .converse(command, question)
-                .map_err(|error| format!("SSLPassPhraseDialog |{}: {error}", command.join(" "))),
-        }
-    }
-
-    fn converse(&self, command: &[String], question: &Question<'_>) -> io::Result<PassPhrase> {
-        let mut slot = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
-        let conversation = match &mut *slot {
-            Some(going_on) => going_on,
-            None => slot.insert(Conversation::begin(command, program::limit())?),
-        };
-        let answer = conversation.ask(&question.prompt());
-        if answer.is_err() {
-            *slot = None;
-        }
-        answer
-    }
-
-    /// Ends the conversation with a program.
-    pub fn finish(&self) {
-        *self.pipe.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Adds a pass phrase that was right.
+    pub fn add(&self, phrase: PassPhrase) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(phrase);
     }
 
     /// Removes all pass phrases. Child processes have the keys and do not need them.
     pub fn forget(&self) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// Runs a program for one key and returns its output.
-fn run(program: &Path, question: &Question<'_>) -> io::Result<PassPhrase> {
-    program::answer_of(program, &[question.server, &question.kind()], program::limit())
+/// The dialogs of the process.
+#[derive(Debug, Default)]
+pub struct Dialogs {
+    /// A program that has not answered its last question yet.
+    conversation: Mutex<Option<Program>>,
+}
+
+impl Dialogs {
+    /// Opens the source of pass phrases, has `ask` ask there, and closes it. The error says why there is no answer.
+    pub fn with<T>(
+        &self,
+        dialog: &Dialog,
+        question: &Question<'_>,
+        ask: impl FnOnce(&mut PhraseSource) -> Result<T, UnlockError>,
+    ) -> Result<T, String> {
+        let outcome = match dialog {
+            Dialog::Builtin => open_terminal().and_then(|mut terminal| ask(&mut terminal)),
+            Dialog::Exec(program) => run(program, question, ask),
+            Dialog::Pipe(command) => self.converse(command, ask),
+        };
+        outcome.map_err(|error| match error {
+            UnlockError::Decrypt(error) => error.to_string(),
+            UnlockError::NoAnswer(error) => dialog.describe(&error),
+        })
+    }
+
+    fn converse<T>(
+        &self,
+        command: &[String],
+        ask: impl FnOnce(&mut PhraseSource) -> Result<T, UnlockError>,
+    ) -> Result<T, UnlockError> {
+        let mut slot = self.conversation.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut program = match slot.take() {
+            Some(going_on) => going_on,
+            None => Program::conversing(command).map_err(UnlockError::NoAnswer)?,
+        };
+        let outcome = ask(&mut program.source);
+        if !matches!(outcome, Err(UnlockError::NoAnswer(_))) {
+            *slot = Some(program);
+        }
+        outcome
+    }
+
+    /// Ends the conversation with a program.
+    pub fn finish(&self) {
+        *self.conversation.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Dialog {
+    /// Why there was no answer.
+    pub(crate) fn describe(&self, error: &dyn fmt::Display) -> String {
+        match self {
+            Self::Builtin => format!(
+                "its pass phrase cannot be asked for, because there is no terminal ({error}): say SSLPassPhraseDialog \
+                 exec:/path/to/program"
+            ),
+            Self::Exec(program) => format!("SSLPassPhraseDialog exec:{}: {error}", program.display()),
+            Self::Pipe(command) => format!("SSLPassPhraseDialog |{}: {error}", command.join(" ")),
+        }
+    }
+}
+
+fn open_terminal() -> Result<PhraseSource, UnlockError> {
+    let terminal = File::options().read(true).write(true).open("/dev/tty");
+    terminal.map(PhraseSource::Terminal).map_err(UnlockError::NoAnswer)
+}
+
+/// Runs a program for one key.
+fn run<T>(
+    program: &Path,
+    question: &Question<'_>,
+    ask: impl FnOnce(&mut PhraseSource) -> Result<T, UnlockError>,
+) -> Result<T, UnlockError> {
+    let args = [question.server, &question.kind()];
+    let mut program = Program::printing(program, &args).map_err(UnlockError::NoAnswer)?;
+    let outcome = ask(&mut program.source);
+    if !matches!(outcome, Err(UnlockError::NoAnswer(_))) {
+        program.has_answered();
+    }
+    outcome
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::phrase_source::Patience;
+    use crate::keys::program;
 
     #[test]
     fn dialogs() {
@@ -201,32 +225,34 @@ mod tests {
         }
     }
 
-    #[test]
-    fn answers() {
-        let question = |number| Question {
+    /// The answer of a dialog.
+    fn answer(dialogs: &Dialogs, dialog: &Dialog, number: usize) -> Result<String, String> {
+        let question = Question {
             server: "www.example.org:443",
             number,
             file: Path::new("key.pem"),
         };
-        assert_eq!(
-            &*run(Path::new("/bin/echo"), &question(0)).unwrap(),
-            "www.example.org:443 RSA"
-        );
-        assert_eq!(
-            &*run(Path::new("/bin/echo"), &question(3)).unwrap(),
-            "www.example.org:443 3"
-        );
-        assert!(run(Path::new("/bin/true"), &question(0)).is_err());
-        let phrases = PassPhrases::default();
-        // The first prompt consists of two lines, so the third answer belongs to the next prompt.
-        let command = ["/bin/cat".to_owned()];
-        assert!(
-            phrases
-                .converse(&command, &question(1))
-                .unwrap()
-                .starts_with("Private key www.example.org:443:1")
-        );
-        phrases.finish();
-        assert!(phrases.converse(&["/bin/true".to_owned()], &question(1)).is_err());
+        let patience = Patience {
+            limit: program::limit(),
+            client: None,
+        };
+        let ask = |source: &mut PhraseSource| source.ask(&question.prompt(), &patience).map_err(UnlockError::NoAnswer);
+        dialogs.with(dialog, &question, ask).map(|phrase| phrase.to_string())
+    }
+
+    #[test]
+    fn answers() {
+        let dialogs = Dialogs::default();
+        let echo = Dialog::Exec("/bin/echo".into());
+        assert_eq!(answer(&dialogs, &echo, 0).unwrap(), "www.example.org:443 RSA");
+        assert_eq!(answer(&dialogs, &echo, 3).unwrap(), "www.example.org:443 3");
+        assert!(answer(&dialogs, &Dialog::Exec("/bin/true".into()), 0).is_err());
+        // The prompt consists of two lines, so the second answer is the second line of the first prompt.
+        let cat = Dialog::Pipe(vec!["/bin/cat".to_owned()]);
+        let first = answer(&dialogs, &cat, 1).unwrap();
+        assert!(first.starts_with("Private key www.example.org:443:1"), "{first}");
+        assert_eq!(answer(&dialogs, &cat, 1).unwrap(), "Enter pass phrase:");
+        dialogs.finish();
+        assert!(answer(&dialogs, &Dialog::Pipe(vec!["/bin/true".to_owned()]), 1).is_err());
     }
 }

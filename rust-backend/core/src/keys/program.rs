@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Programs that provide pass phrases, and time limits for their answers.
+//! Programs that provide pass phrases.
 
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use zeroize::Zeroizing;
-
-use crate::keys::pass_phrase::PassPhrase;
+use crate::keys::phrase_source::PhraseSource;
 
 /// The default time limit for an answer. It allows for a user who types the pass phrase.
 const USUAL_LIMIT: Duration = Duration::from_secs(300);
 
 /// The environment variable for another limit in seconds; 0 for none.
-const LIMIT_VARIABLE: &str = "MOD_TLS_PASS_PHRASE_TIMEOUT";
+pub(crate) const LIMIT_VARIABLE: &str = "MOD_TLS_PASS_PHRASE_TIMEOUT";
 
 /// The time that a program has to exit after its answer.
 const TIME_TO_END: Duration = Duration::from_secs(5);
-
-/// The maximum length of an answer.
-const MAX_ANSWER: usize = 1024;
 
 /// The time limit for an answer; `None` for no limit.
 pub(crate) fn limit() -> Option<Duration> {
@@ -36,38 +32,29 @@ fn parse_limit(text: Option<&str>) -> Option<Duration> {
     }
 }
 
-/// The first line of the output of `program` with the arguments `args`.
-pub(crate) fn answer_of(program: &Path, args: &[&str], limit: Option<Duration>) -> io::Result<PassPhrase> {
-    let mut child = Command::new(program).args(args).stdout(Stdio::piped()).spawn()?;
-    let answers = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    let line = Answers::new(answers, limit).next_line();
-    let patience = if line.is_ok() { TIME_TO_END } else { Duration::ZERO };
-    end(&mut child, patience);
-    line
-}
-
-/// Waits until a program has exited, and kills it after `patience`.
-fn end(child: &mut Child, patience: Duration) {
-    let end = Instant::now() + patience;
-    while let Ok(None) = child.try_wait() {
-        if Instant::now() >= end {
-            let _ = child.kill();
-            let _ = child.wait();
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A program that reads prompts from standard input and prints answers to standard output.
-pub(crate) struct Conversation {
+/// A running program, and the pipes to it. It is ended when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Program {
     child: Child,
-    questions: ChildStdin,
-    answers: Answers,
+    pub(crate) source: PhraseSource,
+    /// The time that it has to exit by itself.
+    patience: Duration,
 }
 
-impl Conversation {
-    pub(crate) fn begin(command: &[String], limit: Option<Duration>) -> io::Result<Self> {
+impl Program {
+    /// Starts a program that prints one pass phrase.
+    pub(crate) fn printing(program: &Path, args: &[&str]) -> io::Result<Self> {
+        let mut child = Command::new(program).args(args).stdout(Stdio::piped()).spawn()?;
+        let answers = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Self {
+            child,
+            source: PhraseSource::Program(File::from(OwnedFd::from(answers))),
+            patience: Duration::ZERO,
+        })
+    }
+
+    /// Starts a program that reads prompts from standard input and prints answers to standard output.
+    pub(crate) fn conversing(command: &[String]) -> io::Result<Self> {
         let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut child = Command::new(program)
             .args(args)
@@ -76,99 +63,30 @@ impl Conversation {
             .spawn()?;
         let questions = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let answers = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let (questions, answers) = (OwnedFd::from(questions), OwnedFd::from(answers));
         Ok(Self {
             child,
-            questions,
-            answers: Answers::new(answers, limit),
+            source: PhraseSource::Conversation(questions.into(), answers.into()),
+            patience: Duration::ZERO,
         })
     }
 
-    pub(crate) fn ask(&mut self, prompt: &str) -> io::Result<PassPhrase> {
-        // A program that answers without reading may have exited already; its answer is still available.
-        let _ = writeln!(self.questions, "{prompt}").and_then(|()| self.questions.flush());
-        self.answers.next_line()
+    /// Lets the program, which has answered, exit by itself.
+    pub(crate) fn has_answered(&mut self) {
+        self.patience = TIME_TO_END;
     }
 }
 
-impl Drop for Conversation {
+impl Drop for Program {
     fn drop(&mut self) {
-        end(&mut self.child, Duration::ZERO);
-    }
-}
-
-/// The output lines of a program.
-struct Answers {
-    pipe: ChildStdout,
-    /// Data that was read but not yet returned.
-    read: Zeroizing<Vec<u8>>,
-    limit: Option<Duration>,
-}
-
-impl Answers {
-    fn new(pipe: ChildStdout, limit: Option<Duration>) -> Self {
-        Self {
-            pipe,
-            read: Zeroizing::new(Vec::with_capacity(2 * MAX_ANSWER)),
-            limit,
-        }
-    }
-
-    /// The next line, without its line end. An incomplete last line counts as a line.
-    fn next_line(&mut self) -> io::Result<PassPhrase> {
-        let deadline = self.limit.map(|limit| Instant::now() + limit);
-        let mut buffer = Zeroizing::new([0; MAX_ANSWER]);
-        loop {
-            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-                return self.take(end + 1);
+        let end = Instant::now() + self.patience;
+        while let Ok(None) = self.child.try_wait() {
+            if Instant::now() >= end {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return;
             }
-            if self.read.len() >= MAX_ANSWER {
-                return Err(io::Error::other(format!(
-                    "the program has printed a line of more than {MAX_ANSWER} bytes, which is not a pass phrase"
-                )));
-            }
-            self.wait(deadline)?;
-            match self.pipe.read(&mut buffer[..])? {
-                0 if self.read.is_empty() => {
-                    return Err(io::Error::other("the program has printed no pass phrase"));
-                }
-                0 => return self.take(self.read.len()),
-                len => self.read.extend_from_slice(&buffer[..len]),
-            }
-        }
-    }
-
-    /// Removes the first `len` bytes and returns them as a line.
-    fn take(&mut self, len: usize) -> io::Result<PassPhrase> {
-        let line = std::str::from_utf8(&self.read[..len])
-            .map_err(|_| io::Error::other("the output of the program is not UTF-8"))?;
-        let line = Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned());
-        let rest = self.read.len() - len;
-        self.read.copy_within(len.., 0);
-        self.read.truncate(rest);
-        Ok(line)
-    }
-
-    /// Waits until data is available.
-    fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
-        loop {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let timeout = left
-                .map(Timespec::try_from)
-                .transpose()
-                .map_err(|_| io::ErrorKind::InvalidInput)?;
-            let mut pipe = [PollFd::new(&self.pipe, PollFlags::IN)];
-            match poll(&mut pipe, timeout.as_ref()) {
-                Ok(0) => {
-                    let seconds = self.limit.unwrap_or_default().as_secs();
-                    return Err(io::Error::other(format!(
-                        "the program has printed no pass phrase within {seconds} seconds: try it by hand; if it needs more \
-                         time, set the environment variable {LIMIT_VARIABLE} to a number of seconds, or to 0 for no limit"
-                    )));
-                }
-                Ok(_) => return Ok(()),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -176,13 +94,23 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::phrase_source::Patience;
 
     const SHORT: Option<Duration> = Some(Duration::from_millis(50));
     const LONG: Option<Duration> = Some(Duration::from_secs(60));
 
-    fn shell(script: &str, limit: Option<Duration>) -> Result<String, String> {
-        let answer = answer_of(Path::new("/bin/sh"), &["-c", script], limit);
+    fn ask(program: &mut Program, prompt: &str, limit: Option<Duration>) -> Result<String, String> {
+        let patience = Patience { limit, client: None };
+        let answer = program.source.ask(prompt, &patience);
         answer.map(|line| line.to_string()).map_err(|error| error.to_string())
+    }
+
+    fn shell(script: &str, limit: Option<Duration>) -> Result<String, String> {
+        ask(
+            &mut Program::printing(Path::new("/bin/sh"), &["-c", script]).unwrap(),
+            "",
+            limit,
+        )
     }
 
     #[test]
@@ -215,8 +143,8 @@ mod tests {
         // The pipe is held open by a child of the program.
         assert!(shell("sleep 100 & exit", SHORT).unwrap_err().contains("within"));
         let command = ["/bin/sleep", "100"].map(str::to_owned);
-        let mut silent = Conversation::begin(&command, SHORT).unwrap();
-        assert!(silent.ask("?").unwrap_err().to_string().contains("within"));
+        let mut silent = Program::conversing(&command).unwrap();
+        assert!(ask(&mut silent, "?", SHORT).unwrap_err().contains("within"));
         drop(silent);
         assert!(begin.elapsed() < Duration::from_secs(50));
     }
@@ -224,9 +152,9 @@ mod tests {
     #[test]
     fn conversations_have_an_answer_for_each_question() {
         let command = ["/bin/cat".to_owned()];
-        let mut echo = Conversation::begin(&command, LONG).unwrap();
+        let mut echo = Program::conversing(&command).unwrap();
         for question in ["one", "two"] {
-            assert_eq!(&*echo.ask(question).unwrap(), question);
+            assert_eq!(ask(&mut echo, question, LONG).unwrap(), question);
         }
     }
 }

@@ -181,20 +181,17 @@ impl Interpreter<'_> {
     /// Interprets directives about the server's own certificates. False for other directives.
     fn certificates_ssl(&self, directive: &Directive, files: &mut CertificateFiles) -> Result<bool, String> {
         match directive.name.as_str() {
-            "SSLCertificateFile" => files.certificates.extend(self.key_path(directive)?),
-            "SSLCertificateKeyFile" => files.keys.extend(self.key_path(directive)?),
+            "SSLCertificateFile" => files.certificates.extend(self.said_key_path(directive)?),
+            "SSLCertificateKeyFile" => files.keys.extend(self.said_key_path(directive)?),
             "SSLCertificateChainFile" => files.chain = self.said_path(directive)?,
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// The only argument of a directive, a file; an error for a URI of a key in hardware.
-    fn key_path(&self, directive: &Directive) -> Result<Option<Located<PathBuf>>, String> {
-        if directive.single()?.to_ascii_lowercase().starts_with("pkcs11:") {
-            return Err("takes a file: keys in hardware (PKCS#11, engines) cannot be used".to_owned());
-        }
-        self.said_path(directive)
+    /// The only argument of a directive, a file, or an object in a token.
+    fn said_key_path(&self, directive: &Directive) -> Result<Option<Located<PathBuf>>, String> {
+        Ok(Some(Located::new(directive, self.key_path(directive.single()?))))
     }
 
     /// Interprets directives about client certificates. False for other directives.

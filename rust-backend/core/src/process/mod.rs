@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! State of the httpd process that is kept over reloads.
 //!
-//! May use: base, crypto, keys, session.
+//! May use: base, crypto, key_process, keys, session.
 
 pub mod counters;
 pub mod watch;
@@ -14,8 +14,11 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::base::log_queue::LogQueue;
 use crate::crypto;
+use crate::key_process::parent::{KeyProcess, Launcher};
+use crate::key_process::protocol::Purpose;
 use crate::keys::identity::{Identity, IdentityStore};
-use crate::keys::pass_phrase::PassPhrases;
+use crate::keys::key_file::KeyReader;
+use crate::keys::pass_phrase::{Dialogs, PassPhrases};
 use crate::process::counters::Counters;
 use crate::process::watch::Watch;
 use crate::session::tickets::TicketKeys;
@@ -31,6 +34,10 @@ pub struct Process {
     pub log_queue: Arc<LogQueue>,
     /// Known pass phrases of private keys.
     pub pass_phrases: PassPhrases,
+    /// The dialogs that ask for them.
+    pub dialogs: Arc<Dialogs>,
+    /// The process that has the private keys, if one can be started.
+    pub key_process: OnceLock<KeyProcess>,
     /// Handshakes whose time is limited while the MPM waits for the client.
     pub watch: Watch,
     ticket_keys: Mutex<Option<Arc<TicketKeys>>>,
@@ -38,6 +45,46 @@ pub struct Process {
 }
 
 impl Process {
+    /// A process that can start `tls-keyd`.
+    pub fn with_launcher(launcher: Box<dyn Launcher>) -> Self {
+        let process = Self::default();
+        let keys = KeyProcess::new(launcher, Arc::clone(&process.log_queue));
+        let key_process = OnceLock::from(keys);
+        Self { key_process, ..process }
+    }
+
+    /// Who reads private keys for this purpose. If this process does, keys are parsed when they are first needed, unless
+    /// `at_once`.
+    pub fn key_reader(&self, purpose: Purpose, at_once: bool) -> KeyReader<'_> {
+        match self.key_process.get().filter(|keys| keys.place().is_some()) {
+            Some(keys) => KeyReader::Process(keys, purpose),
+            None => KeyReader::Here((!at_once).then_some(&self.log_queue)),
+        }
+    }
+
+    /// Looks after `tls-keyd`. The parent process calls it regularly.
+    ///
+    /// With `has_ended`, this child of the parent process has ended.
+    pub fn tick(&self, has_ended: Option<u32>) {
+        if let Some(keys) = self.key_process.get() {
+            keys.tick(has_ended);
+        }
+    }
+
+    /// The process numbers of `tls-keyd` and of the process that watches it; 0 for one that does not run.
+    pub fn key_processes(&self) -> [u32; 2] {
+        self.key_process.get().map(KeyProcess::processes).unwrap_or_default()
+    }
+
+    /// Drops what only the parent process needs. Called in a child process when it starts, of which `threads` serve
+    /// connections.
+    pub fn in_child(&self, threads: usize) {
+        self.pass_phrases.forget();
+        if let Some(keys) = self.key_process.get() {
+            keys.in_child(threads);
+        }
+    }
+
     /// The ticket keys of this server without a key file, kept over reloads, for sessions with `lifetime` seconds.
     pub fn ticket_keys(&self, lifetime: u32) -> Result<Arc<TicketKeys>, String> {
         let mut slot = self.ticket_keys.lock().unwrap_or_else(PoisonError::into_inner);

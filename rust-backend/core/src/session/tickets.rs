@@ -85,6 +85,10 @@ fn expand<const N: usize>(state: &[u8; 32], label: &[u8]) -> Zeroizing<[u8; N]> 
     out
 }
 
+fn next_state(state: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    expand::<32>(state, b"mod_tls ticket ratchet")
+}
+
 impl PeriodKeys {
     fn derive(state: &[u8; 32]) -> Self {
         let key = expand::<32>(state, b"mod_tls ticket key");
@@ -108,7 +112,7 @@ impl Ratchet {
 
     fn advance_to(&mut self, period: u64) {
         while self.period < period {
-            self.state = expand::<32>(&self.state, b"mod_tls ticket ratchet");
+            self.state = next_state(&self.state);
             self.period += 1;
             // Keys of periods that are no longer accepted need not be derived.
             if period - self.period <= self.past {
@@ -142,23 +146,54 @@ impl TicketKeys {
     /// Keys from a secret that several servers share, for sessions with `lifetime` seconds. The servers have the same
     /// keys at the same time.
     pub fn from_seed(seed: &[u8], lifetime: u32) -> Self {
-        Self::from_seed_at(seed, lifetime, unix_now())
+        let now = unix_now();
+        Self::from_state(RatchetState::from_seed(seed, lifetime, now), lifetime, now)
     }
 
-    fn from_seed_at(seed: &[u8], lifetime: u32, now: i64) -> Self {
+    /// Keys from a state that belongs to a period before `now`, for sessions with `lifetime` seconds.
+    pub fn from_state(state: RatchetState, lifetime: u32, now: i64) -> Self {
+        let mut ratchet = Ratchet::start(state.period, state.state, periods(lifetime));
+        ratchet.advance_to(period_of(now));
+        Self {
+            ratchet: RwLock::new(ratchet),
+        }
+    }
+}
+
+/// The secret of a period. The keys of this period and of all later ones are derived from it, but none of earlier ones.
+pub struct RatchetState {
+    /// The number of the period.
+    pub period: u64,
+    /// The secret.
+    pub state: Zeroizing<[u8; 32]>,
+}
+
+impl RatchetState {
+    /// The state of the earliest period of which sessions with `lifetime` seconds are accepted at `now` (seconds since 1970).
+    pub fn from_seed(seed: &[u8], lifetime: u32, now: i64) -> Self {
         let mut state = Zeroizing::new([0; 32]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"mod_tls ticket seed")
             .extract(seed)
             .expand(&[b"mod_tls ticket state"], OutputLen(32))
             .and_then(|okm| okm.fill(state.as_mut()))
             .expect("HKDF-SHA256 gives up to 8160 bytes");
-        let mut ratchet = Ratchet::start(0, state, periods(lifetime));
-        ratchet.advance_to(period_of(now));
-        Self {
-            ratchet: RwLock::new(ratchet),
+        let period = period_of(now).saturating_sub(periods(lifetime));
+        for _ in 0..period {
+            state = next_state(&state);
         }
+        Self { period, state }
     }
+}
 
+impl fmt::Debug for RatchetState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RatchetState")
+            .field("period", &self.period)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TicketKeys {
     /// Sets the session lifetime, which a reload may change, to `lifetime` seconds. Keys that were already erased are
     /// not restored.
     pub fn keep_for(&self, lifetime: u32) {
@@ -245,7 +280,8 @@ mod tests {
     }
 
     fn shared_at(now: i64) -> TicketKeys {
-        TicketKeys::from_seed_at(b"a shared secret", DEFAULT_LIFETIME, now)
+        let state = RatchetState::from_seed(b"a shared secret", DEFAULT_LIFETIME, now);
+        TicketKeys::from_state(state, DEFAULT_LIFETIME, now)
     }
 
     #[test]

@@ -91,6 +91,17 @@ impl SessionCache {
     }
 }
 
+/// Where private keys are: `TLSKeyProcess`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// In httpd's processes.
+    Off,
+    /// In the `tls-keyd` that is installed with the module.
+    On,
+    /// In this program.
+    Program(PathBuf),
+}
+
 /// Settings that apply to the whole server.
 #[derive(Clone, Debug, Default)]
 pub struct GlobalSettings {
@@ -104,6 +115,10 @@ pub struct GlobalSettings {
     pub key_log_file: Option<Located<PathBuf>>,
     /// Whether only algorithms approved by FIPS 140-3 are used.
     pub fips: Option<Located<bool>>,
+    /// Where private keys are.
+    pub key_process: Option<Located<KeyPlace>>,
+    /// The user that `tls-keyd` runs as.
+    pub key_process_user: Option<Located<String>>,
     /// Where pass phrases of private keys come from.
     pub pass_phrases: Option<Located<Dialog>>,
     /// When a request may name another virtual host than the handshake did.

@@ -15,10 +15,11 @@ use crate::crypto::ciphers::{self, Cipher};
 use crate::crypto::groups::{self, GroupSettings};
 use crate::crypto::protocol::{LeftOut, Protocols};
 use crate::keys::identity::IdentityFiles;
+use crate::keys::key_file::TOKEN_SCHEME;
 use crate::session::resumption::{MAX_EARLY_DATA, MAX_TICKETS};
 use crate::session::tickets::MAX_LIFETIME;
 use crate::settings::handshake_timeout::HandshakeTimeout;
-use crate::settings::{EngineAddress, GlobalSettings, HostSettings, Policy, SessionCache, combine};
+use crate::settings::{EngineAddress, GlobalSettings, HostSettings, KeyPlace, Policy, SessionCache, combine};
 use crate::trust::client::verifier::CaNames;
 use crate::trust::client::verify_mode::VerifyMode;
 use crate::trust::revocation::CrlCheck;
@@ -78,6 +79,16 @@ impl<'a> Interpreter<'a> {
                 self.only_in_base_server(index)?;
                 let value = self.path(directive.single()?);
                 host.policy.sessions.ticket_key_file = Some(Located { value, origin });
+            }
+            "TLSKeyProcess" => {
+                self.only_in_base_server(index)?;
+                let value = self.key_place(directive)?;
+                self.global.key_process = Some(Located { value, origin });
+            }
+            "TLSKeyProcessUser" => {
+                self.only_in_base_server(index)?;
+                let value = directive.single()?.to_owned();
+                self.global.key_process_user = Some(Located { value, origin });
             }
             "TLSKeyLogFile" => {
                 self.only_in_base_server(index)?;
@@ -255,16 +266,32 @@ impl<'a> Interpreter<'a> {
         }
     }
 
+    fn key_place(&self, directive: &Directive) -> Result<KeyPlace, String> {
+        Ok(match directive.flag() {
+            Ok(true) => KeyPlace::On,
+            Ok(false) => KeyPlace::Off,
+            Err(_) => match self.path(directive.single()?) {
+                program if program.is_file() => KeyPlace::Program(program),
+                program => {
+                    return Err(format!(
+                        "takes on, off or the path of tls-keyd: there is no file {}",
+                        program.display()
+                    ));
+                }
+            },
+        })
+    }
+
     pub(crate) fn certificate(&self, directive: &Directive) -> Result<IdentityFiles, String> {
         match directive.words().as_slice() {
             [certificate] => Ok(IdentityFiles {
-                certificate: self.path(certificate).into(),
+                certificate: self.key_path(certificate).into(),
                 key: None,
                 chain: None,
             }),
             [certificate, key] => Ok(IdentityFiles {
-                certificate: self.path(certificate).into(),
-                key: Some(self.path(key).into()),
+                certificate: self.key_path(certificate).into(),
+                key: Some(self.key_path(key).into()),
                 chain: None,
             }),
             words => Err(format!(
@@ -292,6 +319,16 @@ impl<'a> Interpreter<'a> {
 
     pub(crate) fn path(&self, text: &str) -> PathBuf {
         self.server_root.join(text)
+    }
+
+    /// The file of a certificate or key. A name of PKCS#11 stays as it is.
+    pub(crate) fn key_path(&self, text: &str) -> PathBuf {
+        match text.get(..TOKEN_SCHEME.len()) {
+            Some(scheme) if scheme.eq_ignore_ascii_case(TOKEN_SCHEME) => {
+                format!("{TOKEN_SCHEME}{}", &text[TOKEN_SCHEME.len()..]).into()
+            }
+            _ => self.path(text),
+        }
     }
 }
 

@@ -103,18 +103,6 @@ impl<'a> Certificate<'a> {
         self.parsed.public_key().raw
     }
 
-    /// The algorithm of the public key, the parameters of the algorithm, if they are an OID, and the key in the
-    /// encoding of the algorithm. The first two are DER without the header.
-    pub(crate) fn public_key(&self) -> (&[u8], Option<Vec<u8>>, &[u8]) {
-        let key = self.parsed.public_key();
-        let parameters = key.algorithm.parameters.as_ref();
-        (
-            key.algorithm.algorithm.as_bytes(),
-            parameters.and_then(|any| Some(any.as_oid().ok()?.as_bytes().to_vec())),
-            &key.subject_public_key.data,
-        )
-    }
-
     /// The notBefore time, in seconds since 1970.
     pub fn not_before(&self) -> i64 {
         self.parsed.validity().not_before.timestamp()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Selection and validation of the certificates of hosts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::SignatureAlgorithm;
@@ -10,15 +10,16 @@ use super::Compiler;
 use crate::base::diagnostics::Severity;
 use crate::base::directive::Located;
 use crate::config::CompileMode;
-use crate::keys::encrypted_key::{EncryptedKey, SecretKey};
-use crate::keys::identity::{self, Identity, IdentityError, IdentityFiles};
-use crate::keys::pass_phrase::{Dialog, PassPhrases, Question};
+use crate::key_process::protocol::Purpose;
+use crate::keys::identity::{Identity, IdentityError, IdentityFiles};
+use crate::keys::pass_phrase::Dialog;
+use crate::keys::unlock::{Asker, Unlock};
 
 /// The certificates of a host.
 pub(super) enum Identities {
     /// Certificates that are configured, or provided by another module.
     Own(Vec<Arc<Identity>>),
-    /// The keys are encrypted, and are not decrypted in a test.
+    /// The keys are encrypted or in tokens, and a test does not look at them.
     Locked,
     /// There are none.
     None,
@@ -28,7 +29,7 @@ pub(super) enum Identities {
 enum Missing {
     /// An error was reported.
     Reported,
-    /// The key is encrypted, and no pass phrases are requested in a test.
+    /// The key is encrypted or in a token, and a test asks for no pass phrase.
     Locked,
 }
 
@@ -106,20 +107,19 @@ impl Compiler {
         let process = Arc::clone(&self.builder.process);
         let server = self.key_owner(index);
         let dialog = self.dialog(index);
-        let mut unlock = |path: &Path, pem: &[u8]| match &dialog {
-            Some(dialog) => {
-                let question = Question {
-                    server: &server,
-                    number,
-                    file: path,
-                };
-                decrypt(&process.pass_phrases, dialog, &question, pem)
-            }
-            None => identity::nobody(path, pem),
-        };
+        let asker = dialog.map(|dialog| Asker {
+            known: &process.pass_phrases,
+            dialogs: &process.dialogs,
+            dialog,
+            server,
+            number,
+        });
+        let unlock = asker.as_ref().map_or(Unlock::Nobody, Unlock::Ask);
         // A test must find all errors.
-        let log_queue = (self.builder.environment.mode != CompileMode::Test).then_some(&process.log_queue);
-        let loaded = process.identities.load(files, log_queue, &mut unlock);
+        let is_test = self.builder.environment.mode == CompileMode::Test;
+        let loaded = process
+            .identities
+            .load(files, &process.key_reader(Purpose::Server, is_test), &unlock);
         let file = loaded.as_ref().map_or(&files.certificate, |identity| identity.source());
         self.certificate_files.push(Arc::clone(file));
         match loaded {
@@ -134,11 +134,9 @@ impl Compiler {
                 }
                 Ok(identity)
             }
-            Err(IdentityError::EncryptedKey(_))
-                if self.builder.environment.mode == CompileMode::Test && self.hosts[index].is_mod_ssls =>
-            {
-                Err(Missing::Locked)
-            }
+            Err(IdentityError::EncryptedKey(_)) if is_test && self.hosts[index].is_mod_ssls => Err(Missing::Locked),
+            // `tls-keyd` would have to be started to look at it.
+            Err(IdentityError::InToken(_)) if is_test && self.key_program().is_some() => Err(Missing::Locked),
             Err(error) => {
                 let text = match said {
                     Some(_) => format!("TLSCertificate {error}"),
@@ -240,17 +238,4 @@ fn last_of_each_kind(identities: Vec<Arc<Identity>>) -> Vec<Arc<Identity>> {
         kept.push(identity);
     }
     kept
-}
-
-fn decrypt(
-    phrases: &PassPhrases,
-    dialog: &Dialog,
-    question: &Question<'_>,
-    pem: &[u8],
-) -> Result<SecretKey, IdentityError> {
-    let locked = |why: String| IdentityError::Locked(question.file.to_owned(), why);
-    let key = EncryptedKey::find(pem)
-        .ok_or_else(|| locked("its PEM block cannot be read".to_owned()))?
-        .map_err(|error| locked(error.to_string()))?;
-    phrases.unlock(dialog, question, &key).map_err(locked)
 }

@@ -3,6 +3,7 @@
 
 mod clients;
 mod identities;
+mod key_process;
 mod names;
 mod plain;
 mod sessions;
@@ -96,6 +97,7 @@ impl Compiler {
     }
 
     pub(crate) fn run(mut self) -> (Option<Arc<Config>>, Diagnostics) {
+        self.start_key_process();
         let key_log = self.key_log();
         let cache = Arc::new(CacheSlot::default());
         let tickets = self.ticket_stores();
@@ -123,7 +125,7 @@ impl Compiler {
         self.check_engines();
         self.check_proxies();
         self.builder.process.identities.forget_unused();
-        self.builder.process.pass_phrases.finish();
+        self.builder.process.dialogs.finish();
         self.note_deviations();
         let Some(tickets) = tickets.filter(|_| !self.diagnostics.has_errors()) else {
             return (None, self.diagnostics);
@@ -133,6 +135,7 @@ impl Compiler {
             Some(said) => (said.value, true),
             None => (SessionCache::Default, has_early_data),
         };
+        let key_place = self.key_place();
         let is_test = self.builder.environment.mode == CompileMode::Test;
         let described = self.builder.servers.iter().filter(|_| is_test);
         let config = Config {
@@ -141,6 +144,7 @@ impl Compiler {
                 .collect(),
             engines: self.engines().collect(),
             fips: self.global.wants_fips(),
+            key_place,
             strict_sni: self.global.strict_sni,
             require_sni: self
                 .hosts

@@ -2,17 +2,29 @@
 //! Sources of ticket keys.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use super::Compiler;
 use crate::base::diagnostics::Severity;
 use crate::base::directive::Located;
-use crate::base::file_reading;
-use crate::session::tickets::{DEFAULT_LIFETIME, MIN_SEED, TicketKeys};
+use crate::base::file_reading::{self, Exposure};
+use crate::key_process::protocol::{Purpose, TicketState};
+use crate::keys::key_file::KeyReader;
+use crate::session::tickets::{DEFAULT_LIFETIME, MIN_SEED, RatchetState, TicketKeys};
 
 /// Ticket keys by key file; the keys without a file are those of the process.
 pub(super) type TicketStores = HashMap<Option<PathBuf>, Arc<TicketKeys>>;
+
+/// A seed file.
+struct Seed {
+    /// None if the file is too small.
+    keys: Option<TicketKeys>,
+    size: u64,
+    exposure: Exposure,
+}
 
 impl Compiler {
     /// The key file of a host.
@@ -59,9 +71,13 @@ impl Compiler {
             );
             self.report_at(Severity::Error, index, &tickets, text);
         }
-        match file_reading::read_stamped(&said.value) {
-            Ok(seed) if seed.bytes.len() >= MIN_SEED => {
-                if let Some(text) = seed.exposure.about(&said.value, "read what is in all tickets") {
+        match self.seed(&said.value, lifetime) {
+            Ok(Seed {
+                keys: Some(keys),
+                exposure,
+                ..
+            }) => {
+                if let Some(text) = exposure.about(&said.value, "read what is in all tickets") {
                     self.report_at(
                         Severity::Warning,
                         index,
@@ -69,21 +85,48 @@ impl Compiler {
                         format!("TLSSessionTicketKeyFile {text}"),
                     );
                 }
-                Some(Arc::new(TicketKeys::from_seed(&seed.bytes, lifetime)))
+                Some(Arc::new(keys))
             }
-            Ok(seed) => {
+            Ok(Seed { keys: None, size, .. }) => {
                 let path = said.value.display();
                 let text = format!(
-                    "TLSSessionTicketKeyFile {path} has {} bytes, which can be guessed: make it with \
-                     `openssl rand -out {path} 48`",
-                    seed.bytes.len()
+                    "TLSSessionTicketKeyFile {path} has {size} bytes, which can be guessed: make it with \
+                     `openssl rand -out {path} 48`"
                 );
                 self.report_at(Severity::Error, index, said, text);
                 None
             }
-            Err(error) => {
-                self.report_at(Severity::Error, index, said, format!("TLSSessionTicketKeyFile {error}"));
+            Err(why) => {
+                self.report_at(Severity::Error, index, said, format!("TLSSessionTicketKeyFile {why}"));
                 None
+            }
+        }
+    }
+
+    /// Has the seed file read, by `tls-keyd` if that has the private keys.
+    fn seed(&self, path: &Path, lifetime: u32) -> Result<Seed, String> {
+        match self.builder.process.key_reader(Purpose::Server, true) {
+            KeyReader::Process(process, _) => {
+                let opened = file_reading::open(path).map_err(|error| error.to_string())?;
+                let (size, state) = process.ticket_state(&opened.file, self.now, lifetime)?;
+                let state = state.map(|TicketState { period, state }| RatchetState {
+                    period,
+                    state: Zeroizing::new(state),
+                });
+                Ok(Seed {
+                    keys: state.map(|state| TicketKeys::from_state(state, lifetime, self.now)),
+                    size,
+                    exposure: opened.exposure,
+                })
+            }
+            KeyReader::Here(_) => {
+                let seed = file_reading::read_stamped(path).map_err(|error| error.to_string())?;
+                let is_long = seed.bytes.len() >= MIN_SEED;
+                Ok(Seed {
+                    keys: is_long.then(|| TicketKeys::from_seed(&seed.bytes, lifetime)),
+                    size: seed.bytes.len() as u64,
+                    exposure: seed.exposure,
+                })
             }
         }
     }

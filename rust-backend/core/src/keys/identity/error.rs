@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::IdentityFiles;
-use crate::base::file_reading::{self, FileError};
+use crate::base::file_reading::FileError;
 use crate::base::shell::shell_word;
+use crate::keys::key_file::{IdentityContent, KeyFile};
 use crate::x509::pem::PemError;
 use crate::x509::wrong_file;
 
@@ -35,18 +36,20 @@ pub enum IdentityError {
     /// The key does not match the first certificate. The number is the position of the certificate that it matches,
     /// starting at 1.
     Mismatch(IdentityFiles, Option<usize>),
+    /// The key is in a token (this PKCS#11 URI), which only `tls-keyd` can use.
+    InToken(String),
+    /// `tls-keyd` cannot read a file or a token. The text is complete.
+    Process(String),
 }
 
 impl IdentityError {
-    /// This error, or `Swapped` if the files of certificate and key are exchanged. `text` is the content of the
-    /// certificate file.
-    pub(super) fn or_swapped(self, files: &IdentityFiles, text: &[u8]) -> Self {
-        let is_certificate = |path: &Arc<Path>| {
-            let content = file_reading::read(path).ok();
-            content.is_some_and(|content| super::certificates(path, &content).is_ok())
-        };
-        match (&self, &files.key) {
-            (Self::NoCertificate(..), Some(key)) if wrong_file::has_private_key(text) && is_certificate(key) => {
+    /// This error, or `Swapped` if the files of certificate and key are exchanged.
+    pub(super) fn or_swapped(self, files: &IdentityFiles, content: &IdentityContent) -> Self {
+        let is_certificate = |path: &Arc<Path>, file: &KeyFile| super::certificates(path, &file.text).is_ok();
+        match (&self, &files.key, &content.key) {
+            (Self::NoCertificate(..), Some(path), Some(key))
+                if wrong_file::has_private_key(&content.certificate.text) && is_certificate(path, key) =>
+            {
                 Self::Swapped(files.clone())
             }
             _ => self,
@@ -88,6 +91,11 @@ impl fmt::Display for IdentityError {
                     path.display()
                 )
             }
+            Self::InToken(uri) => write!(
+                f,
+                "{uri}: keys in tokens are used by tls-keyd alone, which is not running: set `TLSKeyProcess on`"
+            ),
+            Self::Process(why) => f.write_str(why),
             Self::Mismatch(files, Some(number)) => write!(
                 f,
                 "{}: the private key in {} is not that of the first certificate but of certificate {number}: put that one \

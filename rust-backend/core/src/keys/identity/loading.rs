@@ -4,13 +4,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::sign::SigningKey;
 use rustls_pki_types::CertificateDer;
 
-use super::{Identity, IdentityError, IdentityFiles};
+use super::{ConnectionInfo, Identity, IdentityError, IdentityFiles, Key};
 use crate::base::file_reading;
 use crate::crypto::{self, key_kind};
+use crate::key_process::parent::{KeyProcess, OpenedKey};
+use crate::key_process::protocol::{Purpose, Wanted};
+use crate::keys::deferred_key::DeferredKey;
 use crate::keys::encrypted_key::SecretKey;
+use crate::keys::key_file::{self, KeyFile, KeyReader, KeysThere, Part};
+use crate::keys::unlock::Unlock;
 use crate::x509::pem::{self, PemBundle};
 use crate::x509::{Certificate, wrong_file};
 
@@ -23,20 +27,15 @@ pub(super) fn well_formed<'a>(
     Certificate::parse(der).map_err(|error| IdentityError::BadCertificate(Arc::clone(file), number, error.to_string()))
 }
 
-pub(super) fn is_key_of(key: &Arc<dyn SigningKey>, certificate: &Certificate<'_>) -> bool {
-    key.public_key()
-        .is_some_and(|public| public.as_ref() == certificate.spki_der())
-}
-
-/// The position of the certificate that `key` matches. All certificates must be well-formed.
+/// The position of the certificate with the SubjectPublicKeyInfo `public`. All certificates must be well-formed.
 pub(super) fn position_of<'a>(
-    key: &Arc<dyn SigningKey>,
+    public: &[u8],
     files: &IdentityFiles,
     chain: impl IntoIterator<Item = &'a CertificateDer<'static>>,
 ) -> Result<Option<usize>, IdentityError> {
     let mut position = None;
     for (at, der) in chain.into_iter().enumerate() {
-        if is_key_of(key, &well_formed(&files.certificate, at + 1, der)?) {
+        if public == well_formed(&files.certificate, at + 1, der)?.spki_der() {
             position = position.or(Some(at));
         }
     }
@@ -45,14 +44,6 @@ pub(super) fn position_of<'a>(
 
 pub(super) fn bundle(path: &Path, pem: &[u8]) -> Result<PemBundle, IdentityError> {
     pem::parse(pem).map_err(|error| IdentityError::Pem(path.to_owned(), error))
-}
-
-/// Decrypts the key in a file with this content. It is not called for unencrypted keys.
-pub type Unlock<'a> = dyn FnMut(&Path, &[u8]) -> Result<SecretKey, IdentityError> + 'a;
-
-/// An [`Unlock`] for contexts without pass phrases.
-pub fn nobody(path: &Path, _: &[u8]) -> Result<SecretKey, IdentityError> {
-    Err(IdentityError::EncryptedKey(path.to_owned()))
 }
 
 /// The certificates in `pem`, the content of `path`.
@@ -77,30 +68,127 @@ pub(super) fn leaf_and_issuers(
     Ok((leaf, all))
 }
 
-/// The private key in `pem`, the content of the key file.
-pub(super) fn key_of(files: &IdentityFiles, pem: &[u8], unlock: &mut Unlock<'_>) -> Result<SecretKey, IdentityError> {
-    let path = files.key_file();
-    let bundle = bundle(path, pem)?;
-    match bundle.keys.into_iter().next() {
-        Some(key) => Ok(key),
-        None if bundle.encrypted_key => unlock(path, pem),
-        None => {
-            let why = wrong_file::without_key(path, pem, &bundle.certificates, files.key.is_some());
-            Err(IdentityError::NoKey(path.to_path_buf(), why))
+/// A private key, and its SubjectPublicKeyInfo in DER.
+pub(super) struct FoundKey {
+    pub(super) key: Key,
+    pub(super) public: Vec<u8>,
+}
+
+impl FoundKey {
+    fn ready(files: &IdentityFiles, der: &SecretKey) -> Result<Self, IdentityError> {
+        let key = crypto::signing_key(der)
+            .map_err(|_| IdentityError::UnusableKey(files.key_file().to_path_buf(), key_kind::why_unusable(der)))?;
+        let public = key.public_key().map(|public| public.as_ref().to_vec());
+        Ok(Self {
+            public: public.unwrap_or_default(),
+            key: Key::Ready(key),
+        })
+    }
+
+    fn remote(files: &IdentityFiles, opened: Result<OpenedKey, String>) -> Result<Self, IdentityError> {
+        let opened = opened.map_err(|why| IdentityError::UnusableKey(files.key_file().to_path_buf(), why))?;
+        Ok(Self {
+            key: Key::Remote(opened.key),
+            public: opened.public,
+        })
+    }
+
+    /// The private key in `pem`, the content of the key file.
+    pub(super) fn in_pem(files: &IdentityFiles, pem: &[u8], unlock: &Unlock<'_>) -> Result<Self, IdentityError> {
+        Self::ready(files, &secret_key_in(files, pem, unlock)?)
+    }
+
+    /// The private key in `file`, the key file, of a certificate with the SubjectPublicKeyInfo `wanted`.
+    pub(super) fn of(
+        files: &IdentityFiles,
+        file: &mut KeyFile,
+        wanted: &[u8],
+        reader: &KeyReader<'_>,
+        unlock: &Unlock<'_>,
+    ) -> Result<Self, IdentityError> {
+        match (file.there.take(), reader) {
+            (Some(there), KeyReader::Process(process, purpose)) => {
+                Self::there(files, &file.text, there, process, *purpose, unlock)
+            }
+            (_, KeyReader::Here(Some(log_queue))) => {
+                let der = secret_key_in(files, &file.text, unlock)?;
+                match DeferredKey::new(der, files.key_file(), log_queue) {
+                    Ok((key, public)) if public == wanted => Ok(Self {
+                        key: Key::Deferred(key),
+                        public,
+                    }),
+                    Ok((key, _)) => Self::ready(files, &key.into_der()),
+                    Err(der) => Self::ready(files, &der),
+                }
+            }
+            _ => Self::in_pem(files, &file.text, unlock),
         }
     }
+
+    /// The first key of a file that `tls-keyd` has read.
+    fn there(
+        files: &IdentityFiles,
+        text: &[u8],
+        there: KeysThere,
+        process: &KeyProcess,
+        purpose: Purpose,
+        unlock: &Unlock<'_>,
+    ) -> Result<Self, IdentityError> {
+        let path = files.key_file();
+        if let Some(opened) = there.keys.into_iter().next() {
+            return Self::remote(files, opened);
+        }
+        if there.is_locked {
+            let opener = unlock.opener(path)?;
+            let (request, _) = key_file::request(path, Wanted::First, purpose).map_err(IdentityError::File)?;
+            let opened = process.unlock(request, &opener);
+            return Self::remote(
+                files,
+                Ok(opened.map_err(|why| IdentityError::Locked(path.to_path_buf(), why))?),
+            );
+        }
+        Err(no_key(files, text, &bundle(path, text)?))
+    }
+}
+
+/// The private key in `pem`, the content of the key file.
+fn secret_key_in(files: &IdentityFiles, pem: &[u8], unlock: &Unlock<'_>) -> Result<SecretKey, IdentityError> {
+    let path = files.key_file();
+    let mut bundle = bundle(path, pem)?;
+    if bundle.keys.is_empty() {
+        return match bundle.encrypted_key {
+            true => unlock.decrypt(path, pem),
+            false => Err(no_key(files, pem, &bundle)),
+        };
+    }
+    Ok(bundle.keys.swap_remove(0))
+}
+
+fn no_key(files: &IdentityFiles, pem: &[u8], bundle: &PemBundle) -> IdentityError {
+    let path = files.key_file();
+    let why = wrong_file::without_key(path, pem, &bundle.certificates, files.key.is_some());
+    IdentityError::NoKey(path.to_path_buf(), why)
 }
 
 /// All certificates with their keys in `path`, a PEM file or a directory of PEM files, in any order. Certificates
 /// without a key are intermediate certificates. `chain` is a file with further intermediate certificates.
-pub fn machine_identities(path: &Path, chain: Option<&Path>) -> Result<Vec<Identity>, IdentityError> {
+pub fn machine_identities(
+    path: &Path,
+    chain: Option<&Path>,
+    reader: &KeyReader<'_>,
+) -> Result<Vec<Identity>, IdentityError> {
     let further = match chain {
-        Some(chain) => certificates(chain, &file_reading::read(chain).map_err(IdentityError::File)?)?,
+        Some(chain) => certificates(
+            chain,
+            &reader
+                .read(&chain.into(), Part::Certificate, Wanted::None, &Unlock::Nobody)?
+                .text,
+        )?,
         None => Vec::new(),
     };
     let mut identities = Vec::new();
     for file in file_reading::expand(path).map_err(IdentityError::File)? {
-        identities.extend(identities_in(&file, &further)?);
+        identities.extend(identities_in(&file, &further, reader)?);
     }
     match identities.is_empty() {
         true => {
@@ -111,21 +199,32 @@ pub fn machine_identities(path: &Path, chain: Option<&Path>) -> Result<Vec<Ident
     }
 }
 
-pub(super) fn identities_in(path: &Path, further: &[CertificateDer<'static>]) -> Result<Vec<Identity>, IdentityError> {
+fn identities_in(
+    path: &Path,
+    further: &[CertificateDer<'static>],
+    reader: &KeyReader<'_>,
+) -> Result<Vec<Identity>, IdentityError> {
     let files = IdentityFiles {
         certificate: path.into(),
         key: None,
         chain: None,
     };
-    let content = file_reading::read_stamped(path).map_err(IdentityError::File)?;
-    let bundle = bundle(path, &content.bytes)?;
-    if bundle.encrypted_key {
-        return Err(IdentityError::EncryptedKey(path.to_owned()));
-    }
+    let content = reader.read(&files.certificate, Part::Certificate, Wanted::All, &Unlock::Nobody)?;
+    let bundle = bundle(path, &content.text)?;
+    let keys: Vec<_> = match content.there {
+        Some(there) if there.is_locked => return Err(IdentityError::EncryptedKey(path.to_owned())),
+        Some(there) => there
+            .keys
+            .into_iter()
+            .map(|key| FoundKey::remote(&files, key))
+            .collect(),
+        None if bundle.encrypted_key => return Err(IdentityError::EncryptedKey(path.to_owned())),
+        None => bundle.keys.iter().map(|key| FoundKey::ready(&files, key)).collect(),
+    };
     let mut identities = Vec::new();
-    for key in &bundle.keys {
-        let key = signing_key(&files, key)?;
-        let at = position_of(&key, &files, &bundle.certificates)?
+    for found in keys {
+        let found = found?;
+        let at = position_of(&found.public, &files, &bundle.certificates)?
             .ok_or_else(|| IdentityError::Mismatch(files.clone(), None))?;
         let leaf = bundle.certificates[at].clone();
         let issuers = issuers_of(&leaf, |name| {
@@ -134,7 +233,8 @@ pub(super) fn identities_in(path: &Path, further: &[CertificateDer<'static>]) ->
             };
             bundle.certificates.iter().chain(further).find(is_wanted).cloned()
         });
-        let mut identity = Identity::generated(path, leaf, issuers, key);
+        let info = ConnectionInfo::of(&well_formed(&files.certificate, at + 1, &leaf)?);
+        let mut identity = Identity::with(&files.certificate, info, leaf, issuers.into(), found.key);
         identity.info.oddities.exposure = content.exposure;
         identities.push(identity);
     }
@@ -161,9 +261,4 @@ pub(super) fn issuers_of(
 
 pub(super) fn is_root(certificate: &CertificateDer<'_>) -> bool {
     Certificate::parse(certificate).is_ok_and(|certificate| certificate.issuer_der() == certificate.subject_der())
-}
-
-pub(super) fn signing_key(files: &IdentityFiles, key: &SecretKey) -> Result<Arc<dyn SigningKey>, IdentityError> {
-    crypto::signing_key(key)
-        .map_err(|_| IdentityError::UnusableKey(files.key_file().to_path_buf(), key_kind::why_unusable(key)))
 }

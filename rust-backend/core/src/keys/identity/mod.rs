@@ -7,10 +7,10 @@ mod oddities;
 mod store;
 
 pub use error::IdentityError;
-pub use loading::{Unlock, machine_identities, nobody};
+pub use loading::machine_identities;
 pub use store::IdentityStore;
 
-use loading::{certificates, is_key_of, issuers_of, key_of, leaf_and_issuers, position_of, signing_key, well_formed};
+use loading::{FoundKey, certificates, issuers_of, leaf_and_issuers, position_of, well_formed};
 
 use oddities::Oddities;
 
@@ -26,7 +26,10 @@ use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
 use crate::crypto::digest;
+use crate::key_process::remote_key::RemoteKey;
 use crate::keys::deferred_key::DeferredKey;
+use crate::keys::key_file::token_uri;
+use crate::keys::unlock::Unlock;
 use crate::trust::anchors::Anchors;
 use crate::x509::Certificate;
 use crate::x509::pem;
@@ -51,6 +54,12 @@ impl IdentityFiles {
             key: copied(&self.key),
             chain: copied(&self.chain),
         }
+    }
+
+    /// Whether a part of it is an object in a token.
+    pub(crate) fn is_in_token(&self) -> bool {
+        let paths = std::iter::once(&self.certificate).chain(&self.key).chain(&self.chain);
+        paths.into_iter().any(|path| token_uri(path).is_some())
     }
 
     fn key_file(&self) -> &Arc<Path> {
@@ -96,6 +105,8 @@ type Chain = Arc<[CertificateDer<'static>]>;
 enum Key {
     Ready(Arc<dyn SigningKey>),
     Deferred(DeferredKey),
+    /// In `tls-keyd`.
+    Remote(Arc<RemoteKey>),
     /// The key of another identity.
     Of(Arc<Identity>),
 }
@@ -105,6 +116,7 @@ impl Key {
         match self {
             Self::Ready(key) => Arc::clone(key),
             Self::Deferred(key) => key.ready(),
+            Self::Remote(key) => Arc::clone(key) as _,
             Self::Of(other) => other.key.ready(),
         }
     }
@@ -113,6 +125,7 @@ impl Key {
         match self {
             Self::Ready(key) => key.algorithm(),
             Self::Deferred(key) => key.algorithm(),
+            Self::Remote(key) => key.algorithm(),
             Self::Of(other) => other.key.algorithm(),
         }
     }
@@ -150,15 +163,15 @@ impl Identity {
         files: &IdentityFiles,
         leaf: CertificateDer<'static>,
         issuers: Chain,
-        key: Arc<dyn SigningKey>,
+        found: FoundKey,
     ) -> Result<Self, IdentityError> {
         let parsed = well_formed(&files.certificate, 1, &leaf)?;
-        if !is_key_of(&key, &parsed) {
-            let other = position_of(&key, files, std::iter::once(&leaf).chain(issuers.iter()))?;
+        if found.public != parsed.spki_der() {
+            let other = position_of(&found.public, files, std::iter::once(&leaf).chain(issuers.iter()))?;
             return Err(IdentityError::Mismatch(files.clone(), other.map(|at| at + 1)));
         }
         let info = ConnectionInfo::of(&parsed);
-        Ok(Self::with(&files.certificate, info, leaf, issuers, Key::Ready(key)))
+        Ok(Self::with(&files.certificate, info, leaf, issuers, found.key))
     }
 
     /// An identity from PEM in memory, for example mod_md's answer to an ACME challenge.
@@ -172,8 +185,8 @@ impl Identity {
         for (at, issuer) in issuers.iter().enumerate() {
             well_formed(&files.certificate, at + 2, issuer)?;
         }
-        let key = key_of(&files, key.unwrap_or(certificate), &mut nobody)?;
-        Self::new(&files, leaf, issuers.into(), signing_key(&files, &key)?)
+        let key = FoundKey::in_pem(&files, key.unwrap_or(certificate), &Unlock::Nobody)?;
+        Self::new(&files, leaf, issuers.into(), key)
     }
 
     /// An identity that was generated, or that is known to be valid.
@@ -185,6 +198,15 @@ impl Identity {
     ) -> Self {
         let info = Certificate::parse(&leaf).map_or(ConnectionInfo::UNKNOWN, |leaf| ConnectionInfo::of(&leaf));
         Self::with(&source.into(), info, leaf, issuers.into(), Key::Ready(key))
+    }
+
+    /// Whether the key is in `tls-keyd`.
+    fn is_remote(&self) -> bool {
+        match &self.key {
+            Key::Remote(_) => true,
+            Key::Ready(_) | Key::Deferred(_) => false,
+            Key::Of(other) => other.is_remote(),
+        }
     }
 
     fn with(source: &Arc<Path>, info: ConnectionInfo, leaf: CertificateDer<'_>, issuers: Chain, key: Key) -> Self {

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Certificates and keys that are kept over reloads.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls_pki_types::CertificateDer;
 
+use super::loading::FoundKey;
 use super::oddities::Links;
-use super::{
-    Chain, ConnectionInfo, Identity, IdentityError, IdentityFiles, Key, Unlock, certificates, hash_of, key_of,
-    leaf_and_issuers, signing_key, well_formed,
-};
-use crate::base::file_reading::{self, FileStamp};
-use crate::base::log_queue::LogQueue;
-use crate::keys::deferred_key::DeferredKey;
+use super::{Chain, Identity, IdentityError, IdentityFiles, certificates, hash_of, leaf_and_issuers, well_formed};
+use crate::base::file_reading::FileStamp;
+use crate::key_process::parent::{FileRequest, KeyProcess, ReadFile};
+use crate::key_process::protocol::{Purpose, Wanted};
+use crate::keys::key_file::{self, Facts, IdentityContent, KeyFile, KeyReader};
+use crate::keys::unlock::Unlock;
 use crate::x509::pem;
 
 /// Keeps certificates and keys, so that a reload reads only files that have changed.
@@ -25,6 +26,8 @@ use crate::x509::pem;
 #[derive(Debug, Default)]
 pub struct IdentityStore {
     entries: Mutex<HashMap<IdentityFiles, Entry>>,
+    /// Why identities that were [prepared](Self::prepare) cannot be used.
+    failed: Mutex<HashMap<IdentityFiles, IdentityError>>,
     issuers: Mutex<HashSet<&'static [u8]>>,
     /// Intermediate certificates by their PEM text.
     issuer_texts: Mutex<HashMap<Box<[u8]>, Issuers>>,
@@ -49,9 +52,32 @@ impl Issuers {
 
 #[derive(Debug)]
 struct Entry {
-    stamp: Stamp,
+    /// None if an object in a token is part of it.
+    stamp: Option<Stamp>,
     identity: Arc<Identity>,
     used: bool,
+    /// Whether it was read for the configuration that is being compiled, so that its files need not be looked at.
+    is_fresh: bool,
+}
+
+impl Entry {
+    /// Notes that the files have not changed.
+    fn set_fresh(&mut self) -> bool {
+        self.is_fresh = true;
+        true
+    }
+
+    /// Whether the identity can be used for `files` with this reader.
+    fn is_current(&self, files: &IdentityFiles, reader: &KeyReader<'_>) -> Result<bool, IdentityError> {
+        if self.identity.is_remote() != matches!(reader, KeyReader::Process(..)) {
+            return Ok(false);
+        }
+        match self.stamp {
+            _ if self.is_fresh => Ok(true),
+            Some(stamp) => Ok(stamp == Stamp::of(files)?),
+            None => Ok(false),
+        }
+    }
 }
 
 /// A digest of the stamps of an identity's files: the certificate file, the key file and the chain file. A change is
@@ -62,6 +88,19 @@ struct Stamp(u64);
 impl Stamp {
     fn new(certificate: FileStamp, key: Option<FileStamp>, chain: Option<FileStamp>) -> Self {
         Self(hash_of((certificate, key, chain)))
+    }
+
+    /// The stamp of files that were read. None if one is an object in a token.
+    fn of_content(content: &IdentityContent) -> Option<Self> {
+        let optional = |file: &Option<KeyFile>| match file {
+            Some(file) => file.stamp.map(Some),
+            None => Some(None),
+        };
+        Some(Self::new(
+            content.certificate.stamp?,
+            optional(&content.key)?,
+            optional(&content.chain)?,
+        ))
     }
 
     /// The current stamp of `files`.
@@ -76,91 +115,193 @@ impl Stamp {
     }
 }
 
+/// An identity whose files `tls-keyd` reads.
+struct Pending {
+    files: IdentityFiles,
+    /// What is known of the files: of the certificate, the key and the chain, as far as they are different files.
+    facts: Vec<Facts>,
+    read: Vec<Result<ReadFile, String>>,
+}
+
+impl Pending {
+    /// Opens the files.
+    fn open(files: &IdentityFiles, purpose: Purpose) -> Result<(Self, Vec<FileRequest>), IdentityError> {
+        let wanted = if files.key.is_some() {
+            Wanted::None
+        } else {
+            Wanted::First
+        };
+        let all = std::iter::once((&files.certificate, wanted))
+            .chain(files.key.iter().map(|path| (path, Wanted::First)))
+            .chain(files.chain.iter().map(|path| (path, Wanted::None)));
+        let opened: Result<Vec<_>, _> = all
+            .map(|(path, wanted)| key_file::request(path, wanted, purpose).map_err(IdentityError::File))
+            .collect();
+        let (requests, facts) = opened?.into_iter().unzip();
+        let pending = Self {
+            files: files.copied(),
+            facts,
+            read: Vec::with_capacity(3),
+        };
+        Ok((pending, requests))
+    }
+
+    /// Adds the next file that was read. True if it is the last one.
+    fn receive(&mut self, read: Result<ReadFile, String>) -> bool {
+        self.read.push(read);
+        self.read.len() == self.facts.len()
+    }
+
+    fn content(self) -> Result<IdentityContent, IdentityError> {
+        let all = self.facts.into_iter().zip(self.read);
+        let files: Result<Vec<_>, _> = all.map(|(facts, read)| Ok(KeyFile::there(facts, read?))).collect();
+        let mut files = files.map_err(IdentityError::Process)?.into_iter();
+        let certificate = files.next();
+        Ok(IdentityContent {
+            certificate: certificate.ok_or_else(|| IdentityError::Process("no file was read".to_owned()))?,
+            key: self.files.key.as_ref().and_then(|_| files.next()),
+            chain: files.next(),
+        })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl IdentityStore {
-    /// The identity in `files`, which is read if it is not known or has changed. `unlock` decrypts encrypted keys. With
-    /// a `log_queue`, a key file that contains the public key of the certificate is parsed when it is first needed, and
-    /// errors are logged to the log_queue.
+    /// The identity in `files`, which is read by `reader` if it is not known or has changed.
     pub fn load(
         &self,
         files: &IdentityFiles,
-        log_queue: Option<&Arc<LogQueue>>,
-        unlock: &mut Unlock<'_>,
+        reader: &KeyReader<'_>,
+        unlock: &Unlock<'_>,
     ) -> Result<Arc<Identity>, IdentityError> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = entries.get_mut(files)
-            && entry.stamp == Stamp::of(files)?
+        if let Some(error) = lock(&self.failed).remove(files) {
+            return Err(error);
+        }
+        if let Some(entry) = lock(&self.entries).get_mut(files)
+            && entry.is_current(files, reader)?
         {
             entry.used = true;
             return Ok(Arc::clone(&entry.identity));
         }
         let files = files.copied();
-        let (identity, stamp) = self.read(&files, log_queue, unlock)?;
-        let identity = Arc::new(identity);
+        let content = reader.read_all(&files, unlock)?;
+        let identity = self.add(files, content, reader, unlock, true)?;
+        Ok(identity)
+    }
+
+    /// Has `tls-keyd` read all of `wanted` that are not known or have changed: one order for many files. Errors are returned by
+    /// [`Self::load`], which also reads those whose keys are encrypted. An error is returned if `tls-keyd` fails.
+    pub fn prepare(
+        &self,
+        wanted: impl Iterator<Item = IdentityFiles>,
+        process: &KeyProcess,
+        purpose: Purpose,
+    ) -> Result<(), String> {
+        let reader = KeyReader::Process(process, purpose);
+        let mut seen = HashSet::new();
+        let pending = RefCell::new(VecDeque::<Pending>::new());
+        let fail = |files: &IdentityFiles, error| {
+            lock(&self.failed).insert(files.copied(), error);
+        };
+        let requests = wanted.flat_map(|files| {
+            let is_current = lock(&self.entries)
+                .get_mut(&files)
+                .is_some_and(|entry| matches!(entry.is_current(&files, &reader), Ok(true)) && entry.set_fresh());
+            if is_current || files.is_in_token() || !seen.insert(hash_of(&files)) {
+                return Vec::new();
+            }
+            match Pending::open(&files, purpose) {
+                Ok((one, requests)) => {
+                    pending.borrow_mut().push_back(one);
+                    requests
+                }
+                Err(error) => {
+                    fail(&files, error);
+                    Vec::new()
+                }
+            }
+        });
+        process.read(requests, |read| {
+            let mut pending = pending.borrow_mut();
+            if let Some(one) = pending.front_mut()
+                && one.receive(read)
+                && let Some(one) = pending.pop_front()
+            {
+                drop(pending);
+                let files = one.files.clone();
+                match one.content() {
+                    Ok(content) if content.key_file().is_locked() => {}
+                    Ok(content) => {
+                        if let Err(error) = self.add(files.clone(), content, &reader, &Unlock::Nobody, false) {
+                            fail(&files, error);
+                        }
+                    }
+                    Err(error) => fail(&files, error),
+                }
+            }
+        })
+    }
+
+    /// Adds an identity whose files were read.
+    fn add(
+        &self,
+        files: IdentityFiles,
+        content: IdentityContent,
+        reader: &KeyReader<'_>,
+        unlock: &Unlock<'_>,
+        used: bool,
+    ) -> Result<Arc<Identity>, IdentityError> {
+        let stamp = Stamp::of_content(&content);
+        let identity = Arc::new(self.assemble(&files, content, reader, unlock)?);
         let entry = Entry {
             stamp,
             identity: Arc::clone(&identity),
-            used: true,
+            used,
+            is_fresh: true,
         };
-        entries.insert(files, entry);
+        lock(&self.entries).insert(files, entry);
         Ok(identity)
     }
 
     /// Removes the identities that were not loaded since the last call: they are no longer used.
     pub fn forget_unused(&self) {
-        self.entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|_, entry| std::mem::take(&mut entry.used));
+        lock(&self.failed).clear();
+        lock(&self.entries).retain(|_, entry| {
+            entry.is_fresh = false;
+            std::mem::take(&mut entry.used)
+        });
     }
 
-    fn read(
+    fn assemble(
         &self,
         files: &IdentityFiles,
-        log_queue: Option<&Arc<LogQueue>>,
-        unlock: &mut Unlock<'_>,
-    ) -> Result<(Identity, Stamp), IdentityError> {
-        let read = |path: &Path| file_reading::read_stamped(path).map_err(IdentityError::File);
-        let certificate = read(&files.certificate)?;
+        mut content: IdentityContent,
+        reader: &KeyReader<'_>,
+        unlock: &Unlock<'_>,
+    ) -> Result<Identity, IdentityError> {
         let (leaf, mut chain) = self
-            .chain_in(&files.certificate, &certificate.bytes)
-            .map_err(|error| error.or_swapped(files, &certificate.bytes))?;
-        let own_file = files.key.as_deref().map(read).transpose()?;
-        let key_file = own_file.as_ref().unwrap_or(&certificate);
-        let key = key_of(files, &key_file.bytes, unlock)?;
-        let mut chain_stamp = None;
-        if let Some(path) = &files.chain {
-            let content = read(path)?;
-            chain_stamp = Some(content.stamp);
-            if chain.certificates.is_empty() {
-                let all = certificates(path, &content.bytes)?;
-                // The file may also contain the certificate itself.
-                let others = all.iter().enumerate().filter(|(_, issuer)| **issuer != leaf);
-                let shared = others.map(|(at, issuer)| self.shared(path, at + 1, issuer));
-                chain = Issuers::new(shared.collect::<Result<_, _>>()?);
-            }
+            .chain_in(&files.certificate, &content.certificate.text)
+            .map_err(|error| error.or_swapped(files, &content))?;
+        if let (Some(path), Some(file)) = (&files.chain, &content.chain)
+            && chain.certificates.is_empty()
+        {
+            let all = certificates(path, &file.text)?;
+            // The file may also contain the certificate itself.
+            let others = all.iter().enumerate().filter(|(_, issuer)| **issuer != leaf);
+            let shared = others.map(|(at, issuer)| self.shared(path, at + 1, issuer));
+            chain = Issuers::new(shared.collect::<Result<_, _>>()?);
         }
+        let exposure = content.key_file().exposure;
         let parsed = well_formed(&files.certificate, 1, &leaf)?;
-        let deferred = match log_queue {
-            Some(log_queue) => DeferredKey::new(key, &parsed, files.key_file(), log_queue),
-            None => Err(key),
-        };
-        let mut identity = match deferred {
-            Ok(key) => {
-                let info = ConnectionInfo::of(&parsed);
-                Identity::with(
-                    &files.certificate,
-                    info,
-                    leaf.clone(),
-                    chain.certificates,
-                    Key::Deferred(key),
-                )
-            }
-            Err(key) => Identity::new(files, leaf.clone(), chain.certificates, signing_key(files, &key)?)?,
-        };
+        let key_file = content.key.as_mut().unwrap_or(&mut content.certificate);
+        let found = FoundKey::of(files, key_file, parsed.spki_der(), reader, unlock)?;
+        let mut identity = Identity::new(files, leaf.clone(), chain.certificates, found)?;
         identity.info.oddities.stranger = chain.links.stranger_below(&parsed);
-        identity.info.oddities.exposure = key_file.exposure;
-        let key_stamp = own_file.as_ref().map(|file| file.stamp);
-        Ok((identity, Stamp::new(certificate.stamp, key_stamp, chain_stamp)))
+        identity.info.oddities.exposure = exposure;
+        Ok(identity)
     }
 
     /// The certificate in `pem`, the content of `file`, and its intermediate certificates. Text of intermediate

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The orders of httpd's parent process.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mod_tls_core::base::diagnostics::Severity;
+use mod_tls_core::base::log_queue::LogQueue;
+use mod_tls_core::key_process::channel::Channel;
+use mod_tls_core::key_process::protocol::{Answer, LogLevel, Order};
+use mod_tls_core::keys::pass_phrase::PassPhrases;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::files::{self, Reader};
+use crate::keys::Keys;
+use crate::signing::Signing;
+
+/// How long a process that was replaced serves the child processes that are connected to it.
+const RETIREMENT: Duration = Duration::from_secs(300);
+
+/// How often it looks whether there are any.
+const LOOK: Duration = Duration::from_secs(1);
+
+struct Control {
+    channel: Channel,
+    reader: Reader,
+    signing: Arc<Signing>,
+    /// httpd's parent process.
+    parent: Option<OwnedFd>,
+}
+
+/// What follows an order.
+enum Next {
+    Answer(Answer),
+    Nothing,
+    Retire,
+}
+
+/// Serves httpd until it ends. `messages` are for its error log.
+pub(crate) fn serve(socket: OwnedFd, messages: Vec<String>) -> ExitCode {
+    let log_queue = Arc::new(LogQueue::default());
+    for text in messages {
+        log_queue.add(Severity::Notice, text);
+    }
+    let keys = Arc::new(Keys::new());
+    let outcome = Signing::new(Arc::clone(&keys)).and_then(|signing| {
+        signing.start()?;
+        let reader = Reader {
+            keys,
+            phrases: PassPhrases::default(),
+            log_queue,
+        };
+        Control {
+            channel: Channel::new(socket),
+            reader,
+            signing,
+            parent: None,
+        }
+        .run()
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tls-keyd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Control {
+    fn run(&mut self) -> io::Result<()> {
+        loop {
+            if !self.wait()? {
+                return Ok(());
+            }
+            let order = self.channel.receive(true)?;
+            match self.carry_out(order)? {
+                Next::Answer(answer) => self.channel.send(&answer, &[])?,
+                Next::Nothing => {}
+                Next::Retire => {
+                    self.retire();
+                    return Ok(());
+                }
+            }
+            self.reader.keys.expire();
+        }
+    }
+
+    /// Waits for an order. False if the parent process has ended.
+    fn wait(&self) -> io::Result<bool> {
+        let control = self.channel.socket();
+        let mut sources = vec![PollFd::from_borrowed_fd(control, PollFlags::IN)];
+        sources.extend(self.parent.iter().map(|parent| PollFd::new(parent, PollFlags::IN)));
+        loop {
+            match poll(&mut sources, None) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(!sources[0].revents().is_empty()),
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) -> io::Result<Next> {
+        Ok(Next::Answer(match order {
+            Order::Begin => {
+                self.signing.receive_from(self.channel.descriptor()?)?;
+                Answer::Ready
+            }
+            Order::Read(orders) => {
+                let mut contents = Vec::with_capacity(orders.len());
+                for order in &orders {
+                    let file = self.channel.descriptor()?;
+                    contents.push(self.reader.read(order, file));
+                }
+                Answer::Read(contents)
+            }
+            Order::Unlock(order, asking) => {
+                let file = self.channel.descriptor()?;
+                let mut source = files::phrase_source(asking.source, || self.channel.descriptor())?;
+                self.reader
+                    .unlock(&order, &asking, file, &mut source, self.channel.socket().as_fd())
+            }
+            Order::Token { .. } => Answer::Key(Err("tokens are not built in".to_owned())),
+            Order::Seed { now, lifetime } => {
+                Answer::Seed(files::ticket_state(self.channel.descriptor()?, now, lifetime))
+            }
+            Order::Release(ids) => {
+                self.reader.keys.release(ids);
+                return Ok(Next::Nothing);
+            }
+            Order::Forget(ids) => {
+                self.reader.keys.forget(&ids);
+                return Ok(Next::Nothing);
+            }
+            Order::Parent(pid) => {
+                // Without it, the end of the connection tells the same, unless another process has inherited it.
+                self.parent =
+                    Pid::from_raw(pid.cast_signed()).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+                return Ok(Next::Nothing);
+            }
+            Order::Ping => Answer::Pong(self.messages()),
+            Order::Retire => return Ok(Next::Retire),
+        }))
+    }
+
+    fn messages(&self) -> Vec<(LogLevel, String)> {
+        let next = || self.reader.log_queue.take();
+        std::iter::from_fn(next)
+            .map(|(severity, text)| (level(severity), text))
+            .collect()
+    }
+
+    /// Waits until no child process is connected.
+    fn retire(&self) {
+        self.signing.close_door();
+        let end = Instant::now() + RETIREMENT;
+        while self.signing.connections() > 0 && Instant::now() < end {
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+fn level(severity: Severity) -> LogLevel {
+    match severity {
+        Severity::Notice => LogLevel::Notice,
+        Severity::Warning => LogLevel::Warning,
+        Severity::Error => LogLevel::Error,
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reading of the files that httpd's parent process has opened.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mod_tls_core::base::file_reading;
+use mod_tls_core::base::log_queue::LogQueue;
+use mod_tls_core::crypto::{self, key_kind};
+use mod_tls_core::key_process::parent::MAX_KEYS;
+use mod_tls_core::key_process::protocol::{
+    self, Answer, Asking, FileContent, FileOrder, KeyId, KeyInfo, MAX_FILE, TicketState, Wanted,
+};
+use mod_tls_core::keys::deferred_key::DeferredKey;
+use mod_tls_core::keys::encrypted_key::{EncryptedKey, SecretKey};
+use mod_tls_core::keys::pass_phrase::PassPhrases;
+use mod_tls_core::keys::phrase_source::{Patience, PhraseSource, UnlockError};
+use mod_tls_core::session::tickets::{MIN_SEED, RatchetState};
+use mod_tls_core::x509::pem;
+use zeroize::Zeroizing;
+
+use crate::keys::Keys;
+
+/// Reads files, and adds the keys in them.
+pub(crate) struct Reader {
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) phrases: PassPhrases,
+    pub(crate) log_queue: Arc<LogQueue>,
+}
+
+/// Reads an open file.
+fn content(path: &Path, descriptor: OwnedFd) -> Result<Zeroizing<Vec<u8>>, String> {
+    let read = || -> io::Result<_> {
+        let file = File::from(descriptor);
+        let size = file.metadata()?.len();
+        if size > MAX_FILE {
+            return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE >> 20)));
+        }
+        file_reading::read_open(file, size)
+    };
+    read().map_err(|error| format!("{}: cannot be read: {error}", path.display()))
+}
+
+fn path_of(order: &FileOrder) -> Arc<Path> {
+    Path::new(OsStr::from_bytes(&order.path)).into()
+}
+
+impl Reader {
+    /// Reads a file and adds its keys that are wanted.
+    pub(crate) fn read(&self, order: &FileOrder, descriptor: OwnedFd) -> Result<FileContent, String> {
+        let path = path_of(order);
+        let bytes = content(&path, descriptor)?;
+        let bundle = pem::parse(&bytes).map_err(|error| error.about(&path))?;
+        let wanted = match order.wanted {
+            Wanted::None => 0,
+            Wanted::First => 1,
+            Wanted::All => MAX_KEYS as usize,
+        };
+        let found = bundle.keys.into_iter().take(wanted).enumerate();
+        let mut keys: Vec<_> = found
+            .map(|(at, key)| self.add(order.first_key + at as KeyId, &path, order, key))
+            .collect();
+        let mut is_locked = false;
+        if bundle.encrypted_key && (order.wanted == Wanted::All || order.wanted == Wanted::First && keys.is_empty()) {
+            match self.unlock_again(&bytes) {
+                Some(key) if order.wanted == Wanted::First => keys.push(self.add(order.first_key, &path, order, key)),
+                _ => is_locked = true,
+            }
+        }
+        Ok(FileContent {
+            text: pem::public_part(&bytes),
+            keys,
+            is_locked,
+        })
+    }
+
+    /// The encrypted key in a file, if a pass phrase opens it that has opened another one.
+    fn unlock_again(&self, text: &[u8]) -> Option<SecretKey> {
+        let key = EncryptedKey::find(text)?.ok()?;
+        self.phrases.unlock(&key)?.ok()
+    }
+
+    /// Reads a file with an encrypted key, asks for its pass phrase, and adds the key.
+    pub(crate) fn unlock(
+        &self,
+        order: &FileOrder,
+        asking: &Asking,
+        file: OwnedFd,
+        source: &mut PhraseSource,
+        client: BorrowedFd<'_>,
+    ) -> Answer {
+        let path = path_of(order);
+        let find = || -> Result<EncryptedKey, String> {
+            let bytes = content(&path, file)?;
+            let key = EncryptedKey::find(&bytes).ok_or("its PEM block cannot be read")?;
+            key.map_err(|error| error.to_string())
+        };
+        let key = match find() {
+            Ok(key) => key,
+            Err(why) => return Answer::Key(Err(why)),
+        };
+        match source.unlock(&key, &asking.prompt, &patience(asking, client)) {
+            Ok((secret, phrase)) => {
+                self.phrases.add(phrase);
+                Answer::Key(self.add(order.first_key, &path, order, secret))
+            }
+            Err(UnlockError::NoAnswer(error)) => Answer::NoAnswer(error.to_string()),
+            Err(UnlockError::Decrypt(error)) => Answer::Key(Err(error.to_string())),
+        }
+    }
+
+    fn add(&self, id: KeyId, path: &Arc<Path>, order: &FileOrder, key: SecretKey) -> Result<KeyInfo, String> {
+        match DeferredKey::new(key, path, &self.log_queue) {
+            Ok((key, public)) => Ok(self.keys.add_deferred(id, path, order.purpose, key, public)),
+            Err(der) => {
+                let key = crypto::signing_key(&der).map_err(|_| key_kind::why_unusable(&der))?;
+                Ok(self.keys.add(id, path, order.purpose, key))
+            }
+        }
+    }
+}
+
+/// How long to wait for an answer, unless `client` hangs up.
+pub(crate) fn patience<'a>(asking: &Asking, client: BorrowedFd<'a>) -> Patience<'a> {
+    Patience {
+        limit: asking.limit.map(Duration::from_secs),
+        client: Some(client),
+    }
+}
+
+/// The source of pass phrases that these descriptors are.
+pub(crate) fn phrase_source(
+    kind: protocol::PhraseSource,
+    mut descriptor: impl FnMut() -> io::Result<OwnedFd>,
+) -> io::Result<PhraseSource> {
+    Ok(match kind {
+        protocol::PhraseSource::Terminal => PhraseSource::Terminal(descriptor()?.into()),
+        protocol::PhraseSource::Program => PhraseSource::Program(descriptor()?.into()),
+        protocol::PhraseSource::Conversation => PhraseSource::Conversation(descriptor()?.into(), descriptor()?.into()),
+    })
+}
+
+/// Derives the state of session tickets from a seed file. None if the file is too small.
+pub(crate) fn ticket_state(file: OwnedFd, now: i64, lifetime: u32) -> Result<(u64, Option<TicketState>), String> {
+    let seed = content(Path::new("the file"), file)?;
+    let state = (seed.len() >= MIN_SEED).then(|| RatchetState::from_seed(&seed, lifetime, now));
+    let state = state.map(|state| TicketState {
+        period: state.period,
+        state: *state.state,
+    });
+    Ok((seed.len() as u64, state))
+}

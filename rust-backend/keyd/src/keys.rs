@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The private keys, and what they sign.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use mod_tls_core::crypto::schemes::schemes_of;
+use mod_tls_core::key_process::permitted::is_permitted;
+use mod_tls_core::key_process::protocol::{KeyId, KeyInfo, KeyUse, Purpose, Refusal, Report};
+use mod_tls_core::keys::deferred_key::DeferredKey;
+use rustls::SignatureScheme;
+use rustls::sign::SigningKey;
+
+/// How long a key can still be used that the configuration does not need any longer: child processes of an earlier configuration
+/// end their handshakes in this time.
+const GRACE: Duration = Duration::from_secs(300);
+
+/// How many keys a report lists.
+const MOST_USED: usize = 10;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A private key.
+enum Secret {
+    Ready(Arc<dyn SigningKey>),
+    /// It is parsed when it is first used: a server uses few of thousands of keys.
+    Deferred(Box<DeferredKey>, OnceLock<Arc<dyn SigningKey>>),
+}
+
+/// How often a key was used.
+#[derive(Default)]
+struct Uses {
+    total: u64,
+    /// The minute that `current` counts, since the start of the process.
+    minute: u64,
+    current: u64,
+    last: u64,
+}
+
+impl Uses {
+    /// Starts to count for `minute`.
+    fn advance_to(&mut self, minute: u64) {
+        if self.minute != minute {
+            self.last = if self.minute + 1 == minute { self.current } else { 0 };
+            self.current = 0;
+            self.minute = minute;
+        }
+    }
+}
+
+/// A key with what it is used for.
+struct StoredKey {
+    /// The file or the token object.
+    name: Arc<Path>,
+    purpose: Purpose,
+    secret: Secret,
+    uses: Mutex<Uses>,
+}
+
+/// All keys.
+pub(crate) struct Keys {
+    table: RwLock<HashMap<KeyId, Arc<StoredKey>>>,
+    /// Keys that the configuration does not need any longer, and since when.
+    leaving: Mutex<Vec<(Instant, KeyId)>>,
+    refused: AtomicU64,
+    signatures: AtomicU64,
+    started: Instant,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Secret {
+    fn ready(&self) -> &Arc<dyn SigningKey> {
+        match self {
+            Self::Ready(key) => key,
+            Self::Deferred(key, ready) => ready.get_or_init(|| key.ready()),
+        }
+    }
+}
+
+impl Keys {
+    pub(crate) fn new() -> Self {
+        Self {
+            table: RwLock::default(),
+            leaving: Mutex::default(),
+            refused: AtomicU64::new(0),
+            signatures: AtomicU64::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    /// Adds a key that is parsed when it is first used. `public` is its SubjectPublicKeyInfo.
+    pub(crate) fn add_deferred(
+        &self,
+        id: KeyId,
+        name: &Arc<Path>,
+        purpose: Purpose,
+        key: DeferredKey,
+        public: Vec<u8>,
+    ) -> KeyInfo {
+        let schemes = key.schemes().to_vec();
+        self.insert(id, name, purpose, Secret::Deferred(Box::new(key), OnceLock::new()));
+        info(id, public, &schemes)
+    }
+
+    /// Adds a key.
+    pub(crate) fn add(&self, id: KeyId, name: &Arc<Path>, purpose: Purpose, key: Arc<dyn SigningKey>) -> KeyInfo {
+        let public = key.public_key().map(|public| public.as_ref().to_vec());
+        let schemes = schemes_of(&*key);
+        self.insert(id, name, purpose, Secret::Ready(key));
+        info(id, public.unwrap_or_default(), &schemes)
+    }
+
+    fn insert(&self, id: KeyId, name: &Arc<Path>, purpose: Purpose, secret: Secret) {
+        let key = StoredKey {
+            name: Arc::clone(name),
+            purpose,
+            secret,
+            uses: Mutex::default(),
+        };
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.insert(id, Arc::new(key));
+    }
+
+    /// The configuration does not need these keys any longer.
+    pub(crate) fn release(&self, ids: Vec<KeyId>) {
+        let now = Instant::now();
+        lock(&self.leaving).extend(ids.into_iter().map(|id| (now, id)));
+    }
+
+    /// Removes these keys at once.
+    pub(crate) fn forget(&self, ids: &[KeyId]) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        for id in ids {
+            table.remove(id);
+        }
+    }
+
+    /// Removes the keys that were released long ago.
+    pub(crate) fn expire(&self) {
+        let mut gone = Vec::new();
+        lock(&self.leaving).retain(|(since, id)| {
+            let stays = since.elapsed() < GRACE;
+            if !stays {
+                gone.push(*id);
+            }
+            stays
+        });
+        if !gone.is_empty() {
+            self.forget(&gone);
+        }
+    }
+
+    /// The signature of a key on `message`.
+    pub(crate) fn sign(&self, id: KeyId, scheme: u16, message: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let outcome = self.try_sign(id, scheme, message);
+        let counter = if outcome.is_ok() {
+            &self.signatures
+        } else {
+            &self.refused
+        };
+        counter.fetch_add(1, Relaxed);
+        outcome
+    }
+
+    fn try_sign(&self, id: KeyId, scheme: u16, message: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let key = {
+            let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(table.get(&id).ok_or(Refusal::UnknownKey)?)
+        };
+        if !is_permitted(key.purpose, message) {
+            return Err(Refusal::NotAHandshake);
+        }
+        let ready = key.secret.ready();
+        let Some(signer) = ready.choose_scheme(&[SignatureScheme::from(scheme)]) else {
+            // A damaged key has no public part.
+            return Err(if ready.public_key().is_some() {
+                Refusal::Scheme
+            } else {
+                Refusal::Failed
+            });
+        };
+        let signature = signer.sign(message).map_err(|_| Refusal::Failed)?;
+        let mut uses = lock(&key.uses);
+        uses.advance_to(self.minute());
+        uses.total += 1;
+        uses.current += 1;
+        Ok(signature)
+    }
+
+    fn minute(&self) -> u64 {
+        self.started.elapsed().as_secs() / MINUTE.as_secs()
+    }
+
+    /// How keys were used. `connections` is the number of connections of child processes.
+    pub(crate) fn report(&self, connections: usize) -> Report {
+        let minute = self.minute();
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let mut used: Vec<_> = table
+            .values()
+            .filter_map(|key| {
+                let mut uses = lock(&key.uses);
+                uses.advance_to(minute);
+                (uses.total > 0).then(|| (uses.total, uses.last, &key.name))
+            })
+            .collect();
+        used.sort_by_key(|(total, ..)| std::cmp::Reverse(*total));
+        let most_used = used.into_iter().take(MOST_USED);
+        Report {
+            keys: table.len() as u64,
+            signatures: self.signatures.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            connections: connections as u64,
+            most_used: most_used
+                .map(|(signatures, last_minute, name)| KeyUse {
+                    name: name.display().to_string(),
+                    signatures,
+                    last_minute,
+                })
+                .collect(),
+        }
+    }
+}
+
+fn info(id: KeyId, public: Vec<u8>, schemes: &[SignatureScheme]) -> KeyInfo {
+    KeyInfo {
+        id,
+        public,
+        schemes: schemes.iter().map(|scheme| u16::from(*scheme)).collect(),
+    }
+}
