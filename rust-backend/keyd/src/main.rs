@@ -3,19 +3,81 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod control;
 mod files;
 mod keys;
+mod lockdown;
 mod signing;
 mod watch;
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
+use lockdown::Needs;
+
+const USAGE: &str = "\
+usage: tls-keyd --check [--tokens] [--user NAME|UID:GID]
+       tls-keyd --version
+       tls-keyd --help
+
+tls-keyd holds the private keys of httpd and signs with them. mod_tls starts it; nobody else does.
+
+  --check    gives up what tls-keyd gives up, tries whether that is so, and shows it;
+             the exit status is 0 if nothing is missing, else 1
+  --tokens   as if keys in PKCS#11 tokens were configured
+  --user     as root: run as this user, of /etc/passwd or by numbers
+";
+
 fn main() -> ExitCode {
-    match std::io::stdin().as_fd().try_clone_to_owned() {
-        Ok(socket) if std::env::args().any(|arg| arg == "--watch") => watch::watch(socket),
-        Ok(socket) => control::serve(socket, Vec::new()),
-        Err(_) => ExitCode::FAILURE,
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["--help" | "-h"] => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        ["--version"] => {
+            println!("tls-keyd {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        ["--check", options @ ..] => with_options(options, |needs| check::run(&needs)),
+        ["--watch", options @ ..] => with_options(options, |needs| {
+            with_socket(|socket| {
+                lockdown::apply(&needs);
+                watch::watch(socket)
+            })
+        }),
+        options => with_options(options, |needs| {
+            with_socket(|socket| {
+                let messages = lockdown::apply(&needs);
+                control::serve(socket, messages)
+            })
+        }),
+    }
+}
+
+fn with_options(options: &[&str], run: impl FnOnce(Needs) -> ExitCode) -> ExitCode {
+    match check::options(options) {
+        Ok(needs) => run(needs),
+        Err(error) => {
+            eprint!("tls-keyd: {error}\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs what needs the socket that is standard input if mod_tls has started this process.
+fn with_socket(run: impl FnOnce(OwnedFd) -> ExitCode) -> ExitCode {
+    let input = std::io::stdin();
+    match (rustix::net::sockopt::socket_type(input.as_fd()), input.as_fd().try_clone_to_owned()) {
+        (Ok(_), Ok(socket)) => run(socket),
+        _ => {
+            eprintln!("tls-keyd is started by mod_tls, not by hand; see --help");
+            ExitCode::from(2)
+        }
     }
 }

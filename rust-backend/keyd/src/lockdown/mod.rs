@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What `tls-keyd` gives up before it gets its first key: whatever a process that only signs does not need.
+//!
+//! Each step stands on its own, so that a kernel or a container that lacks one still has the others. Threads inherit all
+//! of it; therefore it has to be done before there is a second one.
+
+mod file_access;
+mod limits;
+mod memory;
+mod privileges;
+mod system_calls;
+
+/// What this process needs to keep.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Needs {
+    /// Whether PKCS#11 modules will be loaded. They open files and devices, and some of them connections.
+    pub(crate) tokens: bool,
+    /// The user and group identifiers to run as; `None` for those that this process has.
+    pub(crate) user: Option<(u32, u32)>,
+}
+
+/// One thing to give up.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// What is protected, in a few words.
+    pub(crate) what: &'static str,
+    /// If it is not, or not completely: what is missing, what that means, and what an administrator can do.
+    pub(crate) missing: Option<String>,
+}
+
+impl Step {
+    fn new(what: &'static str, result: Result<(), String>) -> Self {
+        let missing = result.err();
+        Self { what, missing }
+    }
+}
+
+/// Gives up everything that `needs` does not name, and returns one text for each thing that could not be given up.
+///
+/// It has to be called before there is a second thread. It never fails: without one of its protections the process is
+/// still safer than the server would be with keys in all of its processes.
+#[expect(dead_code, reason = "serve() will call it")]
+pub(crate) fn apply(needs: &Needs) -> Vec<String> {
+    steps(needs).into_iter().filter_map(|step| step.missing).collect()
+}
+
+/// [`apply`], with the steps that succeeded.
+///
+/// The order matters. Limits and locked memory need capabilities, which change with the user. The bounding set and the
+/// secure bits need `CAP_SETPCAP`, so they come before the change of the user, and the capabilities that change it go
+/// after that. The filter of system calls forbids all the other steps, so it is the last one.
+pub(crate) fn steps(needs: &Needs) -> Vec<Step> {
+    vec![
+        Step::new("no core dumps, no debuggers", memory::forbid_dumps()),
+        Step::new("as many descriptors as allowed", limits::raise_descriptors()),
+        Step::new("memory kept out of swap", memory::lock()),
+        Step::new("no way back to capabilities", privileges::close_sources()),
+        Step::new("user and groups", privileges::change_user(needs.user)),
+        Step::new("no capabilities", privileges::clear_capabilities()),
+        Step::new("no privileges by exec", privileges::forbid_new()),
+        Step::new("Landlock: files, network, signals", file_access::restrict(needs.tokens)),
+        Step::new("seccomp: system calls", system_calls::restrict(needs.tokens)),
+    ]
+}
