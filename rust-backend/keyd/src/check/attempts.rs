@@ -54,59 +54,24 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// One attempt.
-pub(super) struct Attempt {
-    pub(super) what: &'static str,
-    pub(super) should: Should,
-    pub(super) run: fn() -> Outcome,
-}
+/// One attempt: what it is, what it should lead to, and the function that makes it.
+pub(super) type Attempt = (&'static str, Should, fn() -> Outcome);
 
 /// All attempts that can be made after `steps`.
 pub(super) fn all(needs: &Needs, steps: &[Step]) -> Vec<Attempt> {
-    let outside = if needs.tokens {
-        Should::Either
-    } else {
-        Should::BeRefused
-    };
-    let mut attempts = vec![
-        Attempt {
-            what: "read a file",
-            should: outside,
-            run: read_file,
-        },
-        Attempt {
-            what: "write to a file",
-            should: outside,
-            run: write_file,
-        },
-        Attempt {
-            what: "open a network socket",
-            should: outside,
-            run: open_socket,
-        },
-        Attempt {
-            what: "signal another process",
-            should: Should::BeRefused,
-            run: send_signal,
-        },
-        Attempt {
-            what: "start a process",
-            should: Should::BeRefused,
-            run: start_process,
-        },
-        Attempt {
-            what: "keys and random numbers in a thread",
-            should: Should::Work,
-            run: compute,
-        },
+    use Should::{BeRefused, Either, Work};
+    let outside = if needs.tokens { Either } else { BeRefused };
+    let mut attempts: Vec<Attempt> = vec![
+        ("read a file", outside, read_file),
+        ("write to a file", outside, write_file),
+        ("open a network socket", outside, open_socket),
+        ("signal another process", BeRefused, send_signal),
+        ("start a process", BeRefused, start_process),
+        ("keys and random numbers in a thread", Work, compute),
     ];
     // If nothing refuses it, this is the end of this program.
     if steps.iter().rev().take(2).any(|step| step.missing.is_none()) {
-        attempts.push(Attempt {
-            what: "execute a program",
-            should: Should::BeRefused,
-            run: execute,
-        });
+        attempts.push(("execute a program", BeRefused, execute));
     }
     attempts
 }
@@ -132,12 +97,8 @@ fn send_signal() -> Outcome {
 }
 
 fn start_process() -> Outcome {
-    Outcome(
-        Command::new("/bin/true")
-            .spawn()
-            .and_then(|mut child| child.wait())
-            .map(drop),
-    )
+    let child = Command::new("/bin/true").spawn();
+    Outcome(child.and_then(|mut child| child.wait()).map(drop))
 }
 
 fn execute() -> Outcome {

@@ -25,10 +25,10 @@ pub(crate) fn run(needs: &Needs) -> ExitCode {
     }
     println!("\nattempts");
     let mut all_well = steps.iter().all(|step| step.missing.is_none());
-    for attempt in attempts::all(needs, &steps) {
-        let outcome = (attempt.run)();
-        row(attempt.what, &outcome.to_string());
-        all_well &= outcome.is_as_it_should_be(attempt.should);
+    for (what, should, attempt) in attempts::all(needs, &steps) {
+        let outcome = attempt();
+        row(what, &outcome.to_string());
+        all_well &= outcome.is_as_it_should_be(should);
     }
     if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
