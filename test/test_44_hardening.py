@@ -92,7 +92,7 @@ def test_03_httpd_keeps_what_it_needs(unit):
     text = (unit.parent / "apache2.service.d/mod_tls.conf").read_text()
     for name in ["CapabilityBoundingSet_CAP_SET_UID_GID_PCAP", "CapabilityBoundingSet_CAP_KILL", "PrivateNetwork"]:
         assert not found[name], name
-    if "\n#NoNewPrivileges=yes" in text:
+    if text == DROP_IN.read_text():
         assert not found["NoNewPrivileges"]
         assert not found["MemoryDenyWriteExecute"]
         assert not found["ProtectHome"]
