@@ -8,6 +8,10 @@ mod file_access;
 mod limits;
 mod memory;
 mod privileges;
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    path = "no_system_calls.rs"
+)]
 mod system_calls;
 
 /// What this process needs to keep.

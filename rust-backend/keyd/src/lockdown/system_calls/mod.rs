@@ -7,7 +7,7 @@
 mod allowed;
 mod conditions;
 mod forbidden;
-#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -21,16 +21,7 @@ const REFUSE: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
 
 /// Filters the system calls of this thread and of those that it starts. Nothing takes a filter away.
 pub(super) fn restrict(tokens: bool) -> Result<(), String> {
-    let arch = TargetArch::try_from(std::env::consts::ARCH)
-        .ok()
-        .filter(|_| cfg!(any(target_arch = "x86_64", target_arch = "aarch64")))
-        .ok_or_else(|| {
-            format!(
-                "there is no seccomp filter for {}, only for x86_64 and aarch64: tls-keyd can make every system call",
-                std::env::consts::ARCH
-            )
-        })?;
-    enforce(tokens, arch).map_err(|error| {
+    enforce(tokens).map_err(|error| {
         format!(
             "the seccomp filter could not be set ({error}): tls-keyd can make every system call; use a kernel with \
              CONFIG_SECCOMP_FILTER, and a container that allows seccomp"
@@ -38,14 +29,13 @@ pub(super) fn restrict(tokens: bool) -> Result<(), String> {
     })
 }
 
-fn enforce(tokens: bool, arch: TargetArch) -> Result<(), seccompiler::Error> {
-    programs(tokens, arch)?
-        .iter()
-        .try_for_each(|program| apply_filter(program))
+fn enforce(tokens: bool) -> Result<(), seccompiler::Error> {
+    programs(tokens)?.iter().try_for_each(|program| apply_filter(program))
 }
 
 /// The filters, in the order in which they are set. The kernel asks all of them, and the strictest answer counts.
-fn programs(tokens: bool, arch: TargetArch) -> Result<[BpfProgram; 2], BackendError> {
+fn programs(tokens: bool) -> Result<[BpfProgram; 2], BackendError> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     // A filter cannot see the flags of clone3. With ENOSYS, C libraries turn to clone, whose flags it can see.
     let no_clone3 = Rules::from([(libc::SYS_clone3, vec![])]);
     let missing = SeccompAction::Errno(libc::ENOSYS as u32);

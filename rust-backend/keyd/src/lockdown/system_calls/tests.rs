@@ -9,14 +9,13 @@ use std::process::Command;
 use std::thread;
 
 use libc::{ENOSYS, EPERM, c_int, c_long};
-use seccompiler::{BpfProgramRef, TargetArch};
+use seccompiler::BpfProgramRef;
 
 use super::{programs, restrict};
 
 /// What the filters answer; `Ok` if the call is made.
 fn answer(tokens: bool, call: c_long, arguments: [u64; 6]) -> Result<(), c_int> {
-    let arch = TargetArch::try_from(std::env::consts::ARCH).unwrap();
-    let errors = programs(tokens, arch)
+    let errors = programs(tokens)
         .unwrap()
         .map(|program| run(&program, call, arguments).err());
     // Of several errors the kernel takes that of the filter which was set last.
