@@ -14,6 +14,7 @@
 #include "tls_cache.h"
 #include "tls_compile.h"
 #include "tls_hooks.h"
+#include "tls_keyd.h"
 #include "tls_settings.h"
 #include "tls_terminal.h"
 
@@ -165,13 +166,14 @@ static void prime_stapling(apr_pool_t *ptemp, server_rec *base)
     }
 }
 
-/* Adds the module to the Server header, and logs the versions. */
+/* Adds the module to the Server header, and logs the versions and where the private keys are. */
 static void introduce(apr_pool_t *pconf, server_rec *s)
 {
-    const char *version = tls_slice_dup(pconf, tls_version());
+    tls_text text = { NULL, 0 };
 
-    ap_add_version_component(pconf, version);
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "tls: %s, %s", version, tls_slice_dup(pconf, tls_library_version()));
+    ap_add_version_component(pconf, tls_slice_dup(pconf, tls_version()));
+    tls_config_introduction(config, &text);
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "tls: %s", tls_text_take(pconf, text));
 }
 
 /* Compiles the configuration and prepares what depends on it. */
@@ -200,6 +202,7 @@ static int prepare(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     }
     prime_stapling(ptemp, s);
     introduce(pconf, s);
+    tls_keyd_watch(pconf, s);
     return OK;
 }
 
@@ -227,6 +230,7 @@ static int monitor(apr_pool_t *p, server_rec *s)
 {
     tls_config_tick(config);
     tls_state_log(p, config, s);
+    tls_keyd_watch(s->process->pconf, s);
     return OK;
 }
 
@@ -238,11 +242,14 @@ static apr_status_t end_child(void *)
 
 static void init_child(apr_pool_t *p, server_rec *)
 {
+    int threads = 1;
+
 #ifdef __GLIBC__
     /* Otherwise glibc returns memory to the system after each 64 KiB of output, and requests it again for the next. */
     mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 #endif
-    tls_process_in_child(tls_state_process());
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    tls_process_in_child(tls_state_process(), (size_t)threads);
     apr_pool_pre_cleanup_register(p, NULL, end_child);
 }
 

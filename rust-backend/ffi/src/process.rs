@@ -79,17 +79,17 @@ pub unsafe extern "C" fn tls_process_child_ended(process: *const Process, has_en
 }
 
 /// The number of processes that have the keys or watch over them.
-pub const KEY_PROCESSES: usize = 2;
+pub const TLS_KEY_PROCESSES: usize = 2;
 
 /// Sets `numbers` to the process numbers of `tls-keyd` and of the process that watches it; 0 for one that does not run.
 ///
 /// # Safety
-/// The pointers are valid, and there is room for `KEY_PROCESSES` numbers.
+/// The pointers are valid, and there is room for `TLS_KEY_PROCESSES` numbers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_process_keyd(process: *const Process, numbers: *mut u32) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid, and the room.
-        let (process, numbers) = unsafe { (process.as_ref()?, numbers.cast::<[u32; KEY_PROCESSES]>().as_mut()?) };
+        let (process, numbers) = unsafe { (process.as_ref()?, numbers.cast::<[u32; TLS_KEY_PROCESSES]>().as_mut()?) };
         *numbers = process.0.key_processes();
         Some(Status::Ok)
     })

@@ -94,6 +94,9 @@ impl Control {
 
     /// Waits for an order. False if the parent process has ended.
     fn wait(&self) -> io::Result<bool> {
+        if self.channel.has_message() {
+            return Ok(true);
+        }
         let control = self.channel.socket();
         let mut sources = vec![PollFd::from_borrowed_fd(control, PollFlags::IN)];
         sources.extend(self.parent.iter().map(|parent| PollFd::new(parent, PollFlags::IN)));

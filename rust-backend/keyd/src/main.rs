@@ -47,14 +47,19 @@ fn main() -> ExitCode {
         ["--check", options @ ..] => with_options(options, |needs| check::run(&needs)),
         ["--watch", options @ ..] => with_options(options, |needs| {
             with_socket(|socket| {
-                lockdown::apply(&needs);
+                let _ = lockdown::apply(&needs);
                 watch::watch(socket)
             })
         }),
         options => with_options(options, |needs| {
             with_socket(|socket| {
-                let messages = lockdown::apply(&needs);
-                control::serve(socket, messages)
+                lockdown::apply(&needs).map_or_else(
+                    |why| {
+                        eprintln!("tls-keyd: {why}");
+                        ExitCode::FAILURE
+                    },
+                    |messages| control::serve(socket, messages),
+                )
             })
         }),
     }
@@ -73,7 +78,10 @@ fn with_options(options: &[&str], run: impl FnOnce(Needs) -> ExitCode) -> ExitCo
 /// Runs what needs the socket that is standard input if mod_tls has started this process.
 fn with_socket(run: impl FnOnce(OwnedFd) -> ExitCode) -> ExitCode {
     let input = std::io::stdin();
-    match (rustix::net::sockopt::socket_type(input.as_fd()), input.as_fd().try_clone_to_owned()) {
+    match (
+        rustix::net::sockopt::socket_type(input.as_fd()),
+        input.as_fd().try_clone_to_owned(),
+    ) {
         (Ok(_), Ok(socket)) => run(socket),
         _ => {
             eprintln!("tls-keyd is started by mod_tls, not by hand; see --help");

@@ -83,6 +83,13 @@ impl Channel {
         }
     }
 
+    /// Whether a message was received that was not returned yet.
+    pub fn has_message(&self) -> bool {
+        let len = protocol::frame_len(&self.received, MAX_CONTROL_FRAME);
+        // The error is returned with the message.
+        len.map_or(true, |len| len.is_some_and(|len| len <= self.received.len()))
+    }
+
     /// The next descriptor that was received. They are not tied to messages, so each message must be asked for its own ones.
     pub fn descriptor(&mut self) -> io::Result<OwnedFd> {
         self.descriptors.pop_front().ok_or_else(|| {

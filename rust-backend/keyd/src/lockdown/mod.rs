@@ -41,12 +41,19 @@ impl Step {
 
 /// Gives up everything that `needs` does not name, and returns one text for each thing that could not be given up.
 ///
-/// It has to be called before there is a second thread. It never fails: without one of its protections the process is
-/// still safer than the server would be with keys in all of its processes.
-#[expect(dead_code, reason = "serve() will call it")]
-pub(crate) fn apply(needs: &Needs) -> Vec<String> {
-    steps(needs).into_iter().filter_map(|step| step.missing).collect()
+/// It has to be called before there is a second thread. Without one of its protections the process is still safer than the
+/// server would be with keys in all of its processes. But it fails if the process cannot run as the user that is
+/// configured.
+pub(crate) fn apply(needs: &Needs) -> Result<Vec<String>, String> {
+    let (users, others): (Vec<_>, Vec<_>) = steps(needs).into_iter().partition(|step| step.what == USER);
+    match users.into_iter().find_map(|step| step.missing) {
+        Some(why) => Err(why),
+        None => Ok(others.into_iter().filter_map(|step| step.missing).collect()),
+    }
 }
+
+/// The step that must not fail.
+const USER: &str = "user and groups";
 
 /// [`apply`], with the steps that succeeded.
 ///
@@ -59,7 +66,7 @@ pub(crate) fn steps(needs: &Needs) -> Vec<Step> {
         Step::new("as many descriptors as allowed", limits::raise_descriptors()),
         Step::new("memory kept out of swap", memory::lock()),
         Step::new("no way back to capabilities", privileges::close_sources()),
-        Step::new("user and groups", privileges::change_user(needs.user)),
+        Step::new(USER, privileges::change_user(needs.user)),
         Step::new("no capabilities", privileges::clear_capabilities()),
         Step::new("no privileges by exec", privileges::forbid_new()),
         Step::new("Landlock: files, network, signals", file_access::restrict(needs.tokens)),
