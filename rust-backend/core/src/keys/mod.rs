@@ -10,6 +10,8 @@ pub mod encrypted_key;
 pub mod identity;
 pub mod key_file;
 pub mod pass_phrase;
+mod percent;
 pub mod phrase_source;
+pub mod pkcs11_uri;
 mod program;
 pub mod unlock;
