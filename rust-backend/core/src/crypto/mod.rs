@@ -27,6 +27,7 @@ pub mod cipher_string;
 pub mod ciphers;
 pub mod groups;
 pub mod key_kind;
+pub mod hash;
 pub mod protocol;
 pub mod schemes;
 

@@ -177,6 +177,28 @@ impl<'a> Certificate<'a> {
         self.parsed.is_ca()
     }
 
+    /// Whether it may be the issuer of `child`: the names agree, and the key identifiers if both have one (RFC 5280
+    /// section 4.2.1.1). No signature is verified.
+    pub fn may_have_issued(&self, child: &Certificate<'_>) -> bool {
+        let wanted = child
+            .parsed
+            .extensions()
+            .iter()
+            .find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref(),
+                _ => None,
+            });
+        let own = self
+            .parsed
+            .extensions()
+            .iter()
+            .find_map(|extension| match extension.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(id) => Some(id),
+                _ => None,
+            });
+        self.subject_der() == child.issuer_der() && wanted.zip(own).is_none_or(|(wanted, own)| wanted == own)
+    }
+
     /// Whether it may sign revocation lists: the key usage allows it or is absent (RFC 5280 section 4.2.1.3).
     pub fn may_sign_crls(&self) -> bool {
         match self.parsed.key_usage() {

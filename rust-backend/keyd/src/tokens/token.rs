@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One token: finding it, logging in to it, and sessions with it for all threads.
+
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use cryptoki::error::RvError;
+use cryptoki::session::{Session, SessionState};
+use cryptoki::slot::{Slot, TokenInfo};
+use mod_tls_core::keys::pkcs11_uri::Pkcs11Uri;
+
+use super::failure::Failure;
+use super::modules::Module;
+use super::pin::Login;
+use super::{Ask, lock};
+
+/// How long a thread waits for the session of another one if the token allows no more.
+const TIME_FOR_A_SESSION: Duration = Duration::from_secs(10);
+
+/// What a token says of itself. It is found again by this, perhaps in another slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    label: String,
+    manufacturer: String,
+    model: String,
+    serial: String,
+}
+
+impl Identity {
+    fn of(info: &TokenInfo) -> Self {
+        Self {
+            label: info.label().to_owned(),
+            manufacturer: info.manufacturer_id().to_owned(),
+            model: info.model().to_owned(),
+            serial: info.serial_number().to_owned(),
+        }
+    }
+
+    fn matches(&self, uri: &Pkcs11Uri) -> bool {
+        let is = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|wanted| wanted == text);
+        is(&uri.token, &self.label)
+            && is(&uri.manufacturer, &self.manufacturer)
+            && is(&uri.model, &self.model)
+            && is(&uri.serial, &self.serial)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "\"{}\" (serial {})",
+            self.label.escape_debug(),
+            self.serial.escape_debug()
+        )
+    }
+}
+
+pub(super) struct Token {
+    module: Arc<Module>,
+    identity: Identity,
+    pool: Mutex<Pool>,
+    returned: Condvar,
+    login: Mutex<Login>,
+}
+
+/// The sessions that no thread uses.
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Session>,
+    lent: usize,
+    /// Grows when the sessions have become invalid. Sessions and handles of objects belong to a generation.
+    generation: u64,
+}
+
+/// A session for one thread.
+pub(super) struct Loan {
+    pub(super) session: Session,
+    /// Handles of objects are valid as long as this number is the same.
+    pub(super) generation: u64,
+}
+
+impl Token {
+    /// The only token of `module` that `uri` matches.
+    pub(super) fn find(module: &Arc<Module>, uri: &Pkcs11Uri) -> Result<Self, Failure> {
+        let mut all = Vec::new();
+        if module.matches(uri)? {
+            for (slot, identity) in present(module)? {
+                if is_slot(module, slot, uri)? {
+                    all.push(identity);
+                }
+            }
+        }
+        let names = |identities: &[Identity]| {
+            let names: Vec<_> = identities.iter().map(Identity::to_string).collect();
+            names.join(", ")
+        };
+        let file = module.file().display();
+        let matching: Vec<_> = all.iter().filter(|identity| identity.matches(uri)).cloned().collect();
+        match &matching[..] {
+            [one] => Ok(Self {
+                module: Arc::clone(module),
+                identity: one.clone(),
+                pool: Mutex::default(),
+                returned: Condvar::new(),
+                login: Mutex::default(),
+            }),
+            [] if all.is_empty() => Err(Failure::Other(format!(
+                "the module {file} has no token like that: plug it in, start the service behind the module, or correct its name"
+            ))),
+            [] => Err(Failure::Other(format!(
+                "the module {file} has no token like that, but {}: plug it in, or correct its name",
+                names(&all)
+            ))),
+            several => Err(Failure::Other(format!(
+                "several tokens are like that: {}: add token= or serial= to name one",
+                names(several)
+            ))),
+        }
+    }
+
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.module, &other.module) && self.identity == other.identity
+    }
+
+    /// Logs in, unless that was done or is not necessary.
+    pub(super) fn log_in(&self, uri: &Pkcs11Uri, ask: &mut Ask<'_>) -> Result<(), Failure> {
+        self.run(|loan| {
+            let mut login = lock(&self.login);
+            let info = self.module.context.get_token_info(self.slot()?)?;
+            if !info.login_required() || !is_public(&loan.session)? {
+                return Ok(());
+            }
+            let prompt = format!("Token {}\nEnter PIN:", self.identity);
+            login.first(&loan.session, &info, uri, (&prompt, ask))
+        })
+        .map_err(|failure| failure.of(&self.to_string()))
+    }
+
+    /// Runs `work` with a session. If the session or the login turns out to be lost, `work` is run once more with a new
+    /// session.
+    pub(super) fn run<T>(&self, mut work: impl FnMut(&Loan) -> Result<T, Failure>) -> Result<T, Failure> {
+        let mut once = || {
+            let loan = self.borrow()?;
+            let result = work(&loan);
+            let generation = loan.generation;
+            let is_lost = matches!(&result, Err(failure) if failure.needs_new_session());
+            self.give_back(loan, is_lost);
+            result.map_err(|failure| (failure, is_lost.then_some(generation)))
+        };
+        match once() {
+            Err((_, Some(generation))) => {
+                self.renew(generation);
+                once().map_err(|(failure, _)| failure)
+            }
+            other => other.map_err(|(failure, _)| failure),
+        }
+    }
+
+    /// The mechanisms of the token.
+    pub(super) fn mechanisms(&self) -> Result<Vec<cryptoki::mechanism::MechanismType>, Failure> {
+        Ok(self.module.context.get_mechanism_list(self.slot()?)?)
+    }
+
+    fn borrow(&self) -> Result<Loan, (Failure, Option<u64>)> {
+        let mut pool = lock(&self.pool);
+        loop {
+            let generation = pool.generation;
+            if let Some(session) = pool.idle.pop() {
+                pool.lent += 1;
+                return Ok(Loan { session, generation });
+            }
+            drop(pool);
+            let opened = self.open();
+            pool = lock(&self.pool);
+            match opened {
+                Ok(session) => {
+                    pool.lent += 1;
+                    return Ok(Loan { session, generation });
+                }
+                Err(failure) if failure.code() == Some(RvError::SessionCount) && pool.lent > 0 => {
+                    let is_waiting = |pool: &mut Pool| pool.idle.is_empty() && pool.lent > 0;
+                    let (after, timeout) = self
+                        .returned
+                        .wait_timeout_while(pool, TIME_FOR_A_SESSION, is_waiting)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    if timeout.timed_out() {
+                        return Err((failure, None));
+                    }
+                    pool = after;
+                }
+                Err(failure) => {
+                    let generation = failure.needs_new_session().then_some(generation);
+                    return Err((failure, generation));
+                }
+            }
+        }
+    }
+
+    fn give_back(&self, loan: Loan, is_lost: bool) {
+        let mut pool = lock(&self.pool);
+        pool.lent -= 1;
+        let superfluous = if is_lost || loan.generation != pool.generation {
+            Some(loan.session)
+        } else {
+            pool.idle.push(loan.session);
+            None
+        };
+        drop(pool);
+        self.returned.notify_one();
+        // Closing it may take time.
+        drop(superfluous);
+    }
+
+    /// Gives up all sessions of a generation, if another thread has not done so.
+    fn renew(&self, generation: u64) {
+        let mut pool = lock(&self.pool);
+        if pool.generation == generation {
+            pool.generation += 1;
+            let old = mem::take(&mut pool.idle);
+            drop(pool);
+            drop(old);
+        }
+    }
+
+    /// A new session, logged in if that was done before.
+    fn open(&self) -> Result<Session, Failure> {
+        let session = self.module.context.open_ro_session(self.slot()?)?;
+        if is_public(&session)? {
+            let mut login = lock(&self.login);
+            // Another thread may have been faster.
+            if is_public(&session)? {
+                login.again(&session)?;
+            }
+        }
+        Ok(session)
+    }
+
+    /// The slot in which the token is now.
+    fn slot(&self) -> Result<Slot, Failure> {
+        let here = present(&self.module)?
+            .into_iter()
+            .find(|(_, identity)| *identity == self.identity);
+        let (slot, _) = here.ok_or_else(|| {
+            Failure::Other(
+                "it has gone: plug it in again, or see whether the service behind the module runs".to_owned(),
+            )
+        })?;
+        Ok(slot)
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "token {}", self.identity)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The initialised tokens that are present, with their slots.
+fn present(module: &Module) -> Result<Vec<(Slot, Identity)>, Failure> {
+    let slots = module.context.get_slots_with_token()?;
+    // A token that is removed at this moment has no information.
+    let infos = slots
+        .into_iter()
+        .filter_map(|slot| Some((slot, module.context.get_token_info(slot).ok()?)));
+    Ok(infos
+        .filter(|(_, info)| info.token_initialized())
+        .map(|(slot, info)| (slot, Identity::of(&info)))
+        .collect())
+}
+
+/// Whether `uri` matches the slot.
+fn is_slot(module: &Module, slot: Slot, uri: &Pkcs11Uri) -> Result<bool, Failure> {
+    let info = module.context.get_slot_info(slot)?;
+    let is = |wanted: &Option<String>, text: &str| wanted.as_ref().is_none_or(|wanted| wanted == text);
+    Ok(uri.slot_id.is_none_or(|wanted| wanted == slot.id())
+        && is(&uri.slot_manufacturer, info.manufacturer_id())
+        && is(&uri.slot_description, info.slot_description()))
+}
+
+/// Whether nobody is logged in.
+fn is_public(session: &Session) -> Result<bool, Failure> {
+    let state = session.get_session_info()?.session_state();
+    Ok(matches!(state, SessionState::RoPublic | SessionState::RwPublic))
+}
