@@ -33,14 +33,14 @@ pub(super) fn find(token: &Token, uri: &Pkcs11Uri) -> Result<Option<Vec<Certific
         Ok(Some(chain))
     };
     token
-        .run(|loan| find(&loan.session))
+        .run_public(|loan| find(&loan.session))
         .map_err(|failure| failure.of(&token.to_string()))
 }
 
 /// The error for a certificate that is not there.
 pub(super) fn missing(token: &Token, uri: &Pkcs11Uri) -> Failure {
     let wanted = Wanted::certificate(uri);
-    let missing = token.run(|loan| wanted.missing(&loan.session));
+    let missing = token.run_public(|loan| wanted.missing(&loan.session));
     missing.unwrap_or_else(|failure| failure).of(&token.to_string())
 }
 

@@ -10,6 +10,8 @@ use cryptoki::error::{Error, RvError};
 pub(super) enum Failure {
     /// A function of the module failed.
     Call(Error),
+    /// The module does not have the token, which it had before.
+    Gone,
     /// Anything else: the problem and how to mend it.
     Other(String),
 }
@@ -27,15 +29,14 @@ impl Failure {
     /// forgotten the sessions and who was logged in, and modules have many ways of saying that.
     pub(super) fn needs_new_session(&self) -> bool {
         use RvError::{
-            CryptokiNotInitialized, DeviceError, DeviceMemory, DeviceRemoved, FunctionFailed, GeneralError,
-            KeyHandleInvalid, ObjectHandleInvalid, OperationActive, OperationNotInitialized, SessionClosed,
-            SessionHandleInvalid, SlotIdInvalid, TokenNotPresent, TokenNotRecognized, UserNotLoggedIn,
+            DeviceError, DeviceMemory, DeviceRemoved, FunctionFailed, GeneralError, KeyHandleInvalid,
+            ObjectHandleInvalid, OperationActive, OperationNotInitialized, SessionClosed, SessionHandleInvalid,
+            SlotIdInvalid, TokenNotPresent, TokenNotRecognized, UserNotLoggedIn,
         };
         matches!(
             self.code(),
             Some(
-                CryptokiNotInitialized
-                    | DeviceError
+                DeviceError
                     | DeviceMemory
                     | DeviceRemoved
                     | FunctionFailed
@@ -77,6 +78,9 @@ impl fmt::Display for Failure {
                 }
             }
             Self::Call(error) => error.fmt(f),
+            Self::Gone => {
+                f.write_str("it has gone: plug it in again, or see whether the service behind the module runs")
+            }
             Self::Other(text) => f.write_str(text),
         }
     }

@@ -6,6 +6,7 @@
 
 mod certificates;
 mod failure;
+mod gate;
 mod key;
 mod modules;
 mod objects;
@@ -72,7 +73,8 @@ impl Tokens {
     /// The only token that `uri` matches.
     fn token(&self, uri: &Pkcs11Uri) -> Result<Arc<Token>, Failure> {
         let file = modules::file_of(uri)?;
-        let found = Token::find(&self.module(&file)?, uri)?;
+        let module = self.module(&file)?;
+        let found = Token::find(&module, uri)?;
         let mut known = lock(&self.tokens);
         if let Some(token) = known.iter().find(|token| token.is_same_as(&found)) {
             return Ok(Arc::clone(token));

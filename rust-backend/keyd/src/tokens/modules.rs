@@ -3,12 +3,16 @@
 
 use std::env::consts::ARCH;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use mod_tls_core::keys::pkcs11_uri::Pkcs11Uri;
 
 use super::failure::Failure;
+use super::gate::{Entry, Gate};
+use super::lock;
 
 /// The module of p11-kit that has the tokens of all modules that are registered in the system.
 const PROXY: &str = "p11-kit-proxy";
@@ -16,10 +20,18 @@ const PROXY: &str = "p11-kit-proxy";
 /// Where distributions install modules, in the directories for libraries.
 const SUBDIRECTORIES: [&str; 3] = ["pkcs11", "", "softhsm"];
 
+/// The time between two attempts to find a token by a restart of its module. It interrupts the other tokens.
+const TIME_BETWEEN_RESTARTS: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 10_000 });
+
+/// How long a restart waits for the threads that are in the module.
+const TIME_TO_LEAVE: Duration = Duration::from_secs(2);
+
 #[derive(Debug)]
 pub(super) struct Module {
     pub(super) context: Pkcs11,
     file: PathBuf,
+    gate: Gate,
+    restarted: Mutex<Option<Instant>>,
 }
 
 impl Module {
@@ -31,24 +43,52 @@ impl Module {
             Error::MissingSymbol(_) => about("it is no PKCS#11 module: name another file by module-path"),
             other => about(&Failure::Call(other).to_string()),
         })?;
-        let initialised = context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
-        match initialised.map_err(Failure::Call) {
-            Ok(()) => {}
-            Err(failure) if failure.code() == Some(RvError::CryptokiAlreadyInitialized) => {}
-            Err(failure) if failure.code() == Some(RvError::CantLock) => {
-                return Err(about(
-                    "it cannot be used by several threads: ask its vendor for one that can",
-                ));
-            }
-            Err(failure) => {
-                return Err(about(&format!(
-                    "{failure}; it may lack its own configuration file, or the user of tls-keyd may not read it"
-                )));
-            }
-        }
-        Ok(Self {
+        let module = Self {
             context,
             file: file.to_owned(),
+            gate: Gate::default(),
+            restarted: Mutex::default(),
+        };
+        match module.initialise() {
+            Ok(()) => Ok(module),
+            Err(failure) if failure.code() == Some(RvError::CantLock) => Err(about(
+                "it cannot be used by several threads: ask its vendor for one that can",
+            )),
+            Err(failure) => Err(about(&format!(
+                "{failure}; it may lack its own configuration file, or the user of tls-keyd may not read it"
+            ))),
+        }
+    }
+
+    fn initialise(&self) -> Result<(), Failure> {
+        let args = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
+        match self.context.initialize(args).map_err(Failure::Call) {
+            Err(failure) if failure.code() == Some(RvError::CryptokiAlreadyInitialized) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// To be held while functions of the module are called. Sessions, handles of objects and numbers of slots are valid
+    /// in one epoch.
+    pub(super) fn enter(&self) -> Entry<'_> {
+        self.gate.enter()
+    }
+
+    /// Restarts the module, because it does not have a token that it should have: some modules look for tokens only
+    /// when they start. Returns whether it has the tokens of a time after `epoch`. The caller must not be in the module.
+    pub(super) fn restart(&self, epoch: u64) -> bool {
+        let mut restarted = lock(&self.restarted);
+        if self.enter().epoch != epoch {
+            return true;
+        }
+        if restarted.is_some_and(|time| time.elapsed() < TIME_BETWEEN_RESTARTS) {
+            return false;
+        }
+        *restarted = Some(Instant::now());
+        self.gate.closed(TIME_TO_LEAVE, || {
+            // If one of them fails, the tokens stay away, and the next restart tries it again.
+            let _ = self.context.clone().finalize();
+            let _ = self.initialise();
         })
     }
 

@@ -14,6 +14,9 @@ use zeroize::Zeroizing;
 use super::Ask;
 use super::failure::Failure;
 
+/// The name of a PIN that is not known to be that of a URI.
+const OLD_PIN: &str = "the PIN that worked before";
+
 type Pin = Zeroizing<String>;
 
 /// How to log in to a token.
@@ -34,11 +37,12 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// Logs in with what has worked before. Without that nothing is done.
+    /// Logs in with what has worked before. Without that nothing is done, because the token may not need a login.
     pub(super) fn again(&mut self, session: &Session) -> Result<(), Failure> {
-        match self.good.clone() {
-            Some(credential) => self.attempt(session, credential, "the PIN that it had before"),
-            None => Ok(()),
+        match (self.good.clone(), &self.refused) {
+            (Some(credential), _) => self.attempt(session, credential, OLD_PIN),
+            (None, Some(_)) => Err(refused(OLD_PIN)),
+            (None, None) => Ok(()),
         }
     }
 
@@ -74,10 +78,7 @@ impl Login {
 
     fn attempt(&mut self, session: &Session, credential: Credential, origin: &str) -> Result<(), Failure> {
         if self.refused.as_ref() == Some(&credential) {
-            return Err(Failure::Other(format!(
-                "the token has refused {origin} before, and it is not tried again, because tokens lock themselves after a few \
-                 wrong PINs: correct it and reload httpd"
-            )));
+            return Err(refused(origin));
         }
         let pin = match &credential {
             Credential::Pin(pin) => Some(AuthPin::new(pin.as_str().into())),
@@ -111,6 +112,13 @@ impl Login {
             _ => Err(failure),
         }
     }
+}
+
+fn refused(origin: &str) -> Failure {
+    Failure::Other(format!(
+        "the token has refused {origin}, which is not tried again, because tokens lock themselves after a few wrong PINs: \
+         correct the PIN and reload httpd"
+    ))
 }
 
 /// Refuses to try a PIN if that may cost the last attempt.

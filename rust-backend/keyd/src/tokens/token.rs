@@ -66,13 +66,35 @@ pub(super) struct Token {
     login: Mutex<Login>,
 }
 
-/// The sessions that no thread uses.
+/// The sessions that no thread uses. They are never closed in a later epoch of the module, in which their handles may
+/// belong to other sessions.
 #[derive(Default)]
 struct Pool {
     idle: Vec<Session>,
     lent: usize,
     /// Grows when the sessions have become invalid. Sessions and handles of objects belong to a generation.
     generation: u64,
+    /// The epoch of the module to which this generation belongs.
+    epoch: u64,
+    /// Whether the token was logged in to in this generation, if that is necessary.
+    is_logged_in: bool,
+}
+
+impl Pool {
+    /// Begins a new generation and returns the old sessions.
+    fn renew(&mut self) -> Vec<Session> {
+        self.generation += 1;
+        self.is_logged_in = false;
+        mem::take(&mut self.idle)
+    }
+}
+
+/// What a session is used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Public,
+    /// After a login, if that is necessary.
+    Private,
 }
 
 /// A session for one thread.
@@ -85,21 +107,14 @@ pub(super) struct Loan {
 impl Token {
     /// The only token of `module` that `uri` matches.
     pub(super) fn find(module: &Arc<Module>, uri: &Pkcs11Uri) -> Result<Self, Failure> {
-        let mut all = Vec::new();
-        if module.matches(uri)? {
-            for (slot, identity) in present(module)? {
-                if is_slot(module, slot, uri)? {
-                    all.push(identity);
-                }
-            }
+        let (mut all, epoch) = candidates(module, uri)?;
+        let is_wanted = |identity: &Identity| identity.matches(uri);
+        if !all.iter().any(is_wanted) && module.restart(epoch) {
+            (all, _) = candidates(module, uri)?;
         }
-        let names = |identities: &[Identity]| {
-            let names: Vec<_> = identities.iter().map(Identity::to_string).collect();
-            names.join(", ")
-        };
+        let matching: Vec<_> = all.iter().filter(|identity| is_wanted(identity)).collect();
         let file = module.file().display();
-        let matching: Vec<_> = all.iter().filter(|identity| identity.matches(uri)).cloned().collect();
-        match &matching[..] {
+        match matching[..] {
             [one] => Ok(Self {
                 module: Arc::clone(module),
                 identity: one.clone(),
@@ -108,15 +123,16 @@ impl Token {
                 login: Mutex::default(),
             }),
             [] if all.is_empty() => Err(Failure::Other(format!(
-                "the module {file} has no token like that: plug it in, start the service behind the module, or correct its name"
+                "the module {file} has no token like that: plug it in, start the service behind the module, or correct \
+                 its name"
             ))),
             [] => Err(Failure::Other(format!(
                 "the module {file} has no token like that, but {}: plug it in, or correct its name",
                 names(&all)
             ))),
-            several => Err(Failure::Other(format!(
+            ref several => Err(Failure::Other(format!(
                 "several tokens are like that: {}: add token= or serial= to name one",
-                names(several)
+                names(several.iter().copied())
             ))),
         }
     }
@@ -127,7 +143,7 @@ impl Token {
 
     /// Logs in, unless that was done or is not necessary.
     pub(super) fn log_in(&self, uri: &Pkcs11Uri, ask: &mut Ask<'_>) -> Result<(), Failure> {
-        self.run(|loan| {
+        self.run_public(|loan| {
             let mut login = lock(&self.login);
             let info = self.module.context.get_token_info(self.slot()?)?;
             if !info.login_required() || !is_public(&loan.session)? {
@@ -139,24 +155,62 @@ impl Token {
         .map_err(|failure| failure.of(&self.to_string()))
     }
 
-    /// Runs `work` with a session. If the session or the login turns out to be lost, `work` is run once more with a new
-    /// session.
-    pub(super) fn run<T>(&self, mut work: impl FnMut(&Loan) -> Result<T, Failure>) -> Result<T, Failure> {
-        let mut once = || {
-            let loan = self.borrow()?;
-            let result = work(&loan);
-            let generation = loan.generation;
-            let is_lost = matches!(&result, Err(failure) if failure.needs_new_session());
-            self.give_back(loan, is_lost);
-            result.map_err(|failure| (failure, is_lost.then_some(generation)))
-        };
-        match once() {
-            Err((_, Some(generation))) => {
-                self.renew(generation);
-                once().map_err(|(failure, _)| failure)
+    /// Runs `work` with a session, after a login as before. If the session or the login turns out to be lost, `work` is
+    /// run once more with a new session; if the token has gone, also once more after a restart of the module.
+    pub(super) fn run<T>(&self, work: impl FnMut(&Loan) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.run_for(Access::Private, work)
+    }
+
+    /// The same without a login.
+    pub(super) fn run_public<T>(&self, work: impl FnMut(&Loan) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.run_for(Access::Public, work)
+    }
+
+    fn run_for<T>(&self, access: Access, mut work: impl FnMut(&Loan) -> Result<T, Failure>) -> Result<T, Failure> {
+        let (mut is_renewed, mut is_restarted) = (false, false);
+        loop {
+            let entry = self.module.enter();
+            let epoch = entry.epoch;
+            let result = self.run_once(epoch, access, &mut work);
+            drop(entry);
+            match result {
+                Err(failure) if failure.needs_new_session() && !is_renewed => is_renewed = true,
+                Err(Failure::Gone) if !is_restarted && self.module.restart(epoch) => is_restarted = true,
+                other => return other,
             }
-            other => other.map_err(|(failure, _)| failure),
         }
+    }
+
+    fn run_once<T>(
+        &self,
+        epoch: u64,
+        access: Access,
+        work: &mut impl FnMut(&Loan) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let loan = self.borrow(epoch)?;
+        let ready = match access {
+            Access::Private => self.log_in_again(&loan),
+            Access::Public => Ok(()),
+        };
+        let result = ready.and_then(|()| work(&loan));
+        let is_lost = matches!(&result, Err(failure) if failure.needs_new_session());
+        self.give_back(loan, is_lost);
+        result
+    }
+
+    /// Logs in with what has worked before, if necessary.
+    fn log_in_again(&self, loan: &Loan) -> Result<(), Failure> {
+        if lock(&self.pool).is_logged_in {
+            return Ok(());
+        }
+        let mut login = lock(&self.login);
+        // Another thread may have been faster.
+        if is_public(&loan.session)? {
+            login.again(&loan.session)?;
+        }
+        let mut pool = lock(&self.pool);
+        pool.is_logged_in |= pool.generation == loan.generation;
+        Ok(())
     }
 
     /// The mechanisms of the token.
@@ -164,16 +218,22 @@ impl Token {
         Ok(self.module.context.get_mechanism_list(self.slot()?)?)
     }
 
-    fn borrow(&self) -> Result<Loan, (Failure, Option<u64>)> {
+    fn borrow(&self, epoch: u64) -> Result<Loan, Failure> {
         let mut pool = lock(&self.pool);
         loop {
+            if pool.epoch != epoch {
+                pool.epoch = epoch;
+                drop(pool.renew());
+            }
             let generation = pool.generation;
             if let Some(session) = pool.idle.pop() {
                 pool.lent += 1;
                 return Ok(Loan { session, generation });
             }
             drop(pool);
-            let opened = self.open();
+            let opened = self
+                .slot()
+                .and_then(|slot| Ok(self.module.context.open_ro_session_no_drop(slot)?));
             pool = lock(&self.pool);
             match opened {
                 Ok(session) => {
@@ -187,68 +247,45 @@ impl Token {
                         .wait_timeout_while(pool, TIME_FOR_A_SESSION, is_waiting)
                         .unwrap_or_else(PoisonError::into_inner);
                     if timeout.timed_out() {
-                        return Err((failure, None));
+                        return Err(failure);
                     }
                     pool = after;
                 }
-                Err(failure) => {
-                    let generation = failure.needs_new_session().then_some(generation);
-                    return Err((failure, generation));
-                }
+                Err(failure) => return Err(failure),
             }
         }
     }
 
+    /// Takes a session back. If it is lost, the others of its generation are too.
     fn give_back(&self, loan: Loan, is_lost: bool) {
+        let mut superfluous = Vec::new();
         let mut pool = lock(&self.pool);
         pool.lent -= 1;
-        let superfluous = if is_lost || loan.generation != pool.generation {
-            Some(loan.session)
+        if loan.generation != pool.generation {
+            superfluous.push(loan.session);
+        } else if is_lost {
+            superfluous = pool.renew();
+            superfluous.push(loan.session);
         } else {
             pool.idle.push(loan.session);
-            None
-        };
+        }
         drop(pool);
         self.returned.notify_one();
-        // Closing it may take time.
-        drop(superfluous);
-    }
-
-    /// Gives up all sessions of a generation, if another thread has not done so.
-    fn renew(&self, generation: u64) {
-        let mut pool = lock(&self.pool);
-        if pool.generation == generation {
-            pool.generation += 1;
-            let old = mem::take(&mut pool.idle);
-            drop(pool);
-            drop(old);
+        // Closing takes time, and does not always work with lost ones.
+        for session in superfluous {
+            let _ = session.close();
         }
-    }
-
-    /// A new session, logged in if that was done before.
-    fn open(&self) -> Result<Session, Failure> {
-        let session = self.module.context.open_ro_session(self.slot()?)?;
-        if is_public(&session)? {
-            let mut login = lock(&self.login);
-            // Another thread may have been faster.
-            if is_public(&session)? {
-                login.again(&session)?;
-            }
-        }
-        Ok(session)
     }
 
     /// The slot in which the token is now.
     fn slot(&self) -> Result<Slot, Failure> {
-        let here = present(&self.module)?
-            .into_iter()
-            .find(|(_, identity)| *identity == self.identity);
-        let (slot, _) = here.ok_or_else(|| {
-            Failure::Other(
-                "it has gone: plug it in again, or see whether the service behind the module runs".to_owned(),
-            )
-        })?;
-        Ok(slot)
+        let present = match present(&self.module) {
+            // The last restart failed.
+            Err(failure) if failure.code() == Some(RvError::CryptokiNotInitialized) => return Err(Failure::Gone),
+            other => other?,
+        };
+        let here = present.into_iter().find(|(_, identity)| *identity == self.identity);
+        here.map(|(slot, _)| slot).ok_or(Failure::Gone)
     }
 }
 
@@ -275,6 +312,25 @@ fn present(module: &Module) -> Result<Vec<(Slot, Identity)>, Failure> {
         .filter(|(_, info)| info.token_initialized())
         .map(|(slot, info)| (slot, Identity::of(&info)))
         .collect())
+}
+
+/// The tokens of a module in the slots that `uri` matches, and the epoch of the module.
+fn candidates(module: &Module, uri: &Pkcs11Uri) -> Result<(Vec<Identity>, u64), Failure> {
+    let entry = module.enter();
+    let mut all = Vec::new();
+    if module.matches(uri)? {
+        for (slot, identity) in present(module)? {
+            if is_slot(module, slot, uri)? {
+                all.push(identity);
+            }
+        }
+    }
+    Ok((all, entry.epoch))
+}
+
+fn names<'a>(identities: impl IntoIterator<Item = &'a Identity>) -> String {
+    let names: Vec<_> = identities.into_iter().map(Identity::to_string).collect();
+    names.join(", ")
 }
 
 /// Whether `uri` matches the slot.
