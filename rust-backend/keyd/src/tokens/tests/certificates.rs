@@ -32,19 +32,30 @@ fn chains() {
             || CertifiedIssuer::signed_by(parameters("CA", true), KeyPair::generate().unwrap(), &root).unwrap();
         // The name of both is the same.
         let (ca, other) = (new_ca(), new_ca());
-        let leaf = parameters("www", false)
-            .signed_by(&KeyPair::generate().unwrap(), &ca)
-            .unwrap();
+        let issue = |name, issuer| {
+            let key = KeyPair::generate().unwrap();
+            parameters(name, false).signed_by(&key, issuer).unwrap()
+        };
+        let (leaf, second) = (issue("www", &ca), issue("second", &other));
         let tokens = Tokens::default();
         // Nobody has to log in for public objects.
         let uri = hsm.uri_with("token=web;object=www", "");
         hsm.write("web", leaf.der(), "cert", "www", "01");
         assert_eq!(tokens.certificates(&uri, &mut nobody).unwrap(), [leaf.der().clone()]);
-        for (label, certificate) in [("root", root.der()), ("other", other.der()), ("ca", ca.der())] {
+        for (label, certificate) in [
+            ("second", second.der()),
+            ("root", root.der()),
+            ("other", other.der()),
+            ("ca", ca.der()),
+        ] {
             hsm.write("web", certificate, "cert", label, "02");
         }
         let chain = tokens.certificates(&uri, &mut nobody).unwrap();
         assert_eq!(chain, [leaf.der().clone(), ca.der().clone()]);
+        let chain = tokens
+            .certificates(&hsm.uri_with("token=web;object=second", ""), &mut nobody)
+            .unwrap();
+        assert_eq!(chain, [second.der().clone(), other.der().clone()]);
         let alone = tokens
             .certificates(&hsm.uri_with("token=web;object=root", ""), &mut nobody)
             .unwrap();
@@ -59,7 +70,7 @@ fn chains() {
         let error = tokens
             .certificates(&hsm.uri("token=web;id=%02"), &mut nobody)
             .unwrap_err();
-        assert!(error.contains("it has 3 like certificate id=%02"), "{error}");
+        assert!(error.contains("it has 4 like certificate id=%02"), "{error}");
     });
 }
 
