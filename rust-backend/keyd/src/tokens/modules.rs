@@ -124,7 +124,7 @@ pub(super) fn file_of(uri: &Pkcs11Uri) -> Result<PathBuf, Failure> {
         (None, None) => in_directories(&library_directories(), PROXY).map_err(|_| {
             Failure::Other(format!(
                 "there is no {PROXY}.so, which would find the token: name the token's module \
-                 (?module-path=/path/to/module.so), or install p11-kit"
+                 (?module-path=/path/to/module.so), or install p11-kit (Debian: p11-kit-modules)"
             ))
         })?,
     };

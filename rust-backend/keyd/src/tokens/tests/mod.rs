@@ -8,6 +8,7 @@ mod softhsm;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mod_tls_core::keys::pkcs11_uri::Pkcs11Uri;
 use rustls::SignatureScheme;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::sign::SigningKey;
@@ -230,8 +231,7 @@ fn modules() {
         let tokens = Tokens::default();
         key(&tokens, hsm, "token=web");
         let named = |query: &str| {
-            let uri =
-                mod_tls_core::keys::pkcs11_uri::Pkcs11Uri::parse(&format!("pkcs11:token=web?{query}&pin-value=1234"));
+            let uri = Pkcs11Uri::parse(&format!("pkcs11:token=web?{query}&pin-value=1234"));
             tokens.key(&uri.unwrap(), &mut nobody)
         };
         // The same file by other paths is not initialised once more.
@@ -249,6 +249,29 @@ fn modules() {
         ] {
             let error = named(query).expect_err(query);
             assert!(error.contains(part), "{query}: {error}");
+        }
+    });
+}
+
+/// The module that is used if the URI names none, if it is installed. It loads SoftHSM.
+#[test]
+fn proxy_of_p11_kit() {
+    test(|hsm| {
+        hsm.token("web");
+        hsm.key_pair("web", "EC:prime256v1", "www", "01");
+        let scheme = SignatureScheme::ECDSA_NISTP256_SHA256;
+        let uri = Pkcs11Uri::parse("pkcs11:token=web;object=www?pin-value=1234").unwrap();
+        let tokens = Tokens::default();
+        match tokens.key(&uri, &mut nobody) {
+            Err(error) if error.contains("no p11-kit-proxy.so") => println!("skipped: {error}"),
+            found => {
+                let key = found.unwrap();
+                check(&key, scheme);
+                hsm.remove();
+                until(|| !signs(&key, scheme));
+                hsm.put_back();
+                until(|| signs(&key, scheme));
+            }
         }
     });
 }
