@@ -30,6 +30,7 @@ pub mod key_kind;
 pub mod hash;
 pub mod protocol;
 pub mod schemes;
+pub mod signature;
 
 #[cfg_attr(not(all(feature = "aws-lc", not(feature = "fips"))), path = "suites_of_one.rs")]
 mod suites;

@@ -55,6 +55,15 @@ impl Failure {
         )
     }
 
+    /// Whether the token does not support what was asked for.
+    pub(super) fn is_unsupported(&self) -> bool {
+        use RvError::{KeyFunctionNotPermitted, MechanismInvalid, MechanismParamInvalid};
+        matches!(
+            self.code(),
+            Some(KeyFunctionNotPermitted | MechanismInvalid | MechanismParamInvalid)
+        )
+    }
+
     /// The same failure with a text before it.
     pub(super) fn of(self, what: &str) -> Self {
         Self::Other(format!("{what}: {self}"))

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Private keys that stay in their token.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::Session;
+use mod_tls_core::crypto::signature;
 use rustls::sign::{Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::SubjectPublicKeyInfoDer;
@@ -16,6 +18,9 @@ use super::objects::{Wanted, attribute, bytes};
 use super::public_key::{self, KeyKind};
 use super::schemes::{Way, ways};
 use super::token::{Loan, Token};
+
+/// The least length of the modulus of an RSA key, in bytes. It is the same for keys in files.
+const MIN_RSA_MODULUS: usize = 256;
 
 /// A private key in a token. Clones share it.
 #[derive(Clone, Debug)]
@@ -54,14 +59,16 @@ impl TokenKey {
                 describe(&token, &loan.session, object, &name)
             })
             .map_err(|failure| about(failure, &format!(": {name}")))?;
-        Ok(Self(Arc::new(Inner {
+        let mut key = Inner {
             token,
             name,
             kind,
             public_key,
             ways,
             handle: Mutex::new(handle),
-        })))
+        };
+        key.try_out().map_err(|failure| failure.of(&key.to_string()))?;
+        Ok(Self(Arc::new(key)))
     }
 }
 
@@ -86,21 +93,33 @@ fn describe(
         ));
     }
     let kind = KeyKind::of(session, object)?;
-    let bits = bytes(session, object, AttributeType::Modulus)?.map_or(usize::MAX, |modulus| 8 * modulus.len());
+    if let Some(modulus) = bytes(session, object, AttributeType::Modulus)?
+        && modulus.len() < MIN_RSA_MODULUS
+    {
+        return Err(Failure::Other(format!(
+            "its {} bits are too few: make an RSA key of {} bits or more",
+            8 * modulus.len(),
+            8 * MIN_RSA_MODULUS
+        )));
+    }
     let public_key = public_key::of(session, object, name, kind)?;
     let mechanisms = token.mechanisms()?;
     let allowed = allowed_mechanisms(session, object);
-    let ways = ways(kind, bits, |mechanism| {
+    let ways = ways(kind, |mechanism| {
         mechanisms.contains(&mechanism) && allowed.as_ref().is_none_or(|allowed| allowed.contains(&mechanism))
     });
     if ways.is_empty() {
-        return Err(Failure::Other(
-            "the token can make no signatures of TLS with it: see what it can (pkcs11-tool --list-mechanisms), and what the key \
-             allows (CKA_ALLOWED_MECHANISMS)"
-                .to_owned(),
-        ));
+        return Err(no_ways());
     }
     Ok((kind, public_key, ways))
+}
+
+fn no_ways() -> Failure {
+    Failure::Other(
+        "the token can make no signatures of TLS with it: see what it can (pkcs11-tool --list-mechanisms), and what the key allows \
+         (CKA_ALLOWED_MECHANISMS)"
+            .to_owned(),
+    )
 }
 
 /// The mechanisms that a key allows; `None` for all. Old tokens have no such attribute, and a list may have mechanisms
@@ -120,6 +139,32 @@ fn found_again(name: &Wanted, session: &Session) -> Result<ObjectHandle, Failure
 }
 
 impl Inner {
+    /// Makes one signature, so that a key that cannot sign, or a public key that is not its own, is noticed at the start
+    /// and not by clients. Ways that the token announces but cannot do are removed.
+    fn try_out(&mut self) -> Result<(), Failure> {
+        let message = b"mod_tls tries out a key of a token";
+        loop {
+            let Some(way) = self.ways.first().copied() else {
+                return Err(no_ways());
+            };
+            let signature = match self.sign(way, message) {
+                Err(failure) if failure.is_unsupported() && self.ways.len() > 1 => {
+                    self.ways.remove(0);
+                    continue;
+                }
+                other => other?,
+            };
+            return match signature::is_valid(&self.public_key, way.scheme, message, &signature) {
+                Some(false) => Err(Failure::Other(
+                    "the public key or certificate beside it, with the same id or label, belongs to another key: put the right \
+                     one there"
+                        .to_owned(),
+                )),
+                _ => Ok(()),
+            };
+        }
+    }
+
     /// The handle of the key for a session. After the token was away, the key is looked for again, and has to be the
     /// same.
     fn handle(&self, loan: &Loan) -> Result<ObjectHandle, Failure> {
@@ -147,6 +192,12 @@ impl Inner {
         way.output(signature).ok_or_else(|| {
             Failure::Other("the token returned no signature in the format of PKCS#11: ask its vendor".to_owned())
         })
+    }
+}
+
+impl fmt::Display for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.token, self.name)
     }
 }
 
@@ -182,7 +233,7 @@ impl Signer for TokenSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
         self.key
             .sign(self.way, message)
-            .map_err(|failure| rustls::Error::General(format!("{}: {}: {failure}", self.key.token, self.key.name)))
+            .map_err(|failure| rustls::Error::General(format!("{}: {failure}", self.key)))
     }
 
     fn scheme(&self) -> SignatureScheme {

@@ -56,26 +56,18 @@ impl Padding {
     }
 }
 
-/// The schemes of a kind of key, the preferred ones first. `bits` is the size of an RSA key.
-fn schemes(kind: KeyKind, bits: usize) -> Vec<(SignatureScheme, Padding)> {
+/// The schemes of a kind of key, the preferred ones first: every token that has a padding has it with SHA-256.
+fn schemes(kind: KeyKind) -> Vec<(SignatureScheme, Padding)> {
     use SignatureScheme as S;
     match kind {
-        KeyKind::Rsa => {
-            let mut all = vec![
-                (S::RSA_PSS_SHA256, Padding::Pss(Hash::Sha256)),
-                (S::RSA_PSS_SHA384, Padding::Pss(Hash::Sha384)),
-                (S::RSA_PSS_SHA512, Padding::Pss(Hash::Sha512)),
-                (S::RSA_PKCS1_SHA256, Padding::Pkcs1(Hash::Sha256)),
-                (S::RSA_PKCS1_SHA384, Padding::Pkcs1(Hash::Sha384)),
-                (S::RSA_PKCS1_SHA512, Padding::Pkcs1(Hash::Sha512)),
-            ];
-            // The digest, the salt and two bytes have to fit: RFC 8017 section 9.1.1.
-            all.retain(|(_, padding)| match padding {
-                Padding::Pss(hash) => bits > 8 * (2 * hash.length() + 2),
-                _ => true,
-            });
-            all
-        }
+        KeyKind::Rsa => vec![
+            (S::RSA_PSS_SHA256, Padding::Pss(Hash::Sha256)),
+            (S::RSA_PSS_SHA384, Padding::Pss(Hash::Sha384)),
+            (S::RSA_PSS_SHA512, Padding::Pss(Hash::Sha512)),
+            (S::RSA_PKCS1_SHA256, Padding::Pkcs1(Hash::Sha256)),
+            (S::RSA_PKCS1_SHA384, Padding::Pkcs1(Hash::Sha384)),
+            (S::RSA_PKCS1_SHA512, Padding::Pkcs1(Hash::Sha512)),
+        ],
         KeyKind::P256 => vec![(S::ECDSA_NISTP256_SHA256, Padding::Ecdsa(Hash::Sha256))],
         KeyKind::P384 => vec![(S::ECDSA_NISTP384_SHA384, Padding::Ecdsa(Hash::Sha384))],
         KeyKind::P521 => vec![(S::ECDSA_NISTP521_SHA512, Padding::Ecdsa(Hash::Sha512))],
@@ -84,7 +76,7 @@ fn schemes(kind: KeyKind, bits: usize) -> Vec<(SignatureScheme, Padding)> {
 }
 
 /// The ways to sign with a key of a token that has the mechanisms for which `has` is true.
-pub(super) fn ways(kind: KeyKind, bits: usize, has: impl Fn(MechanismType) -> bool) -> Vec<Way> {
+pub(super) fn ways(kind: KeyKind, has: impl Fn(MechanismType) -> bool) -> Vec<Way> {
     let way = |(scheme, padding): (SignatureScheme, Padding)| {
         let [bare, hashing] = padding.mechanisms().map(|mechanism| mechanism.is_some_and(&has));
         (bare || hashing).then_some(Way {
@@ -93,7 +85,7 @@ pub(super) fn ways(kind: KeyKind, bits: usize, has: impl Fn(MechanismType) -> bo
             hashes: !bare,
         })
     };
-    schemes(kind, bits).into_iter().filter_map(way).collect()
+    schemes(kind).into_iter().filter_map(way).collect()
 }
 
 impl Way {
@@ -181,15 +173,9 @@ mod tests {
     }
 
     #[test]
-    fn small_rsa_keys_have_no_long_digests() {
-        let of = |bits| ways(KeyKind::Rsa, bits, |_| true).len();
-        assert_eq!((of(1024), of(2048)), (5, 6));
-    }
-
-    #[test]
     fn digests_are_preferred_to_messages() {
         let hashes = |has: &[MechanismType]| {
-            let ways = ways(KeyKind::P256, 0, |mechanism| has.contains(&mechanism));
+            let ways = ways(KeyKind::P256, |mechanism| has.contains(&mechanism));
             ways.first().map(|way| way.hashes)
         };
         assert_eq!(

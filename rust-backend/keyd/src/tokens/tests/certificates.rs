@@ -110,6 +110,10 @@ fn public_keys() {
             error.contains("does not tell its public key") && error.contains("\"www\" id=%01"),
             "{error}"
         );
+        hsm.write("web", root.der(), "cert", "root", "01");
+        let error = refusal(&tokens, &uri, &mut nobody);
+        assert!(error.contains("belongs to another key"), "{error}");
+        hsm.tool("web", &["--delete-object", "--type", "cert", "--label", "root"]);
         hsm.write("web", certificate.der(), "cert", "another label", "01");
         let found = tokens.key(&uri, &mut nobody).unwrap();
         assert_eq!(found.public_key().unwrap().as_ref(), key.subject_public_key_info());

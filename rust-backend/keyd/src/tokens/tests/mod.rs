@@ -153,6 +153,9 @@ fn mechanisms_of_keys() {
             error.contains("no signatures of TLS") && error.contains("\"encrypting\""),
             "{error}"
         );
+        hsm.key_pair("web", "rsa:1024", "short", "02");
+        let error = refusal(&tokens, &hsm.uri("object=short"), &mut nobody);
+        assert!(error.contains("its 1024 bits are too few"), "{error}");
         hsm.tool(
             "web",
             &[
