@@ -5,6 +5,8 @@ mod certificates;
 mod login;
 mod softhsm;
 
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -334,5 +336,43 @@ fn removed_and_back() {
                 }
             });
         }
+    });
+}
+
+/// While a token is away, its module is restarted again and again. The other token signs all the time.
+#[test]
+fn other_tokens_go_on() {
+    test(|hsm| {
+        let directory = hsm.token("a");
+        hsm.token("b");
+        let tokens = Tokens::default();
+        let [gone, other] = ["a", "b"].map(|token| {
+            hsm.key_pair(token, "EC:prime256v1", "www", "01");
+            key(&tokens, hsm, &format!("token={token}"))
+        });
+        let scheme = SignatureScheme::ECDSA_NISTP256_SHA256;
+        let away = directory.parent().unwrap().with_file_name("away");
+        let is_back = AtomicBool::new(false);
+        let limit = Instant::now() + Duration::from_secs(60);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !is_back.load(Ordering::Relaxed) && Instant::now() < limit {
+                        check(&other, scheme);
+                    }
+                });
+            }
+            for _ in 0..3 {
+                fs::rename(&directory, &away).unwrap();
+                until(|| !signs(&gone, scheme));
+                let end = Instant::now() + Duration::from_millis(200);
+                while Instant::now() < end {
+                    assert!(!signs(&gone, scheme));
+                }
+                fs::rename(&away, &directory).unwrap();
+                until(|| signs(&gone, scheme));
+            }
+            is_back.store(true, Ordering::Relaxed);
+        });
     });
 }

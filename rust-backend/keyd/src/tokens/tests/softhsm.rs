@@ -5,6 +5,7 @@
 //! test runs in a process of its own: the test starts itself again.
 
 use std::any::type_name;
+use std::collections::HashSet;
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
@@ -83,8 +84,13 @@ fn run<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Str
 }
 
 impl SoftHsm {
-    /// Makes a token.
-    pub(super) fn token(&self, label: &str) {
+    /// Makes a token and returns its directory.
+    pub(super) fn token(&self, label: &str) -> PathBuf {
+        let directories = || {
+            let entries = fs::read_dir(self.directory.join("tokens")).unwrap();
+            entries.map(|entry| entry.unwrap().path()).collect::<HashSet<_>>()
+        };
+        let before = directories();
         run(
             "softhsm2-util",
             [
@@ -98,6 +104,8 @@ impl SoftHsm {
                 SO_PIN,
             ],
         );
+        let mut new = directories().into_iter().filter(|path| !before.contains(path));
+        new.next().expect("it has a directory")
     }
 
     /// Runs pkcs11-tool, logged in to a token.
