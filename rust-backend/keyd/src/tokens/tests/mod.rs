@@ -6,6 +6,7 @@ mod login;
 mod softhsm;
 
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -241,7 +242,8 @@ fn modules() {
         };
         // The same file by other paths is not initialised once more.
         named("module-name=softhsm2").unwrap();
-        named("module-path=/usr/lib/softhsm&module-name=softhsm2").unwrap();
+        let directory = Path::new(hsm.module).parent().unwrap().display();
+        named(&format!("module-path={directory}&module-name=softhsm2")).unwrap();
         for (query, part) in [
             ("module-path=/nothing/there.so", "/nothing/there.so cannot be found"),
             ("module-path=/usr/lib", "is a directory"),

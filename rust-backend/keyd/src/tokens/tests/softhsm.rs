@@ -29,7 +29,7 @@ const SO_PIN: &str = "56789";
 /// The tokens of one test.
 pub(super) struct SoftHsm {
     directory: PathBuf,
-    module: &'static str,
+    pub(super) module: &'static str,
 }
 
 /// Runs `body`, the only closure of a test, in a process of its own, if SoftHSM is installed.
