@@ -41,7 +41,7 @@ def spread(values):
 
 
 def table(rows):
-    kinds = [kind for kind in ("plain", "nginx", "mod_ssl", "mod_tls") if any(one["figures"].get(kind) for one in rows)]
+    kinds = [kind for kind in COLOURS if any(one["figures"].get(kind) for one in rows)]
     lines = [f"| workload | {' | '.join(kinds)} | ratio | target |", "|---" * (len(kinds) + 3) + "|"]
     for one in rows:
         figures = [spread(one["figures"].get(kind, [])) for kind in kinds]
@@ -88,7 +88,7 @@ def charts(rows):
 
 
 BAR, LEFT, WIDTH, MOST = 13, 300, 420, 2
-COLOURS = {"plain": "#bbbbbb", "nginx": "#8bbf6b", "mod_ssl": "#d9a441", "mod_tls": "#3b7dd8"}
+COLOURS = {"plain": "#bbbbbb", "nginx": "#8bbf6b", "mod_ssl": "#d9a441", "no-keyd": "#7fb2e8", "mod_tls": "#3b7dd8"}
 
 
 def svg(title, rows):

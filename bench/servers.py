@@ -24,7 +24,9 @@ PATIENCE = 900
 UNUSED = ("alias", "authz_host", "dir", "env", "headers", "rewrite", "setenvif", "status")
 TICKS = os.sysconf("SC_CLK_TCK")
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-KINDS = ("plain", "mod_ssl", "mod_tls", *(["nginx"] if NGINX else []))
+# This module as it is installed, with tls-keyd, and with the private keys in httpd's processes.
+OURS = ("mod_tls", "no-keyd")
+KINDS = ("plain", "mod_ssl", *OURS, *(["nginx"] if NGINX else []))
 
 
 def proxy_lines(kind, backend, ca_file):
@@ -39,20 +41,21 @@ def proxy_lines(kind, backend, ca_file):
                 "SSLProxyVerifyDepth 2",
                 f"SSLProxyCACertificateFile {ca_file}",
             ],
-            "mod_tls": ["TLSProxyEngine on", f"TLSProxyCA {ca_file}"],
-        }[kind]
+        }.get(kind, ["TLSProxyEngine on", f"TLSProxyCA {ca_file}"])
     return lines
 
 
 def lines_for(kind, address, port, hosts, proxied):
     """The TLS settings of `hosts`: names with the arguments of TLSCertificate."""
-    lines = [f"TLSEngine {port}"] if kind == "mod_tls" else []
+    lines = [f"TLSEngine {port}"] if kind in OURS else []
+    if kind == "no-keyd":
+        lines.append("TLSKeyProcess off")
     if kind == "mod_ssl":
         lines.append("SSLSessionCache shmcb:ssl_cache(5120000)")
     lines.append("Protocols h2 http/1.1")
     for name, cert in hosts:
         body = [f"ServerName {name}", *proxied]
-        if kind == "mod_tls":
+        if kind in OURS:
             body.append(f"TLSCertificate {cert}")
         elif kind == "mod_ssl":
             file, key = cert.split()
@@ -121,7 +124,7 @@ class Apache(Server):
         text = self._httpd.conf_file.read_text()
         # Removes what is not compared: logs, .htaccess files, other modules, and this module where it is not measured.
         unwanted = ["CustomLog", "LogFormat", "DirectoryIndex", *(f"LoadModule {name}_module" for name in UNUSED)]
-        if self.kind != "mod_tls":
+        if self.kind not in OURS:
             unwanted.append("LoadModule tls_module")
         text = text.replace("AllowOverride All", "AllowOverride None").replace(
             "<Directory ", "<Directory />\nAllowOverride None\n</Directory>\n<Directory ", 1

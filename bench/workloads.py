@@ -123,6 +123,22 @@ def latency(server, part, rate=1500, seconds=4, clients=16):
     return times[min(int(len(times) * part), len(times) - 1)] / 1000
 
 
+def handshake_latency(server, part, rate=200, seconds=5, clients=8):
+    """The time in ms in which the fraction `part` of new connections is established, `rate` of which begin each second."""
+    began, count = time.monotonic() + 0.1, rate * seconds
+
+    def establish(number):
+        time.sleep(max(0, began + number / rate - time.monotonic()))
+        start = time.monotonic()
+        with connect(server):
+            return time.monotonic() - start
+
+    connections(server, count=200)
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        times = sorted(pool.map(establish, range(count)))
+    return times[min(int(count * part), count - 1)] * 1000
+
+
 def idle(server):
     """KiB for each idle connection."""
     # Memory that is allocated once for each thread is not counted.
@@ -196,6 +212,9 @@ WORKLOADS = {
     "latency-50": Workload("latency, median", "ms", lambda s: latency(s, 0.5), direct=True),
     "latency-99": Workload("latency, 99 of 100", "ms", lambda s: latency(s, 0.99), direct=True),
     "latency-999": Workload("latency, 999 of 1000", "ms", lambda s: latency(s, 0.999), direct=True),
+    "handshake-99": Workload(
+        "new connection, 200 a second, 99 of 100", "ms", lambda s: handshake_latency(s, 0.99), direct=True
+    ),
     "slow": Workload("500 stalled handshakes, then a request", "s", slow, without=("plain",), direct=True, target=0.1),
     "idle": Workload("idle connection", "KiB", idle, direct=True, target=40),
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tls_keyd.h"
+#include "tls_hooks.h"
 
 #include "apr_thread_proc.h"
+#include "mpm_common.h"
 
 #include "tls_state.h"
 
@@ -11,8 +12,11 @@ typedef struct {
     server_rec *server;
 } watched;
 
-/* The processes that are watched, by their roles: they are in pconf, and forgotten when that is cleared. */
+/* tls-keyd and the process that watches it: httpd tells when one of its children ends, and for nothing else does it wait. They
+ * are listed by their roles: they are in pconf, and forgotten when that is cleared. */
 static watched *current[TLS_KEY_PROCESSES];
+
+static void watch(apr_pool_t *pconf, server_rec *s);
 
 /* httpd calls this when it has noticed the end of the process, and when it restarts or stops. */
 static void ended(int reason, void *data, int)
@@ -29,7 +33,7 @@ static void ended(int reason, void *data, int)
         tls_state_log(p, tls_state_config(), w->server);
         apr_pool_destroy(p);
     }
-    tls_keyd_watch(w->pconf, w->server);
+    watch(w->pconf, w->server);
 }
 
 static apr_status_t forget(void *)
@@ -38,7 +42,8 @@ static apr_status_t forget(void *)
     return APR_SUCCESS;
 }
 
-void tls_keyd_watch(apr_pool_t *pconf, server_rec *s)
+/* Has httpd tell of the end of those that were started. */
+static void watch(apr_pool_t *pconf, server_rec *s)
 {
     uint32_t numbers[TLS_KEY_PROCESSES] = { 0 };
 
@@ -54,4 +59,22 @@ void tls_keyd_watch(apr_pool_t *pconf, server_rec *s)
         apr_proc_other_child_register(&current[i]->proc, ended, current[i], NULL, pconf);
         apr_pool_cleanup_register(pconf, NULL, forget, apr_pool_cleanup_null);
     }
+}
+
+static int post_config(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *, server_rec *s)
+{
+    watch(pconf, s);
+    return OK;
+}
+
+static int monitor(apr_pool_t *, server_rec *s)
+{
+    watch(s->process->pconf, s);
+    return OK;
+}
+
+void tls_keyd_register_hooks(apr_pool_t *)
+{
+    ap_hook_post_config(post_config, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_monitor(monitor, NULL, NULL, APR_HOOK_LAST);
 }

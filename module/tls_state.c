@@ -14,7 +14,6 @@
 #include "tls_cache.h"
 #include "tls_compile.h"
 #include "tls_hooks.h"
-#include "tls_keyd.h"
 #include "tls_settings.h"
 #include "tls_terminal.h"
 
@@ -202,7 +201,6 @@ static int prepare(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     }
     prime_stapling(ptemp, s);
     introduce(pconf, s);
-    tls_keyd_watch(pconf, s);
     return OK;
 }
 
@@ -230,7 +228,6 @@ static int monitor(apr_pool_t *p, server_rec *s)
 {
     tls_config_tick(config);
     tls_state_log(p, config, s);
-    tls_keyd_watch(s->process->pconf, s);
     return OK;
 }
 

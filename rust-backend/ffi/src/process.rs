@@ -124,7 +124,7 @@ pub unsafe extern "C" fn tls_process_attach_counters(process: *const Process, ce
     })
 }
 
-/// The counters for mod_status: HTML, or (`brief`) lines for programs. `tls_text_free` frees it.
+/// The counters and the use of private keys for mod_status: HTML, or (`brief`) lines for programs. `tls_text_free` frees it.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn tls_process_status(process: *const Process, brief: bool
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (process, out) = unsafe { (process.as_ref()?, out.as_mut()?) };
-        *out = OwnedText::give(process.0.counters.status(brief));
+        *out = OwnedText::give(process.0.status(brief));
         Some(Status::Ok)
     })
 }

@@ -61,6 +61,8 @@ impl Failure {
                  otherwise)"
                     .to_owned()
             }
+            // Signing has failed.
+            E::Other(OtherError(why)) => why.to_string(),
             E::AlertReceived(alert) => format!("the backend ended the connection with alert {alert:?}"),
             other => other.to_string(),
         })

@@ -23,7 +23,7 @@ use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::sync::Arc;
 
 use rustls::server::{Accepted, Acceptor};
-use rustls::{AlertDescription, ProtocolVersion};
+use rustls::{AlertDescription, OtherError, ProtocolVersion};
 use rustls_pki_types::ServerName;
 
 use self::alert::plaintext_record;
@@ -352,6 +352,8 @@ impl Connection {
             (rustls::Error::NoCertificatesPresented, _) => {
                 Failure::theirs("the client presented no certificate, and TLSClientCertificate requires one")
             }
+            // Signing has failed.
+            (rustls::Error::Other(OtherError(why)), _) => Failure::ours(why),
             _ => Failure::theirs(describe(error)),
         }
     }

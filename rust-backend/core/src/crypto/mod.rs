@@ -26,8 +26,8 @@
 pub mod cipher_string;
 pub mod ciphers;
 pub mod groups;
-pub mod key_kind;
 pub mod hash;
+pub mod key_kind;
 pub mod protocol;
 pub mod schemes;
 pub mod signature;

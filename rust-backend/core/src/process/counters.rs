@@ -72,18 +72,9 @@ impl Counters {
         }
     }
 
-    /// What mod_status shows: HTML, or (`brief`) lines for programs.
-    pub fn status(&self, brief: bool) -> String {
-        let lines = COUNTERS.iter().map(|(counter, label)| (label, self.total(*counter)));
-        match brief {
-            true => lines.map(|(label, total)| format!("TLS{label}: {total}\n")).collect(),
-            false => {
-                let lines: String = lines
-                    .map(|(label, total)| format!("<dt>{label}: {total}</dt>\n"))
-                    .collect();
-                format!("<hr />\n<h1>TLS</h1>\n<dl>\n{lines}</dl>\n")
-            }
-        }
+    /// All counters, by the names that people see.
+    pub fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        COUNTERS.iter().map(|(counter, label)| (*label, self.total(*counter)))
     }
 
     /// The sum over all slots.

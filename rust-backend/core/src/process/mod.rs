@@ -4,6 +4,7 @@
 //! May use: base, crypto, key_process, keys, session.
 
 pub mod counters;
+mod status;
 pub mod watch;
 
 use std::path::Path;
