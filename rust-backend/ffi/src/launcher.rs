@@ -40,7 +40,8 @@ pub(crate) fn key_program() -> Option<PathBuf> {
 impl Launcher for ForkAndExec {
     fn launch(&self, launch: &Launch, role: Role, socket: OwnedFd) -> io::Result<u32> {
         let mut command = Command::new(&launch.program);
-        command.stdin(socket).stdout(Stdio::null()).stderr(Stdio::inherit());
+        // Standard error may be the terminal, for whose end somebody waits.
+        command.stdin(socket).stdout(Stdio::null()).stderr(Stdio::null());
         match role {
             Role::Keys if launch.tokens => {
                 command.arg("--tokens");

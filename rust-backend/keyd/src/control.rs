@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use mod_tls_core::base::diagnostics::Severity;
 use mod_tls_core::base::log_queue::LogQueue;
 use mod_tls_core::key_process::channel::Channel;
-use mod_tls_core::key_process::protocol::{Answer, LogLevel, Order};
+use mod_tls_core::key_process::protocol::{Answer, BadFrame, LogLevel, Order};
 use mod_tls_core::keys::pass_phrase::PassPhrases;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -41,36 +42,62 @@ enum Next {
     Retire,
 }
 
-/// Serves httpd until it ends. `messages` are for its error log.
-pub(crate) fn serve(socket: OwnedFd, messages: Vec<String>) -> ExitCode {
+/// Serves httpd until it ends. `locked_down` has messages about what could not be given up, or why the process must not have
+/// keys.
+pub(crate) fn serve(socket: OwnedFd, locked_down: Result<Vec<String>, String>) -> ExitCode {
     let log_queue = Arc::new(LogQueue::default());
-    for text in messages {
-        log_queue.add(Severity::Notice, text);
-    }
-    let keys = Arc::new(Keys::new());
-    let outcome = Signing::new(Arc::clone(&keys)).and_then(|signing| {
-        signing.start()?;
-        let reader = Reader {
-            keys,
-            phrases: PassPhrases::default(),
-            log_queue,
-        };
-        Control {
-            channel: Channel::new(socket),
-            reader,
-            signing,
-            parent: None,
-        }
-        .run()
+    let panics = Arc::clone(&log_queue);
+    panic::set_hook(Box::new(move |info| {
+        let text = format!("tls-keyd: internal error, please report it: {info}");
+        panics.add(Severity::Error, text);
+    }));
+    let outcome = begin(Channel::new(socket), locked_down, log_queue).and_then(|control| match control {
+        Some(mut control) => control.run(),
+        None => Ok(()),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        // httpd has ended.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tls-keyd: {error}");
-            ExitCode::FAILURE
-        }
+        Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Carries out the first order. None if the process must not have keys.
+fn begin(
+    mut channel: Channel,
+    locked_down: Result<Vec<String>, String>,
+    log_queue: Arc<LogQueue>,
+) -> io::Result<Option<Control>> {
+    let Order::Begin = channel.receive(true)? else {
+        return Err(BadFrame.into());
+    };
+    let messages = match locked_down {
+        Ok(messages) => messages,
+        Err(why) => {
+            channel.send(&Answer::Begun(Err(why)), &[])?;
+            return Ok(None);
+        }
+    };
+    messages
+        .into_iter()
+        .for_each(|text| log_queue.add(Severity::Notice, format!("tls-keyd: {text}")));
+    let keys = Arc::new(Keys::new());
+    let signing = Signing::new(Arc::clone(&keys))?;
+    signing.start()?;
+    signing.receive_from(channel.descriptor()?)?;
+    channel.send(&Answer::Begun(Ok(())), &[])?;
+    let reader = Reader {
+        keys,
+        phrases: PassPhrases::default(),
+        log_queue,
+    };
+    Ok(Some(Control {
+        channel,
+        reader,
+        signing,
+        parent: None,
+    }))
 }
 
 impl Control {
@@ -111,10 +138,7 @@ impl Control {
 
     fn carry_out(&mut self, order: Order) -> io::Result<Next> {
         Ok(Next::Answer(match order {
-            Order::Begin => {
-                self.signing.receive_from(self.channel.descriptor()?)?;
-                Answer::Ready
-            }
+            Order::Begin => return Err(BadFrame.into()),
             Order::Read(orders) => {
                 let mut contents = Vec::with_capacity(orders.len());
                 for order in &orders {

@@ -53,13 +53,8 @@ fn main() -> ExitCode {
         }),
         options => with_options(options, |needs| {
             with_socket(|socket| {
-                lockdown::apply(&needs).map_or_else(
-                    |why| {
-                        eprintln!("tls-keyd: {why}");
-                        ExitCode::FAILURE
-                    },
-                    |messages| control::serve(socket, messages),
-                )
+                let locked_down = lockdown::apply(&needs);
+                control::serve(socket, locked_down)
             })
         }),
     }

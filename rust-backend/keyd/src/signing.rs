@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -151,7 +152,10 @@ impl Signing {
                 };
                 let Some(slot) = slot else { continue };
                 let mut connection = slot.connection.lock().unwrap_or_else(PoisonError::into_inner);
-                if connection.serve(&self.keys, || self.connections()).is_err() {
+                // A panic must not end the thread, which others need.
+                let served =
+                    panic::catch_unwind(AssertUnwindSafe(|| connection.serve(&self.keys, || self.connections())));
+                if !matches!(served, Ok(Ok(()))) {
                     let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
                     connections.remove(&number);
                 }

@@ -52,8 +52,8 @@ pub enum Role {
 
 /// Starts programs. It is implemented where unsafe code is allowed.
 pub trait Launcher: fmt::Debug + Send + Sync {
-    /// Starts `tls-keyd` with `socket` as its standard input and without any other descriptor of this process but standard
-    /// error. Returns its process number.
+    /// Starts `tls-keyd` with `socket` as its standard input and without any other descriptor of this process. Returns its
+    /// process number.
     fn launch(&self, launch: &Launch, role: Role, socket: OwnedFd) -> io::Result<u32>;
 }
 

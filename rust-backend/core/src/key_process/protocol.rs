@@ -229,8 +229,8 @@ pub struct TicketState {
 /// The answer to an order. `Release`, `Forget`, `Parent` and `Retire` have none. Error texts name the file and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// To `Begin`.
-    Ready,
+    /// To `Begin`: the process is ready, or it cannot run as it should for this reason, and ends.
+    Begun(Result<(), String>),
     /// To `Read`: for each file, in the same order.
     Read(Vec<Result<FileContent, String>>),
     /// To `Unlock`, and to `Token` for a key.

@@ -76,9 +76,10 @@ impl Running {
             messages: Vec::new(),
         };
         match running.ask(&Order::Begin, &[exit.as_fd()], Some(LIMIT)) {
-            Ok(Answer::Ready) => Ok(running),
+            Ok(Answer::Begun(Ok(()))) => Ok(running),
+            Ok(Answer::Begun(Err(why))) => Err(io::Error::other(why)),
             Ok(_) => Err(BadFrame.into()),
-            Err(error) if is_end(&error) => Err(io::Error::other("it has ended at once, see the messages above")),
+            Err(error) if is_end(&error) => Err(io::Error::other("it has ended at once")),
             Err(error) => Err(error),
         }
     }
