@@ -206,8 +206,10 @@ Listen {self.port}
         return self._process.pid
 
     def children(self):
-        run = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True)
-        return [int(pid) for pid in run.stdout.split()]
+        """The processes of httpd's that its parent process has started."""
+        run = subprocess.run(["pgrep", "-P", str(self.pid), "-l"], capture_output=True, text=True)
+        processes = [line.split() for line in run.stdout.splitlines()]
+        return [int(pid) for pid, name in processes if name != "tls-keyd"]
 
     def graceful(self):
         """Reloads, and waits until the new children serve. On a busy machine an old child may still accept a

@@ -82,7 +82,7 @@ fn begin(
     messages
         .into_iter()
         .for_each(|text| log_queue.add(Severity::Notice, format!("tls-keyd: {text}")));
-    let keys = Arc::new(Keys::new());
+    let keys = Arc::new(Keys::new(&log_queue));
     let signing = Signing::new(Arc::clone(&keys))?;
     signing.start()?;
     signing.receive_from(channel.descriptor()?)?;
@@ -90,7 +90,6 @@ fn begin(
     let reader = Reader {
         keys,
         phrases: PassPhrases::default(),
-        log_queue,
     };
     Ok(Some(Control {
         channel,
@@ -177,7 +176,7 @@ impl Control {
     }
 
     fn messages(&self) -> Vec<(LogLevel, String)> {
-        let next = || self.reader.log_queue.take();
+        let next = || self.reader.keys.log_queue().take();
         std::iter::from_fn(next)
             .map(|(severity, text)| (level(severity), text))
             .collect()

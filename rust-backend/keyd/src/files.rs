@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mod_tls_core::base::file_reading;
-use mod_tls_core::base::log_queue::LogQueue;
 use mod_tls_core::crypto::{self, key_kind};
 use mod_tls_core::key_process::parent::MAX_KEYS;
 use mod_tls_core::key_process::protocol::{
@@ -31,7 +30,6 @@ use crate::keys::Keys;
 pub(crate) struct Reader {
     pub(crate) keys: Arc<Keys>,
     pub(crate) phrases: PassPhrases,
-    pub(crate) log_queue: Arc<LogQueue>,
 }
 
 /// Reads an open file.
@@ -116,7 +114,7 @@ impl Reader {
     }
 
     fn add(&self, id: KeyId, path: &Arc<Path>, order: &FileOrder, key: SecretKey) -> Result<KeyInfo, String> {
-        match DeferredKey::new(key, path, &self.log_queue) {
+        match DeferredKey::new(key, path, self.keys.log_queue()) {
             Ok((key, public)) => Ok(self.keys.add_deferred(id, path, order.purpose, key, public)),
             Err(der) => {
                 let key = crypto::signing_key(&der).map_err(|_| key_kind::why_unusable(&der))?;

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use mod_tls_core::base::log_queue::LogQueue;
 use mod_tls_core::crypto::schemes::schemes_of;
 use mod_tls_core::key_process::permitted::is_permitted;
 use mod_tls_core::key_process::protocol::{KeyId, KeyInfo, KeyUse, Purpose, Refusal, Report};
@@ -69,6 +70,7 @@ pub(crate) struct Keys {
     refused: AtomicU64,
     signatures: AtomicU64,
     started: Instant,
+    log_queue: Arc<LogQueue>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -85,14 +87,21 @@ impl Secret {
 }
 
 impl Keys {
-    pub(crate) fn new() -> Self {
+    /// Without any key. Errors are logged to `log_queue`.
+    pub(crate) fn new(log_queue: &Arc<LogQueue>) -> Self {
         Self {
             table: RwLock::default(),
             leaving: Mutex::default(),
             refused: AtomicU64::new(0),
             signatures: AtomicU64::new(0),
             started: Instant::now(),
+            log_queue: Arc::clone(log_queue),
         }
+    }
+
+    /// Messages for the error log.
+    pub(crate) fn log_queue(&self) -> &Arc<LogQueue> {
+        &self.log_queue
     }
 
     /// Adds a key that is parsed when it is first used. `public` is its SubjectPublicKeyInfo.

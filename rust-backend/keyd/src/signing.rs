@@ -211,7 +211,10 @@ fn answer(keys: &Keys, frame: &[u8], connections: impl Fn() -> usize, reply: &mu
             Ok(signature) => protocol::encode(&Reply::Signature(&signature), reply),
             Err(refusal) => protocol::encode(&Reply::Refused(refusal), reply),
         },
-        Request::Ping => protocol::encode(&Reply::Pong, reply),
+        Request::Ping => {
+            let has_messages = keys.log_queue().has_messages();
+            protocol::encode(&Reply::Pong { has_messages }, reply);
+        }
         Request::Report => protocol::encode(&Reply::Report(keys.report(connections())), reply),
     }
     Ok(())

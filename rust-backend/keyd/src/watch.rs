@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Watches the process with the keys: ends when that one ends or does not answer.
+//! Watches the process with the keys: ends when that one ends, does not answer, or has messages for the error log.
 //!
 //! httpd's parent process waits for nothing but its children. So it learns within a second that something is wrong, also if
 //! the process with the keys is not its child: httpd starts it before it leaves the terminal and becomes another process.
@@ -44,7 +44,9 @@ fn ask_forever(mut stream: &UnixStream) -> io::Result<()> {
             }
         }
         match protocol::decode(&answer[..filled])? {
-            Reply::Pong => wait(stream)?,
+            Reply::Pong { has_messages: false } => wait(stream)?,
+            // httpd's parent process looks for them when this process ends.
+            Reply::Pong { has_messages: true } => return Ok(()),
             _ => return Err(protocol::BadFrame.into()),
         }
     }

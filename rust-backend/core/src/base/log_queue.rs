@@ -40,9 +40,14 @@ impl LogQueue {
         }
     }
 
+    /// Whether there are messages.
+    pub fn has_messages(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
+    }
+
     /// Removes and returns the oldest message. The cost is negligible if the queue is empty.
     pub fn take(&self) -> Option<(Severity, String)> {
-        if !self.waiting.load(Ordering::Acquire) {
+        if !self.has_messages() {
             return None;
         }
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);

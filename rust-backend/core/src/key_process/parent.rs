@@ -45,7 +45,7 @@ pub struct Launch {
 pub enum Role {
     /// It has the keys.
     Keys,
-    /// It ends when the one with the keys ends or does not answer. httpd's parent process notices the end of a child within a
+    /// It ends when the one with the keys ends, does not answer or has messages for the error log. httpd's parent process notices the end of a child within a
     /// second, and cannot wait for anything else.
     Watch,
 }

@@ -67,7 +67,10 @@ pub enum Reply<'a> {
     /// How keys were used.
     Report(Report),
     /// It is alive.
-    Pong,
+    Pong {
+        /// Whether there are messages for the error log, which httpd's parent process gets by [`Order::Ping`].
+        has_messages: bool,
+    },
 }
 
 /// Why `tls-keyd` does not sign.
@@ -209,7 +212,7 @@ pub struct KeyInfo {
 /// A file that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileContent {
-    /// Its text without anything that may be secret: see [`public_part`](crate::x509::pem::public_part).
+    /// Its text without anything that may be secret.
     pub text: Vec<u8>,
     /// Its keys, or why one cannot be used.
     pub keys: Vec<Result<KeyInfo, String>>,

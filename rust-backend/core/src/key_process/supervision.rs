@@ -54,6 +54,7 @@ impl KeyProcess {
         };
         if let Some(running) = old.as_mut().filter(|running| running.launch.is_enough_for(launch)) {
             if running.is_alive(LIMIT) {
+                self.log_messages(running);
                 let _ = running.tell(&Order::Parent(std::process::id()));
                 if is_final && running.watcher == 0 {
                     self.have_watched(running);

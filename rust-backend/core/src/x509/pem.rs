@@ -151,20 +151,20 @@ const LEFT_OUT: &[u8] = b"(text)\n";
 pub fn public_part(text: &[u8]) -> Vec<u8> {
     const LABEL: &[u8] = b"-----";
     let mut public = Vec::with_capacity(text.len());
-    let mut is_certificate = false;
+    let mut place = Place::Outside;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         let Some(at) = memmem::find(line, LABEL) else {
-            let is_kept = is_certificate || line.trim_ascii().is_empty();
-            // Secrets may be anywhere else, for example in a block of an unknown kind.
-            if is_kept {
-                public.extend_from_slice(line);
-            } else if !public.ends_with(LEFT_OUT) {
-                public.extend_from_slice(LEFT_OUT);
+            match place {
+                _ if line.trim_ascii().is_empty() => public.extend_from_slice(line),
+                Place::Certificate => public.extend_from_slice(line),
+                // It may be the content of a block whose first line is damaged.
+                Place::Outside if !public.ends_with(LEFT_OUT) => public.extend_from_slice(LEFT_OUT),
+                Place::Outside | Place::OtherBlock => {}
             }
             continue;
         };
         let (before, label) = line.split_at(at);
-        is_certificate = label.starts_with(b"-----BEGIN CERTIFICATE-----");
+        place = Place::after(label);
         let is_plain = before == UTF_8_MARK || before.iter().all(u8::is_ascii_whitespace);
         public.extend_from_slice(if is_plain { before } else { b"x" });
         // The label itself, and those that follow it without a line break.
@@ -174,6 +174,27 @@ pub fn public_part(text: &[u8]) -> Vec<u8> {
         }
     }
     public
+}
+
+/// Where a line stands.
+#[derive(Clone, Copy)]
+enum Place {
+    Certificate,
+    OtherBlock,
+    Outside,
+}
+
+impl Place {
+    /// The place of the lines that follow a label.
+    fn after(label: &[u8]) -> Self {
+        if label.starts_with(b"-----BEGIN CERTIFICATE-----") {
+            Self::Certificate
+        } else if label.starts_with(b"-----BEGIN ") {
+            Self::OtherBlock
+        } else {
+            Self::Outside
+        }
+    }
 }
 
 /// Whether a line is a label of a block, `-----BEGIN X-----` or `-----END X-----`, and nothing else.
@@ -273,8 +294,9 @@ mod tests {
         let public = public_part(text.as_bytes());
         assert_eq!(memmem::find(&public, b"U0VDUkVU"), None);
         assert_eq!(parse(&public).unwrap().certificates.len(), 3);
-        let lines = "-----BEGIN PRIVATE KEY-----\n(text)\n-----END PRIVATE KEY-----\n";
+        let lines = "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n";
         assert_eq!(public_part(key.as_bytes()), lines.as_bytes());
+        assert_eq!(public_part(b"words\nmore\n"), LEFT_OUT);
         // A block of certificates that a key interrupts, keys without a block, and keys in the line of a label.
         for secret in [
             format!("-----BEGIN CERTIFICATE-----\n{key}"),
