@@ -23,6 +23,9 @@ use crate::trust::revocation::RevocationLists;
 /// The paths of CRLs, and the CAs that have signed them.
 type ListsKey = (Vec<PathBuf>, CaSource);
 
+/// The file or directory of certificates with their keys, and the file of further intermediate certificates.
+type MachineKey = (PathBuf, Option<PathBuf>);
+
 /// All settings for backends of a configuration.
 #[derive(Debug)]
 pub struct ProxyStore {
@@ -36,8 +39,7 @@ pub struct ProxyStore {
 struct Made {
     anchors: HashMap<CaSource, Option<Arc<Anchors>>>,
     identities: HashMap<IdentityFiles, Option<Arc<Identity>>>,
-    /// By the file or directory, and the file of further intermediate certificates.
-    machines: HashMap<(PathBuf, Option<PathBuf>), Option<Vec<Arc<Identity>>>>,
+    machines: HashMap<MachineKey, Option<Vec<Arc<Identity>>>>,
     lists: HashMap<ListsKey, Option<Arc<RevocationLists>>>,
     profiles: HashMap<Vec<usize>, Option<Arc<ProxyProfile>>>,
     /// Profiles by the content of their settings: connections are shared by all chains with equal settings.
