@@ -2,6 +2,7 @@
 //! Starts `tls-keyd`, keeps it over reloads, and replaces it when it ends or does not answer.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -243,6 +244,8 @@ impl KeyProcess {
         }
         let mut read = Vec::new();
         running.read(files.into_iter(), |order, content| read.push((order.clone(), content)))?;
+        // The pass phrases that are asked for may open other keys too.
+        read.sort_by_key(|(order, _)| sources[&order.first_key].0.opener.is_none());
         for (order, content) in read {
             let (known, keys) = &sources[&order.first_key];
             if let Some(found) = self.found_again(running, known, &order, content)? {
@@ -267,7 +270,7 @@ impl KeyProcess {
                 return Ok(None);
             }
         };
-        let (KeySource::File(path), Some(opener), true) = (&known.source, &known.opener, content.is_locked) else {
+        let (KeySource::File(path), true) = (&known.source, content.is_locked) else {
             return Ok(Some(content.keys.into_iter().flatten().collect()));
         };
         let file = match file_reading::open(path) {
@@ -277,16 +280,32 @@ impl KeyProcess {
                 return Ok(None);
             }
         };
-        match running.unlock(order, &file, opener)? {
-            Ok(info) => Ok(Some(vec![info])),
-            Err(why) => {
-                self.report(format!(
-                    "{}: the pass phrase that opened this private key is gone with tls-keyd, and {why}: restart httpd",
-                    path.display()
-                ));
-                Ok(None)
-            }
-        }
+        let unlocked = match &known.opener {
+            Some(opener) => running.unlock(order, &file, opener)?.map(|info| vec![info]),
+            None => Self::unlocked_by_others(running, order, file)?,
+        };
+        unlocked.map(Some).or_else(|why| {
+            self.report(format!(
+                "{}: the pass phrase that opened this private key is gone with tls-keyd, and {why}: stop and start httpd",
+                path.display()
+            ));
+            Ok(None)
+        })
+    }
+
+    /// Has a file with an encrypted key read again, which was never asked for: a pass phrase of another key has opened it. The
+    /// outer error is that of the process.
+    fn unlocked_by_others(
+        running: &mut Running,
+        order: &FileOrder,
+        file: File,
+    ) -> io::Result<Result<Vec<KeyInfo>, String>> {
+        let mut outcome = Err("it was not read".to_owned());
+        running.read(std::iter::once((order.clone(), file)), |_, content| outcome = content)?;
+        Ok(outcome.and_then(|content| match content.is_locked {
+            true => Err("that of no other key opens it".to_owned()),
+            false => content.keys.into_iter().collect(),
+        }))
     }
 
     /// Has `running` forget keys that are not the ones that were read before: certificates in use do not belong to them.
