@@ -184,7 +184,7 @@ impl Control {
 
     /// Waits until no child process is connected.
     fn retire(&self) {
-        self.signing.close_door();
+        self.signing.retire();
         let end = Instant::now() + RETIREMENT;
         while self.signing.connections() > 0 && Instant::now() < end {
             thread::sleep(LOOK);

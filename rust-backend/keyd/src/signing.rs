@@ -10,8 +10,8 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
@@ -44,6 +44,7 @@ pub(crate) struct Signing {
     next: AtomicU64,
     /// An eventfd.
     door_closed: OwnedFd,
+    retires: AtomicBool,
 }
 
 struct Slot {
@@ -60,6 +61,7 @@ impl Signing {
             connections: RwLock::default(),
             next: AtomicU64::new(0),
             door_closed: eventfd(0, EventfdFlags::CLOEXEC)?,
+            retires: AtomicBool::new(false),
         }))
     }
 
@@ -75,7 +77,7 @@ impl Signing {
         Ok(())
     }
 
-    /// Starts the thread that receives connections from `door`, until [`Self::close_door`].
+    /// Starts the thread that receives connections from `door`, until [`Self::retire`].
     pub(crate) fn receive_from(self: &Arc<Self>, door: OwnedFd) -> io::Result<()> {
         let signing = Arc::clone(self);
         let run = move || {
@@ -101,8 +103,9 @@ impl Signing {
         Ok(())
     }
 
-    /// Receives no more connections: they are for another process.
-    pub(crate) fn close_door(&self) {
+    /// Receives no more connections: they are for another process. The one that watches this process is closed.
+    pub(crate) fn retire(&self) {
+        self.retires.store(true, Relaxed);
         // The counter of an eventfd that was never written to has room.
         let _ = rustix::io::write(&self.door_closed, &1u64.to_ne_bytes());
     }
@@ -153,8 +156,7 @@ impl Signing {
                 let Some(slot) = slot else { continue };
                 let mut connection = slot.connection.lock().unwrap_or_else(PoisonError::into_inner);
                 // A panic must not end the thread, which others need.
-                let served =
-                    panic::catch_unwind(AssertUnwindSafe(|| connection.serve(&self.keys, || self.connections())));
+                let served = panic::catch_unwind(AssertUnwindSafe(|| connection.serve(self)));
                 if !matches!(served, Ok(Ok(()))) {
                     let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
                     connections.remove(&number);
@@ -173,7 +175,7 @@ fn is_open(door: &OwnedFd, closed: &OwnedFd) -> bool {
 
 impl Connection {
     /// Answers the requests that have come. An error ends the connection.
-    fn serve(&mut self, keys: &Keys, connections: impl Fn() -> usize) -> io::Result<()> {
+    fn serve(&mut self, signing: &Signing) -> io::Result<()> {
         loop {
             let len = self.received.len();
             self.received.resize(len + CHUNK, 0);
@@ -190,7 +192,7 @@ impl Connection {
                 && len <= self.received.len()
             {
                 self.reply.clear();
-                answer(keys, &self.received[..len], &connections, &mut self.reply)?;
+                signing.answer(&self.received[..len], &mut self.reply)?;
                 self.received.drain(..len);
                 // A process that does not read answers gets no more.
                 if self.stream.write(&self.reply)? < self.reply.len() {
@@ -205,17 +207,22 @@ impl Connection {
     }
 }
 
-fn answer(keys: &Keys, frame: &[u8], connections: impl Fn() -> usize, reply: &mut Vec<u8>) -> io::Result<()> {
-    match protocol::decode(frame)? {
-        Request::Sign { key, scheme, message } => match keys.sign(key, scheme, message) {
-            Ok(signature) => protocol::encode(&Reply::Signature(&signature), reply),
-            Err(refusal) => protocol::encode(&Reply::Refused(refusal), reply),
-        },
-        Request::Ping => {
-            let has_messages = keys.log_queue().has_messages();
-            protocol::encode(&Reply::Pong { has_messages }, reply);
+impl Signing {
+    fn answer(&self, frame: &[u8], reply: &mut Vec<u8>) -> io::Result<()> {
+        match protocol::decode(frame)? {
+            Request::Sign { key, scheme, message } => match self.keys.sign(key, scheme, message) {
+                Ok(signature) => protocol::encode(&Reply::Signature(&signature), reply),
+                Err(refusal) => protocol::encode(&Reply::Refused(refusal), reply),
+            },
+            // It is asked by the process that watches this one. That must not be taken for a child process, for which a process
+            // that was replaced would go on.
+            Request::Ping if self.retires.load(Relaxed) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            Request::Ping => {
+                let has_messages = self.keys.log_queue().has_messages();
+                protocol::encode(&Reply::Pong { has_messages }, reply);
+            }
+            Request::Report => protocol::encode(&Reply::Report(self.keys.report(self.connections())), reply),
         }
-        Request::Report => protocol::encode(&Reply::Report(keys.report(connections())), reply),
+        Ok(())
     }
-    Ok(())
 }
