@@ -101,6 +101,7 @@ class Httpd:
         for path in [root, self.docs]:
             path.chmod(0o755)
         self.as_user = None
+        self.arguments = ["-DFOREGROUND"]
         self.patience = TIMEOUT
         self.environment = dict(os.environ)
         self._process = self.exit_status = None
@@ -177,7 +178,7 @@ Listen {self.port}
         """Starts httpd. Does not wait for it."""
         self._starts = self._serving()
         self._process = subprocess.Popen(
-            [self.installation.program, "-f", self.conf_file, "-DFOREGROUND"],
+            [self.installation.program, "-f", self.conf_file, *self.arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -206,17 +207,30 @@ Listen {self.port}
         return self._process.pid
 
     def children(self):
-        """The processes of httpd's that its parent process has started."""
-        run = subprocess.run(["pgrep", "-P", str(self.pid), "-l"], capture_output=True, text=True)
-        processes = [line.split() for line in run.stdout.splitlines()]
-        return [int(pid) for pid, name in processes if name != "tls-keyd"]
+        """The processes that serve requests, and the daemon of mod_cgid."""
+        return [pid for pid, name in self._named_children() if name != "tls-keyd"]
+
+    def key_processes(self):
+        """tls-keyd and the process that watches it, as far as they are children of this httpd."""
+        return [pid for pid, name in self._named_children() if name == "tls-keyd"]
+
+    def _named_children(self):
+        run = subprocess.run(["pgrep", "-l", "-P", str(self.pid)], capture_output=True, text=True)
+        return [(int(pid), name) for pid, _, name in (line.partition(" ") for line in run.stdout.splitlines())]
+
+    def full_restart(self):
+        """Restarts without regard to open connections, and waits until the new children serve."""
+        self._restart(signal.SIGHUP)
 
     def graceful(self):
         """Reloads, and waits until the new children serve. On a busy machine an old child may still accept a
         connection."""
+        self._restart(signal.SIGUSR1)
+
+    def _restart(self, number):
         before = self._serving()
-        self._process.send_signal(signal.SIGUSR1)
-        wait_for(lambda: self._serving() > before, "a graceful restart", self.patience)
+        self._process.send_signal(number)
+        wait_for(lambda: self._serving() > before, "a restart", self.patience)
 
     def _settled(self):
         """Whether the main thread of every child is waiting. In threaded MPMs an idle main thread has blocked all

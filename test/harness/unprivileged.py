@@ -14,6 +14,7 @@ def run_as(httpd, name):
     user = pwd.getpwnam(name)
     # The user may have no access to the build tree.
     module = shutil.copy(httpd.installation.module, httpd.root / "mod_tls.so")
+    shutil.copy(httpd.installation.module.with_name("tls-keyd"), httpd.root)
     text = httpd.conf_file.read_text().replace(str(httpd.installation.module), str(module))
     lines = [line for line in text.splitlines(True) if not line.startswith(("User ", "Group "))]
     httpd.conf_file.write_text("".join(lines))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tls-keyd, the process that holds private keys."""
+
+import os
+import re
+import signal
+from pathlib import Path
+
+from harness.httpd import wait_for
+
+NAME = "tls-keyd"
+REPLACED = r"tls-keyd was started again"
+LOST = r"tls-keyd \(process \d+\), which has the private keys, "
+_STARTED = re.compile(r"in tls-keyd \(process (\d+)\)|started again \(process (\d+)\)")
+
+
+def is_running(pid):
+    """Whether the process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def keyd(httpd):
+    """The process number of tls-keyd, by the error log."""
+    started = _STARTED.findall(httpd.log.text())
+    return int("".join(started[-1])) if started else None
+
+
+def workers(httpd):
+    """httpd's parent process and its children, without tls-keyd and the process that watches it."""
+    return [httpd.pid, *httpd.children()]
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def kill(httpd, wait=True):
+    """Kills tls-keyd, as the kernel does when memory is short. Waits until httpd has started another one. Returns its
+    process number."""
+    old = keyd(httpd)
+    httpd.log.expect(f"{LOST}has ended")
+    os.kill(old, signal.SIGKILL)
+    if wait:
+        wait_for(lambda: keyd(httpd) != old, "another tls-keyd")
+    return keyd(httpd)
