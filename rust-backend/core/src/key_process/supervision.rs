@@ -88,9 +88,10 @@ impl KeyProcess {
         };
         drop(slot);
         let mut running = Running::start(&*self.launcher, launch, &door)?;
-        running.tell(&Order::Parent(std::process::id()))?;
         self.read_again(&mut running)?;
         if is_watched {
+            // Not before: the process that reads the configuration first may end when another one goes on.
+            running.tell(&Order::Parent(std::process::id()))?;
             self.have_watched(&mut running);
         }
         Ok(running)
