@@ -51,11 +51,9 @@ fn main() -> ExitCode {
                 watch::watch(socket)
             })
         }),
-        options => with_options(options, |needs| {
-            with_socket(|socket| {
-                let locked_down = lockdown::apply(&needs);
-                control::serve(socket, locked_down)
-            })
+        options => with_socket(|socket| {
+            let locked_down = check::options(options).and_then(|needs| lockdown::apply(&needs));
+            control::serve(socket, locked_down)
         }),
     }
 }
