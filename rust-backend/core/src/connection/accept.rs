@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, ProtocolVersion};
 
 use super::alert::{self, plaintext_record};
-use super::failure::{Failure, describe};
+use super::failure::Failure;
 use super::hello::Hello;
 use super::rejected_early_data::{End, Skipper};
 use super::{Connection, Event, State, plain_http};
@@ -153,8 +153,11 @@ impl Connection {
                 ),
             );
         }
+        // Writing to memory does not fail. A ServerHello may be in it, after which alerts are encrypted.
         let _ = sent.write_all(&mut self.alert);
-        self.fail(alert::for_error(&error), describe(&error))
+        self.add_alert(alert::for_error(&error));
+        self.config.counters().count(Counter::FailedHandshakes);
+        self.failure(&error)
     }
 }
 

@@ -3,6 +3,8 @@
 
 use rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
 
+use super::Connection;
+
 const ALERT: u8 = 21;
 const FATAL: u8 = 2;
 
@@ -15,6 +17,21 @@ pub fn plaintext_record(description: AlertDescription) -> [u8; 7] {
 /// Whether the last of these unencrypted records is a fatal alert.
 pub(crate) fn ends_with_plaintext(records: &[u8]) -> bool {
     matches!(records.last_chunk(), Some([ALERT, _, _, 0, 2, FATAL, _]))
+}
+
+impl Connection {
+    /// Adds `alert` to the last output of rustls, unless that has one.
+    pub(super) fn add_alert(&mut self, alert: Option<AlertDescription>) {
+        let has_alert = match self.protection.is_encrypting() {
+            true => self.protection.has_sent_alert(),
+            false => ends_with_plaintext(&self.alert),
+        };
+        if let Some(alert) = alert.filter(|_| !has_alert) {
+            let encrypted = self.protection.fatal_alert(alert);
+            self.alert
+                .extend(encrypted.unwrap_or_else(|| plaintext_record(alert).into()));
+        }
+    }
 }
 
 /// The alert for an error of rustls (RFC 8446 section 6.2). None if the error is an alert of the peer.

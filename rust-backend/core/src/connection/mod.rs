@@ -464,15 +464,7 @@ impl Connection {
         };
         // Writing to memory does not fail.
         while live.wants_write() && live.write_tls(&mut self.alert).is_ok() {}
-        let has_alert = match self.protection.is_encrypting() {
-            true => self.protection.has_sent_alert(),
-            false => alert::ends_with_plaintext(&self.alert),
-        };
-        if let Some(alert) = alert.filter(|_| !has_alert) {
-            let encrypted = self.protection.fatal_alert(alert);
-            self.alert
-                .extend(encrypted.unwrap_or_else(|| plaintext_record(alert).into()));
-        }
+        self.add_alert(alert);
     }
 
     /// Ends the connection after an internal error. The encryption state may be inconsistent, so nothing is sent,
