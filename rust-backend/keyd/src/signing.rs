@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 
+use mod_tls_core::base::diagnostics::Severity;
 use mod_tls_core::key_process::channel;
 use mod_tls_core::key_process::protocol::{self, MAX_FRAME, Reply, Request};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -86,6 +87,7 @@ impl Signing {
                 let mut version = [0];
                 match channel::receive_with(door.as_fd(), &mut version, &mut received, RecvFlags::DONTWAIT) {
                     Ok(0) => return,
+                    Ok(_) if received.is_empty() => signing.lacks_descriptors(),
                     // A child process of another version is none of ours; its socket is closed.
                     Ok(_) if version != [protocol::VERSION] => {}
                     Ok(_) => {
@@ -101,6 +103,14 @@ impl Signing {
         };
         thread::Builder::new().name("door".to_owned()).spawn(run)?;
         Ok(())
+    }
+
+    /// The kernel has closed a socket that was received, so that its sender notices.
+    fn lacks_descriptors(&self) {
+        let text = "tls-keyd, which has the private keys, has no descriptors for another thread of httpd, whose handshakes fail: \
+                    raise the limit of open files (LimitNOFILE= in the systemd unit, or ulimit -Hn) and restart httpd, or have \
+                    fewer threads (MaxRequestWorkers)";
+        self.keys.log_queue().add_once(Severity::Error, text.to_owned());
     }
 
     /// Receives no more connections: they are for another process. The one that watches this process is closed.

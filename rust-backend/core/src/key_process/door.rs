@@ -14,8 +14,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 
 use super::channel;
@@ -23,6 +25,9 @@ use super::protocol::{self, KeyId, MAX_FRAME, Refusal, Reply, Report, Request, V
 
 /// How long a handshake waits for a signature, including the time in which a new `tls-keyd` starts.
 pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long to wait before another attempt to connect.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// `tls-keyd` counts as alive in a process for this time after its last answer there.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(250);
@@ -36,6 +41,8 @@ const KEPT_FREE: usize = 4;
 pub enum SignError {
     /// `tls-keyd` has not answered in time.
     NoAnswer,
+    /// It has closed each connection at once.
+    Closed,
     /// Too many threads of this process wait for it already.
     TooMany,
     /// A connection to it could not be made.
@@ -52,6 +59,10 @@ impl fmt::Display for SignError {
                 "tls-keyd, which has the private keys, has not signed within {} seconds: the messages of httpd's parent process \
                  tell whether it was started again",
                 PATIENCE.as_secs()
+            ),
+            Self::Closed => f.write_str(
+                "tls-keyd, which has the private keys, closes connections of this process at once: the messages of httpd's parent \
+                 process tell why",
             ),
             Self::TooMany => f.write_str(
                 "tls-keyd, which has the private keys, does not answer, and most threads of this process wait for it already",
@@ -155,24 +166,33 @@ impl Door {
     /// Sends a request, and reads its reply by `read`, which returns none for a reply of another kind.
     fn ask<T>(&self, request: &Request<'_>, read: impl Fn(Reply<'_>) -> Option<T>) -> Result<T, SignError> {
         let deadline = Instant::now() + PATIENCE;
+        let mut place = None;
         LINK.with_borrow_mut(|slot| {
             loop {
-                let mut link = match slot.take() {
-                    Some(link) if link.door == self.number => link,
-                    _ => self.connect().map_err(SignError::NoConnection)?,
-                };
-                match self.exchange(&mut link, request, deadline) {
-                    Ok(len) => {
+                let old = slot.take().filter(|link| link.door == self.number);
+                let is_new = old.is_none();
+                let broken = match self.exchange(old, request, deadline, &mut place) {
+                    Ok((link, len)) => {
                         self.last_answer.store(self.now(), Relaxed);
                         let reply = protocol::decode(&link.buffer[..len]).ok().and_then(&read);
                         let reply = reply.ok_or(SignError::NoConnection(protocol::BadFrame.into()))?;
                         *slot = Some(link);
                         return Ok(reply);
                     }
+                    Err(broken) => broken,
+                };
+                match broken {
+                    Broken::NoAnswer => return Err(SignError::NoAnswer),
+                    Broken::TooMany => return Err(SignError::TooMany),
+                    Broken::NoConnection(error) => return Err(SignError::NoConnection(error)),
+                    Broken::Closed if is_new && Instant::now() >= deadline => return Err(SignError::Closed),
+                    _ if Instant::now() >= deadline => return Err(SignError::NoAnswer),
                     // It has ended. The next one does what this one may have begun.
-                    Err(Broken::Closed) if Instant::now() < deadline => {}
-                    Err(Broken::Closed | Broken::NoAnswer) => return Err(SignError::NoAnswer),
-                    Err(Broken::TooMany) => return Err(SignError::TooMany),
+                    Broken::Closed if !is_new => {}
+                    Broken::Closed | Broken::Full => {
+                        self.take_place(&mut place).ok_or(SignError::TooMany)?;
+                        thread::sleep(PAUSE);
+                    }
                 }
             }
         })
@@ -186,7 +206,17 @@ impl Door {
         Ok(stream)
     }
 
-    fn connect(&self) -> io::Result<Link> {
+    fn connect(&self) -> Result<Link, Broken> {
+        self.try_connect().map_err(|error| {
+            let is_in_flight = error.raw_os_error() == Some(Errno::TOOMANYREFS.raw_os_error());
+            match error.kind() == io::ErrorKind::WouldBlock || is_in_flight {
+                true => Broken::Full,
+                false => Broken::NoConnection(error),
+            }
+        })
+    }
+
+    fn try_connect(&self) -> io::Result<Link> {
         let stream = self.open()?;
         stream.set_read_timeout(Some(SIGN_OF_LIFE))?;
         stream.set_write_timeout(Some(SIGN_OF_LIFE))?;
@@ -197,14 +227,20 @@ impl Door {
         })
     }
 
-    /// Sends a request and receives the reply. Returns its length in the buffer of the link.
-    fn exchange(&self, link: &mut Link, request: &Request<'_>, deadline: Instant) -> Result<usize, Broken> {
+    /// Sends a request over `link`, or over a new one, and receives the reply. Returns its length in the buffer of the link.
+    fn exchange<'a>(
+        &'a self,
+        link: Option<Link>,
+        request: &Request<'_>,
+        deadline: Instant,
+        place: &mut Option<Place<'a>>,
+    ) -> Result<(Link, usize), Broken> {
+        let mut link = link.map_or_else(|| self.connect(), Ok)?;
         link.buffer.clear();
         protocol::encode(request, &mut link.buffer);
         link.stream.write_all(&link.buffer)?;
         link.buffer.resize(link.buffer.capacity(), 0);
         let mut filled = 0;
-        let mut place = None;
         loop {
             match link.stream.read(&mut link.buffer[filled..]) {
                 Ok(0) => return Err(Broken::Closed),
@@ -214,19 +250,25 @@ impl Door {
                     if Instant::now() >= deadline {
                         return Err(Broken::NoAnswer);
                     }
-                    if place.is_none() && !self.is_alive() {
-                        place = Some(Place::take(self).ok_or(Broken::TooMany)?);
-                    }
+                    self.take_place(place).ok_or(Broken::TooMany)?;
                 }
                 Err(_) => return Err(Broken::Closed),
             }
             match protocol::frame_len(&link.buffer[..filled], MAX_FRAME) {
-                Ok(Some(len)) if len <= filled => return Ok(len),
+                Ok(Some(len)) if len <= filled => return Ok((link, len)),
                 Ok(Some(len)) => link.buffer.resize(len, 0),
                 Ok(None) => {}
                 Err(_) => return Err(Broken::Closed),
             }
         }
+    }
+
+    /// Has this thread wait among others for a `tls-keyd` without a sign of life. None if there are too many.
+    fn take_place<'a>(&'a self, place: &mut Option<Place<'a>>) -> Option<()> {
+        if place.is_none() && !self.is_alive() {
+            *place = Some(Place::take(self)?);
+        }
+        Some(())
     }
 
     fn now(&self) -> u64 {
@@ -243,6 +285,9 @@ enum Broken {
     Closed,
     NoAnswer,
     TooMany,
+    /// There is none: as many connections as possible wait for `tls-keyd` to receive them.
+    Full,
+    NoConnection(io::Error),
 }
 
 impl From<io::Error> for Broken {
