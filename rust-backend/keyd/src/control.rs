@@ -31,6 +31,8 @@ struct Control {
     channel: Channel,
     reader: Reader,
     signing: Arc<Signing>,
+    /// From where connections of child processes are received. None if they are.
+    door: Option<OwnedFd>,
     /// httpd's parent process.
     parent: Option<OwnedFd>,
 }
@@ -85,7 +87,7 @@ fn begin(
     let keys = Arc::new(Keys::new(&log_queue));
     let signing = Signing::new(Arc::clone(&keys))?;
     signing.start()?;
-    signing.receive_from(channel.descriptor()?)?;
+    let door = Some(channel.descriptor()?);
     channel.send(&Answer::Begun(Ok(())), &[])?;
     let reader = Reader {
         keys,
@@ -95,6 +97,7 @@ fn begin(
         channel,
         reader,
         signing,
+        door,
         parent: None,
     }))
 }
@@ -138,6 +141,12 @@ impl Control {
     fn carry_out(&mut self, order: Order) -> io::Result<Next> {
         Ok(Next::Answer(match order {
             Order::Begin => return Err(BadFrame.into()),
+            Order::Serve => {
+                if let Some(door) = self.door.take() {
+                    self.signing.receive_from(door)?;
+                }
+                return Ok(Next::Nothing);
+            }
             Order::Read(orders) => {
                 let mut contents = Vec::with_capacity(orders.len());
                 for order in &orders {

@@ -163,6 +163,8 @@ pub struct Asking {
 pub enum Order {
     /// The first one. Its descriptor is the socket from which connections of child processes are received.
     Begin,
+    /// To serve child processes: the keys that they know were read.
+    Serve,
     /// To read files. There is one descriptor for each, opened for reading.
     Read(Vec<FileOrder>),
     /// To read a file with an encrypted key. The first descriptor is the file, those of `asking` follow.
@@ -229,7 +231,7 @@ pub struct TicketState {
     pub state: [u8; 32],
 }
 
-/// The answer to an order. `Release`, `Forget`, `Parent` and `Retire` have none. Error texts name the file and the remedy.
+/// The answer to an order. `Serve`, `Release`, `Forget`, `Parent` and `Retire` have none. Error texts name the file and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// To `Begin`: the process is ready, or it cannot run as it should for this reason, and ends.

@@ -89,6 +89,8 @@ impl KeyProcess {
         drop(slot);
         let mut running = Running::start(&*self.launcher, launch, &door)?;
         self.read_again(&mut running)?;
+        // Not before: requests for keys that are not there yet would be refused.
+        running.tell(&Order::Serve)?;
         if is_watched {
             // Not before: the process that reads the configuration first may end when another one goes on.
             running.tell(&Order::Parent(std::process::id()))?;
