@@ -167,6 +167,9 @@ impl Door {
     fn ask<T>(&self, request: &Request<'_>, read: impl Fn(Reply<'_>) -> Option<T>) -> Result<T, SignError> {
         let deadline = Instant::now() + PATIENCE;
         let mut place = None;
+        if !self.is_alive() && self.waiting.load(Relaxed) >= self.places() {
+            return Err(SignError::TooMany);
+        }
         LINK.with_borrow_mut(|slot| {
             loop {
                 let old = slot.take().filter(|link| link.door == self.number);
@@ -271,6 +274,12 @@ impl Door {
         Some(())
     }
 
+    /// How many threads may wait.
+    fn places(&self) -> usize {
+        let threads = self.threads.load(Relaxed);
+        (threads - threads / KEPT_FREE).max(1)
+    }
+
     fn now(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
     }
@@ -304,11 +313,9 @@ struct Place<'a>(&'a Door);
 
 impl<'a> Place<'a> {
     fn take(door: &'a Door) -> Option<Self> {
-        let threads = door.threads.load(Relaxed);
-        let most = (threads - threads / KEPT_FREE).max(1);
         let before = door.waiting.fetch_add(1, Relaxed);
         let place = Self(door);
-        (before < most).then_some(place)
+        (before < door.places()).then_some(place)
     }
 }
 
