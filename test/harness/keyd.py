@@ -46,3 +46,14 @@ def kill(httpd, wait=True):
     if wait:
         wait_for(lambda: keyd(httpd) != old, "another tls-keyd")
     return keyd(httpd)
+
+
+def stop(pid):
+    """Stops a process with all of its threads, as a debugger does."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+
+    def states():
+        return {(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks.iterdir()}
+
+    wait_for(lambda: states() == {"T"}, "the end of its threads' work")
