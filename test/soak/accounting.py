@@ -9,7 +9,7 @@ import traceback
 from dataclasses import dataclass, field
 
 # The disturbances of the server.
-RELOAD, KILL, DESCRIPTORS, DISK, BACKEND = "reload", "kill", "descriptors", "disk", "backend"
+RELOAD, KILL, DESCRIPTORS, DISK, BACKEND, KEYD = "reload", "kill", "descriptors", "disk", "backend", "keyd"
 # A client that breaks off or sends wrong data. It may only harm its own requests.
 BROKEN = "broken client"
 # The time after a disturbance in which requests may still fail, in seconds.

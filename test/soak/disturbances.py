@@ -10,8 +10,9 @@ import subprocess
 import time
 from pathlib import Path
 
+from harness import keyd
 from harness.httpd import wait_for
-from soak.accounting import BACKEND, DESCRIPTORS, DISK, KILL, RELOAD
+from soak.accounting import BACKEND, DESCRIPTORS, DISK, KEYD, KILL, RELOAD
 from soak.loads import choose
 from soak.processes import descriptors, owner, ports_of_clients
 from soak.site import CHILDREN
@@ -32,7 +33,8 @@ class Disturber:
 
     def run(self, stop, pause):
         """Disturbs the server, on average every `pause` seconds, until `stop` is set."""
-        weights = {self.reload: 3, self.kill: 2, self.few_descriptors: 1, self.full_disk: 1, self.backend_restart: 2}
+        weights = {self.reload: 3, self.kill: 2, self.few_descriptors: 1, self.full_disk: 1, self.backend_restart: 2,
+                   self.kill_keyd: 1}  # fmt: skip
         while not stop.wait(self.rng.uniform(0.5, 1.5) * pause):
             try:
                 choose(self.rng, weights)()
@@ -66,6 +68,11 @@ class Disturber:
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda: pid not in self.site.httpd.children(), "the parent to notice")
             wait_for(lambda: len(self.site.httpd.children()) >= CHILDREN, "another child")
+
+    def kill_keyd(self):
+        """Kills the process with the private keys. Handshakes wait for the next one, or fail."""
+        with self.windows.window(KEYD):
+            keyd.kill(self.site.httpd)
 
     def few_descriptors(self):
         """Limits the descriptors of the children for a moment."""

@@ -6,9 +6,9 @@ import ssl
 import time
 
 from harness.clients import connect, read_response, request
-from soak.accounting import BACKEND, DESCRIPTORS, DISK, KILL, Lost, Wrong
+from soak.accounting import BACKEND, DESCRIPTORS, DISK, KEYD, KILL, Lost, Wrong
 
-DIRECT = (KILL, DESCRIPTORS)
+DIRECT = (KILL, DESCRIPTORS, KEYD)
 VERSIONS = [None, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 # The kinds of requests to a.test, with their weights.
 KINDS = {"download": 8, "echo": 3, "through https://": 3, "through h2://": 3, "echo through h2://": 1}

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from harness.log import ALARMING, HARMLESS, SERIOUS, STOPPING
-from soak.accounting import BACKEND, BROKEN, DESCRIPTORS, DISK, KILL
+from soak.accounting import BACKEND, BROKEN, DESCRIPTORS, DISK, KEYD, KILL
 from soak.processes import child_of_log_line
 
 CLIENT = re.compile(r"\[(?:client|remote) [^\]]*:(\d+)\]")
@@ -30,7 +30,10 @@ RULES = [
     Rule(r"\(28\)No space left on device", "the file system is full", (DISK,)),
     Rule("AH00957|AH01114", "the backend accepts no connections", (BACKEND, DESCRIPTORS)),
     Rule("AH01102|AH01110|AH00898|AH01084|AH01097", "the backend has gone in the middle", (BACKEND, KILL, DESCRIPTORS)),
-    Rule("tls: handshake with backend", "the backend has gone in the handshake", (BACKEND, KILL, DESCRIPTORS)),
+    Rule("tls: handshake with backend", "the backend has gone in the handshake", (BACKEND, KILL, DESCRIPTORS, KEYD)),
+    Rule("tls: tls-keyd", "tls-keyd was killed", (KEYD,)),
+    Rule("tls: handshake failed: tls-keyd", "tls-keyd was killed", (KEYD,)),
+    Rule("tls: handshake failed: this process cannot connect to tls-keyd", "no descriptors", (DESCRIPTORS,)),
 ]
 
 

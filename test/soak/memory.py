@@ -11,12 +11,15 @@ import time
 from dataclasses import dataclass
 
 from harness.httpd import resident, wait_for
-from soak.processes import connections, descriptors, ports_of_clients, proportional
+from soak.processes import connections, descriptors, ports_of_clients, proportional, unix_sockets
+from soak.site import THREADS
 
 INTERVAL = 1
 # What medians may differ by, in KiB and descriptors.
 PARENT_MEMORY, PARENT_DESCRIPTORS = 1024, 0
 CHILDREN_MEMORY = 5120
+# The Unix sockets of a child besides those of its threads: the door to tls-keyd.
+FIXED_UNIX_SOCKETS = 1
 # How long children may take to end the connections of clients that have left, in seconds.
 PATIENCE = 60
 
@@ -107,10 +110,13 @@ def judge(samples, steady_since, asan=False):
 
 def descriptors_at_rest(site):
     """The descriptors of each child that has no connection with a client. Connections that mod_proxy keeps to backends
-    are left out: there are as many as it once needed at the same time."""
+    are left out: there are as many as it once needed at the same time. So are those of its threads to tls-keyd."""
     children = site.httpd.children()
     wait_for(lambda: not any(map(ports_of_clients, children)), "children to end what they serve", PATIENCE)
-    return {pid: descriptors(pid) - len(connections(pid)) for pid in children}
+    return {
+        pid: descriptors(pid) - len(connections(pid)) - min(unix_sockets(pid), THREADS + FIXED_UNIX_SOCKETS)
+        for pid in children
+    }
 
 
 def judge_descriptors(before, after):

@@ -29,6 +29,13 @@ def connections(pid):
     return [ports for ports in _tcp_sockets(pid) if ports[1]]
 
 
+def unix_sockets(pid):
+    """The number of a process's Unix sockets: those to tls-keyd, one for each thread that has needed a signature, and a
+    few that all processes have."""
+    inodes = {f"socket:[{line.split()[6]}]" for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
+    return sum(target in inodes for target in _targets(pid))
+
+
 def ports_of_clients(pid):
     """The ports of the clients whose connections a process has."""
     listening = {own for own, other in _tcp_sockets(pid) if not other}
@@ -38,15 +45,18 @@ def ports_of_clients(pid):
 def _tcp_sockets(pid):
     """The own port of each TCP socket of a process and the other end's, which is 0 for those that listen. Sockets that
     are no longer connected are missing."""
-    inodes = set()
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            inodes.add(os.readlink(fd))
-        except OSError:
-            continue
+    inodes = set(_targets(pid))
     lines = map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:] + _tcp6())
     own = [fields for fields in lines if f"socket:[{fields[9]}]" in inodes]
     return [tuple(int(address.rsplit(":", 1)[1], 16) for address in fields[1:3]) for fields in own]
+
+
+def _targets(pid):
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            yield os.readlink(fd)
+        except OSError:
+            continue
 
 
 def _tcp6():
