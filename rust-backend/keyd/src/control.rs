@@ -173,6 +173,11 @@ impl Control {
                 self.reader.keys.forget(&ids);
                 return Ok(Next::Nothing);
             }
+            Order::Watched => {
+                // Without descriptors it is closed, which the process at its other end notices.
+                let _ = self.channel.descriptor().and_then(|socket| self.signing.add(socket));
+                return Ok(Next::Nothing);
+            }
             Order::Parent(pid) => {
                 // Without it, the end of the connection tells the same, unless another process has inherited it.
                 self.parent =

@@ -120,7 +120,8 @@ impl Signing {
         let _ = rustix::io::write(&self.door_closed, &1u64.to_ne_bytes());
     }
 
-    fn add(&self, socket: OwnedFd) -> io::Result<()> {
+    /// Answers requests on `socket`.
+    pub(crate) fn add(&self, socket: OwnedFd) -> io::Result<()> {
         let peer = sockopt::socket_peercred(&socket)?.pid.as_raw_nonzero().get();
         let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
         if connections.values().filter(|slot| slot.peer == peer).count() >= MAX_OF_PROCESS {

@@ -202,7 +202,7 @@ impl Door {
     }
 
     /// A new connection.
-    pub(super) fn open(&self) -> io::Result<UnixStream> {
+    fn open(&self) -> io::Result<UnixStream> {
         let (stream, other) = UnixStream::pair()?;
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         channel::send_with(self.entrance.as_fd(), &[VERSION], &[other.as_fd()], flags)?;

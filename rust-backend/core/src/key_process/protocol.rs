@@ -192,6 +192,9 @@ pub enum Order {
     Release(Vec<KeyId>),
     /// These keys must not be used: their files have changed, so that they do not belong to their certificates.
     Forget(Vec<KeyId>),
+    /// To answer requests on the socket that is the descriptor, which the process that watches has. It does not come through
+    /// the door, where many may wait.
+    Watched,
     /// The process to end with.
     Parent(u32),
     /// To answer, with the messages for the error log.
@@ -231,7 +234,8 @@ pub struct TicketState {
     pub state: [u8; 32],
 }
 
-/// The answer to an order. `Serve`, `Release`, `Forget`, `Parent` and `Retire` have none. Error texts name the file and the remedy.
+/// The answer to an order. `Serve`, `Watched`, `Release`, `Forget`, `Parent` and `Retire` have none. Error texts name the file
+/// and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// To `Begin`: the process is ready, or it cannot run as it should for this reason, and ends.

@@ -146,10 +146,11 @@ impl Running {
     }
 
     /// Has another process watch it.
-    pub(super) fn have_watched(&mut self, launcher: &dyn Launcher, door: &Door) -> io::Result<()> {
+    pub(super) fn have_watched(&mut self, launcher: &dyn Launcher) -> io::Result<()> {
         self.watcher = 0;
-        let connection = door.open()?;
-        self.watcher = launcher.launch(&self.launch, Role::Watch, connection.into())?;
+        let (one, other) = UnixStream::pair()?;
+        self.channel.send(&Order::Watched, &[one.as_fd()])?;
+        self.watcher = launcher.launch(&self.launch, Role::Watch, other.into())?;
         Ok(())
     }
 

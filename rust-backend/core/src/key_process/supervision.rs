@@ -100,8 +100,7 @@ impl KeyProcess {
     }
 
     fn have_watched(&self, running: &mut Running) {
-        let Some(door) = self.door() else { return };
-        if let Err(error) = running.have_watched(&*self.launcher, &door) {
+        if let Err(error) = running.have_watched(&*self.launcher) {
             let text = format!("tls-keyd is not watched, so that its end is noticed only after some seconds: {error}");
             self.log_queue.add(Severity::Warning, text);
         }
