@@ -237,3 +237,6 @@ impl Signing {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
