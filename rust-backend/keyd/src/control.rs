@@ -20,6 +20,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::files::{self, Reader};
 use crate::keys::Keys;
 use crate::signing::Signing;
+use crate::token_orders::{Asked, TokenOrder, TokenOrders};
 
 /// How long a process that was replaced serves the child processes that are connected to it.
 const RETIREMENT: Duration = Duration::from_secs(300);
@@ -30,6 +31,7 @@ const LOOK: Duration = Duration::from_secs(1);
 struct Control {
     channel: Channel,
     reader: Reader,
+    tokens: TokenOrders,
     signing: Arc<Signing>,
     /// From where connections of child processes are received. None if they are.
     door: Option<OwnedFd>,
@@ -96,6 +98,7 @@ fn begin(
     Ok(Some(Control {
         channel,
         reader,
+        tokens: TokenOrders::default(),
         signing,
         door,
         parent: None,
@@ -161,7 +164,22 @@ impl Control {
                 self.reader
                     .unlock(&order, &asking, file, &mut source, self.channel.socket().as_fd())
             }
-            Order::Token { .. } => Answer::Key(Err("tokens are not built in".to_owned())),
+            Order::Token {
+                uri,
+                key,
+                purpose,
+                asking,
+            } => {
+                let asked = match asking {
+                    Some(asking) => Some(Asked {
+                        source: files::phrase_source(asking.source, || self.channel.descriptor())?,
+                        patience: files::patience(&asking, self.channel.socket()),
+                    }),
+                    None => None,
+                };
+                let order = TokenOrder { uri, key, purpose };
+                self.tokens.carry_out(&order, asked, &self.reader.keys)
+            }
             Order::Seed { now, lifetime } => {
                 Answer::Seed(files::ticket_state(self.channel.descriptor()?, now, lifetime))
             }

@@ -3,18 +3,19 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use mod_tls_core::base::diagnostics::Severity;
 use mod_tls_core::base::log_queue::LogQueue;
 use mod_tls_core::crypto::schemes::schemes_of;
 use mod_tls_core::key_process::permitted::is_permitted;
 use mod_tls_core::key_process::protocol::{KeyId, KeyInfo, KeyUse, Purpose, Refusal, Report};
 use mod_tls_core::keys::deferred_key::DeferredKey;
 use rustls::SignatureScheme;
-use rustls::sign::SigningKey;
+use rustls::sign::{Signer, SigningKey};
 
 /// How long a key can still be used that the configuration does not need any longer: child processes of an earlier configuration
 /// end their handshakes in this time.
@@ -30,6 +31,39 @@ enum Secret {
     Ready(Arc<dyn SigningKey>),
     /// It is parsed when it is first used: a server uses few of thousands of keys.
     Deferred(Box<DeferredKey>, OnceLock<Arc<dyn SigningKey>>),
+    /// It is in a token. A signature may take long.
+    InToken(TokenSecret),
+}
+
+/// A key in a token.
+struct TokenSecret {
+    key: Arc<dyn SigningKey>,
+    /// How many threads wait for the token.
+    waiting: AtomicUsize,
+    /// When it was last logged that the token does not sign; none if it has signed since.
+    complaint: Mutex<Option<Instant>>,
+}
+
+/// How many threads may wait for one key in a token. Handshakes are given up after two seconds: a token that needs longer for so
+/// many is too slow for its clients.
+const MAX_WAITING: usize = 64;
+
+/// A thread that waits for a token.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    /// None if there are too many.
+    fn begin(count: &'a AtomicUsize) -> Option<Self> {
+        let before = count.fetch_add(1, Relaxed);
+        let this = Self(count);
+        (before < MAX_WAITING).then_some(this)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// How often a key was used.
@@ -80,7 +114,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Secret {
     fn ready(&self) -> &Arc<dyn SigningKey> {
         match self {
-            Self::Ready(key) => key,
+            Self::Ready(key) | Self::InToken(TokenSecret { key, .. }) => key,
             Self::Deferred(key, ready) => ready.get_or_init(|| key.ready()),
         }
     }
@@ -120,10 +154,35 @@ impl Keys {
 
     /// Adds a key.
     pub(crate) fn add(&self, id: KeyId, name: &Arc<Path>, purpose: Purpose, key: Arc<dyn SigningKey>) -> KeyInfo {
-        let public = key.public_key().map(|public| public.as_ref().to_vec());
-        let schemes = schemes_of(&*key);
+        let info = info_of(id, &*key);
         self.insert(id, name, purpose, Secret::Ready(key));
-        info(id, public.unwrap_or_default(), &schemes)
+        info
+    }
+
+    /// Adds a key of a token.
+    pub(crate) fn add_of_token(
+        &self,
+        id: KeyId,
+        name: &Arc<Path>,
+        purpose: Purpose,
+        key: Arc<dyn SigningKey>,
+    ) -> KeyInfo {
+        let info = info_of(id, &*key);
+        let secret = TokenSecret {
+            key,
+            waiting: AtomicUsize::new(0),
+            complaint: Mutex::default(),
+        };
+        self.insert(id, name, purpose, Secret::InToken(secret));
+        info
+    }
+
+    /// Whether a signature of this key may take long.
+    pub(crate) fn is_slow(&self, id: KeyId) -> bool {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table
+            .get(&id)
+            .is_some_and(|key| matches!(key.secret, Secret::InToken(_)))
     }
 
     fn insert(&self, id: KeyId, name: &Arc<Path>, purpose: Purpose, secret: Secret) {
@@ -195,12 +254,49 @@ impl Keys {
                 Refusal::Failed
             });
         };
-        let signature = signer.sign(message).map_err(|_| Refusal::Failed)?;
+        let signature = match &key.secret {
+            Secret::InToken(secret) => self.sign_in_token(&key.name, secret, &*signer, message)?,
+            _ => signer.sign(message).map_err(|_| Refusal::Failed)?,
+        };
         let mut uses = lock(&key.uses);
         uses.advance_to(self.minute());
         uses.total += 1;
         uses.current += 1;
         Ok(signature)
+    }
+
+    /// Has a token sign. If it does not, that is logged once a minute, and once more that it does again.
+    fn sign_in_token(
+        &self,
+        name: &Path,
+        secret: &TokenSecret,
+        signer: &dyn Signer,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Refusal> {
+        let outcome = match Waiting::begin(&secret.waiting) {
+            Some(_waiting) => signer.sign(message).map_err(text_of),
+            None => Err(format!(
+                "{MAX_WAITING} handshakes wait for this token already, and more are refused: it is too slow, or its module hangs"
+            )),
+        };
+        let mut complaint = lock(&secret.complaint);
+        match outcome {
+            Ok(signature) => {
+                if complaint.take().is_some() {
+                    self.log_queue
+                        .add(Severity::Notice, format!("{}: signs again", name.display()));
+                }
+                Ok(signature)
+            }
+            Err(why) => {
+                if complaint.is_none_or(|last| last.elapsed() >= MINUTE) {
+                    *complaint = Some(Instant::now());
+                    self.log_queue
+                        .add(Severity::Error, format!("{}: {why}", name.display()));
+                }
+                Err(Refusal::Failed)
+            }
+        }
     }
 
     fn minute(&self) -> u64 {
@@ -235,6 +331,18 @@ impl Keys {
                 .collect(),
         }
     }
+}
+
+fn text_of(error: rustls::Error) -> String {
+    match error {
+        rustls::Error::General(text) => text,
+        other => other.to_string(),
+    }
+}
+
+fn info_of(id: KeyId, key: &dyn SigningKey) -> KeyInfo {
+    let public = key.public_key().map(|public| public.as_ref().to_vec());
+    info(id, public.unwrap_or_default(), &schemes_of(key))
 }
 
 fn info(id: KeyId, public: Vec<u8>, schemes: &[SignatureScheme]) -> KeyInfo {

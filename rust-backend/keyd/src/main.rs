@@ -9,6 +9,8 @@ mod files;
 mod keys;
 mod lockdown;
 mod signing;
+mod token_orders;
+mod tokens;
 mod watch;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,7 +28,8 @@ tls-keyd holds the private keys of httpd and signs with them. mod_tls starts it;
   --check    gives up what tls-keyd gives up, tries whether that is so, and shows it;
              the exit status is 0 if nothing is missing, else 1
   --tokens   as if keys in PKCS#11 tokens were configured
-  --user     as root: run as this user, of /etc/passwd or by numbers
+  --user     as root: run as this user, of /etc/passwd or by numbers; with --tokens also in the
+             groups that /etc/group has for the name
 ";
 
 fn main() -> ExitCode {

@@ -2,7 +2,8 @@
 //! Connections of child processes, and the threads that serve them.
 //!
 //! All threads wait for all connections (epoll, edge-triggered, so that one of them gets each request). A thread reads the
-//! request, signs and answers without another one.
+//! request, signs and answers without another one. A key in a token is used in a thread of its own, so that a slow token, or a
+//! module that hangs, keeps nobody else waiting.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
@@ -17,7 +18,7 @@ use std::thread;
 
 use mod_tls_core::base::diagnostics::Severity;
 use mod_tls_core::key_process::channel;
-use mod_tls_core::key_process::protocol::{self, MAX_FRAME, Reply, Request};
+use mod_tls_core::key_process::protocol::{self, KeyId, MAX_FRAME, Reply, Request};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::net::{RecvFlags, sockopt};
@@ -165,9 +166,8 @@ impl Signing {
                     connections.get(&number).map(Arc::clone)
                 };
                 let Some(slot) = slot else { continue };
-                let mut connection = slot.connection.lock().unwrap_or_else(PoisonError::into_inner);
                 // A panic must not end the thread, which others need.
-                let served = panic::catch_unwind(AssertUnwindSafe(|| connection.serve(self)));
+                let served = panic::catch_unwind(AssertUnwindSafe(|| slot.serve(self)));
                 if !matches!(served, Ok(Ok(()))) {
                     let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
                     connections.remove(&number);
@@ -184,9 +184,36 @@ fn is_open(door: &OwnedFd, closed: &OwnedFd) -> bool {
     sources[1].revents().is_empty()
 }
 
-impl Connection {
+impl Slot {
     /// Answers the requests that have come. An error ends the connection.
-    fn serve(&mut self, signing: &Signing) -> io::Result<()> {
+    fn serve(self: &Arc<Self>, signing: &Signing) -> io::Result<()> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.serve(|frame, reply| match protocol::decode(frame)? {
+            Request::Sign { key, scheme, message } if signing.keys.is_slow(key) => {
+                self.sign_aside(&signing.keys, key, scheme, message)
+            }
+            request => signing.answer(&request, reply),
+        })
+    }
+
+    /// Signs in another thread, which also answers. Meanwhile the connection is not locked: its end is noticed.
+    fn sign_aside(self: &Arc<Self>, keys: &Arc<Keys>, key: KeyId, scheme: u16, message: &[u8]) -> io::Result<()> {
+        let (slot, keys, message) = (Arc::clone(self), Arc::clone(keys), message.to_vec());
+        let work = move || {
+            let mut reply = Vec::new();
+            sign(&keys, key, scheme, &message, &mut reply);
+            let mut connection = slot.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            // Whoever waits no longer has closed the connection.
+            let _ = connection.stream.write(&reply);
+        };
+        thread::Builder::new().name("token".to_owned()).spawn(work)?;
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// Reads the requests that have come. `answer` appends what is to be answered at once.
+    fn serve(&mut self, mut answer: impl FnMut(&[u8], &mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
         loop {
             let len = self.received.len();
             self.received.resize(len + CHUNK, 0);
@@ -203,7 +230,7 @@ impl Connection {
                 && len <= self.received.len()
             {
                 self.reply.clear();
-                signing.answer(&self.received[..len], &mut self.reply)?;
+                answer(&self.received[..len], &mut self.reply)?;
                 self.received.drain(..len);
                 // A process that does not read answers gets no more.
                 if self.stream.write(&self.reply)? < self.reply.len() {
@@ -219,12 +246,9 @@ impl Connection {
 }
 
 impl Signing {
-    fn answer(&self, frame: &[u8], reply: &mut Vec<u8>) -> io::Result<()> {
-        match protocol::decode(frame)? {
-            Request::Sign { key, scheme, message } => match self.keys.sign(key, scheme, message) {
-                Ok(signature) => protocol::encode(&Reply::Signature(&signature), reply),
-                Err(refusal) => protocol::encode(&Reply::Refused(refusal), reply),
-            },
+    fn answer(&self, request: &Request<'_>, reply: &mut Vec<u8>) -> io::Result<()> {
+        match *request {
+            Request::Sign { key, scheme, message } => sign(&self.keys, key, scheme, message, reply),
             // It is asked by the process that watches this one. That must not be taken for a child process, for which a process
             // that was replaced would go on.
             Request::Ping if self.retires.load(Relaxed) => return Err(io::ErrorKind::ConnectionAborted.into()),
@@ -235,6 +259,13 @@ impl Signing {
             Request::Report => protocol::encode(&Reply::Report(self.keys.report(self.connections())), reply),
         }
         Ok(())
+    }
+}
+
+fn sign(keys: &Keys, key: KeyId, scheme: u16, message: &[u8], reply: &mut Vec<u8>) {
+    match keys.sign(key, scheme, message) {
+        Ok(signature) => protocol::encode(&Reply::Signature(&signature), reply),
+        Err(refusal) => protocol::encode(&Reply::Refused(refusal), reply),
     }
 }
 

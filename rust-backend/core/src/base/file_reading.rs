@@ -165,6 +165,11 @@ impl Exposure {
     const READ: u32 = 0o004;
     const WRITE: u32 = 0o002;
 
+    /// The permissions of the file at `path`. Symbolic links are followed.
+    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
+        Ok(Self::of(&std::fs::metadata(path)?))
+    }
+
     fn of(metadata: &Metadata) -> Self {
         let mode = metadata.mode() & 0o7777;
         match mode & (Self::READ | Self::WRITE) {

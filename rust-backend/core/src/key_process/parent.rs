@@ -25,6 +25,7 @@ use super::protocol::{Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, K
 use super::remote_key::RemoteKey;
 use super::running::Running;
 use crate::base::log_queue::LogQueue;
+use crate::keys::pin_values::PinValues;
 
 /// The most keys in one file.
 pub const MAX_KEYS: u64 = 64;
@@ -138,6 +139,7 @@ pub struct KeyProcess {
     next_key: AtomicU64,
     pub(super) known: Mutex<BTreeMap<KeyId, Known>>,
     pub(super) released: Released,
+    pub(super) pins: Mutex<PinValues>,
     /// The lists of schemes, of which there are few.
     schemes: Mutex<Vec<Arc<[SignatureScheme]>>>,
     pub(super) starts: Mutex<VecDeque<Instant>>,
@@ -197,6 +199,7 @@ impl KeyProcess {
             next_key: AtomicU64::new(1),
             known: Mutex::default(),
             released: Released::default(),
+            pins: Mutex::default(),
             schemes: Mutex::default(),
             starts: Mutex::default(),
             owner: AtomicU32::new(0),
@@ -285,6 +288,11 @@ impl KeyProcess {
         Ok(self.opened(info, &source, order.purpose, order.first_key, Some(opener)))
     }
 
+    /// From now on, these are the PINs in the configuration.
+    pub fn set_pins(&self, pins: &PinValues) {
+        lock(&self.pins).clone_from(pins);
+    }
+
     /// Finds the key in a token with this PKCS#11 URI. `opener` asks for the PIN if the URI does not tell its source.
     pub fn token_key(
         &self,
@@ -314,7 +322,8 @@ impl KeyProcess {
         purpose: Purpose,
         opener: &Arc<dyn PhraseOpener>,
     ) -> Result<Answer, String> {
-        self.with(|running| running.token(uri, key, purpose, opener))?
+        let uri = lock(&self.pins).complete(uri);
+        self.with(|running| running.token(&uri, key, purpose, opener))?
     }
 
     /// The size of the seed file `file`, and the state of session tickets at `now` for sessions of `lifetime` seconds, unless the

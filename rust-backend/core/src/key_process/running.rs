@@ -21,7 +21,7 @@ use super::protocol::{
 /// How long `tls-keyd` may need for an order, except for those in which somebody types a pass phrase.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a token may need.
+/// How long a token may need. `tls-keyd` itself gives a module up earlier.
 const TOKEN_LIMIT: Duration = Duration::from_secs(60);
 
 /// How often a person or a program may be asked in one order.
@@ -115,9 +115,9 @@ impl Running {
                     if error.kind() == io::ErrorKind::WouldBlock && deadline.is_none_or(|end| Instant::now() < end) => {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let seconds = limit.unwrap_or_default().as_secs();
                     return Err(io::Error::other(format!(
-                        "it has not answered within {} seconds",
-                        LIMIT.as_secs()
+                        "it has not answered within {seconds} seconds"
                     )));
                 }
                 other => return other,
@@ -204,9 +204,8 @@ impl Running {
         file: &File,
         opener: &Arc<dyn PhraseOpener>,
     ) -> io::Result<Result<KeyInfo, String>> {
-        match self.ask_with(opener, Some(file.as_fd()), |asking| {
-            Order::Unlock(order.clone(), asking)
-        })? {
+        let order = |asking| Order::Unlock(order.clone(), asking);
+        match self.ask_with(opener, Some(file.as_fd()), LIMIT, order)? {
             Ok(Answer::Key(info)) => Ok(info),
             Ok(_) => Err(BadFrame.into()),
             Err(why) => Ok(Err(why)),
@@ -229,7 +228,11 @@ impl Running {
             asking,
         };
         match self.ask(&order(None), &[], Some(TOKEN_LIMIT))? {
-            Answer::PinNeeded => self.ask_with(opener, None, |asking| order(Some(asking))),
+            // The module is called before the question and after it.
+            Answer::PinNeeded => {
+                let outcome = self.ask_with(opener, None, TOKEN_LIMIT * 2, |asking| order(Some(asking)))?;
+                Ok(outcome.map_err(|why| format!("{uri}: its PIN is not known: {why}")))
+            }
             answer => Ok(Ok(answer)),
         }
     }
@@ -247,11 +250,12 @@ impl Running {
         }
     }
 
-    /// Has `opener` open its source, and sends the order with it.
+    /// Has `opener` open its source, and sends the order with it. The answer may take `limit` longer than the questions.
     fn ask_with(
         &mut self,
         opener: &Arc<dyn PhraseOpener>,
         file: Option<BorrowedFd<'_>>,
+        limit: Duration,
         order: impl Fn(Asking) -> Order,
     ) -> io::Result<Result<Answer, String>> {
         let mut outcome = None;
@@ -263,7 +267,7 @@ impl Running {
             let limit = source
                 .asking
                 .limit
-                .map(|seconds| Duration::from_secs(seconds) * QUESTIONS + LIMIT);
+                .map(|seconds| Duration::from_secs(seconds) * QUESTIONS + limit);
             match self.ask(&order(source.asking.clone()), &descriptors, limit) {
                 Ok(Answer::NoAnswer(why)) => Err(why),
                 other => {

@@ -15,6 +15,7 @@ use super::protocol::{Answer, FileContent, FileOrder, KeyId, KeyInfo, LogLevel, 
 use super::running::{LIMIT, Running};
 use crate::base::diagnostics::Severity;
 use crate::base::file_reading;
+use crate::keys::pin_values::PinValues;
 
 /// How long `tls-keyd` may take to answer a ping before it is replaced.
 const PING_LIMIT: Duration = Duration::from_secs(3);
@@ -113,6 +114,7 @@ impl KeyProcess {
         }
         *lock(&self.door) = None;
         lock(&self.known).clear();
+        self.set_pins(&PinValues::default());
     }
 
     /// Closes, in a child process, the connection by which the parent process gives orders. `threads` of the process serve
@@ -121,6 +123,7 @@ impl KeyProcess {
         if self.owner.load(Relaxed) == std::process::id() {
             return;
         }
+        self.set_pins(&PinValues::default());
         // The state is not off, so that this process knows where the keys are.
         let mut state = lock(&self.state);
         if let State::Running(running) = std::mem::take(&mut *state) {
@@ -219,29 +222,19 @@ impl KeyProcess {
         }
         let mut files = Vec::new();
         for (first, (known, keys)) in &sources {
-            match &known.source {
-                KeySource::File(path) => match file_reading::open(path) {
-                    Ok(opened) => {
-                        let wanted = if keys.len() == 1 { Wanted::First } else { Wanted::All };
-                        let order = FileOrder {
-                            path: path.as_os_str().as_bytes().to_vec(),
-                            wanted,
-                            first_key: *first,
-                            purpose: known.purpose,
-                        };
-                        files.push((order, opened.file));
-                    }
-                    Err(error) => self.report(error),
-                },
-                KeySource::Token(uri) => {
-                    if let Some(opener) = &known.opener {
-                        match running.token(uri, Some(*first), known.purpose, opener)? {
-                            Ok(Answer::Key(Ok(info))) => self.check(running, &known.source, keys, &[info])?,
-                            Ok(Answer::Key(Err(why))) | Err(why) => self.report(why),
-                            Ok(_) => {}
-                        }
-                    }
+            let KeySource::File(path) = &known.source else { continue };
+            match file_reading::open(path) {
+                Ok(opened) => {
+                    let wanted = if keys.len() == 1 { Wanted::First } else { Wanted::All };
+                    let order = FileOrder {
+                        path: path.as_os_str().as_bytes().to_vec(),
+                        wanted,
+                        first_key: *first,
+                        purpose: known.purpose,
+                    };
+                    files.push((order, opened.file));
                 }
+                Err(error) => self.report(error),
             }
         }
         let mut read = Vec::new();
@@ -253,6 +246,24 @@ impl KeyProcess {
             if let Some(found) = self.found_again(running, known, &order, content)? {
                 self.check(running, &known.source, keys, &found)?;
             }
+        }
+        // Keys in files do not wait for tokens, which may be slow.
+        for (first, (known, keys)) in &sources {
+            self.find_again(running, *first, known, keys)?;
+        }
+        Ok(())
+    }
+
+    /// Has a key looked for again if it is in a token.
+    fn find_again(&self, running: &mut Running, first: KeyId, known: &Known, keys: &[(KeyId, u64)]) -> io::Result<()> {
+        let (KeySource::Token(uri), Some(opener)) = (&known.source, &known.opener) else {
+            return Ok(());
+        };
+        let uri = lock(&self.pins).complete(uri);
+        match running.token(&uri, Some(first), known.purpose, opener)? {
+            Ok(Answer::Key(Ok(info))) => self.check(running, &known.source, keys, &[info])?,
+            Ok(Answer::Key(Err(why))) | Err(why) => self.report(why),
+            Ok(_) => {}
         }
         Ok(())
     }

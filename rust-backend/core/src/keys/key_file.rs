@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files with private keys: read by this process, or by `tls-keyd`, which keeps the keys.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -11,6 +11,7 @@ use crate::base::log_queue::LogQueue;
 use crate::key_process::parent::{FileRequest, KeyProcess, OpenedKey, ReadFile};
 use crate::key_process::protocol::{Purpose, Wanted};
 use crate::keys::identity::{IdentityError, IdentityFiles};
+use crate::keys::pkcs11_uri::{PinSource, Pkcs11Uri};
 use crate::keys::unlock::Unlock;
 use crate::x509::pem;
 
@@ -89,22 +90,30 @@ impl KeyFile {
         self.there.as_ref().is_some_and(|there| there.is_locked)
     }
 
-    fn in_token(text: String, keys: Vec<Result<OpenedKey, String>>) -> Self {
+    /// An object in the token that `path` names.
+    fn in_token(path: &Path, text: String, keys: Vec<Result<OpenedKey, String>>) -> Self {
+        // If the file of the PIN is not there, the token has said so or does not need it.
+        let exposure = pin_file(path).and_then(|file| Exposure::of_file(&file).ok());
         Self {
             text: Zeroizing::new(text.into_bytes()),
-            exposure: Exposure::NONE,
+            exposure: exposure.unwrap_or_default(),
             stamp: None,
             there: Some(KeysThere { keys, is_locked: false }),
         }
     }
 }
 
-/// The scheme of PKCS#11 URIs (RFC 7512).
-pub(crate) const TOKEN_SCHEME: &str = "pkcs11:";
-
 /// The PKCS#11 URI (RFC 7512) that stands for an object in a token, where a directive expects a file.
 pub(crate) fn token_uri(path: &Path) -> Option<&str> {
-    path.to_str().filter(|text| text.starts_with(TOKEN_SCHEME))
+    path.to_str().filter(|text| Pkcs11Uri::is_one(text))
+}
+
+/// The file with the PIN of the token that `path` names.
+pub(crate) fn pin_file(path: &Path) -> Option<PathBuf> {
+    match Pkcs11Uri::parse(token_uri(path)?).ok()?.pin {
+        Some(PinSource::File(file)) => Some(file),
+        _ => None,
+    }
 }
 
 /// Opens a file for `tls-keyd`.
@@ -178,7 +187,7 @@ impl KeyReader<'_> {
                     .map_err(IdentityError::Process)?)]
             }
         };
-        Ok(KeyFile::in_token(text, keys))
+        Ok(KeyFile::in_token(path, text, keys))
     }
 
     /// Reads the files of an identity.

@@ -52,14 +52,34 @@ impl Dialog {
     }
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// The pass phrase of a key.
+    PassPhrase,
+    /// The PIN of a token.
+    Pin,
+}
+
+impl Secret {
+    fn name(self) -> &'static str {
+        match self {
+            Self::PassPhrase => "pass phrase",
+            Self::Pin => "PIN",
+        }
+    }
+}
+
 /// The key whose pass phrase is requested.
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
+    /// What is asked for.
+    pub secret: Secret,
     /// The virtual host, as `name:port`.
     pub server: &'a str,
     /// The index of the key in the virtual host, starting at 0.
     pub number: usize,
-    /// The key file.
+    /// The key file, or the name of the key in its token.
     pub file: &'a Path,
 }
 
@@ -78,10 +98,11 @@ impl Question<'_> {
     /// The text that asks for the pass phrase.
     pub fn prompt(&self) -> String {
         format!(
-            "Private key {}:{} ({})\nEnter pass phrase:",
+            "Private key {}:{} ({})\nEnter {}:",
             self.server,
             self.number,
-            self.file.display()
+            self.file.display(),
+            self.secret.name()
         )
     }
 }
@@ -140,7 +161,7 @@ impl Dialogs {
         };
         outcome.map_err(|error| match error {
             UnlockError::Decrypt(error) => error.to_string(),
-            UnlockError::NoAnswer(error) => dialog.describe(&error),
+            UnlockError::NoAnswer(error) => dialog.describe(question.secret, &error),
         })
     }
 
@@ -169,11 +190,11 @@ impl Dialogs {
 
 impl Dialog {
     /// Why there was no answer.
-    pub(crate) fn describe(&self, error: &dyn fmt::Display) -> String {
+    fn describe(&self, secret: Secret, error: &dyn fmt::Display) -> String {
         match self {
             Self::Builtin => format!(
-                "its pass phrase cannot be asked for, because there is no terminal ({error}): say SSLPassPhraseDialog \
-                 exec:/path/to/program"
+                "its {} cannot be asked for, because there is no terminal ({error}): say SSLPassPhraseDialog exec:/path/to/program",
+                secret.name()
             ),
             Self::Exec(program) => format!("SSLPassPhraseDialog exec:{}: {error}", program.display()),
             Self::Pipe(command) => format!("SSLPassPhraseDialog |{}: {error}", command.join(" ")),
@@ -228,6 +249,7 @@ mod tests {
     /// The answer of a dialog.
     fn answer(dialogs: &Dialogs, dialog: &Dialog, number: usize) -> Result<String, String> {
         let question = Question {
+            secret: Secret::PassPhrase,
             server: "www.example.org:443",
             number,
             file: Path::new("key.pem"),

@@ -8,7 +8,7 @@ use crate::key_process::parent::{OpenSource, PhraseOpener};
 use crate::key_process::protocol::{self, Asking};
 use crate::keys::encrypted_key::{EncryptedKey, SecretKey};
 use crate::keys::identity::IdentityError;
-use crate::keys::pass_phrase::{Dialog, Dialogs, PassPhrases, Question};
+use crate::keys::pass_phrase::{Dialog, Dialogs, PassPhrases, Question, Secret};
 use crate::keys::phrase_source::{Patience, PhraseSource, UnlockError};
 use crate::keys::program;
 
@@ -49,14 +49,17 @@ impl Unlock<'_> {
 
     /// How `tls-keyd` asks for the PIN of the token with the object `path`.
     pub(crate) fn pin_opener(&self, path: &Path) -> Arc<dyn PhraseOpener> {
-        self.opener(path).unwrap_or_else(|_| Arc::new(NoPin))
+        match self {
+            Self::Nobody => Arc::new(NoPin),
+            Self::Ask(asker) => Arc::new(asker.opener(path, Secret::Pin)),
+        }
     }
 
     /// How `tls-keyd` asks for the pass phrase of the key in the file `path`.
     pub(crate) fn opener(&self, path: &Path) -> Result<Arc<dyn PhraseOpener>, IdentityError> {
         match self {
             Self::Nobody => Err(IdentityError::EncryptedKey(path.to_owned())),
-            Self::Ask(asker) => Ok(Arc::new(asker.for_file(path))),
+            Self::Ask(asker) => Ok(Arc::new(asker.opener(path, Secret::PassPhrase))),
         }
     }
 }
@@ -70,6 +73,7 @@ impl Asker<'_> {
             return outcome.map_err(|error| error.to_string());
         }
         let question = Question {
+            secret: Secret::PassPhrase,
             server: &self.server,
             number: self.number,
             file: path,
@@ -85,8 +89,9 @@ impl Asker<'_> {
         Ok(secret)
     }
 
-    fn for_file(&self, path: &Path) -> DialogOpener {
+    fn opener(&self, path: &Path, secret: Secret) -> DialogOpener {
         DialogOpener {
+            secret,
             dialogs: Arc::clone(self.dialogs),
             dialog: self.dialog.clone(),
             server: self.server.clone(),
@@ -99,6 +104,7 @@ impl Asker<'_> {
 /// Opens the source of a pass phrase for `tls-keyd`.
 #[derive(Debug)]
 struct DialogOpener {
+    secret: Secret,
     dialogs: Arc<Dialogs>,
     dialog: Dialog,
     server: String,
@@ -109,11 +115,12 @@ struct DialogOpener {
 impl PhraseOpener for DialogOpener {
     fn with(&self, ask: &mut dyn FnMut(&OpenSource) -> Result<(), String>) -> Result<(), String> {
         let question = Question {
+            secret: self.secret,
             server: &self.server,
             number: self.number,
             file: &self.file,
         };
-        self.dialogs.with(&self.dialog, &question, |source| {
+        let outcome = self.dialogs.with(&self.dialog, &question, |source| {
             let open = OpenSource {
                 asking: Asking {
                     source: match source {
@@ -127,9 +134,16 @@ impl PhraseOpener for DialogOpener {
                 descriptors: source.copies().map_err(UnlockError::NoAnswer)?,
             };
             ask(&open).map_err(|why| UnlockError::NoAnswer(std::io::Error::other(why)))
+        });
+        outcome.map_err(|why| match self.secret {
+            Secret::PassPhrase => why,
+            Secret::Pin => format!("{why}, or {PIN_SOURCE}"),
         })
     }
 }
+
+/// How a PIN can be told without a question.
+const PIN_SOURCE: &str = "name a file that has it by pin-source=/path/to/file in the URI";
 
 /// Nobody is asked for PINs.
 #[derive(Debug)]
@@ -137,6 +151,6 @@ struct NoPin;
 
 impl PhraseOpener for NoPin {
     fn with(&self, _: &mut dyn FnMut(&OpenSource) -> Result<(), String>) -> Result<(), String> {
-        Err("its PIN is not known: add ?pin-source=/path/to/file to the name, a file that has the PIN alone".to_owned())
+        Err(format!("nobody is asked for it here: {PIN_SOURCE}"))
     }
 }

@@ -179,7 +179,7 @@ impl Interpreter<'_> {
     }
 
     /// Interprets directives about the server's own certificates. False for other directives.
-    fn certificates_ssl(&self, directive: &Directive, files: &mut CertificateFiles) -> Result<bool, String> {
+    fn certificates_ssl(&mut self, directive: &Directive, files: &mut CertificateFiles) -> Result<bool, String> {
         match directive.name.as_str() {
             "SSLCertificateFile" => files.certificates.extend(self.said_key_path(directive)?),
             "SSLCertificateKeyFile" => files.keys.extend(self.said_key_path(directive)?),
@@ -190,8 +190,9 @@ impl Interpreter<'_> {
     }
 
     /// The only argument of a directive, a file, or an object in a token.
-    fn said_key_path(&self, directive: &Directive) -> Result<Option<Located<PathBuf>>, String> {
-        Ok(Some(Located::new(directive, self.key_path(directive.single()?))))
+    fn said_key_path(&mut self, directive: &Directive) -> Result<Option<Located<PathBuf>>, String> {
+        let path = self.key_path(directive, directive.single()?)?;
+        Ok(Some(Located::new(directive, path)))
     }
 
     /// Interprets directives about client certificates. False for other directives.

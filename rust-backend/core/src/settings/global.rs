@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::base::directive::Located;
 use crate::keys::pass_phrase::Dialog;
+use crate::keys::pin_values::PinValues;
 use crate::settings::sni_policy::SniPolicy;
 
 /// An address on which connections are TLS: `TLSEngine`.
@@ -119,6 +120,8 @@ pub struct GlobalSettings {
     pub key_process: Option<Located<KeyPlace>>,
     /// The user that `tls-keyd` runs as.
     pub key_process_user: Option<Located<String>>,
+    /// The PINs of tokens that are in the configuration.
+    pub pins: PinValues,
     /// Where pass phrases of private keys come from.
     pub pass_phrases: Option<Located<Dialog>>,
     /// When a request may name another virtual host than the handshake did.

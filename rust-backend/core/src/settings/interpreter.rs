@@ -15,7 +15,7 @@ use crate::crypto::ciphers::{self, Cipher};
 use crate::crypto::groups::{self, GroupSettings};
 use crate::crypto::protocol::{LeftOut, Protocols};
 use crate::keys::identity::IdentityFiles;
-use crate::keys::key_file::TOKEN_SCHEME;
+use crate::keys::pkcs11_uri::Pkcs11Uri;
 use crate::session::resumption::{MAX_EARLY_DATA, MAX_TICKETS};
 use crate::session::tickets::MAX_LIFETIME;
 use crate::settings::handshake_timeout::HandshakeTimeout;
@@ -282,18 +282,22 @@ impl<'a> Interpreter<'a> {
         })
     }
 
-    pub(crate) fn certificate(&self, directive: &Directive) -> Result<IdentityFiles, String> {
+    pub(crate) fn certificate(&mut self, directive: &Directive) -> Result<IdentityFiles, String> {
         match directive.words().as_slice() {
             [certificate] => Ok(IdentityFiles {
-                certificate: self.key_path(certificate).into(),
+                certificate: self.key_path(directive, certificate)?.into(),
                 key: None,
                 chain: None,
             }),
             [certificate, key] => Ok(IdentityFiles {
-                certificate: self.key_path(certificate).into(),
-                key: Some(self.key_path(key).into()),
+                certificate: self.key_path(directive, certificate)?.into(),
+                key: Some(self.key_path(directive, key)?.into()),
                 chain: None,
             }),
+            words if words.iter().any(|word| Pkcs11Uri::is_one(word)) => Err(format!(
+                "takes a certificate and a key, not {} names: put a PKCS#11 URI in quotation marks",
+                words.len()
+            )),
             words => Err(format!(
                 "takes a certificate file and, unless it is in there too, a key file, not {} files: the certificates of issuers \
                  belong behind the certificate in its own file (`cat <issuers> >> {}`)",
@@ -321,14 +325,22 @@ impl<'a> Interpreter<'a> {
         self.server_root.join(text)
     }
 
-    /// The file of a certificate or key. A name of PKCS#11 stays as it is.
-    pub(crate) fn key_path(&self, text: &str) -> PathBuf {
-        match text.get(..TOKEN_SCHEME.len()) {
-            Some(scheme) if scheme.eq_ignore_ascii_case(TOKEN_SCHEME) => {
-                format!("{TOKEN_SCHEME}{}", &text[TOKEN_SCHEME.len()..]).into()
-            }
-            _ => self.path(text),
+    /// The file of a certificate or key that `directive` names, or the PKCS#11 URI of one in a token, without its PIN.
+    pub(crate) fn key_path(&mut self, directive: &Directive, text: &str) -> Result<PathBuf, String> {
+        if !Pkcs11Uri::is_one(text) {
+            return Ok(self.path(text));
         }
+        let uri = Pkcs11Uri::parse(text).map_err(|why| format!("takes a file or a PKCS#11 URI: {why}"))?;
+        if self.global.pins.note(&uri, text) {
+            let text = format!(
+                "{} {uri}: the PIN is in the configuration (pin-value), which more users and programs read than need it: put it \
+                 into a file, and name that by pin-source=/path/to/file",
+                directive.name
+            );
+            self.diagnostics
+                .report(Severity::Warning, 0, Some(&directive.origin), text);
+        }
+        Ok(uri.to_string().into())
     }
 }
 

@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The options of `--check`.
+//! The options of the program.
 
 use std::fs;
 
-use crate::lockdown::Needs;
+use crate::lockdown::{Needs, User};
 
-/// The options after `--check`; an error is a text for the user.
+/// What the options, which may follow `--check` or `--watch`, ask for; an error is a text for the user.
 pub(crate) fn options(mut words: &[&str]) -> Result<Needs, String> {
     let mut needs = Needs::default();
+    let mut user = None;
     loop {
         words = match words {
-            [] => return Ok(needs),
+            [] => {
+                needs.user = user.map(|name| parse_user(name, needs.tokens)).transpose()?;
+                return Ok(needs);
+            }
             ["--tokens", rest @ ..] => {
                 needs.tokens = true;
                 rest
             }
-            ["--user", user, rest @ ..] => {
-                needs.user = Some(parse_user(user)?);
+            ["--user", name, rest @ ..] => {
+                user = Some(*name);
                 rest
             }
             ["--user"] => return Err("--user needs a name, or UID:GID".to_owned()),
@@ -25,14 +29,35 @@ pub(crate) fn options(mut words: &[&str]) -> Result<Needs, String> {
     }
 }
 
-fn parse_user(text: &str) -> Result<(u32, u32), String> {
+/// A user by name, with its groups if they are of use, or by numbers.
+fn parse_user(text: &str, with_groups: bool) -> Result<User, String> {
     if let Some((uid, gid)) = text.split_once(':') {
         let number = |part: &str| part.parse().map_err(|_| format!("{text}: UID:GID are two numbers"));
-        return Ok((number(uid)?, number(gid)?));
+        return Ok(User {
+            uid: number(uid)?,
+            gid: number(gid)?,
+            groups: Vec::new(),
+        });
     }
-    let users = fs::read_to_string("/etc/passwd").map_err(|error| format!("/etc/passwd: {error}"))?;
-    find_user(&users, text)
-        .ok_or_else(|| format!("/etc/passwd has no user {text}; a user from elsewhere goes as UID:GID"))
+    let read = |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
+    let (uid, gid) = find_user(&read("/etc/passwd")?, text)
+        .ok_or_else(|| format!("/etc/passwd has no user {text}; a user from elsewhere goes as UID:GID"))?;
+    let groups = match with_groups {
+        true => find_groups(&read("/etc/group")?, text),
+        false => Vec::new(),
+    };
+    Ok(User { uid, gid, groups })
+}
+
+/// The identifiers of the groups that have a user as a member, from a file in the format of group(5).
+fn find_groups(groups: &str, user: &str) -> Vec<u32> {
+    let group = |line: &str| {
+        let mut fields = line.split(':').skip(2);
+        let (gid, members) = (fields.next()?, fields.next()?);
+        let is_member = members.split(',').any(|member| member == user);
+        gid.parse().ok().filter(|_| is_member)
+    };
+    groups.lines().filter_map(group).collect()
 }
 
 /// The identifiers of a user and its group, from a file in the format of passwd(5).
@@ -53,7 +78,12 @@ mod tests {
     fn options_are_understood() {
         let needs = options(&["--tokens", "--user", "7:8"]).unwrap();
         assert!(needs.tokens);
-        assert_eq!(needs.user, Some((7, 8)));
+        let user = User {
+            uid: 7,
+            gid: 8,
+            groups: Vec::new(),
+        };
+        assert_eq!(needs.user, Some(user));
         assert_eq!(options(&[]).unwrap().user, None);
     }
 
@@ -74,5 +104,12 @@ mod tests {
         assert_eq!(find_user(users, "keys"), Some((990, 991)));
         assert_eq!(find_user(users, "key"), None);
         assert_eq!(find_user(users, "broken"), None);
+    }
+
+    #[test]
+    fn groups_are_found() {
+        let groups = "root:x:0:\nbroken:x:7\nsofthsm:x:115:ods,keys\nkeysmiths:x:116:keysmith\nothers:x:117:keys\n";
+        assert_eq!(find_groups(groups, "keys"), [115, 117]);
+        assert_eq!(find_groups(groups, "root"), [0; 0]);
     }
 }

@@ -15,12 +15,21 @@ mod privileges;
 mod system_calls;
 
 /// What this process needs to keep.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Needs {
     /// Whether PKCS#11 modules will be loaded. They open files and devices, and some of them connections.
     pub(crate) tokens: bool,
-    /// The user and group identifiers to run as; `None` for those that this process has.
-    pub(crate) user: Option<(u32, u32)>,
+    /// The user to run as; `None` for the one that this process has.
+    pub(crate) user: Option<User>,
+}
+
+/// A user to run as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Supplementary groups. Files of tokens may belong to one; without tokens there are none.
+    pub(crate) groups: Vec<u32>,
 }
 
 /// One thing to give up.
@@ -66,7 +75,7 @@ pub(crate) fn steps(needs: &Needs) -> Vec<Step> {
         Step::new("as many descriptors as allowed", limits::raise_descriptors()),
         Step::new("memory kept out of swap", memory::lock()),
         Step::new("no way back to capabilities", privileges::close_sources()),
-        Step::new(USER, privileges::change_user(needs.user)),
+        Step::new(USER, privileges::change_user(needs.user.as_ref())),
         Step::new("no capabilities", privileges::clear_capabilities()),
         Step::new("no privileges by exec", privileges::forbid_new()),
         Step::new("Landlock: files, network, signals", file_access::restrict(needs.tokens)),

@@ -10,7 +10,7 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
-use super::memory;
+use super::{User, memory};
 
 /// Closes the ways to capabilities: the bounding and the ambient set, and what the kernel grants to user 0.
 pub(super) fn close_sources() -> Result<(), String> {
@@ -52,12 +52,13 @@ fn lock_secure_bits() -> Result<(), Errno> {
     )
 }
 
-/// Changes the real, effective and saved user and group, and leaves all supplementary groups.
+/// Changes the real, effective and saved user and group, and leaves all supplementary groups but those of `user`.
 ///
 /// The calls change one thread; there is only one.
-pub(super) fn change_user(user: Option<(u32, u32)>) -> Result<(), String> {
-    let Some((uid, gid)) = user else { return Ok(()) };
-    become_user(uid, gid).map_err(|error| {
+pub(super) fn change_user(user: Option<&User>) -> Result<(), String> {
+    let Some(user) = user else { return Ok(()) };
+    become_user(user).map_err(|error| {
+        let (uid, gid) = (user.uid, user.gid);
         format!(
             "the user could not be changed to {uid}:{gid} ({error}): tls-keyd goes on as user {}; httpd has to be started \
              as root, and a container needs CAP_SETUID and CAP_SETGID",
@@ -67,13 +68,14 @@ pub(super) fn change_user(user: Option<(u32, u32)>) -> Result<(), String> {
     memory::set_not_dumpable()
 }
 
-fn become_user(uid: u32, gid: u32) -> Result<(), Errno> {
+fn become_user(user: &User) -> Result<(), Errno> {
     // The highest number means "leave it as it is".
-    if uid == u32::MAX || gid == u32::MAX {
+    if user.uid == u32::MAX || user.gid == u32::MAX || user.groups.contains(&u32::MAX) {
         return Err(Errno::INVAL);
     }
-    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    set_thread_groups(&[])?;
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    let groups: Vec<_> = user.groups.iter().copied().map(Gid::from_raw).collect();
+    set_thread_groups(&groups)?;
     set_thread_res_gid(gid, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)
 }

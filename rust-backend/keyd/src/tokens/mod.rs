@@ -15,7 +15,7 @@ mod public_key;
 mod schemes;
 mod token;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mod_tls_core::keys::pkcs11_uri::{ObjectKind, Pkcs11Uri};
@@ -31,10 +31,13 @@ use self::token::Token;
 /// Asks for a PIN with a prompt. The error says why there is no answer.
 pub(crate) type Ask<'a> = dyn FnMut(&str) -> Result<Zeroizing<String>, String> + 'a;
 
+/// Where a module is once it was loaded. A module that hangs while it is loaded locks its own place alone.
+type Place = Arc<Mutex<Option<Arc<Module>>>>;
+
 /// All modules that were loaded, and the tokens that were found by them. They stay until the process ends.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
-    modules: Mutex<Vec<Arc<Module>>>,
+    modules: Mutex<Vec<(PathBuf, Place)>>,
     tokens: Mutex<Vec<Arc<Token>>>,
 }
 
@@ -85,13 +88,23 @@ impl Tokens {
     }
 
     fn module(&self, file: &Path) -> Result<Arc<Module>, Failure> {
-        let mut loaded = lock(&self.modules);
-        if let Some(module) = loaded.iter().find(|module| module.file() == file) {
+        let place = self.place(file);
+        let mut slot = lock(&place);
+        if let Some(module) = &*slot {
             return Ok(Arc::clone(module));
         }
-        let module = Arc::new(Module::load(file)?);
-        loaded.push(Arc::clone(&module));
-        Ok(module)
+        let module = Module::load(file)?;
+        Ok(Arc::clone(slot.insert(Arc::new(module))))
+    }
+
+    fn place(&self, file: &Path) -> Place {
+        let mut places = lock(&self.modules);
+        if let Some((_, place)) = places.iter().find(|(of, _)| of == file) {
+            return Arc::clone(place);
+        }
+        let place = Place::default();
+        places.push((file.to_owned(), Arc::clone(&place)));
+        place
     }
 }
 

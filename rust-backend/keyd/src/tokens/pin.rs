@@ -46,7 +46,7 @@ impl Login {
         }
     }
 
-    /// Logs in with the PIN of `uri`, or else with the one that `ask` returns for `prompt`.
+    /// Logs in with the PIN of `uri`, or else with what has worked before, or with what `ask` returns for `prompt`.
     pub(super) fn first(
         &mut self,
         session: &Session,
@@ -61,6 +61,7 @@ impl Login {
                 let pin = read(path).map_err(Failure::Other)?;
                 (Credential::Pin(pin), format!("pin-source {}", path.display()))
             }
+            None if self.good.is_some() => return self.again(session),
             None if info.protected_authentication_path() => {
                 (Credential::PinPad, "what was typed at the token".to_owned())
             }

@@ -136,7 +136,7 @@ impl Compiler {
             }
             Err(IdentityError::EncryptedKey(_)) if is_test && self.hosts[index].is_mod_ssls => Err(Missing::Locked),
             // `tls-keyd` would have to be started to look at it.
-            Err(IdentityError::InToken(_)) if is_test && self.key_program().is_some() => Err(Missing::Locked),
+            Err(IdentityError::InToken(_)) if self.leaves_tokens_out() => Err(Missing::Locked),
             Err(error) => {
                 let text = match said {
                     Some(_) => format!("TLSCertificate {error}"),
@@ -146,6 +146,11 @@ impl Compiler {
                 Err(Missing::Reported)
             }
         }
+    }
+
+    /// Whether this is a test of a configuration whose keys in tokens `tls-keyd` uses, which a test does not start.
+    pub(super) fn leaves_tokens_out(&self) -> bool {
+        self.builder.environment.mode == CompileMode::Test && self.key_program().is_some()
     }
 
     /// The source of pass phrases for a host's keys. None in a test.

@@ -49,6 +49,7 @@ impl Compiler {
             user: self.global.key_process_user.as_ref().map(|said| said.value.clone()),
             tokens: self.names_tokens(),
         };
+        keys.set_pins(&self.global.pins);
         let is_final = self.builder.environment.mode == CompileMode::Run;
         if let Err(why) = keys.start(&launch, is_final) {
             self.report_key_process(&why);

@@ -123,6 +123,9 @@ impl Compiler {
                 .collect();
         }
         self.check_engines();
+        if self.leaves_tokens_out() {
+            self.proxies.leave_tokens_out();
+        }
         self.check_proxies();
         self.builder.process.identities.forget_unused();
         self.builder.process.dialogs.finish();

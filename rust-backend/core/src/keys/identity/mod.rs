@@ -25,10 +25,11 @@ use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
+use crate::base::file_reading::Exposure;
 use crate::crypto::digest;
 use crate::key_process::remote_key::RemoteKey;
 use crate::keys::deferred_key::DeferredKey;
-use crate::keys::key_file::token_uri;
+use crate::keys::key_file::{pin_file, token_uri};
 use crate::keys::unlock::Unlock;
 use crate::trust::anchors::Anchors;
 use crate::x509::Certificate;
@@ -37,7 +38,8 @@ use crate::x509::pem;
 /// The files of an identity. Without `key`, the key is in the certificate file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdentityFiles {
-    /// PEM: the certificate, followed by its intermediate certificates.
+    /// PEM: the certificate, followed by its intermediate certificates. Here and for the key, a PKCS#11 URI without a PIN stands
+    /// for an object in a token.
     pub certificate: Arc<Path>,
     /// PEM: the private key, as PKCS#8, PKCS#1 or SEC1.
     pub key: Option<Arc<Path>>,
@@ -60,6 +62,15 @@ impl IdentityFiles {
     pub(crate) fn is_in_token(&self) -> bool {
         let paths = std::iter::once(&self.certificate).chain(&self.key).chain(&self.chain);
         paths.into_iter().any(|path| token_uri(path).is_some())
+    }
+
+    /// The warning that other users may have the file with the key, who then `can` do something, or that with the PIN of its
+    /// token.
+    fn exposure_warning(&self, exposure: Exposure, can: &str) -> Option<String> {
+        match pin_file(self.key_file()) {
+            Some(file) => exposure.about(&file, "use the token, for which it has the PIN"),
+            None => exposure.about(self.key_file(), can),
+        }
     }
 
     fn key_file(&self) -> &Arc<Path> {
@@ -266,11 +277,8 @@ impl Identity {
 
     /// The warnings for an identity that is used towards backends. Names and issuers are checked by the backends.
     pub(crate) fn key_warning(&self, files: &IdentityFiles) -> Option<String> {
-        let exposure = self.info.oddities.exposure;
-        exposure.about(
-            files.key_file(),
-            "pass for this server where backends ask for a certificate",
-        )
+        let can = "pass for this server where backends ask for a certificate";
+        files.exposure_warning(self.info.oddities.exposure, can)
     }
 
     /// The object that rustls serves.

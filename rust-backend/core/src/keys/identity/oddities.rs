@@ -67,7 +67,7 @@ impl Oddities {
             };
             texts.push(format!("{place}: {text}"));
         }
-        texts.extend(self.exposure.about(files.key_file(), "pass for this server"));
+        texts.extend(files.exposure_warning(self.exposure, "pass for this server"));
         texts
     }
 
