@@ -11,6 +11,7 @@ pub mod directive_names;
 pub mod file_reading;
 pub mod log_queue;
 pub mod panic_points;
+pub mod pin_values;
 pub(crate) mod punycode;
 pub(crate) mod shell;
 pub(crate) mod wildcard;

@@ -3,7 +3,7 @@
 //!
 //! The parent process starts it and hands it the files ([`parent`]). Child processes ask it for signatures ([`door`]).
 //!
-//! May use: base, crypto, keys::pin_values.
+//! May use: base, crypto.
 
 pub mod channel;
 pub mod door;

@@ -25,7 +25,7 @@ use super::protocol::{Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, K
 use super::remote_key::RemoteKey;
 use super::running::Running;
 use crate::base::log_queue::LogQueue;
-use crate::keys::pin_values::PinValues;
+use crate::base::pin_values::PinValues;
 
 /// The most keys in one file.
 pub const MAX_KEYS: u64 = 64;

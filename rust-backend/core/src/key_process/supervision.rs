@@ -15,7 +15,7 @@ use super::protocol::{Answer, FileContent, FileOrder, KeyId, KeyInfo, LogLevel, 
 use super::running::{LIMIT, Running};
 use crate::base::diagnostics::Severity;
 use crate::base::file_reading;
-use crate::keys::pin_values::PinValues;
+use crate::base::pin_values::PinValues;
 
 /// How long `tls-keyd` may take to answer a ping before it is replaced.
 const PING_LIMIT: Duration = Duration::from_secs(3);

@@ -12,7 +12,6 @@ pub mod key_file;
 pub mod pass_phrase;
 mod percent;
 pub mod phrase_source;
-pub mod pin_values;
 pub mod pkcs11_uri;
 mod program;
 pub mod unlock;

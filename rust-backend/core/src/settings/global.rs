@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::base::directive::Located;
+use crate::base::pin_values::PinValues;
 use crate::keys::pass_phrase::Dialog;
-use crate::keys::pin_values::PinValues;
 use crate::settings::sni_policy::SniPolicy;
 
 /// An address on which connections are TLS: `TLSEngine`.

@@ -15,7 +15,7 @@ use crate::crypto::ciphers::{self, Cipher};
 use crate::crypto::groups::{self, GroupSettings};
 use crate::crypto::protocol::{LeftOut, Protocols};
 use crate::keys::identity::IdentityFiles;
-use crate::keys::pkcs11_uri::Pkcs11Uri;
+use crate::keys::pkcs11_uri::{PinSource, Pkcs11Uri};
 use crate::session::resumption::{MAX_EARLY_DATA, MAX_TICKETS};
 use crate::session::tickets::MAX_LIFETIME;
 use crate::settings::handshake_timeout::HandshakeTimeout;
@@ -331,7 +331,8 @@ impl<'a> Interpreter<'a> {
             return Ok(self.path(text));
         }
         let uri = Pkcs11Uri::parse(text).map_err(|why| format!("takes a file or a PKCS#11 URI: {why}"))?;
-        if self.global.pins.note(&uri, text) {
+        if let Some(PinSource::Value(_)) = uri.pin {
+            self.global.pins.note(uri.to_string(), text);
             let text = format!(
                 "{} {uri}: the PIN is in the configuration (pin-value), which more users and programs read than need it: put it \
                  into a file, and name that by pin-source=/path/to/file",

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! PINs of tokens that are in the configuration.
+//! PINs of tokens that are in the configuration: `pin-value` of PKCS#11 URIs (RFC 7512 section 2.4).
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use zeroize::Zeroizing;
-
-use crate::keys::pkcs11_uri::{PinSource, Pkcs11Uri};
 
 /// The URIs with a `pin-value`. Everything else has them without it, so that no message and no description can show a PIN.
 ///
@@ -15,13 +13,9 @@ use crate::keys::pkcs11_uri::{PinSource, Pkcs11Uri};
 pub struct PinValues(BTreeMap<String, Zeroizing<String>>);
 
 impl PinValues {
-    /// Notes the PIN of `uri`, which is `text`, if it has one. Returns whether it has.
-    pub(crate) fn note(&mut self, uri: &Pkcs11Uri, text: &str) -> bool {
-        let has_pin = matches!(uri.pin, Some(PinSource::Value(_)));
-        if has_pin {
-            self.0.insert(uri.to_string(), Zeroizing::new(text.to_owned()));
-        }
-        has_pin
+    /// Notes that `complete` is the URI with its PIN for `shown`, the one without it.
+    pub(crate) fn note(&mut self, shown: String, complete: &str) {
+        self.0.insert(shown, Zeroizing::new(complete.to_owned()));
     }
 
     /// The URI with its PIN, if that is known, for the URI without it.
@@ -43,16 +37,11 @@ mod tests {
 
     #[test]
     fn pins_are_found_and_not_shown() {
-        let text = "PKCS11:token=web;object=www?pin-value=84%2317";
-        let uri = Pkcs11Uri::parse(text).unwrap();
+        let text = "pkcs11:token=web;object=www?pin-value=84%2317";
         let mut pins = PinValues::default();
-        assert!(pins.note(&uri, text));
+        pins.note("pkcs11:token=web;object=www".to_owned(), text);
         assert_eq!(*pins.complete("pkcs11:token=web;object=www"), text);
         assert_eq!(*pins.complete("pkcs11:token=other"), "pkcs11:token=other");
         assert!(!format!("{pins:?}").contains("84"));
-        assert!(!pins.note(
-            &Pkcs11Uri::parse("pkcs11:?pin-source=/pin").unwrap(),
-            "pkcs11:?pin-source=/pin"
-        ));
     }
 }
