@@ -41,6 +41,7 @@ class SoftHsm:
         httpd.environment["SOFTHSM2_CONF"] = str(conf)
         self.environment = httpd.environment
         self.module = find_module()
+        self.pin = PIN
         self.pin_file = self.root / "pin"
         self.write_pin(PIN)
 
@@ -57,14 +58,14 @@ class SoftHsm:
 
     def tool(self, *args, token="web"):
         """Runs pkcs11-tool, logged in to a token."""
-        login = ["--module", self.module, "--token-label", token, "--login", "--pin", PIN]
+        login = ["--module", self.module, "--token-label", token, "--login", "--pin", self.pin]
         return run("pkcs11-tool", *login, *args, environment=self.environment)
 
     def put(self, issued, label="www", number="01", token="web"):
         """Puts a key and its certificates into a token. The file that had the key is removed."""
         file = self.root / "import.pem"
         file.write_bytes(key_pem(issued.key))
-        args = ["--token", token, "--label", label, "--id", number, "--pin", PIN]
+        args = ["--token", token, "--label", label, "--id", number, "--pin", self.pin]
         run("softhsm2-util", "--import", file, *args, environment=self.environment)
         file.unlink()
         for position, certificate in enumerate([issued.cert, *issued.chain]):
@@ -75,6 +76,7 @@ class SoftHsm:
 
     def change_pin(self, new, token="web"):
         self.tool("--change-pin", "--new-pin", new, token=token)
+        self.pin = new
 
     def uri(self, *query, label="www", token="web"):
         """The URI of an object, without a PIN unless `query` has one."""

@@ -94,8 +94,9 @@ pub const TABLE: &[Directive] = &[
         "PEM file of the private key of the server's certificate",
     )
     .note(
-        "Also encrypted: PKCS#8 with PBES2, and OpenSSL's older form (`DEK-Info`) with AES or 3DES. Keys in \
-         hardware (`pkcs11:` and engines) are refused.",
+        "Also encrypted: PKCS#8 with PBES2, and OpenSSL's older form (`DEK-Info`) with AES or 3DES. A PKCS#11 \
+         URI (`pkcs11:...`) names a key in a token, as with mod_ssl; its PIN comes from `pin-source`, `pin-value` or \
+         SSLPassPhraseDialog. OpenSSL's engines do not exist.",
     ),
     Directive::new(
         "SSLCipherSuite",
