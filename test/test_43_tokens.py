@@ -3,9 +3,11 @@
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,12 @@ def key_holder(httpd):
 
 def command(pid):
     return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def hanging_signatures(httpd):
+    """How many threads of tls-keyd are in a token's module."""
+    threads = Path(f"/proc/{key_holder(httpd)}/task").glob("*/comm")
+    return [thread.read_text() for thread in threads].count("token\n")
 
 
 def memory_has(pid, secret):
@@ -197,6 +205,27 @@ class TestKeys:
         httpd.log.expect("the private key in pkcs11:.* does not belong to this certificate")
         httpd.log.expect("the configuration has errors")
         assert httpd.run().wait(30) != 0
+
+    @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+    def test_12_module_hangs(self, httpd, hsm, in_token):
+        """Other hosts go on, also if more signatures hang than tls-keyd has threads for keys in files."""
+        file = write_chain(httpd, in_token())
+        hangs = hsm.may_hang()
+        host = httpd.vhost("a.test", cert=f'{file} "{hsm.uri_with_pin()}"')
+        httpd.start(f"TLSEngine {httpd.port}", host, httpd.vhost("b.test"))
+        assert curl(httpd, "a.test").code == 200
+        hangs.touch()
+        with ThreadPoolExecutor() as pool:
+            waiting = [pool.submit(curl, httpd, "a.test") for _ in range(os.cpu_count() + 2)]
+            wait_for(lambda: hanging_signatures(httpd) == len(waiting), "the signatures")
+            assert curl(httpd, "b.test").code == 200
+            assert hanging_signatures(httpd) == len(waiting)
+            assert all(one.result().exit != 0 for one in waiting)
+        assert "has not signed within 2 seconds" in httpd.log.text()
+        hangs.unlink()
+        wait_for(lambda: curl(httpd, "a.test").code == 200, "the token")
+        # It was not replaced: that would have been logged as an error.
+        wait_for(lambda: hanging_signatures(httpd) == 0, "the end of the threads")
 
 
 class TestPins:

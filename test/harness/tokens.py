@@ -9,6 +9,37 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from harness.certs import key_pem
 
+# A module in front of SoftHSM's whose C_Sign does not return while a file exists.
+HANGING_MODULE = r"""
+#include <dlfcn.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef unsigned long (*sign_function)(unsigned long, void *, unsigned long, void *, unsigned long *);
+enum { FUNCTIONS = 68, C_SIGN = 43 };
+static struct { unsigned char version[2]; void *functions[FUNCTIONS]; } ours;
+static sign_function their_sign;
+
+static unsigned long sign(unsigned long session, void *data, unsigned long len, void *out, unsigned long *out_len)
+{
+    while (access(HANGS_WHILE, F_OK) == 0) {
+        usleep(10000);
+    }
+    return their_sign(session, data, len, out, out_len);
+}
+
+unsigned long C_GetFunctionList(void **list)
+{
+    void *theirs;
+    unsigned long (*get)(void **) = dlsym(dlopen(MODULE, RTLD_NOW), "C_GetFunctionList");
+    unsigned long result = get(&theirs);
+    memcpy(&ours, theirs, sizeof(ours));
+    their_sign = (sign_function)ours.functions[C_SIGN];
+    ours.functions[C_SIGN] = sign;
+    *list = &ours;
+    return result;
+}
+"""
 PIN = "1234"
 SO_PIN = "567890"
 MODULES = [
@@ -85,6 +116,15 @@ class SoftHsm:
 
     def uri_with_pin(self, **names):
         return self.uri(f"pin-source=file:{self.pin_file}", **names)
+
+    def may_hang(self):
+        """From now on, URIs name a module whose signatures do not return while the file exists that is returned."""
+        file, source, module = (self.root / name for name in ("hangs", "hanging.c", "hanging.so"))
+        source.write_text(HANGING_MODULE)
+        macros = [f'-DMODULE="{self.module}"', f'-DHANGS_WHILE="{file}"']
+        run("cc", "-shared", "-fPIC", *macros, "-o", module, source, environment=self.environment)
+        self.module = module
+        return file
 
     def remove(self):
         """Takes all tokens away."""
