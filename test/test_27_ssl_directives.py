@@ -115,7 +115,7 @@ REFUSED = [
     ("SSLLog logs/ssl", "use ErrorLog"),
     ("SSLLogLevel warn", "use ErrorLog"),
     ("SSLEngine optional", "give plain HTTP a port of its own"),
-    ("SSLCertificateKeyFile pkcs11:token=x", "keys in hardware"),
+    ("SSLCertificateKeyFile pkcs11:tokn=x", "perhaps token is meant"),
     ("SSLProtocol all -TLSv1.2 -TLSv1.3", "add TLSv1.2 and TLSv1.3"),
     ("SSLProtocol SSLv4", "SSLProtocol takes all, SSLv3"),
     ("SSLProtocol -all +TLSv1.2\nSSLCipherSuite AES128-SHA", "leaves no suite of TLSv1.2"),
