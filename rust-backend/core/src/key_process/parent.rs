@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -143,6 +143,8 @@ pub struct KeyProcess {
     /// The lists of schemes, of which there are few.
     schemes: Mutex<Vec<Arc<[SignatureScheme]>>>,
     pub(super) starts: Mutex<VecDeque<Instant>>,
+    /// Whether it was said that there were too many starts.
+    pub(super) has_given_up: AtomicBool,
     /// The process that this belongs to.
     pub(super) owner: AtomicU32,
 }
@@ -202,6 +204,7 @@ impl KeyProcess {
             pins: Mutex::default(),
             schemes: Mutex::default(),
             starts: Mutex::default(),
+            has_given_up: AtomicBool::new(false),
             owner: AtomicU32::new(0),
         }
     }

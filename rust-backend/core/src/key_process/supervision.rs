@@ -185,9 +185,12 @@ impl KeyProcess {
                 "tls-keyd was started {MAX_STARTS} times within a minute; the next attempt is made later, and until then \
                  handshakes fail that need a private key: look for the cause in the messages above"
             );
-            self.log_queue.add_once(Severity::Error, text);
+            if !self.has_given_up.swap(true, Relaxed) {
+                self.log_queue.add(Severity::Error, text);
+            }
             return State::Lost(launch);
         }
+        self.has_given_up.store(false, Relaxed);
         starts.push_back(Instant::now());
         match self.launch(&launch, true) {
             Ok(mut running) => {
@@ -352,3 +355,6 @@ impl KeyProcess {
         self.log_queue.add(Severity::Error, text);
     }
 }
+
+#[cfg(test)]
+mod tests;
