@@ -85,3 +85,8 @@ fn client() {
 fn ssl() {
     replay("ssl", common::ssl);
 }
+
+#[test]
+fn key_process() {
+    replay("key_process", common::key_process);
+}

@@ -9,6 +9,10 @@ use mod_tls_core::base::diagnostics::Origin;
 use mod_tls_core::base::directive::Directive;
 use mod_tls_core::config::{Builder, Config, Environment, Server};
 use mod_tls_core::connection::{Connection, Event};
+use mod_tls_core::key_process::permitted::is_permitted;
+use mod_tls_core::key_process::protocol::{
+    self as key_protocol, Answer, MAX_CONTROL_FRAME, MAX_FRAME, Order, Purpose, Reply, Request,
+};
 use mod_tls_core::keys::encrypted_key::EncryptedKey;
 use mod_tls_core::keys::identity::Identity;
 use mod_tls_core::mod_ssl::{protocol, suites};
@@ -90,9 +94,98 @@ pub fn ssl(data: &[u8]) {
     }
 }
 
+/// What can be decoded is the same when it is encoded and decoded again.
+#[allow(unused_macros)]
+macro_rules! same_again {
+    ($kind:ty, $data:expr) => {
+        if let Ok(message) = key_protocol::decode::<$kind>($data) {
+            let mut frame = Vec::new();
+            key_protocol::encode(&message, &mut frame);
+            assert_eq!(
+                key_protocol::frame_len(&frame, u32::MAX as usize),
+                Ok(Some(frame.len()))
+            );
+            assert_eq!(key_protocol::decode::<$kind>(&frame), Ok(message));
+        }
+    };
+}
+
+/// A frame as `tls-keyd`, httpd's parent process and its child processes may receive it, and a message to be signed.
+#[allow(dead_code)]
+pub fn key_process(data: &[u8]) {
+    for max in [MAX_FRAME, MAX_CONTROL_FRAME] {
+        if let Ok(Some(len)) = key_protocol::frame_len(data, max) {
+            assert!(len > 4 && len <= max + 4);
+        }
+    }
+    same_again!(Request<'_>, data);
+    same_again!(Reply<'_>, data);
+    same_again!(Order, data);
+    same_again!(Answer, data);
+    if let Ok(Request::Sign { message, .. }) = key_protocol::decode(data) {
+        signed(message);
+    }
+    signed(data);
+}
+
+/// A message that is signed has a form that TLS knows, for one purpose.
+#[allow(dead_code)]
+fn signed(message: &[u8]) {
+    let is_verify = message.starts_with(&[0x20; 64]) && message[64..].starts_with(b"TLS 1.3, ");
+    let is_key_exchange = message.get(64) == Some(&3) && message.len() < 64 + 4 + 256;
+    let is_transcript = message.first() == Some(&1) && message.len() > 12;
+    if is_permitted(Purpose::Server, message) {
+        assert!(is_verify || is_key_exchange);
+        assert!(!is_verify || !is_permitted(Purpose::Client, message));
+    }
+    if is_permitted(Purpose::Client, message) {
+        assert!(is_verify || is_transcript);
+    }
+}
+
+/// The part of a file that httpd gets has all of its certificates and no private key.
+#[allow(dead_code)]
+fn public_part(text: &[u8]) {
+    use mod_tls_core::x509::pem;
+    let public = pem::public_part(text);
+    for line in secret_lines(text) {
+        assert!(!contains(&public, line), "{}", String::from_utf8_lossy(line));
+    }
+    let (Ok(whole), Ok(part)) = (pem::parse(text), pem::parse(&public)) else {
+        return;
+    };
+    assert!(part.keys.iter().all(|key| key.secret_der().is_empty()));
+    // Certificates behind an encrypted key in one of OpenSSL's older forms may be hidden by its headers.
+    if !whole.encrypted_key {
+        assert_eq!(whole.certificates, part.certificates);
+    }
+}
+
+/// The lines in blocks of private keys that are nowhere else.
+#[allow(dead_code)]
+fn secret_lines(text: &[u8]) -> Vec<&[u8]> {
+    let mut is_secret = false;
+    let mut lines = Vec::new();
+    for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        if contains(line, b"-----") {
+            is_secret = line.starts_with(b"-----BEGIN ") && line.ends_with(b"PRIVATE KEY-----");
+        } else if is_secret && line.len() >= 16 {
+            lines.push(line);
+        }
+    }
+    lines.retain(|line| text.windows(line.len()).filter(|window| window == line).count() == 1);
+    lines
+}
+
+#[allow(dead_code)]
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    text.windows(wanted.len()).any(|window| window == wanted)
+}
+
 /// A PEM file, and the certificates in it.
 #[allow(dead_code)]
 pub fn pem(data: &[u8]) {
+    public_part(data);
     if let Err(error) = Identity::from_pem("input", data, None) {
         let _ = error.to_string();
     }

@@ -152,7 +152,8 @@ pub fn public_part(text: &[u8]) -> Vec<u8> {
     const LABEL: &[u8] = b"-----";
     let mut public = Vec::with_capacity(text.len());
     let mut place = Place::Outside;
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
+    // The parser also knows lines that end with a carriage return alone.
+    for line in text.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
         let Some(at) = memmem::find(line, LABEL) else {
             match place {
                 _ if line.trim_ascii().is_empty() => public.extend_from_slice(line),
