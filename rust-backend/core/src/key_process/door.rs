@@ -285,7 +285,7 @@ impl Door {
     }
 
     fn is_alive(&self) -> bool {
-        self.now() - self.last_answer.load(Relaxed) < SIGN_OF_LIFE.as_millis() as u64
+        self.now().saturating_sub(self.last_answer.load(Relaxed)) < SIGN_OF_LIFE.as_millis() as u64
     }
 }
 
