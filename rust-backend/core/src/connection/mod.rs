@@ -4,7 +4,7 @@
 //! [`Connection::receive`] accepts data from the network, [`Connection::take`] returns data for the network. Between
 //! ClientHello and ServerHello, the caller selects the site for the client.
 //!
-//! May use: backend, base, config, crypto, info, keys, process, session, site, trust.
+//! May use: backend, base, config, crypto, info, key_process, keys, process, session, site, trust.
 
 mod accept;
 pub(crate) mod alert;
@@ -39,6 +39,7 @@ use crate::connection::record_size::RecordSize;
 use crate::connection::rejected_early_data::{Found, Skipper};
 use crate::crypto::protection::{Protection, observe};
 use crate::info::connection_info::{CipherNames, ConnectionInfo};
+use crate::key_process::door::SignError;
 use crate::keys::identity::Identity;
 use crate::process::counters::Counter;
 use crate::trust::client::verifier::ClientVerification;
@@ -352,8 +353,11 @@ impl Connection {
             (rustls::Error::NoCertificatesPresented, _) => {
                 Failure::theirs("the client presented no certificate, and TLSClientCertificate requires one")
             }
-            // Signing has failed.
-            (rustls::Error::Other(OtherError(why)), _) => Failure::ours(why),
+            // Signing has failed. If the key is the reason, `tls-keyd` has logged that, and not for each handshake.
+            (rustls::Error::Other(OtherError(why)), _) => Failure {
+                text: why.to_string(),
+                ours: why.downcast_ref::<SignError>().is_none_or(|error| !error.is_of_key()),
+            },
             _ => Failure::theirs(describe(error)),
         }
     }

@@ -51,6 +51,13 @@ pub enum SignError {
     Refused(Refusal),
 }
 
+impl SignError {
+    /// Whether the key cannot be used: it is damaged, or its token is away.
+    pub fn is_of_key(&self) -> bool {
+        matches!(self, Self::Refused(Refusal::Failed))
+    }
+}
+
 impl fmt::Display for SignError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
