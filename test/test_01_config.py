@@ -153,6 +153,7 @@ class TestCertificate:
         assert "own.key: the private key cannot be used" in errors(httpd, *lines)
         httpd.start()
         httpd.log.expect("own.key: the private key is damaged .* until the file is replaced and httpd reloaded")
+        httpd.log.allow("tls-keyd cannot use the private key: it is damaged")
         assert curl(httpd, "a.test").code == 0
         assert curl(httpd, "b.test").text == "hello"
         good.write(httpd.root, "own", form=form)

@@ -194,6 +194,7 @@ class TestReloads:
     @MPMS
     def test_03_off_and_on(self, httpd, mpm):
         start(httpd, "TLSKeyProcess off", mpm=mpm)
+        httpd.log.expect("traces of them may be left: stop and start httpd")
         for _ in range(2):
             configure(httpd, mpm=mpm)
             httpd.graceful()

@@ -8,6 +8,8 @@ mod status;
 pub mod watch;
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rcgen::{CertificateParams, DnType, KeyPair};
@@ -39,6 +41,8 @@ pub struct Process {
     pub dialogs: Arc<Dialogs>,
     /// The process that has the private keys, if one can be started.
     pub key_process: OnceLock<KeyProcess>,
+    /// Whether this process has read private keys itself.
+    has_read_keys: AtomicBool,
     /// Handshakes whose time is limited while the MPM waits for the client.
     pub watch: Watch,
     ticket_keys: Mutex<Option<Arc<TicketKeys>>>,
@@ -59,8 +63,18 @@ impl Process {
     pub fn key_reader(&self, purpose: Purpose, at_once: bool) -> KeyReader<'_> {
         match self.key_process.get().filter(|keys| keys.place().is_some()) {
             Some(keys) => KeyReader::Process(keys, purpose),
-            None => KeyReader::Here((!at_once).then_some(&self.log_queue)),
+            None => {
+                self.has_read_keys.store(true, Relaxed);
+                KeyReader::Here((!at_once).then_some(&self.log_queue))
+            }
         }
+    }
+
+    /// Forgets what this process knows of private keys, because `tls-keyd` is to have them. True if it has had some: the
+    /// parser of PEM leaves traces of them in memory, which cannot be erased.
+    pub fn forget_keys(&self) -> bool {
+        self.pass_phrases.forget();
+        self.has_read_keys.swap(false, Relaxed)
     }
 
     /// Looks after `tls-keyd`. The parent process calls it regularly.

@@ -55,6 +55,9 @@ impl Compiler {
             self.report_key_process(&why);
             return;
         }
+        if process.forget_keys() {
+            self.report_traces();
+        }
         if self.prepare_identities().is_err() {
             // It may have ended just now. If it fails again, each certificate gets a message.
             let again = keys.start(&launch, is_final).and_then(|()| self.prepare_identities());
@@ -68,6 +71,14 @@ impl Compiler {
         let origin = self.global.key_process.as_ref().map(|said| said.origin.clone());
         let text = format!("TLSKeyProcess {why}");
         self.diagnostics.report(Severity::Error, 0, origin.as_ref(), text);
+    }
+
+    fn report_traces(&mut self) {
+        let origin = self.global.key_process.as_ref().map(|said| said.origin.clone());
+        let text = "TLSKeyProcess takes the private keys out of httpd's processes, in whose memory traces of them may be left: \
+                    stop and start httpd to remove these too";
+        self.diagnostics
+            .report(Severity::Warning, 0, origin.as_ref(), text.to_owned());
     }
 
     fn needs_keys(&self) -> bool {
