@@ -312,6 +312,7 @@ tls_config *tls_compile(server_rec *base, const tls_process *process, tls_compil
     dump_deviations(&x, diagnostics);
     tls_diagnostics_free(diagnostics);
     apr_pool_destroy(x.p);
+    tls_process_give_back_memory();
     give_back_memory();
     return config;
 }

@@ -13,6 +13,7 @@
 //! - A connection is used by one thread at a time. Configurations and info may be used by several threads.
 
 mod accept;
+mod allocator;
 mod builder;
 mod cache;
 mod config;

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use mod_tls_core::base::diagnostics::Severity;
 use mod_tls_core::info::connection_info::INTERFACE;
 use mod_tls_core::process::counters::SLOT_CELLS;
 
+use crate::allocator;
 use crate::guard::{Status, guard, install_panic_hook};
 use crate::launcher::ForkAndExec;
 use crate::types::{OwnedText, Slice};
@@ -14,6 +16,9 @@ use crate::types::{OwnedText, Slice};
 /// The state that outlives a configuration.
 #[derive(Debug)]
 pub struct Process(pub(crate) Arc<mod_tls_core::process::Process>);
+
+const DUMPED: &str = "the system does not leave memory out of core dumps (MADV_DONTDUMP): a core dump of httpd has session keys \
+                      and ticket keys in it, so set the limit of its size to 0 (ulimit -c 0; LimitCORE=0 for systemd)";
 
 /// Makes the state of the process. Called once, in the parent; it is never freed.
 ///
@@ -25,7 +30,11 @@ pub unsafe extern "C" fn tls_process_new(out: *mut *mut Process) -> Status {
         // SAFETY: the caller promises that a pointer that is not null is valid.
         let out = unsafe { out.as_mut() }?;
         install_panic_hook();
+        allocator::begin();
         let process = mod_tls_core::process::Process::with_launcher(Box::new(ForkAndExec));
+        if !allocator::is_excluded() {
+            process.log_queue.add(Severity::Warning, DUMPED);
+        }
         *out = Box::into_raw(Box::new(Process(Arc::new(process))));
         Some(Status::Ok)
     })
@@ -40,9 +49,17 @@ pub unsafe extern "C" fn tls_process_new(out: *mut *mut Process) -> Status {
 pub unsafe extern "C" fn tls_process_in_child(process: *const Process, threads: usize) -> Status {
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { process.as_ref()? }.0.in_child(threads);
+        let process = unsafe { process.as_ref() }?;
+        allocator::enter_child(threads);
+        process.0.in_child(threads);
         Some(Status::Ok)
     })
+}
+
+/// Returns memory to the system that the compilation of a configuration has freed. The parent process calls it afterwards.
+#[unsafe(no_mangle)]
+pub extern "C" fn tls_process_give_back_memory() {
+    allocator::give_back();
 }
 
 /// Stops the module's threads in this child process. Called when the child process ends.
