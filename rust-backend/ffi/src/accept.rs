@@ -11,6 +11,7 @@ use mod_tls_core::request::routing::Hosts;
 
 use crate::connection::{ConnectionHandle, EventCode, on_connection};
 use crate::guard::Status;
+use crate::stack::{Secrets, leaving_nothing};
 use crate::types::Slice;
 
 /// The part of a ClientHello that httpd uses. The slices are borrowed from the connection.
@@ -138,25 +139,28 @@ pub unsafe extern "C" fn tls_conn_accept(
     key: Slice,
     event: *mut EventCode,
 ) -> Status {
-    // SAFETY: the caller promises that pointers that are not null are valid, and valid slices.
-    unsafe {
-        on_connection(conn, |conn| {
-            let event = event.as_mut()?;
-            conn.alpn = Vec::new();
-            let protocol = Some(protocol.bytes()).filter(|name| !name.is_empty());
-            let accepted = match certificate.optional_bytes() {
-                None => accept(&mut conn.connection, server, protocol),
-                Some(pem) => accept_with(&mut conn.connection, server, protocol, pem, key.optional_bytes()),
-            };
-            match accepted {
-                Ok(next) => {
-                    *event = next.into();
-                    Some(Status::Ok)
+    leaving_nothing(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid, and valid slices.
+        let status = unsafe {
+            on_connection(conn, |conn| {
+                let event = event.as_mut()?;
+                conn.alpn = Vec::new();
+                let protocol = Some(protocol.bytes()).filter(|name| !name.is_empty());
+                let accepted = match certificate.optional_bytes() {
+                    None => accept(&mut conn.connection, server, protocol),
+                    Some(pem) => accept_with(&mut conn.connection, server, protocol, pem, key.optional_bytes()),
+                };
+                match accepted {
+                    Ok(next) => {
+                        *event = next.into();
+                        Some(Status::Ok)
+                    }
+                    Err(failure) => Some(conn.failed(failure)),
                 }
-                Err(failure) => Some(conn.failed(failure)),
-            }
-        })
-    }
+            })
+        };
+        (status, Secrets::Used)
+    })
 }
 
 fn accept(connection: &mut Connection, server: usize, protocol: Option<&[u8]>) -> Result<Event, Failure> {

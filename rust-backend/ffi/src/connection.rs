@@ -14,6 +14,7 @@ use crate::config::ConfigHandle;
 use crate::diagnostics::SeverityCode;
 use crate::guard::{Status, guard, last_panic};
 use crate::info::InfoHandle;
+use crate::stack::{Secrets, leaving_nothing};
 use crate::types::{OwnedText, Slice, array, c_text};
 
 /// A connection, of a client or to a backend.
@@ -184,21 +185,33 @@ pub unsafe extern "C" fn tls_conn_receive(
     taken: *mut usize,
     event: *mut EventCode,
 ) -> Status {
-    // SAFETY: the caller promises that pointers that are not null are valid, in all blocks of this function.
-    unsafe {
-        on_connection(conn, |conn| {
-            let (taken, event) = (taken.as_mut()?, event.as_mut()?);
-            match conn.connection.receive(data.bytes()) {
-                Ok((count, next)) => {
-                    conn.limit.count(count);
-                    *taken = count;
-                    *event = next.into();
-                    Some(Status::Ok)
+    leaving_nothing(|| {
+        let mut secrets = Secrets::None;
+        // SAFETY: the caller promises that pointers that are not null are valid, in all blocks of this function.
+        let status = unsafe {
+            on_connection(conn, |conn| {
+                let (taken, event) = (taken.as_mut()?, event.as_mut()?);
+                // Keys are computed in the handshake, but not before a ClientHello is complete.
+                let handshake = conn.connection.info().is_none();
+                match conn.connection.receive(data.bytes()) {
+                    Ok((count, next)) => {
+                        if handshake && next != Event::Hello {
+                            secrets = Secrets::Used;
+                        }
+                        conn.limit.count(count);
+                        *taken = count;
+                        *event = next.into();
+                        Some(Status::Ok)
+                    }
+                    Err(failure) => {
+                        secrets = Secrets::Used;
+                        Some(conn.failed(failure))
+                    }
                 }
-                Err(failure) => Some(conn.failed(failure)),
-            }
-        })
-    }
+            })
+        };
+        (status, secrets)
+    })
 }
 
 /// The number of bytes from the network that complete the current record, or the header of the next one. Never 0.

@@ -25,4 +25,5 @@ mod launcher;
 mod limit;
 mod process;
 mod rules;
+mod stack;
 mod types;

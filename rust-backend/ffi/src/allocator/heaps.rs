@@ -37,6 +37,11 @@ pub(crate) fn enter_child(threads: usize) {
     IN_CHILD.store(threads.clamp(1, OF_CHILDREN), Ordering::Relaxed);
 }
 
+/// Whether this is a child process.
+pub(super) fn in_child() -> bool {
+    IN_CHILD.load(Ordering::Relaxed) > 0
+}
+
 /// The heap to try first: that of the CPU, so that threads which run at the same time do not wait for each other.
 fn first_choice() -> usize {
     match IN_CHILD.load(Ordering::Relaxed) {
@@ -109,7 +114,7 @@ pub(super) unsafe fn shrink(block: *mut u8, size: usize) -> *mut u8 {
 /// Returns memory to the system that the compilation of a configuration has freed. Does nothing but in the parent process,
 /// where one thread uses the module.
 pub(crate) fn give_back() {
-    if IN_CHILD.load(Ordering::Relaxed) == 0 {
+    if !in_child() {
         let mut heap = lock(0);
         // SAFETY: only this thread uses the heap of the parent process.
         unsafe {

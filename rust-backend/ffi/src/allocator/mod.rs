@@ -24,6 +24,10 @@ pub(crate) use space::is_excluded;
 #[global_allocator]
 static ALLOCATOR: Undumped = Undumped;
 
+/// Child processes overwrite no larger blocks: those are buffers of data, not of keys, and a download would take 4 % more time.
+/// The parent process overwrites all, so that it can give back memory.
+const WIPED: usize = 8 * 1024;
+
 /// The allocator of all Rust code of the module.
 #[derive(Debug)]
 struct Undumped;
@@ -72,11 +76,14 @@ unsafe impl GlobalAlloc for Undumped {
     }
 }
 
-/// Overwrites memory with zeroes.
+/// Overwrites memory that is given up with zeroes.
 ///
 /// # Safety
 /// `start` is the start of `len` writable bytes that nobody else uses.
 unsafe fn wipe(start: *mut u8, len: usize) {
+    if len > WIPED && heaps::in_child() {
+        return;
+    }
     // SAFETY: as the caller promises.
     unsafe { start.write_bytes(0, len) };
     // So that the compiler does not leave out writing what is freed next.
