@@ -18,6 +18,7 @@ use crate::diagnostics::DiagnosticsHandle;
 use crate::guard::{Status, guard};
 use crate::launcher;
 use crate::process::Process;
+use crate::stack::{Secrets, leaving_nothing};
 use crate::types::{array, c_text};
 
 /// A configuration that is being built.
@@ -421,20 +422,24 @@ pub unsafe extern "C" fn tls_builder_compile(
     config: *mut *mut ConfigHandle,
     diagnostics: *mut *mut DiagnosticsHandle,
 ) -> Status {
-    guard(|| {
-        if builder.is_null() {
-            return None;
-        }
-        // SAFETY: builders are given out as boxes, and the caller gives this one back.
-        let builder = unsafe { Box::from_raw(builder) };
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (config, diagnostics) = unsafe { (config.as_mut()?, diagnostics.as_mut()?) };
-        let (compiled, messages) = builder.config.compile();
-        *diagnostics = Box::into_raw(Box::new(DiagnosticsHandle(messages)));
-        let Some(compiled) = compiled else {
-            return Some(Status::Failed);
-        };
-        *config = Box::into_raw(Box::new(ConfigHandle(compiled)));
-        Some(Status::Ok)
+    // The keys of tickets are derived in here.
+    leaving_nothing(|| {
+        let status = guard(|| {
+            if builder.is_null() {
+                return None;
+            }
+            // SAFETY: builders are given out as boxes, and the caller gives this one back.
+            let builder = unsafe { Box::from_raw(builder) };
+            // SAFETY: the caller promises that pointers that are not null are valid.
+            let (config, diagnostics) = unsafe { (config.as_mut()?, diagnostics.as_mut()?) };
+            let (compiled, messages) = builder.config.compile();
+            *diagnostics = Box::into_raw(Box::new(DiagnosticsHandle(messages)));
+            let Some(compiled) = compiled else {
+                return Some(Status::Failed);
+            };
+            *config = Box::into_raw(Box::new(ConfigHandle(compiled)));
+            Some(Status::Ok)
+        });
+        (status, Secrets::Used)
     })
 }

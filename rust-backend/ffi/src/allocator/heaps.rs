@@ -13,6 +13,9 @@ use super::space::{Pages, owner};
 pub(super) const HEAPS: usize = 1 + OF_CHILDREN;
 const OF_CHILDREN: usize = 16;
 
+/// The alignment of all blocks.
+pub(super) const ALIGN: usize = 2 * size_of::<usize>();
+
 /// A heap. It shares no cache line with the next one.
 #[repr(align(128))]
 struct Heap(Mutex<Dlmalloc<Pages>>);
@@ -102,11 +105,12 @@ pub(super) unsafe fn free(block: *mut u8) {
     unsafe { lock(owner(block)).c_free(block) }
 }
 
-/// Makes a block smaller, in its place.
+/// Changes the size of a block, in its place if it becomes smaller, otherwise if possible. Null if the heap is full: then the
+/// block is as it was.
 ///
 /// # Safety
-/// The block comes from `allocate`, and has at least `size` bytes.
-pub(super) unsafe fn shrink(block: *mut u8, size: usize) -> *mut u8 {
+/// The block comes from `allocate`, and its alignment is at most `ALIGN` if it becomes larger.
+pub(super) unsafe fn resize(block: *mut u8, size: usize) -> *mut u8 {
     // SAFETY: the block belongs to this heap.
     unsafe { lock(owner(block)).c_realloc(block, size) }
 }

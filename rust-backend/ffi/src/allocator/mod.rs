@@ -24,9 +24,9 @@ pub(crate) use space::is_excluded;
 #[global_allocator]
 static ALLOCATOR: Undumped = Undumped;
 
-/// Child processes overwrite no larger blocks: those are buffers of data, not of keys, and a download would take 4 % more time.
-/// The parent process overwrites all, so that it can give back memory.
-const WIPED: usize = 8 * 1024;
+/// Child processes overwrite no larger blocks: those are buffers of rustls, which have data, not keys, and a record of 16 KiB
+/// would take 4 % more time. The parent process overwrites all, so that it can give back memory.
+const WIPED: usize = 4 * 1024 - 1;
 
 /// The allocator of all Rust code of the module.
 #[derive(Debug)]
@@ -60,10 +60,17 @@ unsafe impl GlobalAlloc for Undumped {
             // SAFETY: the end of the block is the caller's, who gives it up. A block that shrinks stays where it is.
             return unsafe {
                 wipe(block.add(size), old - size);
-                heaps::shrink(block, size)
+                heaps::resize(block, size)
             };
         }
-        // Never in place: the heap would move blocks without overwriting where they were.
+        if !is_wiped(old) && layout.align() <= heaps::ALIGN {
+            // SAFETY: the block is the caller's, and has no larger alignment than the heap gives.
+            let resized = unsafe { heaps::resize(block, size) };
+            if !resized.is_null() {
+                return resized;
+            }
+        }
+        // Otherwise the heap would move the block without overwriting where it was.
         let larger = heaps::allocate(size, layout.align());
         if !larger.is_null() {
             // SAFETY: both blocks have at least `old` bytes, and the new one is not part of the old one, which the caller gives up.
@@ -76,18 +83,22 @@ unsafe impl GlobalAlloc for Undumped {
     }
 }
 
-/// Overwrites memory that is given up with zeroes.
+/// Whether memory of this size is overwritten when it is given up.
+fn is_wiped(len: usize) -> bool {
+    len <= WIPED || !heaps::in_child()
+}
+
+/// Overwrites memory that is given up with zeroes, if it may have keys.
 ///
 /// # Safety
 /// `start` is the start of `len` writable bytes that nobody else uses.
 unsafe fn wipe(start: *mut u8, len: usize) {
-    if len > WIPED && heaps::in_child() {
-        return;
+    if is_wiped(len) {
+        // SAFETY: as the caller promises.
+        unsafe { start.write_bytes(0, len) };
+        // So that the compiler does not leave out writing what is freed next.
+        black_box(NonNull::new(start));
     }
-    // SAFETY: as the caller promises.
-    unsafe { start.write_bytes(0, len) };
-    // So that the compiler does not leave out writing what is freed next.
-    black_box(NonNull::new(start));
 }
 
 #[cfg(test)]
