@@ -24,8 +24,8 @@ pub(crate) use space::is_excluded;
 #[global_allocator]
 static ALLOCATOR: Undumped = Undumped;
 
-/// Child processes overwrite no larger blocks: those are buffers of rustls, which have data, not keys, and a record of 16 KiB
-/// would take 4 % more time. The parent process overwrites all, so that it can give back memory.
+/// Child processes overwrite no larger blocks: those are buffers of rustls, which have data, not keys, and each record would cost
+/// more. The parent process overwrites all, so that it can give back memory.
 const WIPED: usize = 4 * 1024 - 1;
 
 /// The allocator of all Rust code of the module.
