@@ -55,7 +55,7 @@ impl Launcher for ForkAndExec {
             command.arg("--user").arg(user);
         }
         // SAFETY: between fork and exec, the closure only calls functions that are async-signal-safe (close_range is a system
-        // call, sigaction is on POSIX's list), and allocates nothing.
+        // call, signal is on POSIX's list), and allocates nothing.
         unsafe { command.pre_exec(become_private) };
         Ok(command.spawn()?.id())
     }
