@@ -146,12 +146,13 @@ const LEFT_OUT: &[u8] = b"(text)\n";
 
 /// The part of a PEM file that cannot be secret: its certificates, and the first and last lines of all blocks.
 ///
-/// What [`parse`] finds in it differs from what it finds in `text` by the private keys alone, and a file with unexpected
-/// content can still be explained by it.
+/// If each block has an end, what [`parse`] finds in it differs from what it finds in `text` by the private keys alone. A file
+/// with unexpected content can still be explained by it.
 pub fn public_part(text: &[u8]) -> Vec<u8> {
     const LABEL: &[u8] = b"-----";
     let mut public = Vec::with_capacity(text.len());
     let mut place = Place::Outside;
+    let mut block = 0;
     // The parser also knows lines that end with a carriage return alone.
     for line in text.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
         let Some(at) = memmem::find(line, LABEL) else {
@@ -165,14 +166,19 @@ pub fn public_part(text: &[u8]) -> Vec<u8> {
             continue;
         };
         let (before, label) = line.split_at(at);
-        place = Place::after(label);
+        let known = label_in(label);
+        let is_whole = (before.is_empty() || before == UTF_8_MARK) && known.is_some();
+        let next = place.after(label, is_whole);
+        // The parser takes the content of a block that does not end for that of the next one.
+        if matches!((place, next), (Place::Certificate, Place::OtherBlock)) {
+            public.truncate(block);
+        }
+        place = next;
         let is_plain = before == UTF_8_MARK || before.iter().all(u8::is_ascii_whitespace);
         public.extend_from_slice(if is_plain { before } else { b"x" });
-        // The label itself, and those that follow it without a line break.
-        public.extend_from_slice(if is_one_label(label) { label } else { LABEL });
-        if !public.ends_with(b"\n") {
-            public.push(b'\n');
-        }
+        public.extend_from_slice(known.unwrap_or(LABEL));
+        public.push(b'\n');
+        block = public.len();
     }
     public
 }
@@ -186,28 +192,29 @@ enum Place {
 }
 
 impl Place {
-    /// The place of the lines that follow a label.
-    fn after(label: &[u8]) -> Self {
-        if label.starts_with(b"-----BEGIN CERTIFICATE-----") {
-            Self::Certificate
-        } else if label.starts_with(b"-----BEGIN ") {
-            Self::OtherBlock
-        } else {
-            Self::Outside
+    /// The place of the lines that follow a label. `is_whole` is true if there is nothing else in its line.
+    fn after(self, label: &[u8], is_whole: bool) -> Self {
+        let is_begin = label.starts_with(b"-----BEGIN ");
+        match self {
+            _ if is_whole && label.starts_with(b"-----BEGIN CERTIFICATE-----") => Self::Certificate,
+            _ if is_whole && !is_begin => Self::Outside,
+            Self::Outside if !is_begin => Self::Outside,
+            // Lines that look like a label may be content.
+            _ => Self::OtherBlock,
         }
     }
 }
 
-/// Whether a line is a label of a block, `-----BEGIN X-----` or `-----END X-----`, and nothing else.
-fn is_one_label(line: &[u8]) -> bool {
-    let line = line.trim_ascii_end();
-    let inner = line.strip_prefix(b"-----").and_then(|line| line.strip_suffix(b"-----"));
-    inner.is_some_and(|inner| {
-        (inner.starts_with(b"BEGIN ") || inner.starts_with(b"END "))
-            && inner
-                .iter()
-                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ')
-    })
+/// The label of a block at the start of `line`: `-----BEGIN X-----` with nothing behind it, or `-----END X-----`, behind which the
+/// parser ignores everything.
+fn label_in(line: &[u8]) -> Option<&[u8]> {
+    const DASHES: &[u8] = b"-----";
+    let inner = line.strip_prefix(DASHES)?;
+    let len = memmem::find(inner, DASHES)?;
+    let (name, rest) = (&inner[..len], &inner[len + DASHES.len()..]);
+    let is_known = name.starts_with(b"END ") || name.starts_with(b"BEGIN ") && rest.trim_ascii().is_empty();
+    let is_name = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ';
+    (is_known && name.iter().all(is_name)).then(|| &line[..2 * DASHES.len() + len])
 }
 
 /// A certificate in PEM.
@@ -298,6 +305,10 @@ mod tests {
         let lines = "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n";
         assert_eq!(public_part(key.as_bytes()), lines.as_bytes());
         assert_eq!(public_part(b"words\nmore\n"), LEFT_OUT);
+        // A certificate without an end does not become a part of the key behind it.
+        let joined = format!("-----BEGIN CERTIFICATE-----\nAAAA\n{key}{certificate}");
+        let part = parse(&public_part(joined.as_bytes())).unwrap();
+        assert!(part.keys.iter().all(|key| key.secret_der().is_empty()) && part.certificates.len() == 1);
         // A block of certificates that a key interrupts, keys without a block, and keys in the line of a label.
         for secret in [
             format!("-----BEGIN CERTIFICATE-----\n{key}"),
@@ -305,6 +316,9 @@ mod tests {
             "U0VDUkVU-----BEGIN CERTIFICATE-----\n".to_owned(),
             "-----BEGIN CERTIFICATE-----U0VDUkVU-----END CERTIFICATE-----\n".to_owned(),
             "-----BEGIN PRIVATE KEY-----U0VDUkVU".to_owned(),
+            "-----BEGIN PRIVATE KEY-----\nAA-----BEGIN CERTIFICATE-----\nU0VDUkVU\n".to_owned(),
+            "-----BEGIN PRIVATE KEY-----\n -----BEGIN CERTIFICATE-----\nU0VDUkVU\n".to_owned(),
+            "-----BEGIN PRIVATE KEY-----\n-----BEGIN CERTIFICATE----- x\nU0VDUkVU\n".to_owned(),
         ] {
             let public = public_part(secret.as_bytes());
             assert_eq!(
