@@ -4,8 +4,8 @@
 //! The parent process opens files and `tls-keyd` reads them, so that the former never has a key in its memory and the latter
 //! needs no right to open files.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ffi::OsStr;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -137,7 +137,8 @@ pub struct KeyProcess {
     pub(super) state: Mutex<State>,
     pub(super) door: Mutex<Option<Arc<Door>>>,
     next_key: AtomicU64,
-    pub(super) known: Mutex<BTreeMap<KeyId, Known>>,
+    /// In the order of their numbers. There may be tens of thousands.
+    pub(super) known: Mutex<Vec<(KeyId, Known)>>,
     pub(super) released: Released,
     pub(super) pins: Mutex<PinValues>,
     /// The lists of schemes, of which there are few.
@@ -254,10 +255,17 @@ impl KeyProcess {
         files: impl Iterator<Item = FileRequest>,
         mut each: impl FnMut(Result<ReadFile, String>),
     ) -> Result<(), String> {
-        let orders = files.map(|request| (self.order(&request), request.file));
+        // The paths of tens of thousands of files are not copied.
+        let paths = RefCell::new(VecDeque::new());
+        let orders = files.map(|request| {
+            let order = self.order(&request);
+            paths.borrow_mut().push_back(request.path);
+            (order, request.file)
+        });
         self.with(|running| {
             running.read(orders, |order, content| {
-                each(content.map(|content| self.content(order, content)))
+                let path = paths.borrow_mut().pop_front().expect("each order has a path");
+                each(content.map(|content| self.content(order, KeySource::File(path), content)));
             })
         })
     }
@@ -271,8 +279,7 @@ impl KeyProcess {
         }
     }
 
-    fn content(&self, order: &FileOrder, content: FileContent) -> ReadFile {
-        let source = KeySource::File(Path::new(OsStr::from_bytes(&order.path)).into());
+    fn content(&self, order: &FileOrder, source: KeySource, content: FileContent) -> ReadFile {
         let keys = content.keys.into_iter();
         ReadFile {
             text: content.text,
@@ -350,7 +357,7 @@ impl KeyProcess {
             public: hash_of(&info.public),
             opener: opener.cloned(),
         };
-        lock(&self.known).insert(info.id, known);
+        lock(&self.known).push((info.id, known));
         let door = self.door().expect("a running process has a door");
         let key = RemoteKey {
             id: info.id,

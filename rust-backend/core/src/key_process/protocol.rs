@@ -218,6 +218,7 @@ pub struct KeyInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileContent {
     /// Its text without anything that may be secret.
+    #[serde(with = "serde_bytes")]
     pub text: Vec<u8>,
     /// Its keys, or why one cannot be used.
     pub keys: Vec<Result<KeyInfo, String>>,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Starts `tls-keyd`, keeps it over reloads, and replaces it when it ends or does not answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -151,8 +151,8 @@ impl KeyProcess {
     fn look_at(&self, mut running: Running, has_ended: Option<u32>) -> State {
         let released = self.released.take();
         if !released.is_empty() {
-            let mut known = lock(&self.known);
-            released.iter().for_each(|id| drop(known.remove(id)));
+            let gone: HashSet<_> = released.iter().collect();
+            lock(&self.known).retain(|(id, _)| !gone.contains(id));
             let _ = running.tell(&Order::Release(released));
         }
         let silent = running.ping();
@@ -217,7 +217,7 @@ impl KeyProcess {
     fn read_again(&self, running: &mut Running) -> io::Result<()> {
         // By their sources: a file may have several keys.
         let mut sources: BTreeMap<KeyId, (Known, Vec<(KeyId, u64)>)> = BTreeMap::new();
-        for (id, known) in &*lock(&self.known) {
+        for (id, known) in lock(&self.known).iter() {
             let entry = sources
                 .entry(known.first)
                 .or_insert_with(|| (known.clone(), Vec::new()));

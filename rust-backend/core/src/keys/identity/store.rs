@@ -126,6 +126,7 @@ struct Pending {
 impl Pending {
     /// Opens the files.
     fn open(files: &IdentityFiles, purpose: Purpose) -> Result<(Self, Vec<FileRequest>), IdentityError> {
+        let files = files.copied();
         let wanted = if files.key.is_some() {
             Wanted::None
         } else {
@@ -139,7 +140,7 @@ impl Pending {
             .collect();
         let (requests, facts) = opened?.into_iter().unzip();
         let pending = Self {
-            files: files.copied(),
+            files,
             facts,
             read: Vec::with_capacity(3),
         };
