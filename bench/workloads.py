@@ -124,7 +124,7 @@ def latency(server, part, rate=1500, seconds=4, clients=16):
 
 
 def handshake_latency(server, part, rate=200, seconds=5, clients=8):
-    """The time in ms in which the fraction `part` of new connections is established. Each second, `rate` of them begin."""
+    """The time in ms in which the fraction `part` of new connections is established; `rate` begin each second."""
     began, count = time.monotonic() + 0.1, rate * seconds
 
     def establish(number):
