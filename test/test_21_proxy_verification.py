@@ -59,6 +59,31 @@ class TestIdentity:
         assert "client=second" in plain_get(httpd, "/two")[1]
 
 
+    def test_04_one_certificate_for_both_ends(self, httpd, proxy):
+        """The files of a host are those for backends, too."""
+        ca = ClientCa("Machines")
+        httpd.root.joinpath("machines.pem").write_bytes(ca.pem)
+        names = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+        us = " ".join(ca.client("localhost", usages=None, extensions=[names]).write(httpd.root, "us")[1::2])
+        back = httpd.vhost(
+            "localhost",
+            "TLSClientCA machines.pem\nTLSClientCertificate required",
+            'Header set X-Who "expr=%{SSL_CLIENT_S_DN_CN}"',
+            cert=us,
+        )
+        proxy(
+            f"TLSEngine {httpd.port}",
+            "TLSProxyCA machines.pem",
+            f"TLSProxyMachineCertificate {us}",
+            f"ProxyPass /back https://localhost:{httpd.port}/",
+            back,
+            ca=False,
+        )
+        for _ in range(2):
+            assert "X-Who: localhost" in plain_get(httpd, "/back/index.html", "-i")[1]
+            httpd.graceful()
+
+
 class TestRefusals:
     """Each gives 502 and a message in the log that names the remedy."""
 

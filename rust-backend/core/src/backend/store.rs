@@ -310,7 +310,7 @@ impl Maker<'_> {
         }
         let process = &self.store.process;
         let reader = process.key_reader(Purpose::Client, true);
-        let loaded = match process.identities.load(&said.value, &reader, &Unlock::Nobody) {
+        let loaded = match process.backend_identities.load(&said.value, &reader, &Unlock::Nobody) {
             Ok(identity) => {
                 if let Some(text) = identity.key_warning(&said.value) {
                     self.report(Severity::Warning, Some(said), &text);

@@ -29,8 +29,10 @@ use crate::session::tickets::TicketKeys;
 /// Created once in the parent process, inherited by child processes, and kept over reloads.
 #[derive(Debug, Default)]
 pub struct Process {
-    /// Certificates and keys that were read.
+    /// Certificates and keys of hosts that were read.
     pub identities: IdentityStore,
+    /// Those for backends. `tls-keyd` has a key for one purpose only, so a file that is named for both is read for each.
+    pub backend_identities: IdentityStore,
     /// Event counters.
     pub counters: Counters,
     /// Messages to be logged.

@@ -128,6 +128,7 @@ impl Compiler {
         }
         self.check_proxies();
         self.builder.process.identities.forget_unused();
+        self.builder.process.backend_identities.forget_unused();
         self.builder.process.dialogs.finish();
         self.note_deviations();
         let Some(tickets) = tickets.filter(|_| !self.diagnostics.has_errors()) else {
