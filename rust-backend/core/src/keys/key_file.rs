@@ -197,14 +197,9 @@ impl KeyReader<'_> {
         unlock: &Unlock<'_>,
     ) -> Result<IdentityContent, IdentityError> {
         let read = |path: &Arc<Path>, part, wanted| self.read(path, part, wanted, unlock);
-        let wanted = if files.key.is_some() {
-            Wanted::None
-        } else {
-            Wanted::First
-        };
         let (key, chain) = (files.key.as_ref(), files.chain.as_ref());
         Ok(IdentityContent {
-            certificate: read(&files.certificate, Part::Certificate, wanted)?,
+            certificate: read(&files.certificate, Part::Certificate, files.wanted_beside_certificate())?,
             key: key.map(|path| read(path, Part::Key, Wanted::First)).transpose()?,
             chain: chain
                 .map(|path| read(path, Part::Certificate, Wanted::None))

@@ -74,6 +74,15 @@ pub(super) struct FoundKey {
     pub(super) public: Vec<u8>,
 }
 
+impl From<OpenedKey> for FoundKey {
+    fn from(opened: OpenedKey) -> Self {
+        Self {
+            key: Key::Remote(opened.key),
+            public: opened.public,
+        }
+    }
+}
+
 impl FoundKey {
     fn ready(files: &IdentityFiles, der: &SecretKey) -> Result<Self, IdentityError> {
         let key = crypto::signing_key(der)
@@ -85,12 +94,11 @@ impl FoundKey {
         })
     }
 
-    fn remote(files: &IdentityFiles, opened: Result<OpenedKey, String>) -> Result<Self, IdentityError> {
-        let opened = opened.map_err(|why| IdentityError::UnusableKey(files.key_file().to_path_buf(), why))?;
-        Ok(Self {
-            key: Key::Remote(opened.key),
-            public: opened.public,
-        })
+    /// A key in a file that `tls-keyd` has read.
+    fn read_there(files: &IdentityFiles, opened: Result<OpenedKey, String>) -> Result<Self, IdentityError> {
+        opened
+            .map(Self::from)
+            .map_err(|why| IdentityError::UnusableKey(files.key_file().to_path_buf(), why))
     }
 
     /// The private key in `pem`, the content of the key file.
@@ -136,16 +144,13 @@ impl FoundKey {
     ) -> Result<Self, IdentityError> {
         let path = files.key_file();
         if let Some(opened) = there.keys.into_iter().next() {
-            return Self::remote(files, opened);
+            return Self::read_there(files, opened);
         }
         if there.is_locked {
             let opener = unlock.opener(path)?;
             let (request, _) = key_file::request(path, Wanted::First, purpose).map_err(IdentityError::File)?;
-            let opened = process.unlock(request, &opener);
-            return Self::remote(
-                files,
-                Ok(opened.map_err(|why| IdentityError::Locked(path.to_path_buf(), why))?),
-            );
+            let opened = process.unlock(request, &opener).map(Self::from);
+            return opened.map_err(|why| IdentityError::Locked(path.to_path_buf(), why));
         }
         Err(no_key(files, text, &bundle(path, text)?))
     }
@@ -216,7 +221,7 @@ fn identities_in(
         Some(there) => there
             .keys
             .into_iter()
-            .map(|key| FoundKey::remote(&files, key))
+            .map(|key| FoundKey::read_there(&files, key))
             .collect(),
         None if bundle.encrypted_key => return Err(IdentityError::EncryptedKey(path.to_owned())),
         None => bundle.keys.iter().map(|key| FoundKey::ready(&files, key)).collect(),
@@ -234,7 +239,7 @@ fn identities_in(
             bundle.certificates.iter().chain(further).find(is_wanted).cloned()
         });
         let info = ConnectionInfo::of(&well_formed(&files.certificate, at + 1, &leaf)?);
-        let mut identity = Identity::with(&files.certificate, info, leaf, issuers.into(), found.key);
+        let mut identity = Identity::with(&files.certificate, info, &leaf, issuers.into(), found.key);
         identity.info.oddities.exposure = content.exposure;
         identities.push(identity);
     }

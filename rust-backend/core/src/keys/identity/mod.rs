@@ -27,6 +27,7 @@ use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
 use crate::base::file_reading::Exposure;
 use crate::crypto::digest;
+use crate::key_process::protocol::Wanted;
 use crate::key_process::remote_key::RemoteKey;
 use crate::keys::deferred_key::DeferredKey;
 use crate::keys::key_file::{pin_file, token_uri};
@@ -55,6 +56,14 @@ impl IdentityFiles {
             certificate: Arc::from(&*self.certificate),
             key: copied(&self.key),
             chain: copied(&self.chain),
+        }
+    }
+
+    /// The keys that are needed of the certificate file.
+    pub(crate) fn wanted_beside_certificate(&self) -> Wanted {
+        match self.key {
+            Some(_) => Wanted::None,
+            None => Wanted::First,
         }
     }
 
@@ -169,19 +178,20 @@ impl ConnectionInfo {
 }
 
 impl Identity {
-    /// Combines certificates and key after checking that they match. The intermediate certificates must be well-formed.
+    /// Combines certificates and key after checking that they match. `parsed` is the certificate `leaf`. The intermediate
+    /// certificates must be well-formed.
     fn new(
         files: &IdentityFiles,
-        leaf: CertificateDer<'static>,
+        leaf: &CertificateDer<'static>,
+        parsed: &Certificate<'_>,
         issuers: Chain,
         found: FoundKey,
     ) -> Result<Self, IdentityError> {
-        let parsed = well_formed(&files.certificate, 1, &leaf)?;
         if found.public != parsed.spki_der() {
-            let other = position_of(&found.public, files, std::iter::once(&leaf).chain(issuers.iter()))?;
+            let other = position_of(&found.public, files, std::iter::once(leaf).chain(issuers.iter()))?;
             return Err(IdentityError::Mismatch(files.clone(), other.map(|at| at + 1)));
         }
-        let info = ConnectionInfo::of(&parsed);
+        let info = ConnectionInfo::of(parsed);
         Ok(Self::with(&files.certificate, info, leaf, issuers, found.key))
     }
 
@@ -197,7 +207,8 @@ impl Identity {
             well_formed(&files.certificate, at + 2, issuer)?;
         }
         let key = FoundKey::in_pem(&files, key.unwrap_or(certificate), &Unlock::Nobody)?;
-        Self::new(&files, leaf, issuers.into(), key)
+        let parsed = well_formed(&files.certificate, 1, &leaf)?;
+        Self::new(&files, &leaf, &parsed, issuers.into(), key)
     }
 
     /// An identity that was generated, or that is known to be valid.
@@ -208,7 +219,7 @@ impl Identity {
         key: Arc<dyn SigningKey>,
     ) -> Self {
         let info = Certificate::parse(&leaf).map_or(ConnectionInfo::UNKNOWN, |leaf| ConnectionInfo::of(&leaf));
-        Self::with(&source.into(), info, leaf, issuers.into(), Key::Ready(key))
+        Self::with(&source.into(), info, &leaf, issuers.into(), Key::Ready(key))
     }
 
     /// Whether the key is in `tls-keyd`.
@@ -220,11 +231,11 @@ impl Identity {
         }
     }
 
-    fn with(source: &Arc<Path>, info: ConnectionInfo, leaf: CertificateDer<'_>, issuers: Chain, key: Key) -> Self {
+    fn with(source: &Arc<Path>, info: ConnectionInfo, leaf: &[u8], issuers: Chain, key: Key) -> Self {
         Self {
             source: Arc::clone(source),
             info,
-            leaf: leaf.as_ref().into(),
+            leaf: leaf.into(),
             issuers,
             key,
             certified: RwLock::default(),
@@ -240,7 +251,7 @@ impl Identity {
         }
         let issuers = issuers_of(&self.leaf(), |name| Some(anchors.with_subject(name)?.der.clone()));
         let key = || Key::Of(Arc::clone(self));
-        (!issuers.is_empty()).then(|| Self::with(&self.source, self.info, self.leaf(), issuers.into(), key()))
+        (!issuers.is_empty()).then(|| Self::with(&self.source, self.info, &self.leaf, issuers.into(), key()))
     }
 
     /// The files of an identity whose data is in one file.

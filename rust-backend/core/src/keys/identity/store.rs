@@ -61,12 +61,6 @@ struct Entry {
 }
 
 impl Entry {
-    /// Notes that the files have not changed.
-    fn set_fresh(&mut self) -> bool {
-        self.is_fresh = true;
-        true
-    }
-
     /// Whether the identity can be used for `files` with this reader.
     fn is_current(&self, files: &IdentityFiles, reader: &KeyReader<'_>) -> Result<bool, IdentityError> {
         if self.identity.is_remote() != matches!(reader, KeyReader::Process(..)) {
@@ -127,12 +121,7 @@ impl Pending {
     /// Opens the files.
     fn open(files: &IdentityFiles, purpose: Purpose) -> Result<(Self, Vec<FileRequest>), IdentityError> {
         let files = files.copied();
-        let wanted = if files.key.is_some() {
-            Wanted::None
-        } else {
-            Wanted::First
-        };
-        let all = std::iter::once((&files.certificate, wanted))
+        let all = std::iter::once((&files.certificate, files.wanted_beside_certificate()))
             .chain(files.key.iter().map(|path| (path, Wanted::First)))
             .chain(files.chain.iter().map(|path| (path, Wanted::None)));
         let opened: Result<Vec<_>, _> = all
@@ -208,9 +197,10 @@ impl IdentityStore {
             lock(&self.failed).insert(files.copied(), error);
         };
         let requests = wanted.flat_map(|files| {
-            let is_current = lock(&self.entries)
-                .get_mut(&files)
-                .is_some_and(|entry| matches!(entry.is_current(&files, &reader), Ok(true)) && entry.set_fresh());
+            let is_current = lock(&self.entries).get_mut(&files).is_some_and(|entry| {
+                entry.is_fresh = matches!(entry.is_current(&files, &reader), Ok(true));
+                entry.is_fresh
+            });
             if is_current || files.is_in_token() || !seen.insert(hash_of(&files)) {
                 return Vec::new();
             }
@@ -299,7 +289,7 @@ impl IdentityStore {
         let parsed = well_formed(&files.certificate, 1, &leaf)?;
         let key_file = content.key.as_mut().unwrap_or(&mut content.certificate);
         let found = FoundKey::of(files, key_file, parsed.spki_der(), reader, unlock)?;
-        let mut identity = Identity::new(files, leaf.clone(), chain.certificates, found)?;
+        let mut identity = Identity::new(files, &leaf, &parsed, chain.certificates, found)?;
         identity.info.oddities.stranger = chain.links.stranger_below(&parsed);
         identity.info.oddities.exposure = exposure;
         Ok(identity)
