@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use mod_tls_core::base::diagnostics::Severity;
 use mod_tls_core::base::log_queue::LogQueue;
 use mod_tls_core::key_process::channel::Channel;
-use mod_tls_core::key_process::protocol::{Answer, BadFrame, LogLevel, Order};
+use mod_tls_core::key_process::protocol::{Answer, BadFrame, Order};
 use mod_tls_core::keys::pass_phrase::PassPhrases;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -202,16 +202,9 @@ impl Control {
                     Pid::from_raw(pid.cast_signed()).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
                 return Ok(Next::Nothing);
             }
-            Order::Ping => Answer::Pong(self.messages()),
+            Order::Ping => Answer::Pong(std::iter::from_fn(|| self.reader.keys.log_queue().take()).collect()),
             Order::Retire => return Ok(Next::Retire),
         }))
-    }
-
-    fn messages(&self) -> Vec<(LogLevel, String)> {
-        let next = || self.reader.keys.log_queue().take();
-        std::iter::from_fn(next)
-            .map(|(severity, text)| (level(severity), text))
-            .collect()
     }
 
     /// Waits until no child process is connected.
@@ -221,13 +214,5 @@ impl Control {
         while self.signing.connections() > 0 && Instant::now() < end {
             thread::sleep(LOOK);
         }
-    }
-}
-
-fn level(severity: Severity) -> LogLevel {
-    match severity {
-        Severity::Notice => LogLevel::Notice,
-        Severity::Warning => LogLevel::Warning,
-        Severity::Error => LogLevel::Error,
     }
 }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use mod_tls_core::base::diagnostics::Severity;
+use mod_tls_core::base::lock::lock;
 use mod_tls_core::base::log_queue::LogQueue;
 use mod_tls_core::crypto::schemes::schemes_of;
 use mod_tls_core::key_process::permitted::is_permitted;
@@ -105,10 +106,6 @@ pub(crate) struct Keys {
     signatures: AtomicU64,
     started: Instant,
     log_queue: Arc<LogQueue>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Secret {

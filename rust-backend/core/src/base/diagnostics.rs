@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::directive_names::worded;
 
 /// The place of a directive in the configuration files.
@@ -21,7 +23,7 @@ impl fmt::Display for Origin {
 }
 
 /// The severity of a [`Diagnostic`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Severity {
     /// Information; no action is needed.
     Notice,

@@ -9,6 +9,7 @@ pub mod diagnostics;
 pub mod directive;
 pub mod directive_names;
 pub mod file_reading;
+pub mod lock;
 pub mod log_queue;
 pub mod panic_points;
 pub mod pin_values;

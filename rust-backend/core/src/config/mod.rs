@@ -22,7 +22,6 @@ use crate::config::compile::Compiler;
 use crate::config::vhosts::NameIndex;
 use crate::crypto::LIBRARY;
 use crate::info::connection_info::INTERFACE;
-use crate::key_process::parent::KeyProcess;
 use crate::keys::identity::IdentityFiles;
 use crate::process::Process;
 use crate::process::counters::Counters;
@@ -409,10 +408,9 @@ impl Config {
 
     /// The module, the libraries, and where the private keys are, for the message at startup.
     pub fn introduction(&self) -> String {
-        let place = self.process.key_process.get().and_then(KeyProcess::place);
-        let keys = match place {
-            Some((_, pid)) => format!("the private keys are in tls-keyd (process {pid})"),
-            None => "the private keys are in httpd's processes".to_owned(),
+        let keys = match self.process.key_processes() {
+            [0, _] => "the private keys are in httpd's processes".to_owned(),
+            [pid, _] => format!("the private keys are in tls-keyd (process {pid})"),
         };
         format!("{INTERFACE}, {LIBRARY}; {keys}")
     }

@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rustls::SignatureScheme;
@@ -24,6 +24,7 @@ use super::door::Door;
 use super::protocol::{Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, Purpose, TicketState, Wanted};
 use super::remote_key::RemoteKey;
 use super::running::Running;
+use crate::base::lock::lock;
 use crate::base::log_queue::LogQueue;
 use crate::base::pin_values::PinValues;
 
@@ -183,10 +184,6 @@ pub struct ReadFile {
     pub is_locked: bool,
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 pub(super) fn hash_of(public: &[u8]) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(public)
 }
@@ -210,13 +207,9 @@ impl KeyProcess {
         }
     }
 
-    /// The program and the process number of `tls-keyd`, if keys are there. The number is 0 while it is being replaced.
-    pub fn place(&self) -> Option<(PathBuf, u32)> {
-        match &*lock(&self.state) {
-            State::Off => None,
-            State::Running(running) => Some((running.launch.program.clone(), running.pid)),
-            State::Lost(launch) => Some((launch.program.clone(), 0)),
-        }
+    /// Whether `tls-keyd` has the keys, be it that it is just being replaced.
+    pub fn is_on(&self) -> bool {
+        !matches!(*lock(&self.state), State::Off)
     }
 
     /// The process numbers of `tls-keyd` and of the process that watches it; 0 for one that does not run.

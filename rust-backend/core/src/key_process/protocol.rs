@@ -10,6 +10,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::diagnostics::Severity;
+
 /// The version of the protocol. The program and the module are installed together; a frame of another version is refused. A
 /// future version may be spoken to a signer on another machine.
 pub const VERSION: u8 = 1;
@@ -254,18 +256,7 @@ pub enum Answer {
     /// To `Seed`: the size of the file, and the state unless it is too small.
     Seed(Result<(u64, Option<TicketState>), String>),
     /// To `Ping`.
-    Pong(Vec<(LogLevel, String)>),
-}
-
-/// The severity of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LogLevel {
-    /// What administrators should know.
-    Notice,
-    /// What they should change.
-    Warning,
-    /// What does not work.
-    Error,
+    Pong(Vec<(Severity, String)>),
 }
 
 /// Appends `message` to `buffer` as a frame.

@@ -14,9 +14,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::channel::Channel;
 use super::door::Door;
 use super::parent::{Launch, Launcher, OpenSource, PhraseOpener, Role};
-use super::protocol::{
-    Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, LogLevel, Order, Purpose, TicketState,
-};
+use super::protocol::{Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, Order, Purpose, TicketState};
+use crate::base::diagnostics::Severity;
 
 /// How long `tls-keyd` may need for an order, except for those in which somebody types a pass phrase.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
@@ -45,7 +44,7 @@ pub(super) struct Running {
     pidfd: Option<OwnedFd>,
     /// When it was asked for a sign of life that it has not given yet.
     pinged: Option<Instant>,
-    messages: Vec<(LogLevel, String)>,
+    messages: Vec<(Severity, String)>,
 }
 
 /// Whether the process has ended.
@@ -155,7 +154,7 @@ impl Running {
     }
 
     /// The messages for the error log that have come.
-    pub(super) fn messages(&mut self) -> Vec<(LogLevel, String)> {
+    pub(super) fn messages(&mut self) -> Vec<(Severity, String)> {
         std::mem::take(&mut self.messages)
     }
 

@@ -10,11 +10,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::door::Door;
-use super::parent::{KeyProcess, KeySource, Known, Launch, State, hash_of, lock};
-use super::protocol::{Answer, FileContent, FileOrder, KeyId, KeyInfo, LogLevel, Order, Wanted};
+use super::parent::{KeyProcess, KeySource, Known, Launch, State, hash_of};
+use super::protocol::{Answer, FileContent, FileOrder, KeyId, KeyInfo, Order, Wanted};
 use super::running::{LIMIT, Running};
 use crate::base::diagnostics::Severity;
 use crate::base::file_reading;
+use crate::base::lock::lock;
 use crate::base::pin_values::PinValues;
 
 /// How long `tls-keyd` may take to answer a ping before it is replaced.
@@ -26,16 +27,6 @@ const SHORT_LIMIT: Duration = Duration::from_secs(1);
 /// It is started anew at most so often in this time.
 const MAX_STARTS: usize = 5;
 const STARTS_WITHIN: Duration = Duration::from_secs(60);
-
-impl From<LogLevel> for Severity {
-    fn from(level: LogLevel) -> Self {
-        match level {
-            LogLevel::Notice => Self::Notice,
-            LogLevel::Warning => Self::Warning,
-            LogLevel::Error => Self::Error,
-        }
-    }
-}
 
 impl Launch {
     /// Whether a process that was started like this can do what one that is started as `other` says can do.
@@ -208,8 +199,8 @@ impl KeyProcess {
     }
 
     fn log_messages(&self, running: &mut Running) {
-        for (level, text) in running.messages() {
-            self.log_queue.add(level.into(), text);
+        for (severity, text) in running.messages() {
+            self.log_queue.add(severity, text);
         }
     }
 

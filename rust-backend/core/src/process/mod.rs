@@ -63,7 +63,7 @@ impl Process {
     /// Who reads private keys for this purpose. If this process does, keys are parsed when they are first needed, unless
     /// `at_once`.
     pub fn key_reader(&self, purpose: Purpose, at_once: bool) -> KeyReader<'_> {
-        match self.key_process.get().filter(|keys| keys.place().is_some()) {
+        match self.key_process.get().filter(|keys| keys.is_on()) {
             Some(keys) => KeyReader::Process(keys, purpose),
             None => {
                 self.has_read_keys.store(true, Relaxed);

@@ -16,8 +16,9 @@ mod schemes;
 mod token;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use mod_tls_core::base::lock::lock;
 use mod_tls_core::keys::pkcs11_uri::{ObjectKind, Pkcs11Uri};
 use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
@@ -121,9 +122,5 @@ fn check_kind(uri: &Pkcs11Uri, wanted: ObjectKind) -> Result<(), Failure> {
 }
 
 /// Locks a mutex. What it guards is complete even if a thread has panicked.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests;

@@ -9,12 +9,13 @@ use std::time::Duration;
 use cryptoki::error::RvError;
 use cryptoki::session::{Session, SessionState};
 use cryptoki::slot::{Slot, TokenInfo};
+use mod_tls_core::base::lock::lock;
 use mod_tls_core::keys::pkcs11_uri::Pkcs11Uri;
 
+use super::Ask;
 use super::failure::Failure;
 use super::modules::Module;
 use super::pin::Login;
-use super::{Ask, lock};
 
 /// How long a thread waits for the session of another one if the token allows no more.
 const TIME_FOR_A_SESSION: Duration = Duration::from_secs(10);

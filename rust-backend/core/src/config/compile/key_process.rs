@@ -52,33 +52,27 @@ impl Compiler {
         keys.set_pins(&self.global.pins);
         let is_final = self.builder.environment.mode == CompileMode::Run;
         if let Err(why) = keys.start(&launch, is_final) {
-            self.report_key_process(&why);
+            self.report_key_process(Severity::Error, &why);
             return;
         }
         if process.forget_keys() {
-            self.report_traces();
+            let text = "takes the private keys out of httpd's processes, in whose memory traces of them may be left: stop and start \
+                        httpd to remove these too";
+            self.report_key_process(Severity::Warning, text);
         }
         if self.prepare_identities().is_err() {
             // It may have ended just now. If it fails again, each certificate gets a message.
             let again = keys.start(&launch, is_final).and_then(|()| self.prepare_identities());
             if let Err(why) = again {
-                self.report_key_process(&why);
+                self.report_key_process(Severity::Error, &why);
             }
         }
     }
 
-    fn report_key_process(&mut self, why: &str) {
-        let origin = self.global.key_process.as_ref().map(|said| said.origin.clone());
-        let text = format!("TLSKeyProcess {why}");
-        self.diagnostics.report(Severity::Error, 0, origin.as_ref(), text);
-    }
-
-    fn report_traces(&mut self) {
-        let origin = self.global.key_process.as_ref().map(|said| said.origin.clone());
-        let text = "TLSKeyProcess takes the private keys out of httpd's processes, in whose memory traces of them may be left: \
-                    stop and start httpd to remove these too";
+    fn report_key_process(&mut self, severity: Severity, text: &str) {
+        let origin = self.global.key_process.as_ref().map(|said| &said.origin);
         self.diagnostics
-            .report(Severity::Warning, 0, origin.as_ref(), text.to_owned());
+            .report(severity, 0, origin, format!("TLSKeyProcess {text}"));
     }
 
     fn needs_keys(&self) -> bool {

@@ -64,7 +64,7 @@ fn play(stage: &Stage, kind: Kind, mut channel: Channel) {
                 let contents = orders.iter().map(|order| read(order, kind, channel.descriptor()));
                 Some(Answer::Read(contents.collect()))
             }
-            Order::Ping => Some(Answer::Pong(vec![(LogLevel::Notice, "a message".to_owned())])),
+            Order::Ping => Some(Answer::Pong(vec![(Severity::Notice, "a message".to_owned())])),
             _ => None,
         };
         lock(&stage.orders).push(order);
@@ -257,7 +257,7 @@ fn other_processes_start_none() {
     end(&stage, Kind::Good);
     process.tick(None);
     assert_eq!(starts(&stage), 1);
-    assert!(process.place().is_some());
+    assert!(process.is_on());
     assert!(process.door().unwrap().exit().is_none());
 }
 

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::CertificateDer;
 
@@ -12,6 +12,7 @@ use super::loading::FoundKey;
 use super::oddities::Links;
 use super::{Chain, Identity, IdentityError, IdentityFiles, certificates, hash_of, leaf_and_issuers, well_formed};
 use crate::base::file_reading::FileStamp;
+use crate::base::lock::lock;
 use crate::key_process::parent::{FileRequest, KeyProcess, ReadFile};
 use crate::key_process::protocol::{Purpose, Wanted};
 use crate::keys::key_file::{self, Facts, IdentityContent, KeyFile, KeyReader};
@@ -153,10 +154,6 @@ impl Pending {
             chain: files.next(),
         })
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl IdentityStore {
