@@ -58,7 +58,6 @@ class TestIdentity:
         assert "client=first" in plain_get(httpd, "/one")[1]
         assert "client=second" in plain_get(httpd, "/two")[1]
 
-
     def test_04_one_certificate_for_both_ends(self, httpd, proxy):
         """The files of a host are those for backends, too."""
         ca = ClientCa("Machines")

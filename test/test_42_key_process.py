@@ -114,6 +114,18 @@ class TestWhere:
         httpd.start("ServerSignature off")
         assert not httpd.key_processes()
 
+    def test_10_what_it_could_not_give_up(self, httpd):
+        """It is logged once: child processes do not repeat what their parent process has to say."""
+        limits = "StartServers 3\nServerLimit 4\nThreadsPerChild 5\nMinSpareThreads 15\nMaxRequestWorkers 20"
+        start(httpd, limits=limits)
+        wait_for(lambda: len(httpd.children()) >= 3, "child processes")
+        for _ in range(20):
+            assert curl(httpd, "a.test").text == "hello"
+        lines = [line for line in httpd.log.text().splitlines() if " tls: tls-keyd: " in line]
+        assert all(f"[pid {httpd.pid}:" in line for line in lines), lines
+        said = [line.partition(" tls: tls-keyd: ")[2] for line in lines]
+        assert len(said) == len(set(said)), said
+
 
 class TestUser:
     def test_01_not_root(self, httpd):
