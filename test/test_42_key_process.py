@@ -126,6 +126,13 @@ class TestWhere:
         said = [line.partition(" tls: tls-keyd: ")[2] for line in lines]
         assert len(said) == len(set(said)), said
 
+    def test_11_a_file_that_is_too_large(self, httpd):
+        with open(httpd.root / "seed", "wb") as file:
+            file.truncate(17 << 20)
+        configure(httpd, "TLSSessionTicketKeyFile seed")
+        said = refused(httpd)
+        assert f"TLSSessionTicketKeyFile {httpd.root}/seed: cannot be read: it is larger than 16 MiB" in said
+
 
 class TestUser:
     def test_01_not_root(self, httpd):

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mod_tls_core::base::file_reading;
+use mod_tls_core::base::file_reading::{self, FileError};
 use mod_tls_core::crypto::{self, key_kind};
 use mod_tls_core::key_process::parent::MAX_KEYS;
 use mod_tls_core::key_process::protocol::{
@@ -33,16 +33,19 @@ pub(crate) struct Reader {
 }
 
 /// Reads an open file.
+fn bytes_of(descriptor: OwnedFd) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::from(descriptor);
+    let size = file.metadata()?.len();
+    if size > MAX_FILE {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE >> 20)));
+    }
+    file_reading::read_open(file, size)
+}
+
+/// Reads the open file `path`. The error names it.
 fn content(path: &Path, descriptor: OwnedFd) -> Result<Zeroizing<Vec<u8>>, String> {
-    let read = || -> io::Result<_> {
-        let file = File::from(descriptor);
-        let size = file.metadata()?.len();
-        if size > MAX_FILE {
-            return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE >> 20)));
-        }
-        file_reading::read_open(file, size)
-    };
-    read().map_err(|error| format!("{}: cannot be read: {error}", path.display()))
+    let path = path.to_owned();
+    bytes_of(descriptor).map_err(|error| FileError { path, error }.to_string())
 }
 
 fn path_of(order: &FileOrder) -> Arc<Path> {
@@ -144,9 +147,9 @@ pub(crate) fn phrase_source(
     })
 }
 
-/// Derives the state of session tickets from a seed file. None if the file is too small.
+/// Derives the state of session tickets from a seed file. None if the file is too small. The error does not name it.
 pub(crate) fn ticket_state(file: OwnedFd, now: i64, lifetime: u32) -> Result<(u64, Option<TicketState>), String> {
-    let seed = content(Path::new("the file"), file)?;
+    let seed = bytes_of(file).map_err(|error| error.to_string())?;
     let state = (seed.len() >= MIN_SEED).then(|| RatchetState::from_seed(&seed, lifetime, now));
     let state = state.map(|state| TicketState {
         period: state.period,

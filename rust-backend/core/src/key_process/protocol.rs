@@ -253,7 +253,7 @@ pub enum Answer {
     NoAnswer(String),
     /// To `Token`: the PIN has to be asked for.
     PinNeeded,
-    /// To `Seed`: the size of the file, and the state unless it is too small.
+    /// To `Seed`: the size of the file, and the state unless it is too small. The error does not name the file.
     Seed(Result<(u64, Option<TicketState>), String>),
     /// To `Ping`.
     Pong(Vec<(Severity, String)>),

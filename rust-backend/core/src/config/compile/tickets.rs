@@ -108,7 +108,9 @@ impl Compiler {
         match self.builder.process.key_reader(Purpose::Server, true) {
             KeyReader::Process(process, _) => {
                 let opened = file_reading::open(path).map_err(|error| error.to_string())?;
-                let (size, state) = process.ticket_state(&opened.file, self.now, lifetime)?;
+                let (size, state) = process
+                    .ticket_state(&opened.file, self.now, lifetime)
+                    .map_err(|why| format!("{}: cannot be read: {why}", path.display()))?;
                 let state = state.map(|TicketState { period, state }| RatchetState {
                     period,
                     state: Zeroizing::new(state),
