@@ -14,8 +14,8 @@ typedef struct {
     apr_pool_t *pool;
 } watched;
 
-/* tls-keyd and the process that watches it, by their roles: httpd tells when one of its children ends, and for nothing else
- * does it wait. One that was replaced is not in this list, but httpd still tells of its end, or it would be taken for a lost
+/* tls-keyd, the process that watches it and files, and the bell, by their roles: httpd tells when one of its children ends,
+ * and for nothing else does it wait. One that was replaced is not in this list, but httpd still tells of its end, or it would be taken for a lost
  * child. So they do not belong to the configuration; this module stays in memory over restarts. */
 static watched *current[TLS_KEY_PROCESSES];
 
@@ -33,7 +33,7 @@ static void ended(int reason, void *data, int)
         current[i] = current[i] == w ? NULL : current[i];
     }
     apr_proc_other_child_unregister(w);
-    tls_process_child_ended(tls_state_process(), (uint32_t)w->pid);
+    tls_config_child_ended(tls_state_config(), (uint32_t)w->pid);
     tls_state_log(w->pool, tls_state_config(), ap_server_conf);
     apr_pool_destroy(w->pool);
     watch(ap_server_conf);

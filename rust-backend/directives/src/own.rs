@@ -83,6 +83,14 @@ pub const TABLE: &[Directive] = &[
     )
     .default_depends("the user that starts httpd"),
     Directive::new(
+        "TLSWatch",
+        "on|off|seconds",
+        Context::Server,
+        "Use renewed certificates without a reload",
+    )
+    .default("on")
+    .label("Watched files"),
+    Directive::new(
         "TLSKeyLogFile",
         "file",
         Context::Server,

@@ -232,6 +232,20 @@ pub unsafe extern "C" fn tls_config_tick(config: *const ConfigHandle) -> Status 
     })
 }
 
+/// Looks after `tls-keyd` and renewed certificates: the parent process calls it when `pid`, a child of it, has ended. What there is
+/// to say is queued for the error log.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_child_ended(config: *const ConfigHandle, pid: u32) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { config.as_ref()? }.0.child_has_ended(pid);
+        Some(Status::Ok)
+    })
+}
+
 /// The oldest message for the error log that is queued in this process. `tls_text_free` frees it.
 /// `TLS_STATUS_FAILED` if there is none.
 ///
@@ -271,7 +285,7 @@ pub unsafe extern "C" fn tls_config_certificate(
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (config, id, pem) = unsafe { (config.as_ref()?, id.cast::<[u8; 32]>().as_mut()?, pem.as_mut()?) };
-        let Some(identity) = config.0.site(server).and_then(|site| site.identities().get(index)) else {
+        let Some(identity) = config.0.site(server).and_then(|site| site.identities().nth(index)) else {
             return Some(Status::Failed);
         };
         let Some(with_issuer) = identity.pem_with_issuer() else {

@@ -50,8 +50,11 @@ impl Launcher for ForkAndExec {
             Role::Watch => {
                 command.arg("--watch");
             }
+            Role::Bell => {
+                command.arg("--bell");
+            }
         }
-        if let Some(user) = &launch.user {
+        if let Some(user) = launch.user.as_ref().filter(|_| role == Role::Keys) {
             command.arg("--user").arg(user);
         }
         // SAFETY: between fork and exec, the closure only calls functions that are async-signal-safe (close_range is a system

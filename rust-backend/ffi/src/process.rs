@@ -20,6 +20,24 @@ pub struct Process(pub(crate) Arc<mod_tls_core::process::Process>);
 const DUMPED: &str = "the system does not leave memory out of core dumps (MADV_DONTDUMP): a core dump of httpd has session keys \
                       and ticket keys in it, so set the limit of its size to 0 (ulimit -c 0; LimitCORE=0 for systemd)";
 
+/// A counter in memory that child processes share, which is never unmapped. None if the system has none.
+fn shared_counter() -> Option<&'static AtomicU64> {
+    let size = size_of::<AtomicU64>();
+    // SAFETY: a new mapping, which touches no other memory.
+    let memory = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            size,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    // SAFETY: the mapping has room for it, begins at a page, is zero, which is valid, and lives as long as the process.
+    (memory != libc::MAP_FAILED).then(|| unsafe { &*memory.cast::<AtomicU64>() })
+}
+
 /// Makes the state of the process. Called once, in the parent; it is never freed.
 ///
 /// # Safety
@@ -31,7 +49,7 @@ pub unsafe extern "C" fn tls_process_new(out: *mut *mut Process) -> Status {
         let out = unsafe { out.as_mut() }?;
         install_panic_hook();
         allocator::begin();
-        let process = mod_tls_core::process::Process::with_launcher(Box::new(ForkAndExec));
+        let process = mod_tls_core::process::Process::with_launcher(Box::new(ForkAndExec), shared_counter());
         if !allocator::is_excluded() {
             process.log_queue.add(Severity::Warning, DUMPED);
         }
@@ -81,24 +99,11 @@ pub extern "C" fn tls_version() -> Slice {
     Slice::of(INTERFACE.as_bytes())
 }
 
-/// Looks after `tls-keyd`: starts it again if it has ended. The parent process calls it when `has_ended`, a child of it, has
-/// ended. What there is to say is queued for the error log.
-///
-/// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_process_child_ended(process: *const Process, has_ended: u32) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { process.as_ref()? }.0.tick(Some(has_ended));
-        Some(Status::Ok)
-    })
-}
-
 /// The number of processes that have the keys or watch over them.
-pub const TLS_KEY_PROCESSES: usize = 2;
+pub const TLS_KEY_PROCESSES: usize = 3;
 
-/// Sets `numbers` to the process numbers of `tls-keyd` and of the process that watches it; 0 for one that does not run.
+/// Sets `numbers` to the process numbers of `tls-keyd`, of the process that watches it, and of the bell; 0 for one that does not
+/// run.
 ///
 /// # Safety
 /// The pointers are valid, and there is room for `TLS_KEY_PROCESSES` numbers.

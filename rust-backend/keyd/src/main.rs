@@ -48,11 +48,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         ["--check", options @ ..] => with_options(options, |needs| check::run(&needs)),
-        ["--watch", options @ ..] => with_options(options, |needs| {
-            with_socket(|socket| {
-                let _ = lockdown::apply(&needs);
-                watch::watch(socket)
-            })
+        ["--watch"] => with_socket(|socket| {
+            let _ = lockdown::apply(&Needs::of_watch());
+            watch::watch(socket)
+        }),
+        ["--bell"] => with_socket(|socket| {
+            let _ = lockdown::apply(&Needs::default());
+            watch::ring(socket)
         }),
         options => with_socket(|socket| {
             let locked_down = check::options(options).and_then(|needs| lockdown::apply(&needs));

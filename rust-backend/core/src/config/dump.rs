@@ -46,6 +46,7 @@ impl Config {
             let _ = writeln!(text, "{}: {asserted}", const { label("TLSFIPS") });
         }
         let _ = writeln!(text, "{}: {}", const { label("TLSKeyProcess") }, self.key_place);
+        let _ = writeln!(text, "{}: {}", const { label("TLSWatch") }, self.watching);
         let mut engines: Vec<String> = self.engines.iter().map(engine).collect();
         let hosts = self.ssl_servers.iter().filter(|is_on| **is_on).count();
         if hosts > 0 {
@@ -144,7 +145,7 @@ impl Site {
         lines.add("Server name", &self.name);
         for identity in self.identities() {
             lines.add(const { label("TLSCertificate") }, &identity.name().to_string());
-            for (label, value) in details(identity, now) {
+            for (label, value) in details(&identity, now) {
                 lines.add_detail(label, &value);
             }
         }

@@ -6,6 +6,7 @@
 mod compile;
 mod dump;
 mod reader;
+mod renewal;
 pub mod vhosts;
 
 use std::collections::HashMap;
@@ -30,7 +31,7 @@ use crate::session::resumption::CacheSlot;
 use crate::session::tickets::TicketKeys;
 use crate::settings::handshake_timeout::HandshakeTimeout;
 use crate::settings::sni_policy::SniPolicy;
-use crate::settings::{EngineAddress, SessionCache};
+use crate::settings::{EngineAddress, SessionCache, Watching};
 use crate::site::Site;
 use crate::trust::revocation::RevocationLists;
 
@@ -303,6 +304,7 @@ pub struct Config {
     pub(crate) require_sni: Vec<bool>,
     pub(crate) sni_policy: Option<SniPolicy>,
     pub(crate) sites: Vec<Option<Site>>,
+    pub(crate) watching: Watching,
     pub(crate) handshake_timeouts: Vec<Option<HandshakeTimeout>>,
     pub(crate) chains: HashMap<usize, NameIndex>,
     pub(crate) cache: Arc<CacheSlot>,
@@ -404,13 +406,21 @@ impl Config {
         self.revocation_lists.iter().for_each(|lists| lists.refresh(now));
         self.proxies.refresh(now);
         self.process.tick(None);
+        self.renew();
+    }
+
+    /// A child process of the parent process, which calls this, has ended: perhaps the one that tells of renewed certificates
+    /// or of the end of `tls-keyd`.
+    pub fn child_has_ended(&self, pid: u32) {
+        self.process.tick(Some(pid));
+        self.renew();
     }
 
     /// The module, the libraries, and where the private keys are, for the message at startup.
     pub fn introduction(&self) -> String {
         let keys = match self.process.key_processes() {
-            [0, _] => "the private keys are in httpd's processes".to_owned(),
-            [pid, _] => format!("the private keys are in tls-keyd (process {pid})"),
+            [0, ..] => "the private keys are in httpd's processes".to_owned(),
+            [pid, ..] => format!("the private keys are in tls-keyd (process {pid})"),
         };
         format!("{INTERFACE}, {LIBRARY}; {keys}")
     }

@@ -45,6 +45,16 @@ impl NameIndex {
         }
     }
 
+    /// The names of a server, in lower case.
+    pub(crate) fn names_of(&self, server: u32) -> impl Iterator<Item = &str> {
+        let exact = self.exact.iter().map(|(name, (_, of))| (name, of));
+        let patterns = self.patterns.iter().map(|(_, name, of)| (name, of));
+        exact
+            .chain(patterns)
+            .filter(move |(_, of)| **of == server)
+            .map(|(name, _)| &**name)
+    }
+
     /// The server for `name`, if there is one.
     pub fn find(&self, name: &str) -> Option<u32> {
         let name = name.to_ascii_lowercase();

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::server::ClientHello;
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, ProtocolVersion};
 
 use super::alert::{self, plaintext_record};
@@ -76,11 +77,21 @@ impl Connection {
         Failure::theirs(why)
     }
 
+    /// The identity that `site` presents to this client, as it is now.
+    fn identity_for(&self, site: &Site, hello: &ClientHello<'_>) -> Option<Arc<Identity>> {
+        self.config.catch_up();
+        let identity = site.identity_for(hello)?;
+        match self.config.look_at(&identity) {
+            true => site.identity_for(hello),
+            false => Some(identity),
+        }
+    }
+
     /// The identity that `site` would present to this client. It is valid only between [`Event::Hello`] and
     /// [`Self::accept`].
     pub fn identity_at(&self, site: &Site) -> Option<Arc<Identity>> {
         match &self.state {
-            State::Accepted(accepted) => site.identity_for(&accepted.client_hello()),
+            State::Accepted(accepted) => self.identity_for(site, &accepted.client_hello()),
             _ => None,
         }
     }
@@ -93,8 +104,7 @@ impl Connection {
         panic_points::point("accept", self.hello.sni.as_deref());
         let hello = accepted.client_hello();
         let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
-        let identity = site.identity_for(&hello);
-        self.identity = identity;
+        self.identity = self.identity_for(site, &hello);
         let (config, verification) = match site.handshake(&hello, protocol, self.hello.tickets) {
             Ok(made) => made,
             Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),

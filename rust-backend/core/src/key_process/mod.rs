@@ -13,3 +13,6 @@ pub mod protocol;
 pub mod remote_key;
 mod running;
 mod supervision;
+pub mod watch_orders;
+mod watcher;
+mod watching;

@@ -24,6 +24,7 @@ use super::door::Door;
 use super::protocol::{Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, Purpose, TicketState, Wanted};
 use super::remote_key::RemoteKey;
 use super::running::Running;
+use super::watcher::Watcher;
 use crate::base::lock::lock;
 use crate::base::log_queue::LogQueue;
 use crate::base::pin_values::PinValues;
@@ -47,9 +48,11 @@ pub struct Launch {
 pub enum Role {
     /// It has the keys.
     Keys,
-    /// It ends when the one with the keys ends, does not answer or has messages for the error log. httpd's parent process notices the end of a child within a
-    /// second, and cannot wait for anything else.
+    /// It watches that one, and files.
     Watch,
+    /// It ends when that one has something to tell. httpd's parent process notices the end of a child within a second, and
+    /// cannot wait for anything else.
+    Bell,
 }
 
 /// Starts programs. It is implemented where unsafe code is allowed.
@@ -138,7 +141,7 @@ pub struct KeyProcess {
     pub(super) state: Mutex<State>,
     pub(super) door: Mutex<Option<Arc<Door>>>,
     next_key: AtomicU64,
-    /// In the order of their numbers. There may be tens of thousands.
+    /// There may be tens of thousands.
     pub(super) known: Mutex<Vec<(KeyId, Known)>>,
     pub(super) released: Released,
     pub(super) pins: Mutex<PinValues>,
@@ -149,6 +152,11 @@ pub struct KeyProcess {
     pub(super) has_given_up: AtomicBool,
     /// The process that this belongs to.
     pub(super) owner: AtomicU32,
+    pub(super) watcher: Mutex<Option<Watcher>>,
+    /// Whether the process that watches has to be told the files.
+    pub(super) wants_files: AtomicBool,
+    /// The numbers of identities whose files have changed.
+    pub(super) changed: Mutex<Vec<u32>>,
 }
 
 /// A file to be read by `tls-keyd`.
@@ -204,6 +212,9 @@ impl KeyProcess {
             starts: Mutex::default(),
             has_given_up: AtomicBool::new(false),
             owner: AtomicU32::new(0),
+            watcher: Mutex::default(),
+            wants_files: AtomicBool::new(false),
+            changed: Mutex::default(),
         }
     }
 
@@ -212,11 +223,17 @@ impl KeyProcess {
         !matches!(*lock(&self.state), State::Off)
     }
 
-    /// The process numbers of `tls-keyd` and of the process that watches it; 0 for one that does not run.
-    pub fn processes(&self) -> [u32; 2] {
+    /// The process numbers of `tls-keyd`, of the process that watches it, and of the bell; 0 for one that does not run.
+    pub fn processes(&self) -> [u32; 3] {
         match &*lock(&self.state) {
-            State::Running(running) => [running.pid, running.watcher],
-            State::Off | State::Lost(_) => [0; 2],
+            State::Running(running) => {
+                let [watcher, bell] = lock(&self.watcher)
+                    .as_ref()
+                    .map(|one| [one.pid, one.bell])
+                    .unwrap_or_default();
+                [running.pid, watcher, bell]
+            }
+            State::Off | State::Lost(_) => [0; 3],
         }
     }
 

@@ -20,6 +20,28 @@ pub struct RemoteKey {
     pub(super) released: Released,
 }
 
+impl RemoteKey {
+    /// The key `id`, which httpd's parent process knows, for a child process.
+    pub fn in_child(id: KeyId, schemes: &[u16], door: Arc<Door>) -> Self {
+        Self {
+            id,
+            schemes: schemes.iter().copied().map(SignatureScheme::from).collect(),
+            door,
+            released: Released::default(),
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The numbers of its signature schemes.
+    pub fn schemes(&self) -> Vec<u16> {
+        self.schemes.iter().copied().map(u16::from).collect()
+    }
+}
+
 impl fmt::Debug for RemoteKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteKey")

@@ -15,6 +15,7 @@ use super::channel::Channel;
 use super::door::Door;
 use super::parent::{Launch, Launcher, OpenSource, PhraseOpener, Role};
 use super::protocol::{Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, Order, Purpose, TicketState};
+use super::watcher::Watcher;
 use crate::base::diagnostics::Severity;
 
 /// How long `tls-keyd` may need for an order, except for those in which somebody types a pass phrase.
@@ -37,8 +38,8 @@ const BATCH: usize = 32;
 pub(super) struct Running {
     pub(super) launch: Launch,
     pub(super) pid: u32,
-    /// The process that watches it; 0 if there is none.
-    pub(super) watcher: u32,
+    /// Whether another process watches it.
+    pub(super) is_watched: bool,
     channel: Channel,
     /// Names the process even after it has ended and its number belongs to another one.
     pidfd: Option<OwnedFd>,
@@ -68,7 +69,7 @@ impl Running {
         let mut running = Self {
             launch: launch.clone(),
             pid,
-            watcher: 0,
+            is_watched: false,
             channel: Channel::new(ours.into()),
             pidfd: name.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
             pinged: None,
@@ -144,12 +145,13 @@ impl Running {
         self.ask(&Order::Ping, &[], Some(limit)).is_ok()
     }
 
-    /// Has another process watch it.
-    pub(super) fn have_watched(&mut self, launcher: &dyn Launcher) -> io::Result<()> {
-        self.watcher = 0;
+    /// Has `watcher` watch it.
+    pub(super) fn have_watched(&mut self, watcher: &Watcher) -> io::Result<()> {
+        self.is_watched = false;
         let (one, other) = UnixStream::pair()?;
         self.channel.send(&Order::Watched, &[one.as_fd()])?;
-        self.watcher = launcher.launch(&self.launch, Role::Watch, other.into())?;
+        watcher.watch_keys(&other.into())?;
+        self.is_watched = true;
         Ok(())
     }
 

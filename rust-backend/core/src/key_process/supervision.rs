@@ -49,7 +49,7 @@ impl KeyProcess {
             if running.is_alive(LIMIT) {
                 self.log_messages(running);
                 let _ = running.tell(&Order::Parent(std::process::id()));
-                if is_final && running.watcher == 0 {
+                if is_final && !running.is_watched {
                     self.have_watched(running);
                 }
                 *state = old.map_or(State::Off, State::Running);
@@ -91,19 +91,13 @@ impl KeyProcess {
         Ok(running)
     }
 
-    fn have_watched(&self, running: &mut Running) {
-        if let Err(error) = running.have_watched(&*self.launcher) {
-            let text = format!("tls-keyd is not watched, so that its end is noticed only after some seconds: {error}");
-            self.log_queue.add(Severity::Warning, text);
-        }
-    }
-
     /// Lets `tls-keyd` end when no child process uses it any longer: from now on, keys are in httpd's processes.
     pub fn stop(&self) {
         if let State::Running(running) = std::mem::take(&mut *lock(&self.state)) {
             let _ = running.tell(&Order::Retire);
         }
         *lock(&self.door) = None;
+        *lock(&self.watcher) = None;
         lock(&self.known).clear();
         self.set_pins(&PinValues::default());
     }
@@ -120,6 +114,7 @@ impl KeyProcess {
         if let State::Running(running) = std::mem::take(&mut *state) {
             *state = State::Lost(running.launch);
         }
+        *lock(&self.watcher) = None;
         if let Some(door) = self.door() {
             door.in_child(threads);
         }
@@ -131,15 +126,17 @@ impl KeyProcess {
         if self.owner.load(Relaxed) != std::process::id() {
             return;
         }
+        let is_called = self.look_at_watcher(has_ended);
         let mut state = lock(&self.state);
         *state = match std::mem::take(&mut *state) {
-            State::Running(running) => self.look_at(running, has_ended),
+            State::Running(running) => self.look_at(running, is_called),
             State::Lost(launch) => self.replace(launch),
             State::Off => State::Off,
         };
     }
 
-    fn look_at(&self, mut running: Running, has_ended: Option<u32>) -> State {
+    /// Looks after a process. With `is_called`, the one that watches it has something to tell, or has ended.
+    fn look_at(&self, mut running: Running, is_called: bool) -> State {
         let released = self.released.take();
         if !released.is_empty() {
             let gone: HashSet<_> = released.iter().collect();
@@ -147,16 +144,15 @@ impl KeyProcess {
             let _ = running.tell(&Order::Release(released));
         }
         let silent = running.ping();
-        let is_watcher_gone = running.watcher != 0 && has_ended == Some(running.watcher);
         let why = match silent {
             Ok(silent) if silent >= PING_LIMIT => Some("does not answer and is killed"),
-            Ok(_) if is_watcher_gone && !running.is_alive(SHORT_LIMIT) => Some("does not answer and is killed"),
+            Ok(_) if is_called && !running.is_alive(SHORT_LIMIT) => Some("does not answer and is killed"),
             Ok(_) => None,
             Err(_) => Some("has ended"),
         };
         self.log_messages(&mut running);
         let Some(why) = why else {
-            if is_watcher_gone {
+            if is_called {
                 self.have_watched(&mut running);
             }
             return State::Running(running);

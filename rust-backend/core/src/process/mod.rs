@@ -7,14 +7,16 @@ pub mod counters;
 mod status;
 pub mod watch;
 
+use std::io;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use crate::base::diagnostics::Severity;
 use crate::base::log_queue::LogQueue;
 use crate::crypto;
 use crate::key_process::parent::{KeyProcess, Launcher};
@@ -52,9 +54,15 @@ pub struct Process {
 }
 
 impl Process {
-    /// A process that can start `tls-keyd`.
-    pub fn with_launcher(launcher: Box<dyn Launcher>) -> Self {
+    /// A process that can start `tls-keyd`. `journal` is in memory that child processes will share, if there is some: by it they
+    /// learn of renewed certificates.
+    pub fn with_launcher(launcher: Box<dyn Launcher>, journal: Option<&'static AtomicU64>) -> Self {
         let process = Self::default();
+        let opened = journal.ok_or(io::ErrorKind::OutOfMemory.into());
+        if let Err(error) = opened.and_then(|len| process.identities.open_journal(len)) {
+            let text = format!("renewed certificates are used only after a reload: {error}");
+            process.log_queue.add(Severity::Warning, text);
+        }
         let keys = KeyProcess::new(launcher, Arc::clone(&process.log_queue));
         let key_process = OnceLock::from(keys);
         Self { key_process, ..process }
@@ -88,8 +96,8 @@ impl Process {
         }
     }
 
-    /// The process numbers of `tls-keyd` and of the process that watches it; 0 for one that does not run.
-    pub fn key_processes(&self) -> [u32; 2] {
+    /// The process numbers of `tls-keyd`, of the process that watches it, and of the bell; 0 for one that does not run.
+    pub fn key_processes(&self) -> [u32; 3] {
         self.key_process.get().map(KeyProcess::processes).unwrap_or_default()
     }
 
@@ -97,9 +105,15 @@ impl Process {
     /// connections.
     pub fn in_child(&self, threads: usize) {
         self.pass_phrases.forget();
+        self.identities.in_child();
         if let Some(keys) = self.key_process.get() {
             keys.in_child(threads);
         }
+    }
+
+    /// Makes use of renewed certificates of which the parent process has told. The cost is negligible if there are none.
+    pub(crate) fn catch_up(&self) {
+        self.identities.catch_up(|| self.key_process.get()?.door());
     }
 
     /// The ticket keys of this server without a key file, kept over reloads, for sessions with `lifetime` seconds.

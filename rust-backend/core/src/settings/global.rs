@@ -103,6 +103,53 @@ pub enum KeyPlace {
     Program(PathBuf),
 }
 
+/// Whether changes of certificates are noticed: `TLSWatch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watching {
+    /// They are not.
+    Off,
+    /// They are. Files that the kernel does not watch are looked at every so many seconds.
+    Every(u32),
+}
+
+impl Default for Watching {
+    fn default() -> Self {
+        Self::Every(10)
+    }
+}
+
+impl Watching {
+    /// The longest interval in seconds.
+    pub const LONGEST: u32 = 86_400;
+
+    /// `on`, `off`, or a number of seconds.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("on") {
+            return Ok(Self::default());
+        }
+        if text.eq_ignore_ascii_case("off") {
+            return Ok(Self::Off);
+        }
+        let seconds = text
+            .parse()
+            .ok()
+            .filter(|seconds| (1..=Self::LONGEST).contains(seconds));
+        seconds.map(Self::Every).ok_or_else(|| {
+            let longest = Self::LONGEST;
+            format!("takes on, off, or a number of seconds from 1 to {longest}, not \"{text}\"")
+        })
+    }
+}
+
+impl Display for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Every(seconds) => write!(f, "on (every {seconds} seconds where the kernel does not watch)"),
+        }
+    }
+}
+
 /// Settings that apply to the whole server.
 #[derive(Clone, Debug, Default)]
 pub struct GlobalSettings {
@@ -120,6 +167,8 @@ pub struct GlobalSettings {
     pub key_process: Option<Located<KeyPlace>>,
     /// The user that `tls-keyd` runs as.
     pub key_process_user: Option<Located<String>>,
+    /// Whether changes of certificates are noticed.
+    pub watching: Option<Watching>,
     /// The PINs of tokens that are in the configuration.
     pub pins: PinValues,
     /// Where pass phrases of private keys come from.

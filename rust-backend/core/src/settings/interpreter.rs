@@ -19,7 +19,7 @@ use crate::keys::pkcs11_uri::{PinSource, Pkcs11Uri};
 use crate::session::resumption::{MAX_EARLY_DATA, MAX_TICKETS};
 use crate::session::tickets::MAX_LIFETIME;
 use crate::settings::handshake_timeout::HandshakeTimeout;
-use crate::settings::{EngineAddress, GlobalSettings, HostSettings, KeyPlace, Policy, SessionCache, combine};
+use crate::settings::{EngineAddress, GlobalSettings, HostSettings, KeyPlace, Policy, SessionCache, Watching, combine};
 use crate::trust::client::verifier::CaNames;
 use crate::trust::client::verify_mode::VerifyMode;
 use crate::trust::revocation::CrlCheck;
@@ -89,6 +89,10 @@ impl<'a> Interpreter<'a> {
                 self.only_in_base_server(index)?;
                 let value = directive.single()?.to_owned();
                 self.global.key_process_user = Some(Located { value, origin });
+            }
+            "TLSWatch" => {
+                self.only_in_base_server(index)?;
+                self.global.watching = Some(Watching::parse(directive.single()?)?);
             }
             "TLSKeyLogFile" => {
                 self.only_in_base_server(index)?;

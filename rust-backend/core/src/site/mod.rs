@@ -28,8 +28,13 @@ struct Identities {
 }
 
 impl Identities {
+    /// The identities to use: renewed ones in place of those that were.
+    fn current(&self) -> impl Iterator<Item = Arc<Identity>> {
+        self.list.iter().map(Identity::current)
+    }
+
     /// The first identity whose signatures the client can verify.
-    fn first_for(&self, hello: &ClientHello<'_>, schemes: &[SignatureScheme]) -> Option<&Arc<Identity>> {
+    fn first_for(&self, hello: &ClientHello<'_>, schemes: &[SignatureScheme]) -> Option<Arc<Identity>> {
         // In TLS 1.3 the client's groups apply only to key exchange.
         let is_tls13 = self.profile.spec().protocols.tls13 && offers_tls13(hello);
         let groups = if is_tls13 { None } else { hello.named_groups() };
@@ -37,9 +42,9 @@ impl Identities {
         if !own.is_empty() {
             let wanted = schemes.iter().copied().filter(|scheme| own.contains(scheme));
             let wanted: Vec<_> = wanted.collect();
-            return self.list.iter().find(|identity| identity.suits(&wanted, groups));
+            return self.current().find(|identity| identity.suits(&wanted, groups));
         }
-        self.list.iter().find(|identity| identity.suits(schemes, groups))
+        self.current().find(|identity| identity.suits(schemes, groups))
     }
 }
 
@@ -134,15 +139,20 @@ impl Site {
     }
 
     /// The certificates, in order of preference.
-    pub fn identities(&self) -> &[Arc<Identity>] {
-        &self.identities.list
+    pub fn identities(&self) -> impl Iterator<Item = Arc<Identity>> {
+        self.identities.current()
+    }
+
+    /// Whether the identity with this number, or its renewal, is one of them. No memory is written, which child processes share.
+    pub(crate) fn presents(&self, slot: u32) -> bool {
+        self.identities.list.iter().any(|identity| identity.slot() == slot)
     }
 
     /// Whether another site presents the same certificates.
     pub(crate) fn has_identities_of(&self, other: &Self) -> bool {
-        let is_in = |identity: &Identity, list: &[Arc<Identity>]| list.iter().any(|one| one.leaf() == identity.leaf());
-        let (own, others) = (self.identities(), other.identities());
-        own.len() == others.len() && own.iter().all(|identity| is_in(identity, others))
+        let others: Vec<_> = other.identities().collect();
+        let is_in_others = |identity: Arc<Identity>| others.iter().any(|one| one.leaf() == identity.leaf());
+        self.identities.list.len() == others.len() && self.identities().all(is_in_others)
     }
 
     /// The configuration of a handshake that selects `protocol` by ALPN, and the verifier of the client, if clients are
@@ -208,7 +218,7 @@ impl Site {
             .copied()
             .filter(|scheme| usable(*scheme, &common))
             .collect();
-        self.identities.first_for(hello, &schemes).cloned()
+        self.identities.first_for(hello, &schemes)
     }
 }
 

@@ -19,8 +19,20 @@ mod system_calls;
 pub(crate) struct Needs {
     /// Whether PKCS#11 modules will be loaded. They open files and devices, and some of them connections.
     pub(crate) tokens: bool,
+    /// Whether changes of files are to be noticed, which need not be opened for that.
+    pub(crate) files: bool,
     /// The user to run as; `None` for the one that this process has.
     pub(crate) user: Option<User>,
+}
+
+impl Needs {
+    /// Those of the process that watches.
+    pub(crate) fn of_watch() -> Self {
+        Self {
+            files: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// A user to run as.
@@ -76,9 +88,12 @@ pub(crate) fn steps(needs: &Needs) -> Vec<Step> {
         Step::new("memory kept out of swap", memory::lock()),
         Step::new("no way back to capabilities", privileges::close_sources()),
         Step::new(USER, privileges::change_user(needs.user.as_ref())),
-        Step::new("no capabilities", privileges::clear_capabilities()),
+        Step::new("no capabilities", privileges::clear_capabilities(needs.files)),
         Step::new("no privileges by exec", privileges::forbid_new()),
         Step::new("Landlock: files, network, signals", file_access::restrict(needs.tokens)),
-        Step::new("seccomp: system calls", system_calls::restrict(needs.tokens)),
+        Step::new(
+            "seccomp: system calls",
+            system_calls::restrict(needs.tokens, needs.files),
+        ),
     ]
 }

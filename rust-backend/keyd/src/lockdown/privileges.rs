@@ -2,7 +2,7 @@
 //! The user, the groups and the capabilities (capabilities(7)).
 
 use caps::errors::CapsError;
-use caps::{CapSet, Capability};
+use caps::{CapSet, Capability, CapsHashSet};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{
@@ -35,6 +35,14 @@ fn clear(sets: &[CapSet]) -> Result<(), CapsError> {
         // Kernels before 4.3 have no ambient set.
         CapSet::Ambient if caps::runtime::ambient_set_supported().is_err() => Ok(()),
         _ => caps::clear(None, set),
+    })
+}
+
+fn keep_only(kept: &CapsHashSet) -> Result<(), CapsError> {
+    clear(&[CapSet::Ambient, CapSet::Inheritable])?;
+    [CapSet::Effective, CapSet::Permitted].into_iter().try_for_each(|set| {
+        let left = caps::read(None, set)?.intersection(kept).copied().collect();
+        caps::set(None, set, &left)
     })
 }
 
@@ -80,15 +88,11 @@ fn become_user(user: &User) -> Result<(), Errno> {
     set_thread_res_uid(uid, uid, uid)
 }
 
-/// Clears the capabilities that this process has and hands on.
-pub(super) fn clear_capabilities() -> Result<(), String> {
-    clear(&[
-        CapSet::Ambient,
-        CapSet::Inheritable,
-        CapSet::Effective,
-        CapSet::Permitted,
-    ])
-    .map_err(|error| {
+/// Clears the capabilities that this process has and hands on. With `looks_at_files`, it keeps that to look at files and
+/// directories of all users, if it has it.
+pub(super) fn clear_capabilities(looks_at_files: bool) -> Result<(), String> {
+    let kept = CapsHashSet::from_iter(looks_at_files.then_some(Capability::CAP_DAC_READ_SEARCH));
+    keep_only(&kept).map_err(|error| {
         let left = caps::read(None, CapSet::Permitted).unwrap_or_default();
         let left: Vec<String> = left.iter().map(Capability::to_string).collect();
         format!(

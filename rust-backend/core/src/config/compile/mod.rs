@@ -166,6 +166,7 @@ impl Compiler {
             certificate_files: self.certificate_files,
             process: Arc::clone(&self.builder.process),
             sites,
+            watching: self.global.watching.unwrap_or_default(),
             cache,
             session_cache,
             session_cache_required,
@@ -174,6 +175,9 @@ impl Compiler {
             proxies: self.proxies,
             proxy_chains: self.builder.proxy_chains,
         };
+        if self.builder.environment.mode == CompileMode::Run {
+            config.begin_to_watch();
+        }
         (Some(Arc::new(config)), self.diagnostics)
     }
 

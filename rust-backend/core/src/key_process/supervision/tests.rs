@@ -9,6 +9,7 @@ use std::thread;
 use super::super::channel::Channel;
 use super::super::parent::{FileRequest, Launcher, Role};
 use super::super::protocol::Purpose;
+use super::super::watch_orders::{WatchOrder, WatchReport};
 use super::*;
 use crate::base::log_queue::LogQueue;
 
@@ -44,7 +45,10 @@ impl Launcher for Player {
         let kind = *lock(&self.0.next);
         match (kind, role) {
             (Kind::Missing, _) => return Err(io::ErrorKind::NotFound.into()),
-            (Kind::Silent, _) | (_, Role::Watch) => {}
+            (Kind::Silent, _) | (_, Role::Bell) => {}
+            (_, Role::Watch) => {
+                thread::spawn(move || watch(Channel::new(socket)));
+            }
             _ => {
                 lock(&self.0.open).push(socket.try_clone()?);
                 let stage = Arc::clone(&self.0);
@@ -53,6 +57,15 @@ impl Launcher for Player {
         }
         // The number of no process, so that none is killed.
         Ok(0)
+    }
+}
+
+/// The process that watches: nothing happens.
+fn watch(mut channel: Channel) {
+    while let Ok(order) = channel.receive::<WatchOrder>(true) {
+        if order == WatchOrder::Report && channel.send(&WatchReport::default(), &[]).is_err() {
+            return;
+        }
     }
 }
 
@@ -168,7 +181,7 @@ fn is_replaced_at_most_five_times_a_minute() {
             "{said:?}"
         );
         assert!(said.iter().any(|text| text.contains("tls-keyd cannot be started: ")));
-        assert_eq!(process.processes(), [0, 0]);
+        assert_eq!(process.processes(), [0; 3]);
         minute_later();
     }
     *lock(&stage.next) = Kind::Good;
@@ -262,15 +275,25 @@ fn other_processes_start_none() {
 }
 
 #[test]
-fn the_end_of_the_watcher_is_made_good() {
+fn the_end_of_the_watcher_and_of_the_bell_are_made_good() {
     let (process, stage, _) = started();
-    if let State::Running(running) = &mut *lock(&process.state) {
-        running.watcher = 7;
-    }
-    let watchers = || lock(&stage.starts).iter().filter(|role| **role == Role::Watch).count();
-    assert_eq!(watchers(), 1);
+    let counts = || {
+        let count = |wanted| lock(&stage.starts).iter().filter(|role| **role == wanted).count();
+        [count(Role::Keys), count(Role::Watch), count(Role::Bell)]
+    };
+    let set = |pid, bell| {
+        if let Some(watcher) = &mut *lock(&process.watcher) {
+            (watcher.pid, watcher.bell) = (pid, bell);
+        }
+    };
+    set(7, 8);
+    assert_eq!(counts(), [1, 1, 1]);
+    process.tick(Some(9));
+    assert_eq!(counts(), [1, 1, 1]);
     process.tick(Some(8));
-    assert_eq!(watchers(), 1);
+    assert_eq!(counts(), [1, 1, 2]);
+    process.wants_files.store(false, Relaxed);
     process.tick(Some(7));
-    assert_eq!((watchers(), starts(&stage)), (2, 1));
+    assert_eq!(counts(), [1, 2, 3]);
+    assert!(process.wants_files());
 }

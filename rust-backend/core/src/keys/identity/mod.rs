@@ -2,12 +2,17 @@
 //! Certificates and private keys: reading them, and checking that they match.
 
 mod error;
+mod journal;
 mod loading;
 mod oddities;
+mod renewal;
+mod stamp;
 mod store;
 
 pub use error::IdentityError;
 pub use loading::machine_identities;
+pub use renewal::{Renewed, Watched};
+pub use stamp::Stamp;
 pub use store::IdentityStore;
 
 use loading::{FoundKey, certificates, issuers_of, leaf_and_issuers, position_of, well_formed};
@@ -116,6 +121,10 @@ pub struct Identity {
     certified: RwLock<Option<Arc<CertifiedKey>>>,
     /// The hash of the last names that the certificate was found to cover; 0 if none were checked.
     covered: AtomicU64,
+    /// Its number in the [`IdentityStore`], which its renewals have too. 0 if it does not come from there.
+    slot: u32,
+    /// The renewed certificate, which is used in place of this one.
+    renewed: RwLock<Option<Arc<Identity>>>,
 }
 
 /// Certificates that many identities share.
@@ -127,8 +136,8 @@ enum Key {
     Deferred(DeferredKey),
     /// In `tls-keyd`.
     Remote(Arc<RemoteKey>),
-    /// The key of another identity.
-    Of(Arc<Identity>),
+    /// The key of another identity, to whose chain the issuers in these anchors are added.
+    Of(Arc<Identity>, Arc<Anchors>),
 }
 
 impl Key {
@@ -137,7 +146,7 @@ impl Key {
             Self::Ready(key) => Arc::clone(key),
             Self::Deferred(key) => key.ready(),
             Self::Remote(key) => Arc::clone(key) as _,
-            Self::Of(other) => other.key.ready(),
+            Self::Of(other, _) => other.key.ready(),
         }
     }
 
@@ -146,7 +155,7 @@ impl Key {
             Self::Ready(key) => key.algorithm(),
             Self::Deferred(key) => key.algorithm(),
             Self::Remote(key) => key.algorithm(),
-            Self::Of(other) => other.key.algorithm(),
+            Self::Of(other, _) => other.key.algorithm(),
         }
     }
 }
@@ -227,7 +236,7 @@ impl Identity {
         match &self.key {
             Key::Remote(_) => true,
             Key::Ready(_) | Key::Deferred(_) => false,
-            Key::Of(other) => other.is_remote(),
+            Key::Of(other, _) => other.is_remote(),
         }
     }
 
@@ -240,17 +249,19 @@ impl Identity {
             key,
             certified: RwLock::default(),
             covered: AtomicU64::new(0),
+            slot: 0,
+            renewed: RwLock::default(),
         }
     }
 
     /// The same identity with intermediate certificates from `anchors`, without a root, because a peer that trusts it
     /// has it. None if that changes nothing.
-    pub(crate) fn completed(self: &Arc<Self>, anchors: &Anchors) -> Option<Self> {
+    pub(crate) fn completed(self: &Arc<Self>, anchors: &Arc<Anchors>) -> Option<Self> {
         if self.has_issuers() {
             return None;
         }
         let issuers = issuers_of(&self.leaf(), |name| Some(anchors.with_subject(name)?.der.clone()));
-        let key = || Key::Of(Arc::clone(self));
+        let key = || Key::Of(Arc::clone(self), Arc::clone(anchors));
         (!issuers.is_empty()).then(|| Self::with(&self.source, self.info, &self.leaf, issuers.into(), key()))
     }
 

@@ -4,14 +4,18 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustls_pki_types::CertificateDer;
 
+use super::journal::Journal;
 use super::loading::FoundKey;
 use super::oddities::Links;
+use super::renewal::Look;
+use super::stamp::Stamp;
 use super::{Chain, Identity, IdentityError, IdentityFiles, certificates, hash_of, leaf_and_issuers, well_formed};
-use crate::base::file_reading::FileStamp;
 use crate::base::lock::lock;
 use crate::key_process::parent::{FileRequest, KeyProcess, ReadFile};
 use crate::key_process::protocol::{Purpose, Wanted};
@@ -26,12 +30,18 @@ use crate::x509::pem;
 /// equal.
 #[derive(Debug, Default)]
 pub struct IdentityStore {
-    entries: Mutex<HashMap<IdentityFiles, Entry>>,
+    pub(super) entries: Mutex<HashMap<IdentityFiles, Entry>>,
     /// Why identities that were [prepared](Self::prepare) cannot be used.
     failed: Mutex<HashMap<IdentityFiles, IdentityError>>,
     issuers: Mutex<HashSet<&'static [u8]>>,
     /// Intermediate certificates by their PEM text.
     issuer_texts: Mutex<HashMap<Box<[u8]>, Issuers>>,
+    /// The number of the last identity.
+    last_slot: AtomicU32,
+    /// How child processes learn of renewals.
+    pub(super) journal: OnceLock<Journal>,
+    /// In a child process that looks at the files itself: when it has looked, by the numbers of identities.
+    pub(super) looks: Mutex<Option<HashMap<u32, Look>>>,
 }
 
 /// The maximum number of entries in `issuer_texts`. CAs have few intermediate certificates.
@@ -52,10 +62,11 @@ impl Issuers {
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     /// None if an object in a token is part of it.
-    stamp: Option<Stamp>,
-    identity: Arc<Identity>,
+    pub(super) stamp: Option<Stamp>,
+    /// As it was when the configuration was read.
+    pub(super) identity: Arc<Identity>,
     used: bool,
     /// Whether it was read for the configuration that is being compiled, so that its files need not be looked at.
     is_fresh: bool,
@@ -72,41 +83,6 @@ impl Entry {
             Some(stamp) => Ok(stamp == Stamp::of(files)?),
             None => Ok(false),
         }
-    }
-}
-
-/// A digest of the stamps of an identity's files: the certificate file, the key file and the chain file. A change is
-/// missed with a probability of 2^-64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp(u64);
-
-impl Stamp {
-    fn new(certificate: FileStamp, key: Option<FileStamp>, chain: Option<FileStamp>) -> Self {
-        Self(hash_of((certificate, key, chain)))
-    }
-
-    /// The stamp of files that were read. None if one is an object in a token.
-    fn of_content(content: &IdentityContent) -> Option<Self> {
-        let optional = |file: &Option<KeyFile>| match file {
-            Some(file) => file.stamp.map(Some),
-            None => Some(None),
-        };
-        Some(Self::new(
-            content.certificate.stamp?,
-            optional(&content.key)?,
-            optional(&content.chain)?,
-        ))
-    }
-
-    /// The current stamp of `files`.
-    fn of(files: &IdentityFiles) -> Result<Self, IdentityError> {
-        let stamp = |path: &Path| FileStamp::of(path).map_err(IdentityError::File);
-        let optional = |path: &Option<Arc<Path>>| path.as_deref().map(stamp).transpose();
-        Ok(Self::new(
-            stamp(&files.certificate)?,
-            optional(&files.key)?,
-            optional(&files.chain)?,
-        ))
     }
 }
 
@@ -171,6 +147,7 @@ impl IdentityStore {
             && entry.is_current(files, reader)?
         {
             entry.used = true;
+            entry.identity = entry.identity.current();
             return Ok(Arc::clone(&entry.identity));
         }
         let files = files.copied();
@@ -243,7 +220,9 @@ impl IdentityStore {
         used: bool,
     ) -> Result<Arc<Identity>, IdentityError> {
         let stamp = Stamp::of_content(&content);
-        let identity = Arc::new(self.assemble(&files, content, reader, unlock)?);
+        let mut identity = self.assemble(&files, content, reader, unlock)?;
+        identity.slot = self.last_slot.fetch_add(1, Relaxed) + 1;
+        let identity = Arc::new(identity);
         let entry = Entry {
             stamp,
             identity: Arc::clone(&identity),
@@ -263,7 +242,7 @@ impl IdentityStore {
         });
     }
 
-    fn assemble(
+    pub(super) fn assemble(
         &self,
         files: &IdentityFiles,
         mut content: IdentityContent,

@@ -123,6 +123,19 @@ const PRCTLS: &[u32] = &[
     libc::PR_GET_SECUREBITS as u32,
 ];
 
+/// Looking at files and directories, which opens none of them.
+const LOOKS: &[c_long] = &[
+    libc::SYS_inotify_init1,
+    libc::SYS_inotify_add_watch,
+    libc::SYS_inotify_rm_watch,
+    libc::SYS_newfstatat,
+    libc::SYS_statx,
+    libc::SYS_readlinkat,
+    libc::SYS_statfs,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_readlink,
+];
+
 /// Flags of clone: a thread of this process, in the same namespaces.
 const THREAD: u64 = libc::CLONE_THREAD as u64;
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
@@ -133,8 +146,8 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET) as u64;
 
-/// The list of what is allowed.
-pub(super) fn rules() -> Result<Rules, BackendError> {
+/// The list of what is allowed. With `files`, that includes looking at files.
+pub(super) fn rules(files: bool) -> Result<Rules, BackendError> {
     let always = [DESCRIPTORS, EVENTS, OLDER, MEMORY, THREADS, SIGNALS, FACTS].concat();
     let mut rules: Rules = always.into_iter().map(|call| (call, vec![])).collect();
     let executable = libc::PROT_EXEC as u64;
@@ -160,5 +173,8 @@ pub(super) fn rules() -> Result<Rules, BackendError> {
         // abort(), which sends a signal to its own process.
         (libc::SYS_tgkill, one_of(0, &[std::process::id()])?),
     ]);
+    if files {
+        rules.extend(LOOKS.iter().map(|call| (*call, vec![])));
+    }
     Ok(rules)
 }

@@ -19,9 +19,10 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 const REFUSE: SeccompAction = SeccompAction::Errno(libc::EPERM as u32);
 
-/// Filters the system calls of this thread and of those that it starts. Nothing takes a filter away.
-pub(super) fn restrict(tokens: bool) -> Result<(), String> {
-    enforce(tokens).map_err(|error| {
+/// Filters the system calls of this thread and of those that it starts. Nothing takes a filter away. With `files`, those are
+/// allowed that notice changes of files.
+pub(super) fn restrict(tokens: bool, files: bool) -> Result<(), String> {
+    enforce(tokens, files).map_err(|error| {
         format!(
             "the seccomp filter could not be set ({error}): tls-keyd can make every system call; use a kernel with \
              CONFIG_SECCOMP_FILTER, and a container that allows seccomp"
@@ -29,12 +30,14 @@ pub(super) fn restrict(tokens: bool) -> Result<(), String> {
     })
 }
 
-fn enforce(tokens: bool) -> Result<(), seccompiler::Error> {
-    programs(tokens)?.iter().try_for_each(|program| apply_filter(program))
+fn enforce(tokens: bool, files: bool) -> Result<(), seccompiler::Error> {
+    programs(tokens, files)?
+        .iter()
+        .try_for_each(|program| apply_filter(program))
 }
 
 /// The filters, in the order in which they are set. The kernel asks all of them, and the strictest answer counts.
-fn programs(tokens: bool) -> Result<[BpfProgram; 2], BackendError> {
+fn programs(tokens: bool, files: bool) -> Result<[BpfProgram; 2], BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     // A filter cannot see the flags of clone3. With ENOSYS, C libraries turn to clone, whose flags it can see.
     let no_clone3 = Rules::from([(libc::SYS_clone3, vec![])]);
@@ -43,7 +46,7 @@ fn programs(tokens: bool) -> Result<[BpfProgram; 2], BackendError> {
         compile(no_clone3, SeccompAction::Allow, missing, arch)?,
         match tokens {
             // This one comes last, for it forbids to set another one.
-            false => compile(allowed::rules()?, REFUSE, SeccompAction::Allow, arch)?,
+            false => compile(allowed::rules(files)?, REFUSE, SeccompAction::Allow, arch)?,
             true => compile(forbidden::rules()?, SeccompAction::Allow, REFUSE, arch)?,
         },
     ])

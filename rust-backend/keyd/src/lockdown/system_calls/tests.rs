@@ -15,7 +15,7 @@ use super::{programs, restrict};
 
 /// What the filters answer; `Ok` if the call is made.
 fn answer(tokens: bool, call: c_long, arguments: [u64; 6]) -> Result<(), c_int> {
-    let errors = programs(tokens)
+    let errors = programs(tokens, false)
         .unwrap()
         .map(|program| run(&program, call, arguments).err());
     // Of several errors the kernel takes that of the filter which was set last.
@@ -174,7 +174,7 @@ fn the_numbers_of_x32_are_no_way_around() {
 /// A filter counts for the thread that sets it, and for those that it starts.
 fn in_a_thread(tokens: bool, test: impl FnOnce() + Send + 'static) {
     let filtered = move || {
-        restrict(tokens).unwrap();
+        restrict(tokens, false).unwrap();
         test();
     };
     thread::spawn(filtered).join().unwrap();

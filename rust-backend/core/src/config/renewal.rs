@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Renewed certificates, which are used without a reload.
+//!
+//! With `tls-keyd`, the parent process is told which files have changed, reads them, and tells the child processes. Otherwise the
+//! child processes look at the files of the certificates that they present, as far as they can.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Config;
+use crate::base::clock::unix_now;
+use crate::base::diagnostics::Severity;
+use crate::key_process::parent::KeyProcess;
+use crate::key_process::protocol::Purpose;
+use crate::key_process::watch_orders::WatchedFiles;
+use crate::keys::identity::{Identity, Renewed, Watched};
+use crate::keys::key_file::KeyReader;
+use crate::settings::Watching;
+use crate::site::Site;
+use crate::x509::{Certificate, Context};
+
+/// How often a child process that watches files itself looks at those of a certificate, in seconds.
+const LOOK_EVERY: u32 = 1;
+
+impl Config {
+    /// Has the files of all certificates watched. Called when the configuration begins to be used, in the parent process.
+    pub(crate) fn begin_to_watch(&self) {
+        self.process.identities.forget_renewals();
+        if let Some(keys) = self.process.key_process.get().filter(|keys| keys.is_on()) {
+            self.watch_files(keys);
+        }
+    }
+
+    fn watch_files(&self, keys: &KeyProcess) {
+        let (interval, watched) = match self.watching {
+            Watching::Every(interval) if self.process.identities.has_journal() => {
+                (interval, self.process.identities.watched())
+            }
+            Watching::Every(_) | Watching::Off => (Watching::LONGEST, Vec::new()),
+        };
+        keys.watch_files(interval, watched.iter().map(to_watch).collect());
+    }
+
+    /// Makes use of certificates that were renewed. The parent process calls it when it was told so.
+    pub(crate) fn renew(&self) {
+        let Some(keys) = self.process.key_process.get().filter(|keys| keys.is_on()) else {
+            return;
+        };
+        if keys.wants_files() {
+            self.watch_files(keys);
+        }
+        let reader = KeyReader::Process(keys, Purpose::Server);
+        for slot in keys.take_changed() {
+            self.renew_one(slot, &reader, |old| {
+                old.key_id().into_iter().for_each(|id| keys.is_replaced(id));
+            });
+        }
+    }
+
+    /// In a child process: makes use of certificates of whose renewal the parent process has told.
+    pub(crate) fn catch_up(&self) {
+        self.process.catch_up();
+    }
+
+    /// In a child process: looks whether the files of `identity`, which is about to be presented, have changed, if that is its
+    /// task. True if another one is to be presented.
+    pub(crate) fn look_at(&self, identity: &Identity) -> bool {
+        let is_on = self.process.key_process.get().is_some_and(KeyProcess::is_on);
+        if is_on || self.watching == Watching::Off {
+            return false;
+        }
+        let now = unix_now() as u32;
+        match self.process.identities.has_changed(identity, now, LOOK_EVERY) {
+            Some(slot) => self.renew_one(slot, &KeyReader::Here(None), |_| ()),
+            None => false,
+        }
+    }
+
+    /// Reads the identity `slot` again, and logs what becomes of it. `replaced` is called with the old one if there is a new one,
+    /// which is the result.
+    fn renew_one(&self, slot: u32, reader: &KeyReader<'_>, replaced: impl FnOnce(&Arc<Identity>)) -> bool {
+        let mut before = None;
+        let objection = |old: &Arc<Identity>, new: &Arc<Identity>| {
+            before = Some(Arc::clone(old));
+            self.objection(slot, old, new)
+        };
+        let (severity, text) = match self.process.identities.renew(slot, reader, objection) {
+            Some(Renewed::Used(new)) => {
+                if let Some(old) = &before {
+                    replaced(old);
+                }
+                let host = self
+                    .sites_with(slot)
+                    .next()
+                    .map(|(_, site)| &*site.name)
+                    .unwrap_or_default();
+                let text = format!(
+                    "{host}: the renewed certificate in {} is used now, {}",
+                    new.name(),
+                    expiry(&new)
+                );
+                (Severity::Notice, text)
+            }
+            Some(Renewed::Refused(old, why)) => {
+                let text = format!(
+                    "the certificate in {} has changed and is not used: {why}; the one of before is used, {}",
+                    old.name(),
+                    expiry(&old)
+                );
+                (Severity::Warning, text)
+            }
+            Some(Renewed::Same) | None => return false,
+        };
+        self.process.log_queue.add(severity, text);
+        severity == Severity::Notice
+    }
+
+    /// Why `new` must not replace `old`.
+    fn objection(&self, slot: u32, old: &Arc<Identity>, new: &Arc<Identity>) -> Option<String> {
+        let (now, (not_before, not_after)) = (unix_now(), new.validity());
+        if not_after < now {
+            return Some("it has expired".to_owned());
+        }
+        if not_before > now {
+            return Some("it is not valid yet (is the clock of this machine right?)".to_owned());
+        }
+        for (server, site) in self.sites_with(slot) {
+            let names: Vec<&str> = self.chains.values().flat_map(|index| index.names_of(server)).collect();
+            let lacked = old.uncovered(&names);
+            if let Some(name) = new.uncovered(&names).into_iter().find(|name| !lacked.contains(name)) {
+                return Some(format!(
+                    "it is not for {name}, a name of the virtual host {}",
+                    site.name
+                ));
+            }
+        }
+        None
+    }
+
+    /// The servers that present the identity `slot`.
+    fn sites_with(&self, slot: u32) -> impl Iterator<Item = (u32, &Site)> {
+        let sites = self.sites.iter().enumerate();
+        sites.filter_map(move |(server, site)| {
+            let site = site.as_ref().filter(|site| site.presents(slot))?;
+            Some((server as u32, site))
+        })
+    }
+}
+
+fn to_watch(watched: &Watched) -> WatchedFiles {
+    let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+    let files = &watched.files;
+    WatchedFiles {
+        slot: watched.slot,
+        stamp: watched.stamp.to_bits(),
+        paths: [
+            Some(bytes(&files.certificate)),
+            files.key.as_deref().map(bytes),
+            files.chain.as_deref().map(bytes),
+        ],
+    }
+}
+
+/// Until when an identity can be used, for people.
+fn expiry(identity: &Identity) -> String {
+    let leaf = identity.leaf();
+    let parsed = Certificate::parse(&leaf).ok();
+    let end = parsed.and_then(|certificate| certificate.variable("V_END", &Context::at(unix_now())));
+    match end {
+        Some(end) if identity.validity().1 < unix_now() => format!("which has expired ({end})"),
+        Some(end) => format!("which expires on {end}"),
+        None => "whose expiry is not known".to_owned(),
+    }
+}

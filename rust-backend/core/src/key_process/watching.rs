@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//! httpd's parent process has `tls-keyd` and files watched.
+
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::parent::KeyProcess;
+use super::protocol::KeyId;
+use super::running::Running;
+use super::watch_orders::WatchedFiles;
+use super::watcher::Watcher;
+use crate::base::diagnostics::Severity;
+use crate::base::lock::lock;
+
+impl KeyProcess {
+    /// Has `running` watched, by a new process if the one that watches has ended.
+    pub(super) fn have_watched(&self, running: &mut Running) {
+        if let Err(error) = self.try_to_have_watched(running) {
+            // Another attempt follows.
+            *lock(&self.watcher) = None;
+            let text = format!(
+                "tls-keyd is not watched, so that its end and renewed certificates are noticed only after some seconds: {error}"
+            );
+            self.log_queue.add(Severity::Warning, text);
+        }
+    }
+
+    fn try_to_have_watched(&self, running: &mut Running) -> io::Result<()> {
+        let mut slot = lock(&self.watcher);
+        let watcher = match &mut *slot {
+            Some(watcher) => watcher,
+            None => {
+                self.wants_files.store(true, Relaxed);
+                slot.insert(Watcher::start(&*self.launcher, &running.launch)?)
+            }
+        };
+        // Anew, because it may have given up a process that has not answered for a while.
+        running.have_watched(watcher)?;
+        if watcher.bell == 0 {
+            watcher.hang_bell(&*self.launcher, &running.launch)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the report of the process that watches. True if it has called, or there is none: `has_ended` is a child process that
+    /// has ended.
+    pub(super) fn look_at_watcher(&self, has_ended: Option<u32>) -> bool {
+        let mut slot = lock(&self.watcher);
+        let Some(watcher) = &mut *slot else {
+            return true;
+        };
+        let is_called = has_ended == Some(watcher.bell) && watcher.bell != 0;
+        if is_called {
+            watcher.bell = 0;
+        }
+        let has_watcher_ended = has_ended == Some(watcher.pid) && watcher.pid != 0;
+        match watcher.report() {
+            Ok(report) if !has_watcher_ended => {
+                lock(&self.changed).extend(report.changed);
+                for (severity, text) in report.messages {
+                    self.log_queue.add(severity, text);
+                }
+                is_called
+            }
+            // Its end is noticed if that is the cause.
+            _ => {
+                *slot = None;
+                true
+            }
+        }
+    }
+
+    /// The numbers of identities whose files have changed since the last call.
+    pub fn take_changed(&self) -> Vec<u32> {
+        std::mem::take(&mut *lock(&self.changed))
+    }
+
+    /// Whether the process that watches was started anew, so that it has to be told the files.
+    pub fn wants_files(&self) -> bool {
+        self.wants_files.load(Relaxed)
+    }
+
+    /// Has these files watched in place of those of before. Every `interval` seconds those are looked at that the kernel does
+    /// not watch.
+    pub fn watch_files(&self, interval: u32, list: Vec<WatchedFiles>) {
+        if let Some(watcher) = &*lock(&self.watcher) {
+            // If it has ended, another one is started, which wants to be told.
+            let told = watcher.watch_files(interval, list);
+            self.wants_files.store(told.is_err(), Relaxed);
+        }
+    }
+
+    /// A key is no longer used by the configuration, though child processes may use it: a new `tls-keyd` does not need it.
+    pub fn is_replaced(&self, id: KeyId) {
+        let mut known = lock(&self.known);
+        // The others are not moved: child processes share their memory.
+        if let Some(at) = known.iter().position(|(known, _)| *known == id) {
+            known.swap_remove(at);
+        }
+    }
+}

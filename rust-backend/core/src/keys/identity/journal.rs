@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How child processes learn of renewed certificates: the parent process appends them to a file in memory, which child
+//! processes inherit and can only read. There is nothing secret in it: keys are named by their numbers in `tls-keyd`.
+//!
+//! A counter in shared memory tells how long the file is, so that a child process needs no system call to see that there is
+//! nothing new.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, fallocate, fchmod, fstat, memfd_create, open};
+use rustix::io::{pread, pwrite};
+use serde::{Deserialize, Serialize};
+
+use crate::base::lock::lock;
+use crate::key_process::protocol::{self, KeyId, MAX_CONTROL_FRAME};
+
+/// A certificate that replaces another one.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Renewal {
+    /// The number of the identity that it replaces.
+    pub(super) slot: u32,
+    /// The certificate in DER.
+    #[serde(with = "serde_bytes")]
+    pub(super) leaf: Vec<u8>,
+    /// The intermediate certificates in DER.
+    pub(super) issuers: Vec<serde_bytes::ByteBuf>,
+    /// The number of its key.
+    pub(super) key: KeyId,
+    /// The numbers of the key's signature schemes.
+    pub(super) schemes: Vec<u16>,
+}
+
+/// The file. It belongs to the parent process and the child processes that inherit it.
+#[derive(Debug)]
+pub(super) struct Journal {
+    /// Only in the parent process.
+    write: Mutex<Option<OwnedFd>>,
+    read: OwnedFd,
+    /// The length of the file, in memory that all processes share.
+    len: &'static AtomicU64,
+    /// How much this process has seen.
+    seen: AtomicU64,
+    /// Whether a thread of this process reads it just now.
+    is_read: AtomicBool,
+    /// What was there at the last reload. Child processes of earlier configurations have seen it, or have ended.
+    mark: AtomicU64,
+}
+
+impl Journal {
+    /// An empty one. `len` is in shared memory.
+    pub(super) fn new(len: &'static AtomicU64) -> io::Result<Self> {
+        let write = memfd_create("mod_tls: renewed certificates", MemfdFlags::CLOEXEC)?;
+        // A process of another user cannot open it for writing by way of its descriptor.
+        fchmod(&write, Mode::RUSR | Mode::WUSR)?;
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&write));
+        let read = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self {
+            write: Mutex::new(Some(write)),
+            read,
+            len,
+            seen: AtomicU64::new(0),
+            is_read: AtomicBool::new(false),
+            mark: AtomicU64::new(0),
+        })
+    }
+
+    /// From now on, this process only reads.
+    pub(super) fn in_child(&self) {
+        lock(&self.write).take();
+    }
+
+    /// Appends a renewal, which this process has made use of already.
+    pub(super) fn append(&self, renewal: &Renewal) -> io::Result<()> {
+        let write = lock(&self.write);
+        let file = write.as_ref().ok_or(io::ErrorKind::PermissionDenied)?;
+        let mut frame = Vec::new();
+        protocol::encode(renewal, &mut frame);
+        let start = self.seen.load(Relaxed);
+        let mut rest = frame.as_slice();
+        while !rest.is_empty() {
+            let at = start + (frame.len() - rest.len()) as u64;
+            rest = &rest[pwrite(file, rest, at)?..];
+        }
+        let end = start + frame.len() as u64;
+        self.seen.store(end, Relaxed);
+        self.len.store(end, Release);
+        Ok(())
+    }
+
+    /// Gives back the memory of what was appended before the last call: at a reload, child processes are replaced.
+    pub(super) fn forget(&self) {
+        let old = self.mark.swap(self.seen.load(Relaxed), Relaxed);
+        if let Some(file) = &*lock(&self.write)
+            && old > 0
+        {
+            // If that is not possible, it costs memory.
+            let _ = fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, old);
+        }
+    }
+
+    /// Calls `each` with all renewals that this process has not seen. One thread does that; others go on meanwhile.
+    pub(super) fn catch_up(&self, mut each: impl FnMut(Renewal)) {
+        if self.len.load(Acquire) == self.seen.load(Relaxed) || self.is_read.swap(true, Acquire) {
+            return;
+        }
+        if let Ok(data) = self.unseen() {
+            let mut rest = data.as_slice();
+            while let Ok(Some(len)) = protocol::frame_len(rest, MAX_CONTROL_FRAME)
+                && len <= rest.len()
+            {
+                if let Ok(renewal) = protocol::decode(&rest[..len]) {
+                    each(renewal);
+                }
+                rest = &rest[len..];
+            }
+            // What was given back is skipped.
+            self.seen.fetch_add(data.len() as u64, Relaxed);
+        }
+        self.is_read.store(false, Release);
+    }
+
+    /// What this process has not seen.
+    fn unseen(&self) -> io::Result<Vec<u8>> {
+        let start = self.seen.load(Relaxed);
+        // Any child process could have changed the counter, but not the file.
+        let end = self.len.load(Acquire).min(fstat(&self.read)?.st_size.cast_unsigned());
+        let mut data = vec![0; end.saturating_sub(start) as usize];
+        let mut filled = 0;
+        while filled < data.len() {
+            match pread(&self.read, &mut data[filled..], start + filled as u64)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => filled += read,
+            }
+        }
+        Ok(data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renewal(slot: u32) -> Renewal {
+        Renewal {
+            slot,
+            leaf: vec![1; 1000],
+            issuers: vec![serde_bytes::ByteBuf::from(vec![2; 10])],
+            key: 7,
+            schemes: vec![0x0403],
+        }
+    }
+
+    /// A journal, and what a child process has that was forked just now.
+    fn journal() -> (Journal, Journal) {
+        let len: &'static AtomicU64 = Box::leak(Box::default());
+        let parent = Journal::new(len).unwrap();
+        let child = Journal {
+            write: Mutex::default(),
+            read: parent.read.try_clone().unwrap(),
+            len,
+            seen: AtomicU64::new(0),
+            is_read: AtomicBool::new(false),
+            mark: AtomicU64::new(0),
+        };
+        (parent, child)
+    }
+
+    fn seen(journal: &Journal) -> Vec<u32> {
+        let mut slots = Vec::new();
+        journal.catch_up(|renewal| slots.push(renewal.slot));
+        slots
+    }
+
+    #[test]
+    fn child_processes_see_each_renewal_once() {
+        let (parent, child) = journal();
+        assert!(seen(&child).is_empty());
+        parent.append(&renewal(1)).unwrap();
+        parent.append(&renewal(2)).unwrap();
+        assert!(seen(&parent).is_empty());
+        assert_eq!(seen(&child), [1, 2]);
+        assert!(seen(&child).is_empty());
+        parent.append(&renewal(3)).unwrap();
+        assert_eq!(seen(&child), [3]);
+    }
+
+    #[test]
+    fn child_processes_cannot_write() {
+        let (parent, child) = journal();
+        parent.in_child();
+        assert!(parent.append(&renewal(1)).is_err());
+        assert!(child.append(&renewal(1)).is_err());
+        assert!(pwrite(&child.read, &[0], 0).is_err());
+    }
+
+    #[test]
+    fn what_was_given_back_is_skipped() {
+        let (parent, child) = journal();
+        parent.append(&renewal(1)).unwrap();
+        parent.forget();
+        parent.forget();
+        parent.append(&renewal(2)).unwrap();
+        assert!(!seen(&child).contains(&1));
+        parent.append(&renewal(3)).unwrap();
+        assert_eq!(seen(&child), [3]);
+    }
+
+    /// Another process may have changed the counter.
+    #[test]
+    fn a_wrong_length_does_no_harm() {
+        let (parent, child) = journal();
+        parent.append(&renewal(1)).unwrap();
+        assert_eq!(seen(&child), [1]);
+        for wrong in [u64::MAX, 1] {
+            child.len.store(wrong, Relaxed);
+            assert!(seen(&child).is_empty());
+        }
+        parent.append(&renewal(2)).unwrap();
+        assert_eq!(seen(&child), [2]);
+    }
+}

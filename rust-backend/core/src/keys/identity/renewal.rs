@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Certificates that are renewed while httpd runs.
+//!
+//! If the keys are in `tls-keyd`, the parent process reads files that have changed, and tells the child processes by the
+//! [`Journal`]. If they are in httpd's processes, each child process looks itself from time to time.
+
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError};
+
+use rustls_pki_types::CertificateDer;
+use serde_bytes::ByteBuf;
+
+use super::journal::{Journal, Renewal};
+use super::{ConnectionInfo, Identity, IdentityFiles, IdentityStore, Key, Stamp};
+use crate::base::lock::lock;
+use crate::key_process::door::Door;
+use crate::key_process::remote_key::RemoteKey;
+use crate::keys::key_file::KeyReader;
+use crate::keys::unlock::Unlock;
+use crate::trust::anchors::Anchors;
+use crate::x509::Certificate;
+
+/// An identity whose files can be watched.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Its number.
+    pub slot: u32,
+    /// The stamp of the files that were read.
+    pub stamp: Stamp,
+    /// The files.
+    pub files: IdentityFiles,
+}
+
+/// What became of files that have changed.
+#[derive(Debug)]
+pub enum Renewed {
+    /// The certificate is used.
+    Used(Arc<Identity>),
+    /// The certificate, its issuers and the key are those of before.
+    Same,
+    /// The identity is used as before, because the new one must not be used for this reason.
+    Refused(Arc<Identity>, String),
+}
+
+impl Identity {
+    /// The identity to use: the renewed one, if it was renewed.
+    pub fn current(self: &Arc<Self>) -> Arc<Self> {
+        if let Key::Of(original, anchors) = &self.key {
+            return self.completed_anew(&original.current(), original, anchors);
+        }
+        let renewed = self.renewed.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(renewed.as_ref().unwrap_or(self))
+    }
+
+    /// [`Self::current`] for an identity that was completed, whose original is now `current`.
+    fn completed_anew(
+        self: &Arc<Self>,
+        current: &Arc<Self>,
+        original: &Arc<Self>,
+        anchors: &Arc<Anchors>,
+    ) -> Arc<Self> {
+        if Arc::ptr_eq(current, original) {
+            return Arc::clone(self);
+        }
+        let known = self.renewed.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_of_current =
+            |known: &Arc<Self>| matches!(&known.key, Key::Of(original, _) if Arc::ptr_eq(original, current));
+        known.filter(is_of_current).unwrap_or_else(|| {
+            let new = current.completed(anchors).map_or_else(|| Arc::clone(current), Arc::new);
+            self.replace_by(Arc::clone(&new));
+            new
+        })
+    }
+
+    fn replace_by(&self, new: Arc<Self>) {
+        *self.renewed.write().unwrap_or_else(PoisonError::into_inner) = Some(new);
+    }
+
+    /// The number of the identity from which it comes.
+    pub(crate) fn slot(&self) -> u32 {
+        match &self.key {
+            Key::Of(original, _) => original.slot,
+            Key::Ready(_) | Key::Deferred(_) | Key::Remote(_) => self.slot,
+        }
+    }
+
+    /// Whether it has the same certificates and the same key as `other`: the key belongs to the certificate.
+    fn is_same(&self, other: &Self) -> bool {
+        self.leaf == other.leaf && self.issuers == other.issuers
+    }
+
+    /// The number of its key in `tls-keyd`.
+    pub(crate) fn key_id(&self) -> Option<u64> {
+        match &self.key {
+            Key::Remote(key) => Some(key.id()),
+            Key::Ready(_) | Key::Deferred(_) | Key::Of(..) => None,
+        }
+    }
+
+    fn renewal(&self) -> Option<Renewal> {
+        let Key::Remote(key) = &self.key else { return None };
+        Some(Renewal {
+            slot: self.slot,
+            leaf: self.leaf.to_vec(),
+            issuers: self.issuers.iter().map(|der| ByteBuf::from(der.to_vec())).collect(),
+            key: key.id(),
+            schemes: key.schemes(),
+        })
+    }
+
+    /// The identity that replaces this one, of what the parent process tells.
+    fn renewed_by(&self, renewal: Renewal, door: &Arc<Door>) -> Option<Self> {
+        let info = ConnectionInfo::of(&Certificate::parse(&renewal.leaf).ok()?);
+        let issuers = renewal
+            .issuers
+            .into_iter()
+            .map(|der| CertificateDer::from(der.into_vec()));
+        let key = RemoteKey::in_child(renewal.key, &renewal.schemes, Arc::clone(door));
+        let key = Key::Remote(Arc::new(key));
+        let mut new = Self::with(&self.source, info, &renewal.leaf, issuers.collect(), key);
+        new.slot = self.slot;
+        Some(new)
+    }
+}
+
+impl IdentityStore {
+    /// Makes renewals possible that child processes learn of. `len` is in memory that all processes share. Called once, in the
+    /// parent process, before it has child processes.
+    pub fn open_journal(&self, len: &'static AtomicU64) -> io::Result<()> {
+        let journal = Journal::new(len)?;
+        // Only the first one is used: child processes may have it.
+        let _ = self.journal.set(journal);
+        Ok(())
+    }
+
+    /// Whether child processes can be told of renewals.
+    pub fn has_journal(&self) -> bool {
+        self.journal.get().is_some()
+    }
+
+    /// Drops what only the parent process needs.
+    pub(crate) fn in_child(&self) {
+        if let Some(journal) = self.journal.get() {
+            journal.in_child();
+        }
+    }
+
+    /// Forgets renewals that only child processes of earlier configurations have not made use of. Called at each reload.
+    pub fn forget_renewals(&self) {
+        if let Some(journal) = self.journal.get() {
+            journal.forget();
+        }
+    }
+
+    /// The identities whose files can be watched.
+    pub fn watched(&self) -> Vec<Watched> {
+        let entries = lock(&self.entries);
+        let watched = entries.iter().filter_map(|(files, entry)| {
+            Some(Watched {
+                slot: entry.identity.slot,
+                stamp: entry.stamp?,
+                files: files.clone(),
+            })
+        });
+        watched.collect()
+    }
+
+    /// In a child process: makes use of what the parent process has told since the last call. The cost is negligible if that
+    /// is nothing.
+    pub fn catch_up(&self, door: impl Fn() -> Option<Arc<Door>>) {
+        let Some(journal) = self.journal.get() else { return };
+        journal.catch_up(|renewal| {
+            let slot = renewal.slot;
+            let known = lock(&self.entries)
+                .values()
+                .find(|entry| entry.identity.slot == slot)
+                .map(|entry| Arc::clone(&entry.identity));
+            if let Some(known) = known
+                && let Some(door) = door()
+                && let Some(new) = known.renewed_by(renewal, &door)
+            {
+                known.replace_by(Arc::new(new));
+            }
+        });
+    }
+
+    /// In the parent process: reads the files of an identity again, which have changed, and tells the child processes, unless
+    /// `objection` has something against the new identity, which it compares with the one of before. None if the identity is
+    /// no longer used, or its files are as they were. The error is why there is no new one.
+    pub fn renew(
+        &self,
+        slot: u32,
+        reader: &KeyReader<'_>,
+        objection: impl FnOnce(&Arc<Identity>, &Arc<Identity>) -> Option<String>,
+    ) -> Option<Renewed> {
+        let found = lock(&self.entries)
+            .iter()
+            .find(|(_, entry)| entry.identity.slot == slot)
+            .map(|(files, entry)| (files.clone(), entry.stamp, Arc::clone(&entry.identity)));
+        let (files, stamp, base) = found?;
+        if stamp.is_some() && Stamp::of(&files).ok() == stamp {
+            return None;
+        }
+        let old = base.current();
+        let refused = |why: String| Some(Renewed::Refused(Arc::clone(&old), why));
+        let read = reader.read_all(&files, &Unlock::Nobody).and_then(|content| {
+            let stamp = Stamp::of_content(&content);
+            let mut identity = self.assemble(&files, content, reader, &Unlock::Nobody)?;
+            identity.slot = slot;
+            Ok((stamp, Arc::new(identity)))
+        });
+        let (stamp, new) = match read {
+            Ok(read) => read,
+            Err(error) => return refused(error.to_string()),
+        };
+        let is_same = new.is_same(&old);
+        if !is_same {
+            if let Some(why) = objection(&old, &new) {
+                return refused(why);
+            }
+            if let Err(why) = self.publish(&new) {
+                return refused(why);
+            }
+            base.replace_by(Arc::clone(&new));
+        }
+        if let Some(entry) = lock(&self.entries).get_mut(&files) {
+            entry.stamp = stamp;
+        }
+        Some(if is_same { Renewed::Same } else { Renewed::Used(new) })
+    }
+
+    /// Tells the child processes of a renewal if the key is in `tls-keyd`.
+    fn publish(&self, new: &Identity) -> Result<(), String> {
+        let (Some(journal), Some(renewal)) = (self.journal.get(), new.renewal()) else {
+            return Ok(());
+        };
+        let told = journal.append(&renewal);
+        told.map_err(|error| format!("httpd's processes cannot be told of it: {error}; reload httpd"))
+    }
+
+    /// In a child process whose parent does not watch files: the number of an identity whose files have changed. They are
+    /// looked at no more often than every `interval` seconds; `now` is the time in seconds. Files that this process must not
+    /// look at have not changed.
+    pub fn has_changed(&self, identity: &Identity, now: u32, interval: u32) -> Option<u32> {
+        let slot = identity.slot();
+        if slot == 0 {
+            return None;
+        }
+        let mut looks = lock(&self.looks);
+        let all = || {
+            let watched = self.watched().into_iter();
+            watched
+                .map(|watched| (watched.slot, Look { watched, last: now }))
+                .collect()
+        };
+        let look = looks.get_or_insert_with(all).get_mut(&slot)?;
+        if now.wrapping_sub(look.last) < interval {
+            return None;
+        }
+        look.last = now;
+        let stamp = Stamp::of(&look.watched.files).ok()?;
+        (std::mem::replace(&mut look.watched.stamp, stamp) != stamp).then_some(slot)
+    }
+}
+
+/// When a child process has looked at files.
+#[derive(Debug)]
+pub(super) struct Look {
+    watched: Watched,
+    last: u32,
+}

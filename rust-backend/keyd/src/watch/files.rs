@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Notices that files of certificates have changed.
+//!
+//! The kernel tells of changes in directories (inotify(7)). Where it cannot, as on network file systems, the files are looked at
+//! from time to time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mod_tls_core::base::diagnostics::Severity;
+use mod_tls_core::key_process::watch_orders::WatchedFiles;
+use mod_tls_core::keys::identity::{IdentityFiles, Stamp};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::statfs;
+use rustix::io::Errno;
+
+use super::links;
+
+/// Files that belong together are seldom written at once: how long nothing must have changed before they are looked at,
+const QUIET: Duration = Duration::from_millis(200);
+
+/// and how long that may delay it.
+const LATEST: Duration = Duration::from_millis(600);
+
+/// File systems whose changes the kernel does not learn of if others make them (statfs(2)).
+const REMOTE: [u64; 12] = [
+    0x6969,      // NFS
+    0x517b,      // SMB
+    0xff53_4d42, // CIFS
+    0xfe53_4d42, // SMB2
+    0x6573_5546, // FUSE
+    0x0102_1997, // 9P
+    0x00c3_6400, // Ceph
+    0x0bd0_0bd0, // Lustre
+    0x5346_414f, // AFS
+    0x7375_7245, // Coda
+    0x0116_1970, // GFS2
+    0x7461_636f, // OCFS2
+];
+
+/// The number of a watched directory, and a hash of the name in it.
+type Key = (i32, u64);
+
+/// The files that are watched.
+pub(super) struct Files {
+    inotify: Option<OwnedFd>,
+    sites: HashMap<u32, Site>,
+    /// Which sites depend on an entry of a directory. A hash that two names share costs a look.
+    by_entry: BTreeSet<(i32, u64, u32)>,
+    /// The watched directories that are on a remote file system.
+    remote: BTreeSet<i32>,
+    /// When sites are to be looked at, and when at the latest.
+    pending: BTreeMap<u32, (Instant, Instant)>,
+    interval: Duration,
+    /// When the sites are looked at that the kernel does not watch.
+    next_round: Option<Instant>,
+    changed: Vec<u32>,
+    messages: Vec<(Severity, String)>,
+    has_complained: bool,
+}
+
+struct Site {
+    files: IdentityFiles,
+    /// None if the files could not be looked at.
+    stamp: Option<Stamp>,
+    keys: Vec<Key>,
+    /// Whether the kernel does not watch all of them.
+    is_polled: bool,
+}
+
+impl Files {
+    pub(super) fn new() -> Self {
+        Self {
+            inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok(),
+            sites: HashMap::new(),
+            by_entry: BTreeSet::new(),
+            remote: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            interval: Duration::MAX,
+            next_round: None,
+            changed: Vec::new(),
+            messages: Vec::new(),
+            has_complained: false,
+        }
+    }
+
+    /// Where the kernel tells.
+    pub(super) fn inotify(&self) -> Option<BorrowedFd<'_>> {
+        self.inotify.as_ref().map(AsFd::as_fd)
+    }
+
+    /// When there is something to do.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let first = self.pending.values().map(|(due, _)| *due).min();
+        [first, self.next_round].into_iter().flatten().min()
+    }
+
+    /// Watches the files in `list` in place of those of before.
+    pub(super) fn watch(&mut self, interval: Duration, list: Vec<WatchedFiles>, now: Instant) {
+        let mut old = std::mem::take(&mut self.sites);
+        self.interval = interval.max(Duration::from_secs(1));
+        self.has_complained = false;
+        for watched in list {
+            let files = files_of(&watched);
+            let known = old
+                .remove(&watched.slot)
+                .filter(|site| site.files == files && !site.is_polled);
+            let mut site = known.unwrap_or(Site {
+                files,
+                stamp: None,
+                keys: Vec::new(),
+                is_polled: false,
+            });
+            site.stamp = Some(Stamp::from_bits(watched.stamp));
+            let is_new = site.keys.is_empty();
+            self.sites.insert(watched.slot, site);
+            if is_new {
+                self.follow(watched.slot);
+            }
+            // It may have changed before it was watched.
+            self.look_at(watched.slot);
+        }
+        for (slot, site) in old {
+            self.leave(slot, &site.keys);
+            self.pending.remove(&slot);
+        }
+        let is_polling = self.sites.values().any(|site| site.is_polled);
+        self.next_round = is_polling.then(|| now + self.interval);
+    }
+
+    /// Watches the entries of directories on which the site depends now.
+    fn follow(&mut self, slot: u32) {
+        let Some(site) = self.sites.get_mut(&slot) else { return };
+        let old = std::mem::take(&mut site.keys);
+        let files = site.files.clone();
+        let paths = std::iter::once(&files.certificate)
+            .chain(&files.key)
+            .chain(&files.chain);
+        let mut keys = Vec::new();
+        let mut is_polled = false;
+        for entry in paths.flat_map(|path| links::entries(path)) {
+            match self.directory(&entry.directory) {
+                Ok(number) => {
+                    is_polled |= self.remote.contains(&number);
+                    keys.push((number, hash(&entry.name)));
+                }
+                Err(error) => {
+                    is_polled = true;
+                    self.complain(&entry.directory, error);
+                }
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        self.by_entry
+            .extend(keys.iter().map(|(number, name)| (*number, *name, slot)));
+        let gone: Vec<_> = old.into_iter().filter(|key| !keys.contains(key)).collect();
+        self.leave(slot, &gone);
+        if let Some(site) = self.sites.get_mut(&slot) {
+            site.keys = keys;
+            site.is_polled = is_polled;
+        }
+        if is_polled && self.next_round.is_none() {
+            self.next_round = Instant::now().checked_add(self.interval);
+        }
+    }
+
+    /// No longer watches entries for this site, and directories of which no other one depends.
+    fn leave(&mut self, slot: u32, keys: &[Key]) {
+        for &(number, name) in keys {
+            self.by_entry.remove(&(number, name, slot));
+            let is_used = self.in_directory(number).next().is_some();
+            if let Some(inotify) = self.inotify.as_ref().filter(|_| !is_used) {
+                // It is gone already if the directory is.
+                let _ = inotify::remove_watch(inotify, number);
+                self.remote.remove(&number);
+            }
+        }
+    }
+
+    fn in_directory(&self, number: i32) -> impl Iterator<Item = u32> {
+        let range = self.by_entry.range((number, 0, 0)..=(number, u64::MAX, u32::MAX));
+        range.map(|(_, _, slot)| *slot)
+    }
+
+    /// Watches a directory. The same one has the same number each time.
+    fn directory(&mut self, path: &Path) -> Result<i32, Errno> {
+        let inotify = self.inotify.as_ref().ok_or(Errno::MFILE)?;
+        let flags = WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::MOVE
+            | WatchFlags::CLOSE_WRITE
+            | WatchFlags::ATTRIB
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MOVE_SELF
+            | WatchFlags::ONLYDIR;
+        let number = inotify::add_watch(inotify, path, flags)?;
+        if self.in_directory(number).next().is_none()
+            && let Ok(system) = statfs(path)
+            && REMOTE.contains(&(u64::from(system.f_type.cast_unsigned() as u32)))
+        {
+            self.remote.insert(number);
+        }
+        Ok(number)
+    }
+
+    /// Says once that something is not watched by the kernel.
+    fn complain(&mut self, directory: &Path, error: Errno) {
+        // It has gone just now.
+        if matches!(error, Errno::NOENT | Errno::NOTDIR) || std::mem::replace(&mut self.has_complained, true) {
+            return;
+        }
+        let mend = match error {
+            Errno::NOSPC => "raise the limit (sysctl fs.inotify.max_user_watches)",
+            Errno::MFILE => "raise the limit (sysctl fs.inotify.max_user_instances)",
+            Errno::ACCESS => "the user that starts httpd must be able to read it",
+            _ => "there may be a limit in the container",
+        };
+        let text = format!(
+            "renewed certificates in {} and perhaps in other directories are noticed only every {} seconds, because the kernel \
+             does not watch them: {}; {mend}",
+            directory.display(),
+            self.interval.as_secs(),
+            io::Error::from(error),
+        );
+        self.messages.push((Severity::Notice, text));
+    }
+
+    /// Reads what the kernel tells.
+    pub(super) fn take_events(&mut self, now: Instant) {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut found = Vec::new();
+        let mut is_all = false;
+        if let Some(inotify) = &self.inotify {
+            let mut reader = Reader::new(inotify, &mut buffer);
+            while let Ok(event) = reader.next() {
+                is_all |= event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+                let own = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED | ReadFlags::UNMOUNT;
+                match event.file_name() {
+                    Some(name) => {
+                        let name = hash(OsStr::from_bytes(name.to_bytes()));
+                        found.push((event.wd(), Some(name)));
+                    }
+                    None if event.events().intersects(own) => found.push((event.wd(), None)),
+                    None => {}
+                }
+            }
+        }
+        let mut slots: BTreeSet<u32> = BTreeSet::new();
+        for (number, name) in found {
+            match name {
+                Some(name) => {
+                    let range = self.by_entry.range((number, name, 0)..=(number, name, u32::MAX));
+                    slots.extend(range.map(|(_, _, slot)| *slot));
+                }
+                None => slots.extend(self.in_directory(number)),
+            }
+        }
+        if is_all {
+            slots.extend(self.sites.keys());
+        }
+        for slot in slots {
+            let (due, latest) = self.pending.entry(slot).or_insert((now, now + LATEST));
+            *due = (now + QUIET).min(*latest);
+        }
+    }
+
+    /// Does what is due. True if there is something new to report.
+    pub(super) fn turn(&mut self, now: Instant) -> bool {
+        let before = self.changed.len() + self.messages.len();
+        let due = self.pending.iter().filter(|(_, (due, _))| *due <= now);
+        let due: Vec<u32> = due.map(|(slot, _)| *slot).collect();
+        for slot in due {
+            self.pending.remove(&slot);
+            self.follow(slot);
+            self.look_at(slot);
+        }
+        if self.next_round.is_some_and(|next| next <= now) {
+            let polled = self.sites.iter().filter(|(_, site)| site.is_polled);
+            let polled: Vec<u32> = polled.map(|(slot, _)| *slot).collect();
+            self.next_round = (!polled.is_empty()).then(|| now + self.interval);
+            polled.into_iter().for_each(|slot| self.look_at(slot));
+        }
+        self.changed.len() + self.messages.len() > before
+    }
+
+    /// Notes whether the files of a site have changed.
+    fn look_at(&mut self, slot: u32) {
+        let Some(site) = self.sites.get_mut(&slot) else { return };
+        let stamp = Stamp::of(&site.files).ok();
+        if std::mem::replace(&mut site.stamp, stamp) != stamp && !self.changed.contains(&slot) {
+            self.changed.push(slot);
+        }
+    }
+
+    /// What has happened since the last call.
+    pub(super) fn report(&mut self) -> (Vec<u32>, Vec<(Severity, String)>) {
+        (std::mem::take(&mut self.changed), std::mem::take(&mut self.messages))
+    }
+}
+
+fn files_of(watched: &WatchedFiles) -> IdentityFiles {
+    let path = |bytes: &Vec<u8>| Arc::from(Path::new(OsStr::from_bytes(bytes)));
+    let [certificate, key, chain] = &watched.paths;
+    IdentityFiles {
+        certificate: certificate.as_ref().map_or_else(|| Path::new("").into(), path),
+        key: key.as_ref().map(path),
+        chain: chain.as_ref().map(path),
+    }
+}
+
+fn hash(name: &OsStr) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const SLOT: u32 = 7;
+
+    /// A directory with a certificate and a key that are watched.
+    struct Watched {
+        directory: TempDir,
+        files: Files,
+    }
+
+    impl Watched {
+        fn new(prepare: impl FnOnce(&Path)) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            prepare(directory.path());
+            let mut files = Files::new();
+            let path = |name: &str| Some(directory.path().join(name).into_os_string().into_encoded_bytes());
+            let mut watched = WatchedFiles {
+                slot: SLOT,
+                stamp: 0,
+                paths: [path("cert.pem"), path("key.pem"), None],
+            };
+            watched.stamp = Stamp::of(&files_of(&watched)).unwrap().to_bits();
+            files.watch(Duration::from_secs(3600), vec![watched], Instant::now());
+            assert_eq!(files.report().0, [0; 0]);
+            Self { directory, files }
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+
+        /// What has changed, once everything that has happened was looked at.
+        fn changed(&mut self) -> Vec<u32> {
+            let now = Instant::now();
+            self.files.take_events(now);
+            self.files.turn(now + LATEST);
+            self.files.report().0
+        }
+    }
+
+    fn two_files(directory: &Path) {
+        fs::write(directory.join("cert.pem"), "1").unwrap();
+        fs::write(directory.join("key.pem"), "1").unwrap();
+    }
+
+    #[test]
+    fn files_that_are_written_or_replaced() {
+        let mut watched = Watched::new(two_files);
+        assert!(watched.changed().is_empty());
+        fs::write(watched.at("cert.pem"), "22").unwrap();
+        assert_eq!(watched.changed(), [SLOT]);
+        assert!(watched.changed().is_empty());
+        fs::write(watched.at("new"), "333").unwrap();
+        assert!(watched.changed().is_empty());
+        fs::rename(watched.at("new"), watched.at("key.pem")).unwrap();
+        assert_eq!(watched.changed(), [SLOT]);
+        fs::remove_file(watched.at("key.pem")).unwrap();
+        assert_eq!(watched.changed(), [SLOT]);
+        fs::write(watched.at("key.pem"), "4").unwrap();
+        assert_eq!(watched.changed(), [SLOT]);
+    }
+
+    #[test]
+    fn links_that_are_turned() {
+        let mut watched = Watched::new(|directory| {
+            for version in ["v1", "v2"] {
+                fs::create_dir(directory.join(version)).unwrap();
+                two_files(&directory.join(version));
+            }
+            symlink("v1", directory.join("now")).unwrap();
+            symlink("now/cert.pem", directory.join("cert.pem")).unwrap();
+            symlink("now/key.pem", directory.join("key.pem")).unwrap();
+        });
+        fs::write(watched.at("v2/cert.pem"), "22").unwrap();
+        assert!(watched.changed().is_empty());
+        symlink("v2", watched.at("next")).unwrap();
+        fs::rename(watched.at("next"), watched.at("now")).unwrap();
+        assert_eq!(watched.changed(), [SLOT]);
+        // The new ones are watched now, and the old ones are not.
+        fs::write(watched.at("v1/cert.pem"), "333").unwrap();
+        assert!(watched.changed().is_empty());
+        fs::write(watched.at("v2/cert.pem"), "4444").unwrap();
+        assert_eq!(watched.changed(), [SLOT]);
+    }
+
+    #[test]
+    fn a_directory_that_is_replaced() {
+        let mut watched = Watched::new(|directory| {
+            fs::create_dir(directory.join("v1")).unwrap();
+            two_files(&directory.join("v1"));
+            symlink("v1/cert.pem", directory.join("cert.pem")).unwrap();
+            symlink("v1/key.pem", directory.join("key.pem")).unwrap();
+        });
+        fs::rename(watched.at("v1"), watched.at("old")).unwrap();
+        assert_eq!(watched.changed(), [SLOT]);
+        fs::create_dir(watched.at("v1")).unwrap();
+        two_files(&watched.at("v1"));
+        assert_eq!(watched.changed(), [SLOT]);
+    }
+
+    #[test]
+    fn sites_that_are_no_longer_watched() {
+        let mut watched = Watched::new(two_files);
+        watched.files.watch(Duration::from_secs(1), Vec::new(), Instant::now());
+        fs::write(watched.at("cert.pem"), "22").unwrap();
+        assert!(watched.changed().is_empty());
+        assert!(watched.files.by_entry.is_empty() && watched.files.sites.is_empty());
+    }
+
+    #[test]
+    fn what_has_changed_before_it_was_watched() {
+        let mut watched = Watched::new(two_files);
+        let path = |name: &str| Some(watched.at(name).into_os_string().into_encoded_bytes());
+        let other = WatchedFiles {
+            slot: 8,
+            stamp: 1,
+            paths: [path("cert.pem"), path("key.pem"), None],
+        };
+        watched.files.watch(Duration::from_secs(1), vec![other], Instant::now());
+        assert_eq!(watched.files.report().0, [8]);
+    }
+
+    /// Without inotify, for want of descriptors.
+    #[test]
+    fn files_are_looked_at_where_the_kernel_does_not_watch() {
+        let directory = tempfile::tempdir().unwrap();
+        two_files(directory.path());
+        let mut files = Files::new();
+        files.inotify = None;
+        let watched = WatchedFiles {
+            slot: SLOT,
+            stamp: 0,
+            paths: [
+                Some(directory.path().join("cert.pem").into_os_string().into_encoded_bytes()),
+                None,
+                None,
+            ],
+        };
+        let now = Instant::now();
+        files.watch(Duration::from_secs(5), vec![watched], now);
+        let (changed, messages) = files.report();
+        assert_eq!(changed, [SLOT]);
+        assert!(messages[0].1.contains("every 5 seconds"), "{messages:?}");
+        fs::write(directory.path().join("cert.pem"), "22").unwrap();
+        assert!(!files.turn(now + Duration::from_secs(4)));
+        assert!(files.turn(now + Duration::from_secs(6)));
+        assert_eq!(files.report().0, [SLOT]);
+        assert!(files.next().is_some());
+    }
+}
