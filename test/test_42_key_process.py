@@ -312,17 +312,18 @@ class TestReplacement:
                 pass
             kill(httpd)
             assert curl(httpd, "a.test").text == "hello"
-            both = 1 if daemon and keyd(httpd) not in httpd.key_processes() else 2
-            wait_for(lambda both=both: list(map(is_running, httpd.key_processes())) == [True] * both, "no zombie", 5)
+            count = 2 if daemon and keyd(httpd) not in httpd.key_processes() else 3
+            wait_for(lambda count=count: list(map(is_running, httpd.key_processes())) == [True] * count, "no zombie", 5)
         assert "child came home" not in httpd.log.text()
 
-    def test_02_the_watcher_is_killed(self, httpd):
+    @pytest.mark.parametrize("role", ["--watch", "--bell"])
+    def test_02_the_watcher_or_the_bell_is_killed(self, httpd, role):
         start(httpd)
         pid = keyd(httpd)
-        watchers = set(httpd.key_processes()) - {pid}
-        os.kill(watchers.pop(), signal.SIGKILL)
-        wait_for(lambda: set(map(is_running, httpd.key_processes())) == {True}, "no zombie")
-        wait_for(lambda: len(httpd.key_processes()) == 2, "another one")
+        victim = next(pid for pid in httpd.key_processes() if role in Path(f"/proc/{pid}/cmdline").read_text())
+        os.kill(victim, signal.SIGKILL)
+        wait_for(lambda: victim not in httpd.key_processes(), "no zombie")
+        wait_for(lambda: list(map(is_running, httpd.key_processes())) == [True] * 3, "another one")
         assert keyd(httpd) == pid and curl(httpd, "a.test").text == "hello"
 
     def test_03_after_a_reload(self, httpd):
