@@ -10,6 +10,7 @@ pub mod directive;
 pub mod directive_names;
 pub mod file_reading;
 pub mod lock;
+pub mod log_codes;
 pub mod log_queue;
 pub mod panic_points;
 pub mod pin_values;
