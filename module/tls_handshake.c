@@ -2,6 +2,7 @@
 #include "tls_handshake.h"
 
 #include "tls_failover.h"
+#include "tls_failures.h"
 #include "tls_proxy_worker.h"
 #include "tls_transfer.h"
 
@@ -13,28 +14,46 @@ static apr_status_t begin_with_backend(tls_connection *tc)
 {
     const apr_array_header_t *chain = tc->outgoing_to->chain;
     const char *protocol = apr_table_get(tc->c->notes, ALPN_NOTE);
-    tls_text error = { NULL, 0 };
+    tls_status status;
 
     tc->outgoing_to->name = tls_proxy_name_of(tc->c);
-    if (tls_conn_to_backend(tc->config, (const size_t *)chain->elts, (size_t)chain->nelts,
-                            tls_slice_of(tc->outgoing_to->name), tls_slice_of(protocol ? protocol : "http/1.1"),
-                            &tc->backend, &error)
-        == TLS_STATUS_OK) {
+    status = tls_conn_to_backend(tc->config, (const size_t *)chain->elts, (size_t)chain->nelts,
+                                 tls_slice_of(tc->outgoing_to->name), tls_slice_of(protocol ? protocol : "http/1.1"),
+                                 &tc->backend);
+    if (status == TLS_STATUS_OK) {
         return tls_transfer_flush(tc);
     }
-    tls_transfer_log_backend(tc, "handshake", tls_text_take(tc->c->pool, error));
-    tc->phase = TLS_FAILED;
+    tls_transfer_fail(tc, status);
     return APR_ECONNABORTED;
+}
+
+static tls_interruption interruption(apr_status_t rv)
+{
+    if (APR_STATUS_IS_TIMEUP(rv)) {
+        return TLS_INTERRUPTION_TOO_SLOW;
+    }
+    return APR_STATUS_IS_EOF(rv) || APR_STATUS_IS_ECONNABORTED(rv) ? TLS_INTERRUPTION_CLOSED : TLS_INTERRUPTION_LOST;
+}
+
+void tls_handshake_interrupted(tls_connection *tc, apr_status_t rv)
+{
+    if (tc->phase != TLS_HANDSHAKE) {
+        return;
+    }
+    tls_status status = tls_conn_interrupted(tc->backend, interruption(rv));
+    if (status == TLS_STATUS_OK) {
+        ap_log_cerror(APLOG_MARK, APLOG_DEBUG, rv, tc->c, "tls: the client has ended the connection without sending a byte");
+    }
+    else {
+        tls_failures_log(tc, status);
+    }
+    tc->phase = TLS_FAILED;
 }
 
 /* Ends a connection to a backend whose handshake has failed with `rv`. */
 static void give_up(tls_connection *tc, apr_status_t rv)
 {
-    if (tc->phase == TLS_HANDSHAKE) {
-        tls_transfer_log_backend(tc, "handshake",
-                                 APR_STATUS_IS_TIMEUP(rv) ? "the backend does not answer: see ProxyTimeout"
-                                                          : "the backend closed the connection: does it speak TLS?");
-    }
+    tls_handshake_interrupted(tc, rv);
     tc->phase = TLS_FAILED;
     tls_failover_note();
     /* mod_proxy handles this as an error of the backend. */

@@ -10,6 +10,9 @@
 /** Runs the handshake: until it is complete, or as far as possible without blocking (`block`). */
 apr_status_t tls_handshake_run(tls_connection *tc, apr_read_type_e block);
 
+/** Notes and logs that the peer has not completed the handshake: the last read has failed with `rv`. */
+void tls_handshake_interrupted(tls_connection *tc, apr_status_t rv);
+
 /**
  * Prepares a connection to a backend for writing `bb`, which is not empty: the first write starts the handshake. If `bb`
  * must not be written, the connection has failed when this returns.

@@ -12,6 +12,7 @@
 #include "http_protocol.h"
 
 #include "tls_filters.h"
+#include "tls_handshake.h"
 #include "tls_settings.h"
 #include "tls_state.h"
 #include "tls_transfer.h"
@@ -146,6 +147,7 @@ static int process_connection(conn_rec *c)
     }
 #endif
     tls_conn_unwatch(tc->backend);
+    tls_handshake_interrupted(tc, rv);
     if (c->cs) {
         c->cs->state = CONN_STATE_LINGER;
     }

@@ -2,18 +2,11 @@
 #include "tls_transfer.h"
 
 #include "tls_accept.h"
+#include "tls_failures.h"
 #include "tls_state.h"
 
 /* Smaller reads are likely to be requests. */
 #define SMALL_READ 4096
-
-void tls_transfer_log_backend(const tls_connection *tc, const char *phase, const char *why)
-{
-    const char *name = tc->outgoing_to->name ? tc->outgoing_to->name : "";
-
-    ap_log_cerror(APLOG_MARK, APLOG_ERR, 0, tc->c, "tls: %s with backend %s (%s) failed: %s", phase, name, tc->c->client_ip,
-                  why);
-}
 
 void tls_transfer_collect(tls_connection *tc)
 {
@@ -46,22 +39,11 @@ apr_status_t tls_transfer_flush(tls_connection *tc)
 
 void tls_transfer_fail(tls_connection *tc, tls_status status)
 {
-    bool was_established = tc->phase == TLS_ESTABLISHED;
-    tls_severity severity = TLS_SEVERITY_ERROR;
-    tls_text text = { NULL, 0 };
-
     if (tc->phase == TLS_FAILED) {
         return;
     }
+    tls_failures_log(tc, status);
     tc->phase = TLS_FAILED;
-    if (status == TLS_STATUS_FAILED && tc->outgoing_to) {
-        tls_transfer_log_backend(tc, was_established ? "connection" : "handshake",
-                                 tls_slice_dup(tc->c->pool, tls_conn_error(tc->backend)));
-    }
-    else {
-        tls_conn_describe_failure(tc->backend, status, was_established, tc->server->server_hostname, &severity, &text);
-        ap_log_cerror(APLOG_MARK, tls_log_level(severity), 0, tc->c, "tls: %s", tls_text_take(tc->c->pool, text));
-    }
     tls_state_log(tc->c->pool, tc->config, tc->server);
     /* The alert has to be sent before the connection is closed. */
     tls_transfer_flush(tc);
@@ -72,7 +54,7 @@ static void answer_plain_http(tls_connection *tc)
 {
     tls_slice response = tls_plain_http_response();
 
-    ap_log_cerror(APLOG_MARK, APLOG_INFO, 0, tc->c, "tls: plain HTTP on a TLS port, answered with 400");
+    tls_failures_log(tc, TLS_STATUS_FAILED);
     tc->phase = TLS_FAILED;
     apr_brigade_write(tc->outgoing, NULL, NULL, (const char *)response.data, response.len);
     tls_transfer_flush(tc);
@@ -146,8 +128,10 @@ static apr_status_t end_of_input(tls_connection *tc)
     if (tls_connection_is_open(tc) && tls_conn_peer_closed(tc->backend)) {
         return APR_EOF;
     }
-    ap_log_cerror(APLOG_MARK, APLOG_DEBUG, 0, tc->c, "tls: the %s closed the connection without close_notify",
-                  tc->outgoing_to ? "backend" : "client");
+    if (tc->phase != TLS_HANDSHAKE) {
+        ap_log_cerror(APLOG_MARK, APLOG_DEBUG, 0, tc->c, "tls: the %s closed the connection without close_notify",
+                      tc->outgoing_to ? "backend" : "client");
+    }
     return APR_ECONNABORTED;
 }
 

@@ -28,6 +28,3 @@ apr_status_t tls_transfer_flush(tls_connection *tc);
 
 /** Ends the connection after a call of the Rust library has returned `status`. Logs the reason and sends the alert. */
 void tls_transfer_fail(tls_connection *tc, tls_status status);
-
-/** Logs why the connection to a backend has failed. `phase` is "handshake" or "connection". */
-void tls_transfer_log_backend(const tls_connection *tc, const char *phase, const char *why);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SSL_* variables in all places that can use them."""
 
+import re
 import ssl
 import subprocess
 
@@ -8,8 +9,9 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from harness.clients import connect, context, curl, read_all, request
+from harness.clients import MemoryClient, connect, context, curl, raw_connection, read_all, request, s_client
 from harness.httpd import CLASSIC_GROUP, wait_for
+from harness.ja4 import ja4
 
 CGI = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\nenv\n"
 
@@ -215,6 +217,80 @@ class TestElsewhere:
         assert int(counters["TLSFullHandshakes"]) == 2
         assert counters["TLSInternalErrors"] == "0"
         assert "FullHandshakes: 3" in curl(httpd, "a.test", "/status").text
+
+
+NAMES = ["JA4", "CLIENT_OFFER", "CLIENT_ECH", "CLIENT_GREASE", "SIGNATURE_SCHEME", "KEX", "HANDSHAKE_MS"]
+
+
+class TestOffer:
+    """What the client has offered, and what was chosen."""
+
+    @pytest.fixture
+    def values(self, httpd, authority):
+        """Starts a.test. Returns a function that gives the variables for a client with a context."""
+        certs = [authority.server("a.test", kind=kind).write(httpd.root, kind) for kind in ("p256", "rsa2048")]
+        lines = [*(f"TLSCertificate {cert}" for cert in certs), *(f'Header set X-{x} "%{{SSL_{x}}}s"' for x in NAMES)]
+        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", *lines, cert=False))
+
+        def ask(ctx):
+            client = MemoryClient(httpd, "a.test", ctx)
+            hello = client.hello()
+            with raw_connection(httpd) as sock:
+                sock.sendall(hello)
+                client.incoming.write(sock.recv(65536))
+                client.handshake(sock)
+                client.tls.write(request("a.test"))
+                sock.sendall(client.outgoing.read())
+                client.incoming.write(read_all(sock))
+                text = client.tls.read(65536).decode()
+            found = dict(line.split(": ", 1) for line in text.split("\r\n") if line.startswith("X-"))
+            return hello, {name: found[f"X-{name}"] for name in NAMES}
+
+        return ask
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize("alpn", [None, ["http/1.1"]])
+    def test_01_ja4(self, httpd, values, version, alpn):
+        hello, found = values(context(httpd, version, alpn))
+        assert found["JA4"] == ja4(hello)
+
+    def test_02_ja4_of_curl(self, httpd, values):
+        """curl offers h2 first; one client always has one fingerprint."""
+        found = {curl(httpd, "a.test").headers["x-ja4"] for _ in range(3)}
+        assert len(found) == 1 and re.fullmatch("t13d[0-9]{4}h2_[0-9a-f]{12}_[0-9a-f]{12}", found.pop())
+
+    def test_03_chosen(self, httpd, values):
+        _, found = values(context(httpd))
+        assert found["SIGNATURE_SCHEME"] == "ecdsa_secp256r1_sha256"
+        assert found["KEX"] == CLASSIC_GROUP
+        assert found["CLIENT_OFFER"].startswith("versions=TLSv1.3,TLSv1.2 groups=x25519,")
+        assert "suites=TLS_AES_256_GCM_SHA384,TLS_CHACHA20_POLY1305_SHA256," in found["CLIENT_OFFER"]
+        assert (found["CLIENT_ECH"], found["CLIENT_GREASE"]) == ("0", "0")
+        assert 0 <= int(found["HANDSHAKE_MS"]) < 10_000
+
+    @pytest.mark.parametrize(
+        "version,scheme",
+        [(ssl.TLSVersion.TLSv1_2, "rsa_pss_rsae_sha512"), (ssl.TLSVersion.TLSv1_3, "rsa_pss_rsae_sha512")],
+    )
+    def test_04_scheme_of_rsa(self, httpd, values, version, scheme):
+        """What OpenSSL says about the server's signature, and the variable."""
+        flag = "-tls1_2" if version == ssl.TLSVersion.TLSv1_2 else "-tls1_3"
+        sigalgs = "rsa_pss_rsae_sha256:rsa_pss_rsae_sha512:rsa_pkcs1_sha256"
+        session = s_client(httpd, flag, "-sigalgs", sigalgs, name="a.test", send=request("a.test"))
+        assert f"X-SIGNATURE_SCHEME: {scheme}" in session.output
+        assert "Peer signing digest: SHA512" in session.output
+        assert "Peer signature type: RSA-PSS" in session.output
+
+    def test_05_resumed(self, httpd, values):
+        """A resumed session has no signature."""
+        ctx = context(httpd, ssl.TLSVersion.TLSv1_2)
+        with connect(httpd, "a.test", ctx=ctx) as tls:
+            session = tls.session
+        with connect(httpd, "a.test", ctx=ctx, session=session) as tls:
+            tls.sendall(request("a.test"))
+            text = read_all(tls).decode()
+            assert tls.session_reused
+        assert "X-SIGNATURE_SCHEME: (null)" in text and "X-JA4: t12d" in text
 
 
 class TestCertificateText:

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Between ClientHello and ServerHello: the content of the ClientHello, and the selection of the server.
 
+use std::fmt;
 use std::sync::Arc;
 
 use mod_tls_core::AlertDescription;
+use mod_tls_core::base::log_codes::Code;
 use mod_tls_core::connection::failure::Failure;
 use mod_tls_core::connection::{Connection, Event};
 use mod_tls_core::keys::identity::Identity;
@@ -70,7 +72,8 @@ pub unsafe extern "C" fn tls_conn_find_server(conn: *mut ConnectionHandle, hosts
                 }
                 Err(_) => {
                     let why = format!("no host is called {}, and TLSStrictSNI is on", sni.unwrap_or_default());
-                    let failure = conn.connection.refuse(AlertDescription::UnrecognisedName, why);
+                    let alert = AlertDescription::UnrecognisedName;
+                    let failure = conn.connection.refuse(Code::UnknownServerName, alert, why);
                     Some(conn.failed(failure))
                 }
             }
@@ -163,12 +166,18 @@ pub unsafe extern "C" fn tls_conn_accept(
     })
 }
 
+const NO_SETTINGS: &str = "the host has no TLS settings";
+
 fn accept(connection: &mut Connection, server: usize, protocol: Option<&[u8]>) -> Result<Event, Failure> {
     let config = Arc::clone(connection.config());
     match config.site(server) {
         Some(site) => connection.accept(site, protocol),
-        None => Err(connection.refuse(AlertDescription::InternalError, "the host has no TLS settings")),
+        None => Err(refuse(connection, Code::NoSettings, NO_SETTINGS)),
     }
+}
+
+fn refuse(connection: &mut Connection, code: Code, why: impl fmt::Display) -> Failure {
+    connection.refuse(code, AlertDescription::InternalError, why)
 }
 
 /// Continues the handshake with a certificate for this connection only: an ACME challenge (RFC 8737).
@@ -183,7 +192,7 @@ fn accept_with(
     let identity = Identity::from_pem("answer to a challenge", certificate, key);
     match (config.site(server), identity) {
         (Some(site), Ok(identity)) => connection.accept(&site.answering(identity), protocol),
-        (None, _) => Err(connection.refuse(AlertDescription::InternalError, "the host has no TLS settings")),
-        (_, Err(error)) => Err(connection.refuse(AlertDescription::InternalError, error)),
+        (None, _) => Err(refuse(connection, Code::NoSettings, NO_SETTINGS)),
+        (_, Err(error)) => Err(refuse(connection, Code::BadChallenge, error)),
     }
 }

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One TLS connection.
 
-use std::ffi::c_char;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use mod_tls_core::base::directive_names::worded;
+use mod_tls_core::base::log_codes::Code;
 use mod_tls_core::connection::failure::Failure;
 use mod_tls_core::connection::limit::HandshakeLimit;
 use mod_tls_core::connection::{Connection, Event, plain_http};
 
 use crate::config::ConfigHandle;
-use crate::diagnostics::SeverityCode;
-use crate::guard::{Status, guard, last_panic};
+use crate::guard::{Status, guard};
 use crate::info::InfoHandle;
 use crate::stack::{Secrets, leaving_nothing};
-use crate::types::{OwnedText, Slice, array, c_text};
+use crate::types::{Slice, array};
 
 /// A connection, of a client or to a backend.
 #[derive(Debug)]
@@ -24,8 +22,7 @@ pub struct ConnectionHandle {
     pub(crate) limit: HandshakeLimit,
     /// The protocols of the ClientHello, borrowed by C.
     pub(crate) alpn: Vec<Slice>,
-    error: String,
-    ours: bool,
+    pub(crate) failure: Option<Failure>,
 }
 
 impl Drop for ConnectionHandle {
@@ -66,9 +63,17 @@ impl From<Event> for EventCode {
 pub type IoVec = IoSlice<'static>;
 
 impl ConnectionHandle {
+    fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            limit: HandshakeLimit::begin(),
+            alpn: Vec::new(),
+            failure: None,
+        }
+    }
+
     pub(crate) fn failed(&mut self, failure: Failure) -> Status {
-        self.error = worded(&failure.text).into_owned();
-        self.ours = failure.ours;
+        self.failure = Some(failure);
         Status::Failed
     }
 }
@@ -102,19 +107,15 @@ pub unsafe extern "C" fn tls_conn_new(config: *const ConfigHandle, out: *mut *mu
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
-        *out = Box::into_raw(Box::new(ConnectionHandle {
-            connection: Connection::new(Arc::clone(&config.0)),
-            limit: HandshakeLimit::begin(),
-            alpn: Vec::new(),
-            error: String::new(),
-            ours: false,
-        }));
+        let connection = Connection::new(Arc::clone(&config.0));
+        *out = Box::into_raw(Box::new(ConnectionHandle::new(connection)));
         Some(Status::Ok)
     })
 }
 
 /// Makes a connection to the backend `host`, with the settings of the blocks of `chain`, for `protocol`. Its ClientHello is
-/// ready for `tls_conn_take`. `tls_conn_free` frees it. `TLS_STATUS_FAILED` sets `error` to the reason.
+/// ready for `tls_conn_take`. `tls_conn_free` frees it. `TLS_STATUS_FAILED`: it cannot be used, except for
+/// `tls_conn_report`.
 ///
 /// # Safety
 /// The pointers and the slices are valid, and `chain` has `count` elements.
@@ -126,32 +127,26 @@ pub unsafe extern "C" fn tls_conn_to_backend(
     host: Slice,
     protocol: Slice,
     out: *mut *mut ConnectionHandle,
-    error: *mut OwnedText,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (config, out, error) = unsafe { (config.as_ref()?, out.as_mut()?, error.as_mut()?) };
+        let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
         // SAFETY: the caller promises `count` elements, and valid slices.
         let (chain, host, protocol) = unsafe { (array(chain, count), host.text(), protocol.bytes()) };
-        let connected = config.0.proxy_profile(chain).and_then(|profile| {
-            Connection::to_backend(Arc::clone(&config.0), profile, &host, protocol).map_err(|failure| failure.text)
-        });
-        match connected {
-            Ok(connection) => {
-                *out = Box::into_raw(Box::new(ConnectionHandle {
-                    connection,
-                    limit: HandshakeLimit::begin(),
-                    alpn: Vec::new(),
-                    error: String::new(),
-                    ours: false,
-                }));
-                Some(Status::Ok)
+        let profile = config.0.proxy_profile(chain);
+        let connected = profile
+            .map_err(|why| Failure::ours(Code::BackendSettings, why))
+            .and_then(|profile| Connection::to_backend(Arc::clone(&config.0), profile, &host, protocol));
+        let (handle, status) = match connected {
+            Ok(connection) => (ConnectionHandle::new(connection), Status::Ok),
+            Err(failure) => {
+                let mut handle = ConnectionHandle::new(Connection::new(Arc::clone(&config.0)));
+                let status = handle.failed(failure);
+                (handle, status)
             }
-            Err(why) => {
-                *error = OwnedText::give(worded(&why));
-                Some(Status::Failed)
-            }
-        }
+        };
+        *out = Box::into_raw(Box::new(handle));
+        Some(status)
     })
 }
 
@@ -173,7 +168,7 @@ pub unsafe extern "C" fn tls_conn_free(conn: *mut ConnectionHandle) {
 }
 
 /// Processes `data` from the network. `taken` is set to the number of bytes that were processed: fewer than there are only
-/// if plaintext has to be read first. `TLS_STATUS_FAILED`: the connection has failed, `tls_conn_error` is the reason, and
+/// if plaintext has to be read first. `TLS_STATUS_FAILED`: the connection has failed, `tls_conn_report` has the reason, and
 /// the remaining output of `tls_conn_take` must be sent.
 ///
 /// # Safety
@@ -194,6 +189,11 @@ pub unsafe extern "C" fn tls_conn_receive(
                 // Keys are computed in the handshake, but not before a ClientHello is complete.
                 let handshake = conn.connection.info().is_none();
                 match conn.connection.receive(data.bytes()) {
+                    Ok((_, Event::PlainHttp)) => {
+                        *event = EventCode::PlainHttp;
+                        conn.failure = Some(Failure::theirs(Code::PlainHttp, plain_http::LINE));
+                        Some(Status::Ok)
+                    }
                     Ok((count, next)) => {
                         if handshake && next != Event::Hello {
                             secrets = Secrets::Used;
@@ -347,57 +347,6 @@ pub unsafe extern "C" fn tls_conn_close(conn: *mut ConnectionHandle) -> Status {
 pub unsafe extern "C" fn tls_conn_peer_closed(conn: *const ConnectionHandle) -> bool {
     // SAFETY: the caller promises that a pointer that is not null is valid.
     unsafe { conn.as_ref() }.is_some_and(|conn| conn.connection.peer_closed())
-}
-
-/// Why the connection failed.
-///
-/// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_conn_error(conn: *const ConnectionHandle) -> Slice {
-    // SAFETY: the caller promises that a pointer that is not null is valid.
-    unsafe { conn.as_ref() }.map_or(Slice::EMPTY, |conn| Slice::of(conn.error.as_bytes()))
-}
-
-/// The message for the error log about a client's connection whose last call has returned `status`, and its severity.
-/// `is_established` is whether the handshake was complete; `host` is the name of the virtual host. `tls_text_free` frees
-/// the text.
-///
-/// # Safety
-/// The pointers and the C string are valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_conn_describe_failure(
-    conn: *const ConnectionHandle,
-    status: Status,
-    is_established: bool,
-    host: *const c_char,
-    severity: *mut SeverityCode,
-    out: *mut OwnedText,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid, and a valid C string.
-        let (conn, host, severity, out) = unsafe { (conn.as_ref()?, c_text(host), severity.as_mut()?, out.as_mut()?) };
-        let what = if is_established { "connection" } else { "handshake" };
-        let text = match status {
-            Status::Failed => {
-                *severity = if conn.ours {
-                    SeverityCode::Warning
-                } else {
-                    SeverityCode::Info
-                };
-                let name = conn.connection.hello().sni.as_deref().unwrap_or_default();
-                let why = &conn.error;
-                format!("{what} failed: {why} (server name \"{name}\", virtual host {host})")
-            }
-            _ => {
-                *severity = SeverityCode::Error;
-                let panic = last_panic();
-                format!("{what} ended by an internal error, please report it: {panic}")
-            }
-        };
-        *out = OwnedText::give(text);
-        Some(Status::Ok)
-    })
 }
 
 /// The HTTP/1.1 response to a client that speaks plain HTTP. It is valid until the process ends.

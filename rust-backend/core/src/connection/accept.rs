@@ -3,17 +3,20 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::server::ClientHello;
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, ProtocolVersion};
 
 use super::alert::{self, plaintext_record};
-use super::failure::Failure;
+use super::failure::{Failure, LastAlert};
 use super::hello::Hello;
 use super::rejected_early_data::{End, Skipper};
-use super::{Connection, Event, State, plain_http};
+use super::{Connection, Event, State, plain_http, reason};
+use crate::base::log_codes::Code;
 use crate::base::panic_points;
 use crate::crypto::protection::observe;
+use crate::info::offer::Offer;
 use crate::keys::identity::Identity;
 use crate::process::counters::Counter;
 use crate::session::resumption::keeping_fresh_tickets;
@@ -34,10 +37,14 @@ impl Connection {
             return Ok((0, Event::None));
         };
         let mut rest = data;
+        if self.head.is_empty() {
+            self.started = Instant::now();
+        }
         self.head.extend_from_slice(data);
         while !rest.is_empty() {
             if let Err(error) = acceptor.read_tls(&mut rest) {
-                return Err(self.fail(AlertDescription::DecodeError, format!("ClientHello refused: {error}")));
+                let why = format!("ClientHello refused: {error}");
+                return Err(self.fail(Code::TooLarge, AlertDescription::DecodeError, why));
             }
             match acceptor.accept() {
                 Ok(None) => {}
@@ -49,13 +56,18 @@ impl Connection {
                     return Ok((data.len(), Event::Hello));
                 }
                 Err((error, mut sent)) => {
+                    self.hello = Hello::of_refused(&self.head);
                     if matches!(error, rustls::Error::PeerIncompatible(_)) && is_outdated(&self.head) {
                         let why = "the client speaks no version newer than TLS 1.1";
-                        return Err(self.fail(AlertDescription::ProtocolVersion, why));
+                        return Err(self.fail(Code::VersionTooOld, AlertDescription::ProtocolVersion, why));
                     }
                     // Writing to memory does not fail.
                     let _ = sent.write_all(&mut self.alert);
-                    return Err(self.fail(alert::for_error(&error), format!("ClientHello refused: {error}")));
+                    let code = match is_tls(&self.head) {
+                        true => reason::of_client(&error),
+                        false => Code::NotTls,
+                    };
+                    return Err(self.fail(code, alert::for_error(&error), format!("ClientHello refused: {error}")));
                 }
             }
         }
@@ -63,18 +75,21 @@ impl Connection {
     }
 
     /// Refuses the client before the handshake has started.
-    pub fn refuse(&mut self, alert: AlertDescription, why: impl fmt::Display) -> Failure {
-        self.fail(alert, why)
+    pub fn refuse(&mut self, code: Code, alert: AlertDescription, why: impl fmt::Display) -> Failure {
+        self.fail(code, alert, why)
     }
 
     /// Ends the handshake with `alert`, if there is one, unless another alert is already queued.
-    fn fail(&mut self, alert: impl Into<Option<AlertDescription>>, why: impl fmt::Display) -> Failure {
+    fn fail(&mut self, code: Code, alert: impl Into<Option<AlertDescription>>, why: impl fmt::Display) -> Failure {
         self.state = State::Failed;
         if let Some(alert) = alert.into().filter(|_| self.alert.is_empty()) {
             self.alert.extend_from_slice(&plaintext_record(alert));
         }
         self.config.counters().count(Counter::FailedHandshakes);
-        Failure::theirs(why)
+        Failure {
+            alert: self.sent_alert().map(LastAlert::Sent),
+            ..Failure::theirs(code, why)
+        }
     }
 
     /// The identity that `site` presents to this client, as it is now.
@@ -99,7 +114,10 @@ impl Connection {
     /// Continues the handshake with `site`, and selects `protocol` by ALPN, or none.
     pub fn accept(&mut self, site: &Site, protocol: Option<&[u8]>) -> Result<Event, Failure> {
         let State::Accepted(accepted) = std::mem::replace(&mut self.state, State::Failed) else {
-            return Err(Failure::theirs("there is no ClientHello to accept"));
+            return Err(Failure::theirs(
+                Code::InternalError,
+                "there is no ClientHello to accept",
+            ));
         };
         panic_points::point("accept", self.hello.sni.as_deref());
         let hello = accepted.client_hello();
@@ -107,7 +125,7 @@ impl Connection {
         self.identity = self.identity_for(site, &hello);
         let (config, verification) = match site.handshake(&hello, protocol, self.hello.tickets) {
             Ok(made) => made,
-            Err(error) => return Err(self.fail(AlertDescription::InternalError, error)),
+            Err(error) => return Err(self.fail(Code::NoSettings, AlertDescription::InternalError, error)),
         };
         self.verification = verification;
         if let Some(auth) = site.profile().client_auth() {
@@ -115,6 +133,7 @@ impl Connection {
             self.usual_depth = Some(auth.spec.usual_depth).filter(|usual| *usual < auth.spec.depth);
         }
         self.names = site.names;
+        self.signatures = Some(Arc::clone(site.profile().signatures())).filter(|only| !only.is_empty());
         self.protection.want_decrypter(self.hello.early_data);
         let is_tls13 = site.profile().spec().protocols.tls13 && offers_tls13(&hello);
         let answer = || match is_tls13 {
@@ -129,6 +148,7 @@ impl Connection {
         // attack.
         if is_fallback && live.protocol_version() != Some(site.profile().spec().protocols.max()) {
             return Err(self.fail(
+                Code::VersionFallback,
                 AlertDescription::InappropriateFallback,
                 "the client fell back to an older protocol version than both sides support",
             ));
@@ -155,19 +175,34 @@ impl Connection {
     /// Handles a refusal in the answer to the ClientHello.
     fn refused(&mut self, site: &Site, error: rustls::Error, sent: &mut rustls::server::AcceptedAlert) -> Failure {
         if self.identity.is_none() && matches!(error, rustls::Error::General(_)) {
-            return self.fail(
-                AlertDescription::HandshakeFailure,
-                format!(
-                    "no certificate of {} suits the client's signature schemes and cipher suites",
-                    site.name
+            let (code, why) = match self.has_common_suite(site) {
+                true => (
+                    Code::NoSuitableCertificate,
+                    format!(
+                        "no certificate of {} suits the client's signature schemes and cipher suites",
+                        site.name
+                    ),
                 ),
-            );
+                false => (
+                    Code::NoCommonSuite,
+                    format!("the client offers none of the cipher suites of {}", site.name),
+                ),
+            };
+            return self.fail(code, AlertDescription::HandshakeFailure, why);
         }
         // Writing to memory does not fail. A ServerHello may be in it, after which alerts are encrypted.
         let _ = sent.write_all(&mut self.alert);
         self.add_alert(alert::for_error(&error));
         self.config.counters().count(Counter::FailedHandshakes);
         self.failure(&error)
+    }
+}
+
+impl Connection {
+    /// Whether the client offers a cipher suite of `site`.
+    fn has_common_suite(&self, site: &Site) -> bool {
+        let suites = self.offer().map(Offer::suites).unwrap_or_default();
+        site.profile().spec().suites.iter().any(|suite| suites.contains(suite))
     }
 }
 
@@ -180,6 +215,13 @@ fn skipper(live: &mut rustls::ServerConnection) -> Option<Skipper> {
         Some(HandshakeKind::FullWithHelloRetryRequest) => End::ClientHello,
         _ => End::Encrypted,
     }))
+}
+
+/// Whether `head` is the start of a handshake record (RFC 8446 section 5.1).
+fn is_tls(head: &[u8]) -> bool {
+    const HANDSHAKE: u8 = 22;
+    const MAJOR_VERSION: u8 = 3;
+    matches!(head, [HANDSHAKE] | [HANDSHAKE, MAJOR_VERSION, ..])
 }
 
 /// Whether `head` is the start of a ClientHello without TLS 1.2 or newer. For these, rustls reports missing extensions

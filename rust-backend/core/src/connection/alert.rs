@@ -14,19 +14,26 @@ pub fn plaintext_record(description: AlertDescription) -> [u8; 7] {
     [ALERT, 3, 3, 0, 2, FATAL, description.into()]
 }
 
-/// Whether the last of these unencrypted records is a fatal alert.
-pub(crate) fn ends_with_plaintext(records: &[u8]) -> bool {
-    matches!(records.last_chunk(), Some([ALERT, _, _, 0, 2, FATAL, _]))
+/// The fatal alert in the last of these unencrypted records.
+pub(crate) fn last_plaintext(records: &[u8]) -> Option<AlertDescription> {
+    match records.last_chunk() {
+        Some([ALERT, _, _, 0, 2, FATAL, description]) => Some(AlertDescription::from(*description)),
+        _ => None,
+    }
 }
 
 impl Connection {
+    /// The fatal alert at the end of the output.
+    pub(super) fn sent_alert(&self) -> Option<AlertDescription> {
+        match self.protection.is_encrypting() {
+            true => self.protection.sent_alert(),
+            false => last_plaintext(&self.alert),
+        }
+    }
+
     /// Adds `alert` to the last output of rustls, unless that has one.
     pub(super) fn add_alert(&mut self, alert: Option<AlertDescription>) {
-        let has_alert = match self.protection.is_encrypting() {
-            true => self.protection.has_sent_alert(),
-            false => ends_with_plaintext(&self.alert),
-        };
-        if let Some(alert) = alert.filter(|_| !has_alert) {
+        if let (Some(alert), None) = (alert, self.sent_alert()) {
             let encrypted = self.protection.fatal_alert(alert);
             self.alert
                 .extend(encrypted.unwrap_or_else(|| plaintext_record(alert).into()));

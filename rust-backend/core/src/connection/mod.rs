@@ -15,31 +15,35 @@ mod hello;
 pub mod limit;
 mod outcome;
 pub mod plain_http;
+mod reason;
 mod record_size;
 mod rejected_early_data;
+pub mod report;
 
 use std::fmt;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::server::{Accepted, Acceptor};
-use rustls::{AlertDescription, OtherError, ProtocolVersion};
+use rustls::{AlertDescription, ProtocolVersion, SignatureScheme};
 use rustls_pki_types::ServerName;
 
 use self::alert::plaintext_record;
 use self::copying::{Sink, Source};
 use self::outcome::session_id;
 use crate::backend::profile::ProxyProfile;
+use crate::base::log_codes::Code;
 use crate::base::panic_points;
 use crate::config::Config;
-use crate::connection::failure::{Failure, describe};
+use crate::connection::failure::Failure;
 use crate::connection::framing::Framing;
 use crate::connection::hello::Hello;
 use crate::connection::record_size::RecordSize;
 use crate::connection::rejected_early_data::{Found, Skipper};
 use crate::crypto::protection::{Protection, observe};
 use crate::info::connection_info::{CipherNames, ConnectionInfo};
-use crate::key_process::door::SignError;
+use crate::info::offer::Offer;
 use crate::keys::identity::Identity;
 use crate::process::counters::Counter;
 use crate::trust::client::verifier::ClientVerification;
@@ -120,6 +124,10 @@ pub struct Connection {
     usual_depth: Option<usize>,
     /// The format of cipher names.
     names: CipherNames,
+    /// The only signature schemes of the site, if it does not use all.
+    signatures: Option<Arc<[SignatureScheme]>>,
+    /// When the connection began: the first byte of a client.
+    started: Instant,
     session_id: Box<str>,
     info: Option<Arc<ConnectionInfo>>,
     /// Whether the handshake is complete.
@@ -144,10 +152,12 @@ impl Connection {
     ) -> Result<Self, Failure> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned())
-            .map_err(|_| Failure::ours(format!("\"{host}\" is neither a DNS name nor an IP address")))?;
-        let mut live = profile.connect(name, protocol).map_err(Failure::ours)?;
+            .map_err(|_| format!("\"{host}\" is neither a DNS name nor an IP address"))
+            .map_err(|why| Failure::ours(Code::BackendName, why))?;
+        let unusable = |error| Failure::ours(Code::BackendSettings, error);
+        let mut live = profile.connect(name, protocol).map_err(unusable)?;
         live.set_buffer_limit(None);
-        let sendable = live.process_new_packets().map_err(Failure::ours)?.tls_bytes_to_write();
+        let sendable = live.process_new_packets().map_err(unusable)?.tls_bytes_to_write();
         let backend = Backend {
             profile,
             protocol: protocol.into(),
@@ -179,6 +189,8 @@ impl Connection {
             client_mode: None,
             usual_depth: None,
             names: CipherNames::Iana,
+            signatures: None,
+            started: Instant::now(),
             session_id: Box::default(),
             info: None,
             established: false,
@@ -192,6 +204,12 @@ impl Connection {
     /// The relevant contents of the ClientHello. They are valid after [`Event::Hello`].
     pub fn hello(&self) -> &Hello {
         &self.hello
+    }
+
+    /// What the client has offered, if its ClientHello was complete and well-formed.
+    pub fn offer(&self) -> Option<&Offer> {
+        let after = self.info.as_ref().and_then(|info| info.offer.as_ref());
+        after.or(self.hello.offer.as_ref())
     }
 
     /// The result of the handshake, after it is complete.
@@ -219,7 +237,7 @@ impl Connection {
                 (data.len(), Event::Hello)
             }
             State::Live(_) => self.receive_records(data)?,
-            State::Failed => return Err(Failure::theirs("the connection has failed before")),
+            State::Failed => return Err(Failure::theirs(Code::OtherError, "the connection has failed before")),
         };
         self.framing.advance(&data[..taken]);
         Ok((taken, event))
@@ -268,7 +286,7 @@ impl Connection {
                 // A handshake message is larger than rustls accepts.
                 Err(error) => {
                     self.end(Some(AlertDescription::DecodeError));
-                    return Err(Failure::theirs(error));
+                    return Err(self.with_alert(Failure::theirs(Code::TooLarge, error)));
                 }
             }
             match self.process()? {
@@ -297,7 +315,8 @@ impl Connection {
                     false => Counter::FailedHandshakes,
                 };
                 if self.backend.is_some() {
-                    return Err(Failure::of_backend(&error, plain_http::is_start(&self.head)));
+                    let failure = Failure::of_backend(&error, plain_http::is_start(&self.head));
+                    return Err(self.with_alert_of(failure, &error));
                 }
                 self.config.counters().count(counter);
                 return Err(self.failure(&error));
@@ -336,30 +355,6 @@ impl Connection {
             let _ = early.read_to_end(&mut self.early_data);
         }
         !self.early_data.is_empty()
-    }
-
-    /// Translates an error of rustls.
-    fn failure(&self, error: &rustls::Error) -> Failure {
-        match (
-            error,
-            self.verification
-                .as_ref()
-                .and_then(|verification| verification.refusal()),
-        ) {
-            (rustls::Error::InvalidCertificate(_), Some(refusal)) => Failure {
-                ours: refusal.reason.is_ours(),
-                text: refusal.text,
-            },
-            (rustls::Error::NoCertificatesPresented, _) => {
-                Failure::theirs("the client presented no certificate, and TLSClientCertificate requires one")
-            }
-            // Signing has failed. If the key is the reason, `tls-keyd` has logged that, and not for each handshake.
-            (rustls::Error::Other(OtherError(why)), _) => Failure {
-                text: why.to_string(),
-                ours: why.downcast_ref::<SignError>().is_none_or(|error| !error.is_of_key()),
-            },
-            _ => Failure::theirs(describe(error)),
-        }
     }
 
     /// The received plaintext, up to the end of one buffer. Empty if there is none.

@@ -8,6 +8,7 @@ use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use super::failure::Failure;
 use super::{Connection, State};
 use crate::base::clock::unix_now;
+use crate::base::log_codes::Code;
 use crate::info::connection_info::ConnectionInfo;
 use crate::process::counters::Counter;
 use crate::trust::client::verify_result::VerifyResult;
@@ -20,11 +21,13 @@ impl Connection {
         };
         let failure = if &*backend.protocol == b"h2" && live.alpn_protocol() != Some(b"h2") {
             Some(Failure::ours(
+                Code::BackendNoHttp2,
                 "the backend does not speak HTTP/2 by ALPN: use https:// instead of h2://",
             ))
         } else if live.handshake_kind() == Some(HandshakeKind::Resumed) {
             let chain = live.peer_certificates().unwrap_or_default();
-            backend.profile.verify_again(chain, unix_now()).err().map(Failure::ours)
+            let verified = backend.profile.verify_again(chain, unix_now());
+            verified.err().as_ref().map(Failure::of_backends_certificate)
         } else {
             None
         };
@@ -67,6 +70,9 @@ impl Connection {
         };
         self.info = Some(Arc::new(ConnectionInfo {
             sni: self.hello.sni.clone(),
+            offer: self.hello.offer.take(),
+            handshake_time: self.started.elapsed(),
+            signatures: self.signatures.take(),
             version,
             suite,
             group,

@@ -6,6 +6,9 @@ pub(super) fn is_start(data: &[u8]) -> bool {
     data.first().is_some_and(u8::is_ascii_alphabetic)
 }
 
+/// What is logged about it.
+pub const LINE: &str = "plain HTTP on a TLS port, answered with 400";
+
 /// The response to it. Its end is the end of the connection (RFC 9112 section 6.3).
 pub const RESPONSE: &str = concat!(
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/html; charset=iso-8859-1\r\nConnection: close\r\n\r\n",

@@ -58,11 +58,9 @@ impl Protection {
             .is_some_and(|encrypter| encrypter.lock().is_active)
     }
 
-    /// Whether the last encrypted record that was sent is a fatal alert.
-    pub(crate) fn has_sent_alert(&self) -> bool {
-        self.encrypter
-            .as_ref()
-            .is_some_and(|encrypter| encrypter.lock().is_alerted)
+    /// The fatal alert in the last encrypted record that was sent. None if that is another record.
+    pub(crate) fn sent_alert(&self) -> Option<AlertDescription> {
+        self.encrypter.as_ref()?.lock().last_alert
     }
 
     /// Encrypts a fatal alert as the next and last record, if records are encrypted. A record number must not be used
@@ -142,6 +140,13 @@ fn common(of: &CipherSuiteCommon) -> CipherSuiteCommon {
     }
 }
 
+fn fatal_alert(payload: &[u8]) -> Option<AlertDescription> {
+    match payload {
+        [FATAL, description] => Some(AlertDescription::from(*description)),
+        _ => None,
+    }
+}
+
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
@@ -154,7 +159,7 @@ struct EncrypterState {
     /// Whether records are encrypted with it. TLS 1.3 keys are used as soon as they are derived, TLS 1.2 keys from our
     /// Finished on.
     is_active: bool,
-    is_alerted: bool,
+    last_alert: Option<AlertDescription>,
     is_closed: bool,
 }
 
@@ -165,7 +170,10 @@ impl EncrypterState {
         }
         self.next_seq = seq + 1;
         self.is_active = true;
-        self.is_alerted = record.typ == ContentType::Alert && record.payload.to_vec().first() == Some(&FATAL);
+        self.last_alert = match record.typ {
+            ContentType::Alert => fatal_alert(&record.payload.to_vec()),
+            _ => None,
+        };
         self.inner.encrypt(record, seq)
     }
 }
@@ -183,7 +191,7 @@ impl Encrypter {
                 inner,
                 next_seq: 0,
                 is_active,
-                is_alerted: false,
+                last_alert: None,
                 is_closed: false,
             };
             let shared = Arc::new(Self(Mutex::new(state)));

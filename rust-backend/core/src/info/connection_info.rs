@@ -6,13 +6,17 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use rustls::{NamedGroup, ProtocolVersion, SupportedCipherSuite};
+use rustls::{NamedGroup, ProtocolVersion, SignatureScheme, SupportedCipherSuite};
 use rustls_pki_types::CertificateDer;
 
 use crate::base::directive_names;
 use crate::crypto::ciphers::{self, Cipher};
 use crate::crypto::protocol::protocol_name;
+use crate::crypto::schemes;
+use crate::info::ja4::ja4;
+use crate::info::offer::Offer;
 use crate::keys::identity::Identity;
 use crate::trust::client::verify_mode::HandshakeMode;
 use crate::trust::client::verify_result::VerifyResult;
@@ -44,6 +48,12 @@ pub struct EnvOptions {
 pub struct ConnectionInfo {
     /// The server name that the client has sent (RFC 6066 section 3), in lower case.
     pub sni: Option<Box<str>>,
+    /// What the client has offered; none for a connection to a backend.
+    pub offer: Option<Offer>,
+    /// The time from the first byte of the client until data could be transferred.
+    pub handshake_time: Duration,
+    /// The only signature schemes of the site, if it does not use all.
+    pub signatures: Option<Arc<[SignatureScheme]>>,
     /// The negotiated protocol version.
     pub version: ProtocolVersion,
     /// The negotiated cipher suite.
@@ -73,6 +83,10 @@ pub struct ConnectionInfo {
 
 /// A variable's value.
 pub type Value<'a> = Option<Cow<'a, str>>;
+
+fn flag(is_set: bool) -> Cow<'static, str> {
+    if is_set { "1" } else { "0" }.into()
+}
 
 /// The variables that do not depend on a connection.
 pub fn server_variable(name: &str) -> Value<'static> {
@@ -135,9 +149,35 @@ impl ConnectionInfo {
             "SSL_KEX" => self.group.and_then(|group| group.as_str().map(Cow::from)),
             "SSL_TLS_EXPORTER" => self.exporter.get().map(|binding| hex(binding).into()),
             "SSL_TLS_SERVER_END_POINT" => self.end_point_binding().map(|binding| hex(&binding).into()),
+            "SSL_SIGNATURE_SCHEME" => self.signature_scheme().and_then(schemes::name_of).map(Cow::from),
+            "SSL_HANDSHAKE_MS" => Some(self.handshake_time.as_millis().to_string().into()),
+            "SSL_JA4" => self.offer.as_ref().map(|offer| ja4(offer).into()),
+            "SSL_CLIENT_OFFER" => self.offer.as_ref().map(|offer| offer.full().into()),
+            "SSL_CLIENT_ECH" => self.offer.as_ref().map(|offer| flag(offer.has_ech())),
+            "SSL_CLIENT_GREASE" => self.offer.as_ref().map(|offer| flag(offer.has_grease())),
             "SSL_CLIENT_VERIFY" => Some(self.client_result.variable(self.client_mode).into()),
             _ => server_variable(name).or_else(|| self.certificate_variable(name, context)),
         }
+    }
+
+    /// The scheme of the server's signature in the handshake; none if a session was resumed. rustls does not report it:
+    /// this is the choice of the key among the client's schemes, which rustls makes, too.
+    pub fn signature_scheme(&self) -> Option<SignatureScheme> {
+        let (identity, offer) = (self.identity.as_ref()?, self.offer.as_ref()?);
+        if self.resumed {
+            return None;
+        }
+        let is_possible = |scheme: &SignatureScheme| {
+            let is_ours = self.signatures.as_ref().is_none_or(|only| only.contains(scheme));
+            let is_of_suite = match self.suite {
+                SupportedCipherSuite::Tls12(suite) => suite.sign.contains(scheme),
+                SupportedCipherSuite::Tls13(_) => !schemes::is_pkcs1(*scheme),
+            };
+            is_ours && is_of_suite
+        };
+        let offered = offer.schemes().iter().copied().map(SignatureScheme::from);
+        let possible: Vec<_> = offered.filter(is_possible).collect();
+        Some(identity.certified().key.choose_scheme(&possible)?.scheme())
     }
 
     /// The channel binding `tls-server-end-point` (RFC 5929 section 4).

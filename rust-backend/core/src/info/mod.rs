@@ -4,4 +4,6 @@
 //! May use: base, crypto, keys, trust, x509.
 
 pub mod connection_info;
+pub mod ja4;
+pub mod offer;
 pub mod options;

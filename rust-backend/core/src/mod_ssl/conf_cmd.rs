@@ -7,6 +7,7 @@ use crate::base::diagnostics::Diagnostics;
 use crate::base::directive::{Directive, Located};
 use crate::crypto::cipher_string;
 use crate::crypto::groups;
+use crate::crypto::schemes::name_of;
 use crate::mod_ssl::protocol;
 use crate::session::resumption::MAX_TICKETS;
 use crate::settings::HostSettings;
@@ -185,41 +186,18 @@ fn version(command: &str, value: &str) -> Result<u16, String> {
     }
 }
 
-const SIGNATURES: &[(&str, &[&str], SignatureScheme)] = &[
-    ("rsa_pkcs1_sha256", &["RSA+SHA256"], SignatureScheme::RSA_PKCS1_SHA256),
-    ("rsa_pkcs1_sha384", &["RSA+SHA384"], SignatureScheme::RSA_PKCS1_SHA384),
-    ("rsa_pkcs1_sha512", &["RSA+SHA512"], SignatureScheme::RSA_PKCS1_SHA512),
-    (
-        "rsa_pss_rsae_sha256",
-        &["RSA-PSS+SHA256", "PSS+SHA256"],
-        SignatureScheme::RSA_PSS_SHA256,
-    ),
-    (
-        "rsa_pss_rsae_sha384",
-        &["RSA-PSS+SHA384", "PSS+SHA384"],
-        SignatureScheme::RSA_PSS_SHA384,
-    ),
-    (
-        "rsa_pss_rsae_sha512",
-        &["RSA-PSS+SHA512", "PSS+SHA512"],
-        SignatureScheme::RSA_PSS_SHA512,
-    ),
-    (
-        "ecdsa_secp256r1_sha256",
-        &["ECDSA+SHA256"],
-        SignatureScheme::ECDSA_NISTP256_SHA256,
-    ),
-    (
-        "ecdsa_secp384r1_sha384",
-        &["ECDSA+SHA384"],
-        SignatureScheme::ECDSA_NISTP384_SHA384,
-    ),
-    (
-        "ecdsa_secp521r1_sha512",
-        &["ECDSA+SHA512"],
-        SignatureScheme::ECDSA_NISTP521_SHA512,
-    ),
-    ("ed25519", &[], SignatureScheme::ED25519),
+/// The schemes with OpenSSL's names, besides those of IANA.
+const SIGNATURES: &[(SignatureScheme, &[&str])] = &[
+    (SignatureScheme::RSA_PKCS1_SHA256, &["RSA+SHA256"]),
+    (SignatureScheme::RSA_PKCS1_SHA384, &["RSA+SHA384"]),
+    (SignatureScheme::RSA_PKCS1_SHA512, &["RSA+SHA512"]),
+    (SignatureScheme::RSA_PSS_SHA256, &["RSA-PSS+SHA256", "PSS+SHA256"]),
+    (SignatureScheme::RSA_PSS_SHA384, &["RSA-PSS+SHA384", "PSS+SHA384"]),
+    (SignatureScheme::RSA_PSS_SHA512, &["RSA-PSS+SHA512", "PSS+SHA512"]),
+    (SignatureScheme::ECDSA_NISTP256_SHA256, &["ECDSA+SHA256"]),
+    (SignatureScheme::ECDSA_NISTP384_SHA384, &["ECDSA+SHA384"]),
+    (SignatureScheme::ECDSA_NISTP521_SHA512, &["ECDSA+SHA512"]),
+    (SignatureScheme::ED25519, &[]),
 ];
 
 /// Signature algorithms of TLS that are ignored, because they are not supported here.
@@ -244,9 +222,9 @@ fn signature_schemes(value: &str) -> Result<Vec<SignatureScheme>, String> {
         let is = |known: &str| known.eq_ignore_ascii_case(name);
         match SIGNATURES
             .iter()
-            .find(|(known, others, _)| is(known) || others.iter().any(|other| is(other)))
+            .find(|(scheme, others)| name_of(*scheme).is_some_and(is) || others.iter().any(|other| is(other)))
         {
-            Some((_, _, scheme)) => schemes.push(*scheme),
+            Some((scheme, _)) => schemes.push(*scheme),
             None if NEVER_SIGNED.iter().any(|known| is(known)) => {}
             None => return Err(format!("SignatureAlgorithms: \"{name}\" is no algorithm that is known")),
         }

@@ -2,7 +2,7 @@
 //! The names of all possible variables, so that misspelled names are detected when the configuration is read.
 
 /// The variables with fixed names, apart from those of certificates.
-const FIXED: [&str; 20] = [
+const FIXED: [&str; 26] = [
     "HTTPS",
     "SSL_TLS_SNI",
     "SSL_PROTOCOL",
@@ -18,6 +18,12 @@ const FIXED: [&str; 20] = [
     "SSL_EARLY_DATA",
     "SSL_TLS_EXPORTER",
     "SSL_TLS_SERVER_END_POINT",
+    "SSL_SIGNATURE_SCHEME",
+    "SSL_HANDSHAKE_MS",
+    "SSL_JA4",
+    "SSL_CLIENT_OFFER",
+    "SSL_CLIENT_ECH",
+    "SSL_CLIENT_GREASE",
     "SSL_CLIENT_VERIFY",
     "SSL_VERSION_INTERFACE",
     "SSL_VERSION_LIBRARY",
