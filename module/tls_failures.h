@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_failures.h
- * Logs why connections have failed.
+ * Logs why connections have failed: in the error log, and where TLSLogFailures says.
  */
 #pragma once
 

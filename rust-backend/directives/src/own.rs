@@ -97,6 +97,19 @@ pub const TABLE: &[Directive] = &[
         "File to which the secrets of all connections are written, for debugging",
     ),
     Directive::new(
+        "TLSLogFailures",
+        "file|\"|program\"",
+        Context::Server,
+        "File or program that gets a line of JSON for each failed handshake",
+    ),
+    Directive::new(
+        "TLSLogFailuresLimit",
+        "lines",
+        Context::Server,
+        "Number of lines for failures with the same code in a minute",
+    )
+    .default("50"),
+    Directive::new(
         "TLSFIPS",
         "on|off",
         Context::Server,

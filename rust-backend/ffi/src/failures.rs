@@ -2,15 +2,20 @@
 //! Connections that have failed: what is logged about them.
 
 use std::ffi::c_char;
+use std::sync::atomic::AtomicU64;
 
 use mod_tls_core::base::log_codes::Code;
 use mod_tls_core::connection::failure::{Failure, Interruption};
-use mod_tls_core::connection::report::Circumstances;
+use mod_tls_core::connection::report::{Circumstances, lines_about_left_out};
+use mod_tls_core::process::failure_limits::LIMIT_CELLS;
+use mod_tls_core::settings::monitoring::FailureLog;
 
+use crate::config::ConfigHandle;
 use crate::connection::{ConnectionHandle, on_connection};
 use crate::diagnostics::SeverityCode;
 use crate::guard::{Status, guard, last_panic};
-use crate::types::{OwnedText, c_text};
+use crate::process::Process;
+use crate::types::{List, OwnedText, c_text};
 
 /// What httpd knows about a connection that has failed.
 #[derive(Debug)]
@@ -26,6 +31,10 @@ pub struct CircumstancesInfo {
     pub host: *const c_char,
     /// The IP address of the peer.
     pub address: *const c_char,
+    /// The port of the peer.
+    pub port: u16,
+    /// The time in microseconds since 1970.
+    pub now: i64,
 }
 
 /// Notes that the peer has not completed the handshake. `TLS_STATUS_FAILED`: this is a failure, which `tls_conn_report`
@@ -44,7 +53,57 @@ pub unsafe extern "C" fn tls_conn_interrupted(conn: *mut ConnectionHandle, how: 
     }
 }
 
-/// The message for the error log about a connection that has failed, and its severity. `tls_text_free` frees the text.
+/// The failure of the last call.
+fn failure_of(conn: &ConnectionHandle, status: Status) -> Failure {
+    match (&conn.failure, status) {
+        (Some(failure), Status::Ok | Status::Failed) => failure.clone(),
+        _ => Failure::ours(Code::InternalError, last_panic()),
+    }
+}
+
+impl CircumstancesInfo {
+    /// Calls `call` with the circumstances.
+    ///
+    /// # Safety
+    /// The C strings are valid.
+    unsafe fn with<T>(&self, call: impl FnOnce(&Circumstances<'_>) -> T) -> T {
+        // SAFETY: the caller meets the requirements above.
+        let (host, address) = unsafe { (c_text(self.host), c_text(self.address)) };
+        call(&Circumstances {
+            host: &host,
+            address: &address,
+            port: self.port,
+            now: self.now,
+            is_backend: self.is_backend,
+            is_established: self.is_established,
+        })
+    }
+}
+
+/// The severity of the failure of a connection.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_severity(
+    conn: *const ConnectionHandle,
+    when: *const CircumstancesInfo,
+) -> SeverityCode {
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    let (Some(conn), Some(when)) = (unsafe { (conn.as_ref(), when.as_ref()) }) else {
+        return SeverityCode::Error;
+    };
+    match failure_of(conn, when.status) {
+        _ if when.is_backend => SeverityCode::Error,
+        failure if failure.code == Code::InternalError => SeverityCode::Error,
+        failure if failure.ours => SeverityCode::Warning,
+        _ => SeverityCode::Info,
+    }
+}
+
+/// The lines about a connection that has failed: `line` for the error log, and `json` for `TLSLogFailures`, with its line end.
+/// Either may be null. `tls_text_free` frees them. `TLS_STATUS_FAILED`: there were so many failures with the same code that
+/// this one is only counted.
 ///
 /// # Safety
 /// The pointers and the C strings are valid.
@@ -52,33 +111,97 @@ pub unsafe extern "C" fn tls_conn_interrupted(conn: *mut ConnectionHandle, how: 
 pub unsafe extern "C" fn tls_conn_report(
     conn: *const ConnectionHandle,
     when: *const CircumstancesInfo,
-    severity: *mut SeverityCode,
-    out: *mut OwnedText,
+    line: *mut OwnedText,
+    json: *mut OwnedText,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (conn, when, severity, out) =
-            unsafe { (conn.as_ref()?, when.as_ref()?, severity.as_mut()?, out.as_mut()?) };
+        let (conn, when, line, json) = unsafe { (conn.as_ref()?, when.as_ref()?, line.as_mut(), json.as_mut()) };
+        let connection = &conn.connection;
+        let failure = failure_of(conn, when.status);
+        let seconds = u64::try_from(when.now / 1_000_000).unwrap_or(0);
+        if !connection.config().admits_failure(failure.code, seconds) {
+            return Some(Status::Failed);
+        }
         // SAFETY: the caller promises valid C strings.
-        let (host, address) = unsafe { (c_text(when.host), c_text(when.address)) };
-        let internal = || Failure::ours(Code::InternalError, last_panic());
-        let failure = match (when.status, &conn.failure) {
-            (Status::Failed, Some(failure)) | (Status::Ok, Some(failure)) => failure.clone(),
-            _ => internal(),
+        unsafe {
+            when.with(|when| {
+                if let Some(line) = line {
+                    *line = OwnedText::give(connection.line_about(&failure, when));
+                }
+                if let Some(json) = json {
+                    *json = OwnedText::give(connection.json_about(&failure, when));
+                }
+            });
+        }
+        Some(Status::Ok)
+    })
+}
+
+/// The lines about failures that were not logged since the last call, at `now` (microseconds since 1970): a list with those of
+/// the error log as names, and those of `TLSLogFailures` as values. `tls_list_free` frees it.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_process_left_out(process: *const Process, now: i64, out: *mut *mut List) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (process, out) = unsafe { (process.as_ref()?, out.as_mut()?) };
+        let left_out = process.0.failure_limits.take_left_out().into_iter();
+        let lines = left_out.map(|(code, count)| lines_about_left_out(code, count, now));
+        let items = lines.map(|(line, json)| (line.into(), json)).collect();
+        *out = Box::into_raw(Box::new(List { items, next: 0 }));
+        Some(Status::Ok)
+    })
+}
+
+/// The number of 64-bit cells for the limits of failures.
+#[unsafe(no_mangle)]
+pub extern "C" fn tls_limit_cells() -> usize {
+    LIMIT_CELLS
+}
+
+/// Sets the memory for the limits of failures: `tls_limit_cells` cells, zeroed, shared by all child processes, never unmapped.
+///
+/// # Safety
+/// `process` is valid; `cells` points to that many aligned cells that only this library uses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_process_attach_limits(process: *const Process, cells: *mut u64) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        let process = unsafe { process.as_ref() }?;
+        if cells.is_null() || !cells.is_aligned() {
+            return None;
+        }
+        // SAFETY: an AtomicU64 has the layout of a u64; the caller promises the memory for the life of the process.
+        let cells = unsafe { std::slice::from_raw_parts(cells.cast::<AtomicU64>(), LIMIT_CELLS) };
+        process.0.failure_limits.attach(cells);
+        Some(Status::Ok)
+    })
+}
+
+/// Where the lines of `TLSLogFailures` go: `is_program` is whether `text` is a command, not a file. `tls_text_free` frees the
+/// text. `TLS_STATUS_FAILED` if there is no such directive.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_config_failure_log(
+    config: *const ConfigHandle,
+    is_program: *mut bool,
+    text: *mut OwnedText,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (config, is_program, text) = unsafe { (config.as_ref()?, is_program.as_mut()?, text.as_mut()?) };
+        let Some(set) = &config.0.monitoring().failures else {
+            return Some(Status::Failed);
         };
-        *severity = match failure.code {
-            Code::InternalError => SeverityCode::Error,
-            _ if when.is_backend => SeverityCode::Error,
-            _ if failure.ours => SeverityCode::Warning,
-            _ => SeverityCode::Info,
+        (*is_program, *text) = match &set.value {
+            FailureLog::File(path) => (false, OwnedText::give(path.display().to_string())),
+            FailureLog::Program(command) => (true, OwnedText::give(command.clone())),
         };
-        let circumstances = Circumstances {
-            host: &host,
-            address: &address,
-            is_backend: when.is_backend,
-            is_established: when.is_established,
-        };
-        *out = OwnedText::give(conn.connection.line_about(&failure, &circumstances));
         Some(Status::Ok)
     })
 }

@@ -19,6 +19,7 @@ use crate::backend::store::ProxyStore;
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Origin, Severity};
 use crate::base::directive::Directive;
+use crate::base::log_codes::Code;
 use crate::config::compile::Compiler;
 use crate::config::vhosts::NameIndex;
 use crate::crypto::LIBRARY;
@@ -30,6 +31,7 @@ use crate::process::watch::Watch;
 use crate::session::resumption::CacheSlot;
 use crate::session::tickets::TicketKeys;
 use crate::settings::handshake_timeout::HandshakeTimeout;
+use crate::settings::monitoring::MonitoringSettings;
 use crate::settings::sni_policy::SniPolicy;
 use crate::settings::{EngineAddress, SessionCache, Watching};
 use crate::site::Site;
@@ -311,6 +313,7 @@ pub struct Config {
     pub(crate) session_cache: SessionCache,
     pub(crate) session_cache_required: bool,
     pub(crate) ticket_keys: Vec<Arc<TicketKeys>>,
+    pub(crate) monitoring: MonitoringSettings,
     pub(crate) revocation_lists: Vec<Arc<RevocationLists>>,
     pub(crate) proxies: ProxyStore,
     pub(crate) proxy_chains: Vec<(usize, Vec<usize>)>,
@@ -433,6 +436,16 @@ impl Config {
     /// The deadlines of this process.
     pub(crate) fn watch(&self) -> &Watch {
         &self.process.watch
+    }
+
+    /// What is reported about the running server.
+    pub fn monitoring(&self) -> &MonitoringSettings {
+        &self.monitoring
+    }
+
+    /// Whether a failure at `now` (seconds since 1970) may be logged.
+    pub fn admits_failure(&self, code: Code, now: u64) -> bool {
+        self.process.failure_limits.admit(code, now, self.monitoring.limit())
     }
 
     /// The counters.

@@ -11,6 +11,9 @@ use rustls::{NamedGroup, SignatureScheme};
 
 use crate::crypto::{ciphers, groups, schemes};
 
+/// So many names of a list are at most in a line of a log; a client could name hundreds.
+const MAX_NAMES: usize = 32;
+
 /// A ClientHello with more numbers than this is not kept. Real clients send fewer than a hundred.
 const MAX_VALUES: usize = 1000;
 
@@ -150,10 +153,10 @@ impl Offer {
 
     /// The versions and groups, for a line of a log: `TLSv1.3 TLSv1.2, groups x25519 secp256r1`.
     pub fn brief(&self) -> String {
-        let versions = names(&self.versions(), version_name);
-        match self.groups() {
+        let versions = self.version_names().join(" ");
+        match self.group_names().as_slice() {
             [] => format!("{versions}, no groups"),
-            groups => format!("{versions}, groups {}", names(groups, group_name)),
+            groups => format!("{versions}, groups {}", groups.join(" ")),
         }
     }
 
@@ -161,27 +164,26 @@ impl Offer {
     pub fn full(&self) -> String {
         let mut text = String::new();
         for (label, list) in [
-            ("versions", names(&self.versions(), version_name)),
-            ("groups", names(self.groups(), group_name)),
+            ("versions", self.version_names()),
+            ("groups", self.group_names()),
             ("schemes", names(self.schemes(), scheme_name)),
             ("suites", names(self.suites(), suite_name)),
         ] {
             let separator = if text.is_empty() { "" } else { " " };
             // Writing to a string does not fail.
-            let _ = write!(text, "{separator}{label}={}", list.replace(' ', ","));
+            let _ = write!(text, "{separator}{label}={}", list.join(","));
         }
         text
     }
 
     /// The names of the protocol versions.
     pub fn version_names(&self) -> Vec<String> {
-        self.versions().into_iter().map(version_name).collect()
+        names(&self.versions(), version_name)
     }
 
     /// The names of the groups, GREASE excluded.
     pub fn group_names(&self) -> Vec<String> {
-        let real = self.groups().iter().copied().filter(|group| !is_grease(*group));
-        real.map(group_name).collect()
+        names(self.groups(), group_name)
     }
 }
 
@@ -191,9 +193,10 @@ pub fn is_grease(value: u16) -> bool {
     high == low && low & 0x0f == 0x0a
 }
 
-fn names(values: &[u16], name: fn(u16) -> String) -> String {
+/// The names of the first values that are not GREASE.
+fn names(values: &[u16], name: fn(u16) -> String) -> Vec<String> {
     let real = values.iter().copied().filter(|value| !is_grease(*value));
-    real.map(name).collect::<Vec<_>>().join(" ")
+    real.take(MAX_NAMES).map(name).collect()
 }
 
 /// The name of a protocol version, as in `SSL_PROTOCOL`.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::base::directive::Located;
 use crate::base::pin_values::PinValues;
 use crate::keys::pass_phrase::Dialog;
+use crate::settings::monitoring::MonitoringSettings;
 use crate::settings::sni_policy::SniPolicy;
 
 /// An address on which connections are TLS: `TLSEngine`.
@@ -173,6 +174,8 @@ pub struct GlobalSettings {
     pub pins: PinValues,
     /// Where pass phrases of private keys come from.
     pub pass_phrases: Option<Located<Dialog>>,
+    /// What is reported about the running server.
+    pub monitoring: MonitoringSettings,
     /// When a request may name another virtual host than the handshake did.
     pub sni_policy: Option<SniPolicy>,
 }

@@ -99,6 +99,10 @@ impl<'a> Interpreter<'a> {
                 let value = self.path(directive.single()?);
                 self.global.key_log_file = Some(Located { value, origin });
             }
+            "TLSLogFailures" | "TLSLogFailuresLimit" => {
+                self.only_in_base_server(index)?;
+                self.global.monitoring.interpret(directive, self.server_root)?;
+            }
             "TLSPolicy" => self.policy(directive, host)?,
             "TLSGroupsPrefer" => {
                 let value = groups::parse_list(directive)?;

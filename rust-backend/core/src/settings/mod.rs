@@ -11,6 +11,7 @@ mod global;
 pub mod handshake_timeout;
 mod host;
 mod interpreter;
+pub mod monitoring;
 pub mod only_suites;
 pub mod sni_policy;
 pub mod sources;

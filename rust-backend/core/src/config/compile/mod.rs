@@ -148,6 +148,7 @@ impl Compiler {
                 .collect(),
             engines: self.engines().collect(),
             fips: self.global.wants_fips(),
+            monitoring: self.global.monitoring.clone(),
             key_place,
             strict_sni: self.global.strict_sni,
             require_sni: self
