@@ -60,6 +60,7 @@ void tls_failures_log(tls_connection *tc, tls_status status)
     int level = tls_log_level(tls_conn_severity(tc->backend, &when));
     bool is_shown = APLOG_C_IS_LEVEL(c, level);
 
+    tls_conn_count_failure(tc->backend, &when);
     if (!is_shown && !journal) {
         return;
     }

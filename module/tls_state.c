@@ -17,9 +17,6 @@
 #include "tls_settings.h"
 #include "tls_terminal.h"
 
-/* The number of slots of counters. The process number of a child process selects its slot. */
-#define COUNTER_SLOTS 64
-
 /* The state that survives restarts, in memory of httpd: a restart may unload the module and load it again. */
 static tls_process **retained;
 static tls_config *config;
@@ -70,15 +67,13 @@ static void compile(apr_pool_t *pconf, server_rec *s, tls_compile_mode mode)
 /* The counters are in shared memory that the parent maps once and all child processes inherit. */
 static void attach_counters(server_rec *s)
 {
-    apr_size_t cells = tls_counter_cells() * COUNTER_SLOTS;
+    apr_size_t cells = tls_counter_cells();
     apr_shm_t *shm;
     apr_status_t rv = apr_shm_create(&shm, cells * sizeof(uint64_t), NULL, s->process->pool);
 
     if (rv == APR_SUCCESS) {
-        void *memory = apr_shm_baseaddr_get(shm);
-
-        memset(memory, 0, cells * sizeof(uint64_t));
-        tls_process_attach_counters(*retained, memory, cells);
+        /* Shared memory without a name is zeroed, and pages that nobody uses cost nothing. */
+        tls_process_attach_counters(*retained, apr_shm_baseaddr_get(shm), cells);
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s, "tls: no shared memory, nothing will be counted");

@@ -80,6 +80,22 @@ impl CircumstancesInfo {
     }
 }
 
+/// Counts the failure of a connection, whether or not it is logged.
+///
+/// # Safety
+/// The pointers and the C strings are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_count_failure(conn: *const ConnectionHandle, when: *const CircumstancesInfo) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (conn, when) = unsafe { (conn.as_ref()?, when.as_ref()?) };
+        let failure = failure_of(conn, when.status);
+        // SAFETY: the caller promises valid C strings.
+        unsafe { when.with(|when| conn.connection.count_failure(&failure, when)) };
+        Some(Status::Ok)
+    })
+}
+
 /// The severity of the failure of a connection.
 ///
 /// # Safety

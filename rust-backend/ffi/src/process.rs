@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use mod_tls_core::base::diagnostics::Severity;
 use mod_tls_core::info::connection_info::INTERFACE;
-use mod_tls_core::process::counters::SLOT_CELLS;
+use mod_tls_core::process::counters::CELLS;
 
 use crate::allocator;
 use crate::guard::{Status, guard, install_panic_hook};
@@ -117,10 +117,10 @@ pub unsafe extern "C" fn tls_process_keyd(process: *const Process, numbers: *mut
     })
 }
 
-/// The number of 64-bit cells in one slot of counters.
+/// The number of 64-bit cells that the counters need.
 #[unsafe(no_mangle)]
 pub extern "C" fn tls_counter_cells() -> usize {
-    SLOT_CELLS
+    CELLS
 }
 
 /// Sets the memory of the counters: `count` cells, zeroed, shared by all child processes, never unmapped.

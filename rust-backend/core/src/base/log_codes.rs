@@ -316,6 +316,11 @@ impl Code {
         self as u16
     }
 
+    /// Whether it is the refusal of a client's certificate, or of a client without one.
+    pub fn is_of_client_certificate(self) -> bool {
+        self.number() / 100 == 13
+    }
+
     /// The place in [`TABLE`].
     pub fn index(self) -> usize {
         TABLE.binary_search_by_key(&self, |entry| entry.code).unwrap_or(0)

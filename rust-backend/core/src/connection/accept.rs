@@ -9,6 +9,7 @@ use rustls::server::ClientHello;
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, ProtocolVersion};
 
 use super::alert::{self, plaintext_record};
+use super::counting::Begun;
 use super::failure::{Failure, LastAlert};
 use super::hello::Hello;
 use super::rejected_early_data::{End, Skipper};
@@ -123,6 +124,7 @@ impl Connection {
         let hello = accepted.client_hello();
         let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
         self.identity = self.identity_for(site, &hello);
+        self.begun = Some(Begun::new(&hello, site, self.identity.as_deref()));
         let (config, verification) = match site.handshake(&hello, protocol, self.hello.tickets) {
             Ok(made) => made,
             Err(error) => return Err(self.fail(Code::NoSettings, AlertDescription::InternalError, error)),

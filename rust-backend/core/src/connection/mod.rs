@@ -9,6 +9,7 @@
 mod accept;
 pub(crate) mod alert;
 mod copying;
+mod counting;
 pub mod failure;
 mod framing;
 mod hello;
@@ -31,6 +32,7 @@ use rustls_pki_types::ServerName;
 
 use self::alert::plaintext_record;
 use self::copying::{Sink, Source};
+use self::counting::Begun;
 use self::outcome::session_id;
 use crate::backend::profile::ProxyProfile;
 use crate::base::log_codes::Code;
@@ -132,6 +134,8 @@ pub struct Connection {
     info: Option<Arc<ConnectionInfo>>,
     /// Whether the handshake is complete.
     established: bool,
+    /// What is counted when the handshake has ended; none for backends, and before the site is selected.
+    begun: Option<Begun>,
     closing: bool,
     peer_closed: bool,
     sendable: usize,
@@ -194,6 +198,7 @@ impl Connection {
             session_id: Box::default(),
             info: None,
             established: false,
+            begun: None,
             closing: false,
             peer_closed: false,
             sendable: 0,

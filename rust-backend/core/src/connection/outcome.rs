@@ -3,14 +3,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
+use rustls::{HandshakeKind, ProtocolVersion};
 
 use super::failure::Failure;
 use super::{Connection, State};
 use crate::base::clock::unix_now;
 use crate::base::log_codes::Code;
 use crate::info::connection_info::ConnectionInfo;
-use crate::process::counters::Counter;
 use crate::trust::client::verify_result::VerifyResult;
 
 impl Connection {
@@ -50,25 +49,12 @@ impl Connection {
         let identity = self.identity.take();
         let resumed = live.handshake_kind() == Some(HandshakeKind::Resumed);
         let group = live.negotiated_key_exchange_group().map(|group| group.name());
-        if self.backend.is_none() {
-            let counters = self.config.counters();
-            counters.count(match resumed {
-                true => Counter::ResumedHandshakes,
-                false => Counter::FullHandshakes,
-            });
-            if group.is_some_and(is_post_quantum) {
-                counters.count(Counter::PostQuantumHandshakes);
-            }
-            if !self.established {
-                counters.count(Counter::EarlyDataHandshakes);
-            }
-        }
         let client_chain: Box<[_]> = live.peer_certificates().unwrap_or_default().into();
         let client_result = match &self.verification {
             Some(verification) => verification.result(&client_chain, unix_now()),
             None => VerifyResult::NotAsked,
         };
-        self.info = Some(Arc::new(ConnectionInfo {
+        let info = ConnectionInfo {
             sni: self.hello.sni.clone(),
             offer: self.hello.offer.take(),
             handshake_time: self.started.elapsed(),
@@ -85,7 +71,9 @@ impl Connection {
             exporter: OnceLock::new(),
             usual_depth: self.usual_depth,
             names: self.names,
-        }));
+        };
+        self.count_success(&info);
+        self.info = Some(Arc::new(info));
     }
 
     /// Whether requests run in other threads than the connection.
@@ -110,17 +98,6 @@ impl Connection {
             let _ = info.exporter.set(binding);
         }
     }
-}
-
-fn is_post_quantum(group: NamedGroup) -> bool {
-    matches!(
-        group,
-        NamedGroup::X25519MLKEM768
-            | NamedGroup::secp256r1MLKEM768
-            | NamedGroup::MLKEM512
-            | NamedGroup::MLKEM768
-            | NamedGroup::MLKEM1024
-    )
 }
 
 /// The session id in a TLS 1.2 ServerHello (RFC 5246 section 7.4.1.3) at the start of `flight`, in upper-case hex.

@@ -217,6 +217,18 @@ fn is(group: &dyn SupportedKxGroup, wanted: Group) -> bool {
     u16::from(group.name()) == wanted.id
 }
 
+/// Whether a group has a post-quantum part.
+pub(crate) fn is_post_quantum(group: NamedGroup) -> bool {
+    matches!(
+        group,
+        NamedGroup::X25519MLKEM768
+            | NamedGroup::secp256r1MLKEM768
+            | NamedGroup::MLKEM512
+            | NamedGroup::MLKEM768
+            | NamedGroup::MLKEM1024
+    )
+}
+
 /// Whether a group is a curve that TLS 1.2 supports (RFC 8422).
 pub(crate) fn is_curve(group: NamedGroup) -> bool {
     u16::from(group) < 256

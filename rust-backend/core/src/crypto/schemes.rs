@@ -64,6 +64,11 @@ pub fn name_of(scheme: SignatureScheme) -> Option<&'static str> {
     Some(NAMES[at].1)
 }
 
+/// Whether it is a scheme of supported keys that are not RSA keys.
+pub(crate) fn is_not_of_rsa(scheme: SignatureScheme) -> bool {
+    [P256, P384, OTHERS].iter().any(|schemes| schemes.contains(&scheme))
+}
+
 /// Whether it is a scheme with padding of PKCS#1 v1.5, which TLS 1.3 has only in certificates.
 pub fn is_pkcs1(scheme: SignatureScheme) -> bool {
     matches!(
