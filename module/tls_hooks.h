@@ -29,5 +29,5 @@ void tls_request_register_hooks(apr_pool_t *p);
 void tls_access_register_hooks(apr_pool_t *p);
 /** Provides variables: ssl_var_lookup, expressions, logs, the environment of requests (fixups). */
 void tls_vars_register_hooks(apr_pool_t *p);
-/** Shows counters on the page of mod_status (status_hook). */
+/** Shows counters on the page of mod_status (status_hook), the status page and metrics (handler). */
 void tls_status_register_hooks(apr_pool_t *p);

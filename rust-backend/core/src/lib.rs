@@ -23,6 +23,7 @@ pub mod request;
 pub mod session;
 pub mod settings;
 pub mod site;
+pub mod status;
 pub mod trust;
 pub mod x509;
 

@@ -27,4 +27,5 @@ mod limit;
 mod process;
 mod rules;
 mod stack;
+mod status;
 mod types;

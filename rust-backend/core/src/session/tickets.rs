@@ -194,6 +194,12 @@ impl fmt::Debug for RatchetState {
 }
 
 impl TicketKeys {
+    /// The age of the current key at `now`, in seconds.
+    pub fn age(&self, now: i64) -> i64 {
+        let start = ORIGIN + self.read().period * PERIOD;
+        (now - i64::try_from(start).unwrap_or(i64::MAX)).max(0)
+    }
+
     /// Sets the session lifetime, which a reload may change, to `lifetime` seconds. Keys that were already erased are
     /// not restored.
     pub fn keep_for(&self, lifetime: u32) {

@@ -232,7 +232,7 @@ impl Identity {
     }
 
     /// Whether the key is in `tls-keyd`.
-    fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         match &self.key {
             Key::Remote(_) => true,
             Key::Ready(_) | Key::Deferred(_) => false,
@@ -314,6 +314,12 @@ impl Identity {
             let chain = std::iter::once(leaf).chain(self.issuers.iter().cloned());
             Arc::new(CertifiedKey::new(chain.collect(), self.key.ready()))
         }))
+    }
+
+    /// Whether this process staples an OCSP response.
+    pub(crate) fn is_stapled(&self) -> bool {
+        let certified = self.certified.read().unwrap_or_else(PoisonError::into_inner);
+        certified.as_ref().is_some_and(|certified| certified.ocsp.is_some())
     }
 
     /// The signature algorithm of the key.
