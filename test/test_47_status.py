@@ -5,6 +5,7 @@ import re
 import ssl
 import struct
 import time
+import urllib.request
 
 import pytest
 
@@ -292,3 +293,26 @@ class TestSites:
         assert bare["name"] == "bare.test" and bare["unavailable"]
         assert bare["certificates"] == [] and bare["days_left"] is None
         assert "requests are answered with 503" in plain_get(httpd, "/tls-status")[1]
+
+    def test_04_ten_thousand(self, httpd):
+        """The page, the JSON and the metrics take at most 100 ms, also with a filter and in every order."""
+        cert = httpd.authority.server("*.many.test").write(httpd.root, "all")
+        hosts = [httpd.vhost(f"h{number:05}.many.test", cert=cert) for number in range(10_000)]
+        httpd.start(f"TLSEngine {httpd.port}", status.LOCATIONS, *hosts)
+        assert status.report(httpd)["sites"]["total"] == 10_000
+        for path in (
+            "/tls-status",
+            "/tls-status?format=json&sort=name",
+            "/tls-status?sort=failures&filter=77",
+            "/tls-metrics",
+        ):
+            assert min(duration(httpd, path) for _ in range(5)) < 0.1, path
+
+
+def duration(httpd, path):
+    """The seconds that a request takes."""
+    url = f"http://127.0.0.1:{httpd.plain_port}{path}"
+    start = time.monotonic()
+    with urllib.request.urlopen(url) as response:
+        response.read()
+    return time.monotonic() - start

@@ -85,7 +85,10 @@ impl CircumstancesInfo {
 /// # Safety
 /// The pointers and the C strings are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_conn_count_failure(conn: *const ConnectionHandle, when: *const CircumstancesInfo) -> Status {
+pub unsafe extern "C" fn tls_conn_count_failure(
+    conn: *const ConnectionHandle,
+    when: *const CircumstancesInfo,
+) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (conn, when) = unsafe { (conn.as_ref()?, when.as_ref()?) };

@@ -339,3 +339,18 @@ fn sites(text: &mut Text, config: &Config) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        let mut text = Text {
+            text: String::new(),
+            is_open: true,
+        };
+        text.sample("x", &[("file", "a\"b\\c\nd"), ("number", "0")], 7);
+        assert_eq!(text.text, "mod_tls_x{file=\"a\\\"b\\\\c\\nd\",number=\"0\"} 7\n");
+    }
+}
