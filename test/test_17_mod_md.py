@@ -2,12 +2,7 @@
 """The hooks that mod_md uses: certificates, stopgaps, challenges and OCSP responses. A C module of the tests acts as
 mod_md."""
 
-import datetime
-
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import ocsp
 
 from harness.client_certs import ClientCa
 from harness.clients import connect, curl, request, s_client
@@ -78,23 +73,7 @@ def test_05_challenge_where_certificates_are_required(httpd, authority, test_mod
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_06_ocsp(httpd, authority, test_module, version):
     issued = authority.server("a.test")
-    now = datetime.datetime.now(datetime.timezone.utc)
-    response = (
-        ocsp.OCSPResponseBuilder()
-        .add_response(
-            cert=issued.cert,
-            issuer=issued.chain[0],
-            algorithm=hashes.SHA256(),
-            cert_status=ocsp.OCSPCertStatus.GOOD,
-            this_update=now,
-            next_update=now + datetime.timedelta(days=1),
-            revocation_time=None,
-            revocation_reason=None,
-        )
-        .responder_id(ocsp.OCSPResponderEncoding.HASH, issued.chain[0])
-        .sign(authority.issuer_key, hashes.SHA256())
-    )
-    httpd.root.joinpath("ocsp.der").write_bytes(response.public_bytes(Encoding.DER))
+    httpd.root.joinpath("ocsp.der").write_bytes(authority.ocsp_response(issued))
     cert = issued.write(httpd.root, "own")
     httpd.start(
         test_module,

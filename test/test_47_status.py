@@ -294,7 +294,29 @@ class TestSites:
         assert bare["certificates"] == [] and bare["days_left"] is None
         assert "requests are answered with 503" in plain_get(httpd, "/tls-status")[1]
 
-    def test_04_ten_thousand(self, httpd):
+    def test_04_staples(self, httpd, authority, test_module):
+        issued = authority.server("a.test")
+        files = {"fresh": authority.ocsp_response(issued), "stale": authority.ocsp_response(issued, -9, 7)}
+        hosts = []
+        for name, response in files.items():
+            httpd.root.joinpath(name).write_bytes(response)
+            cert = issued.write(httpd.root, name)
+            hosts.append(httpd.vhost("a.test", f"TestOcspResponse {httpd.root}/{name}", cert=cert))
+        stapled = None
+        for number, host in enumerate(hosts):
+            httpd.configure(test_module, f"TLSEngine {httpd.port}", status.LOCATIONS, host)
+            httpd.start() if number == 0 else httpd.graceful()
+            visit(httpd)
+            report = status.report(httpd)
+            stapled = report["sites"]["list"][0]["staple"]
+            assert stapled["stale"] == (number == 1) == (stapled["next_update"] < time.time())
+            assert report["handshakes"]["stale_staples"] == number
+        assert stapled["next_update"] - stapled["this_update"] == 7 * 86400
+        assert ": it is stale" in plain_get(httpd, "/tls-status")[1]
+        series = 'mod_tls_site_staple_next_update_timestamp_seconds{site="a.test"}'
+        assert status.metrics(httpd, "?sites=on")[series] == stapled["next_update"]
+
+    def test_05_ten_thousand(self, httpd):
         """The page, the JSON and the metrics take at most 100 ms, also with a filter and in every order."""
         cert = httpd.authority.server("*.many.test").write(httpd.root, "all")
         hosts = [httpd.vhost(f"h{number:05}.many.test", cert=cert) for number in range(10_000)]

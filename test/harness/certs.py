@@ -7,6 +7,7 @@ import ipaddress
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 PEM = serialization.Encoding.PEM
@@ -117,6 +118,26 @@ class Authority:
         issuer = self._issuer
         cert = self._issue(subject, key, issuer.cert, issuer.key, names=names, start=start, days=days)
         return Issued(cert, key, [issuer.cert])
+
+    def ocsp_response(self, issued, begin=0, days=1):
+        """An OCSP response in DER which says that a certificate is good, from `begin` days from now for `days` days."""
+        this_update = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=begin)
+        response = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=issued.cert,
+                issuer=issued.chain[0],
+                algorithm=hashes.SHA256(),
+                cert_status=ocsp.OCSPCertStatus.GOOD,
+                this_update=this_update,
+                next_update=this_update + datetime.timedelta(days=days),
+                revocation_time=None,
+                revocation_reason=None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, issued.chain[0])
+            .sign(self.issuer_key, hashes.SHA256())
+        )
+        return response.public_bytes(serialization.Encoding.DER)
 
     def issue_for(self, name, key):
         """A server certificate for `name` with the caller's key."""

@@ -119,8 +119,8 @@ pub unsafe extern "C" fn tls_conn_staple(conn: *mut ConnectionHandle, server: us
     unsafe {
         on_connection(conn, |conn| {
             let response = Some(response.bytes()).filter(|der| !der.is_empty());
-            if let Some(identity) = presented(conn, server) {
-                identity.staple(response);
+            if let Some(site) = conn.connection.config().site(server) {
+                conn.connection.staple(site, response);
             }
             Some(Status::Ok)
         })

@@ -19,6 +19,7 @@ use crate::process::counters::{Counter, Handshake, Needs, SiteKey};
 use crate::site::Site;
 use crate::site::profile::offers_tls13;
 use crate::trust::client::verify_result::VerifyResult;
+use crate::x509::ocsp;
 
 /// What is known for the counters before the handshake ends.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +90,20 @@ fn only(mut values: impl Iterator<Item = u16>) -> Option<u16> {
 }
 
 impl Connection {
+    /// Staples `response` to the certificate that `site` presents to this client; none staples nothing. Between
+    /// [`Event::Hello`](super::Event::Hello) and [`Self::accept`].
+    pub fn staple(&self, site: &Site, response: Option<&[u8]>) {
+        let Some(identity) = self.identity_at(site) else { return };
+        let (counters, key) = (self.config.counters(), SiteKey::of(&site.name));
+        if identity.staple(response) {
+            counters.set_staple(key, response.and_then(ocsp::validity));
+        }
+        let is_stale = counters.staple_of(key).is_some_and(|(_, next)| next < unix_now());
+        if is_stale && response.is_some() {
+            counters.count(Counter::StaleStaples);
+        }
+    }
+
     /// Counts the failure of a connection. Those of clients are kept among the last ones.
     pub fn count_failure(&self, failure: &Failure, when: &Circumstances<'_>) {
         let counters = self.config.counters();

@@ -4,7 +4,7 @@
 //! [`Connection::receive`] accepts data from the network, [`Connection::take`] returns data for the network. Between
 //! ClientHello and ServerHello, the caller selects the site for the client.
 //!
-//! May use: backend, base, config, crypto, info, key_process, keys, process, session, site, trust.
+//! May use: backend, base, config, crypto, info, key_process, keys, process, session, site, trust, x509.
 
 mod accept;
 pub(crate) mod alert;

@@ -145,6 +145,11 @@ fn handshakes(text: &mut Text, report: &Report) {
         "Handshakes with a post-quantum group.",
         handshakes.post_quantum,
     );
+    text.counter(
+        "handshakes_stale_staple",
+        "Handshakes with a stapled OCSP response whose time is over.",
+        handshakes.stale_staples,
+    );
     let by: [(&str, &str, &str, &Counts); 5] = [
         (
             "handshake_versions",
@@ -317,14 +322,14 @@ fn sites(text: &mut Text, config: &Config) {
     rows.dedup_by(|one, other| one.0.name == other.0.name);
     let name = "site_handshakes";
     text.begin(name, Kind::Counter, "Successful handshakes of a virtual host.");
-    for (site, _, counts) in &rows {
+    for (site, _, counts, _) in &rows {
         for (kind, count) in [("full", counts.full), ("resumed", counts.resumed)] {
             text.sample(&format!("{name}_total"), &[("site", &site.name), ("kind", kind)], count);
         }
     }
     let name = "site_handshakes_failed";
     text.begin(name, Kind::Counter, "Failed handshakes of a virtual host.");
-    for (site, _, counts) in &rows {
+    for (site, _, counts, _) in &rows {
         text.sample(&format!("{name}_total"), &[("site", &site.name)], counts.failed);
     }
     let name = "site_certificate_not_after_timestamp_seconds";
@@ -333,9 +338,20 @@ fn sites(text: &mut Text, config: &Config) {
         Kind::Gauge,
         "When the first certificate of a virtual host expires.",
     );
-    for (site, end, _) in &rows {
+    for (site, end, ..) in &rows {
         if let Some(end) = end {
             text.sample(name, &[("site", &site.name)], end);
+        }
+    }
+    let name = "site_staple_next_update_timestamp_seconds";
+    text.begin(
+        name,
+        Kind::Gauge,
+        "The nextUpdate time of the OCSP response that a virtual host has stapled last.",
+    );
+    for (site, _, _, staple) in &rows {
+        if let Some((_, next_update)) = staple {
+            text.sample(name, &[("site", &site.name)], next_update);
         }
     }
 }

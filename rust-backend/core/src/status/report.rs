@@ -52,6 +52,7 @@ pub(super) struct Handshakes {
     pub(super) failed: u64,
     pub(super) early_data: u64,
     pub(super) post_quantum: u64,
+    pub(super) stale_staples: u64,
     #[serde(serialize_with = "as_map")]
     pub(super) versions: Counts,
     #[serde(serialize_with = "as_map")]
@@ -221,6 +222,7 @@ impl Report {
                 failed: count(Counter::FailedHandshakes),
                 early_data: count(Counter::EarlyDataHandshakes),
                 post_quantum: count(Counter::PostQuantumHandshakes),
+                stale_staples: count(Counter::StaleStaples),
                 versions: of(&VERSIONS),
                 cipher_suites: of(&SUITES),
                 groups: of(&GROUPS),

@@ -129,7 +129,18 @@ pub(super) struct SiteReport {
     pub(super) unavailable: bool,
     pub(super) days_left: Option<i64>,
     pub(super) certificates: Vec<CertificateReport>,
+    /// The OCSP response of the last handshake that had one.
+    pub(super) staple: Option<StapleReport>,
     pub(super) handshakes: SiteCounts,
+}
+
+/// A stapled OCSP response.
+#[derive(Debug, Serialize)]
+pub(super) struct StapleReport {
+    /// In seconds since 1970.
+    pub(super) this_update: i64,
+    pub(super) next_update: i64,
+    pub(super) stale: bool,
 }
 
 /// A certificate of a host.
@@ -145,8 +156,6 @@ pub(super) struct CertificateReport {
     pub(super) not_before: i64,
     pub(super) not_after: i64,
     pub(super) days_left: i64,
-    /// Whether the process that answers staples an OCSP response.
-    pub(super) stapled: bool,
 }
 
 const DAY: i64 = 24 * 60 * 60;
@@ -165,8 +174,11 @@ pub(super) fn first_end(site: &Site) -> Option<i64> {
     ends.min().filter(|_| !site.unavailable)
 }
 
-/// A host, its first expiry, and what was counted for it.
-pub(super) type Row<'a> = (&'a Site, Option<i64>, SiteCounts);
+/// The thisUpdate and nextUpdate times of a stapled OCSP response.
+type Staple = Option<(i64, i64)>;
+
+/// A host, its first expiry, what was counted for it, and its staple.
+pub(super) type Row<'a> = (&'a Site, Option<i64>, SiteCounts, Staple);
 
 /// The hosts of the configuration. Those that cannot be reached by TLS are left out, and the base server if it has no
 /// certificate: only connections to addresses without a virtual host reach it.
@@ -180,8 +192,8 @@ pub(super) fn rows(config: &Config) -> impl Iterator<Item = Row<'_>> {
     sites
         .filter(|(index, site)| *index > 0 || !site.unavailable)
         .map(|(_, site)| {
-            let counts = counters.of_site(SiteKey::of(&site.name));
-            (site, first_end(site), counts)
+            let key = SiteKey::of(&site.name);
+            (site, first_end(site), counters.of_site(key), counters.staple_of(key))
         })
 }
 
@@ -193,7 +205,7 @@ impl Sites {
         let mut expiring = SOON.map(|within_days| Expiring { within_days, sites: 0 });
         let mut found: Vec<Row<'_>> = Vec::new();
         for row in rows(config) {
-            let (site, end, _) = row;
+            let (site, end, ..) = row;
             total += 1;
             without_certificate += usize::from(end.is_none());
             if let Some(end) = end {
@@ -243,7 +255,7 @@ fn sort(rows: &mut [Row<'_>], view: &View) {
 }
 
 impl SiteReport {
-    fn new((site, end, counts): &Row<'_>, now: i64) -> Self {
+    fn new((site, end, counts, staple): &Row<'_>, now: i64) -> Self {
         let shown = site.identities().iter().filter(|_| !site.unavailable);
         Self {
             name: site.name.to_string(),
@@ -251,6 +263,11 @@ impl SiteReport {
             days_left: end.map(|end| days_left(end, now)),
             certificates: shown.map(|identity| CertificateReport::new(identity, now)).collect(),
             handshakes: *counts,
+            staple: staple.map(|(this_update, next_update)| StapleReport {
+                this_update,
+                next_update,
+                stale: next_update < now,
+            }),
         }
     }
 }
@@ -272,7 +289,6 @@ impl CertificateReport {
             not_before,
             not_after,
             days_left: days_left(not_after, now),
-            stapled: identity.is_stapled(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod binding;
 mod dn;
 mod extensions;
 mod names;
+pub mod ocsp;
 pub mod pem;
 pub(crate) mod variable_names;
 mod variables;

@@ -316,12 +316,6 @@ impl Identity {
         }))
     }
 
-    /// Whether this process staples an OCSP response.
-    pub(crate) fn is_stapled(&self) -> bool {
-        let certified = self.certified.read().unwrap_or_else(PoisonError::into_inner);
-        certified.as_ref().is_some_and(|certified| certified.ocsp.is_some())
-    }
-
     /// The signature algorithm of the key.
     pub(crate) fn algorithm(&self) -> SignatureAlgorithm {
         self.key.algorithm()
@@ -402,15 +396,17 @@ impl Identity {
         knows_curve && self.certified().key.choose_scheme(schemes).is_some()
     }
 
-    /// Staples `response` (a DER OCSPResponse, RFC 6960) to all following handshakes; `None` staples nothing.
-    pub fn staple(&self, response: Option<&[u8]>) {
+    /// Staples `response` (a DER OCSPResponse, RFC 6960) to all following handshakes; `None` staples nothing. True if this is
+    /// another response than before.
+    pub fn staple(&self, response: Option<&[u8]>) -> bool {
         let certified = self.certified();
         if certified.ocsp.as_deref() == response {
-            return;
+            return false;
         }
         let mut certified = CertifiedKey::clone(&certified);
         certified.ocsp = response.map(<[u8]>::to_vec);
         *self.certified.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(certified));
+        true
     }
 }
 

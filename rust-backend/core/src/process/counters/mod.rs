@@ -57,6 +57,8 @@ counters! {
     BackendHandshakes = "BackendHandshakes",
     /// Handshakes with backends that failed, and connections to them that ended with a TLS error.
     FailedBackends = "FailedBackends",
+    /// Handshakes with a stapled OCSP response whose nextUpdate time is over.
+    StaleStaples = "StaleStaples",
 }
 
 /// How many of them mod_status shows.
@@ -302,6 +304,18 @@ impl Counters {
     pub fn of_site(&self, site: SiteKey) -> SiteCounts {
         let memory = self.memory.get();
         memory.map(|memory| memory.sites.get(site)).unwrap_or_default()
+    }
+
+    /// Notes that a host staples an OCSP response with these thisUpdate and nextUpdate times, or none.
+    pub fn set_staple(&self, site: SiteKey, times: Option<(i64, i64)>) {
+        if let Some(memory) = self.memory.get() {
+            memory.sites.set_staple(site, times);
+        }
+    }
+
+    /// The times of the OCSP response that a host has stapled last.
+    pub fn staple_of(&self, site: SiteKey) -> Option<(i64, i64)> {
+        self.memory.get()?.sites.staple(site)
     }
 
     /// The last failures, if there is memory for them.

@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::hash;
 
-/// The cells of an entry: the hash of the name, then the counts.
-const ENTRY: usize = 4;
+/// The cells of an entry, a cache line: the hash of the name, the counts, and the times of the staple.
+const ENTRY: usize = super::LINE;
+const COUNTS: usize = 1;
+const STAPLE: usize = 4;
 
 /// The number of entries. Pages of memory that no entry uses cost nothing.
 const ENTRIES: usize = 32_768;
@@ -92,7 +94,7 @@ impl Sites {
 
     pub(super) fn count(self, site: SiteKey, counts: SiteCounts) {
         let Some(entry) = self.entry(site, true) else { return };
-        for (cell, count) in entry[1..].iter().zip([counts.full, counts.resumed, counts.failed]) {
+        for (cell, count) in entry[COUNTS..].iter().zip([counts.full, counts.resumed, counts.failed]) {
             if count > 0 {
                 cell.fetch_add(count, Relaxed);
             }
@@ -100,7 +102,7 @@ impl Sites {
     }
 
     pub(super) fn get(self, site: SiteKey) -> SiteCounts {
-        let Some([_, full, resumed, failed]) = self.entry(site, false) else {
+        let Some([_, full, resumed, failed, ..]) = self.entry(site, false) else {
             return SiteCounts::default();
         };
         SiteCounts {
@@ -108,5 +110,21 @@ impl Sites {
             resumed: resumed.load(Relaxed),
             failed: failed.load(Relaxed),
         }
+    }
+
+    /// Sets the thisUpdate and nextUpdate times of the OCSP response that a host staples.
+    pub(super) fn set_staple(self, site: SiteKey, times: Option<(i64, i64)>) {
+        let Some(entry) = self.entry(site, true) else { return };
+        let (this, next) = times.unwrap_or_default();
+        for (cell, time) in entry[STAPLE..].iter().zip([this, next]) {
+            cell.store(u64::try_from(time).unwrap_or(0), Relaxed);
+        }
+    }
+
+    /// Those times; none if it staples nothing.
+    pub(super) fn staple(self, site: SiteKey) -> Option<(i64, i64)> {
+        let entry = self.entry(site, false)?;
+        let time = |at: usize| i64::try_from(entry[STAPLE + at].load(Relaxed)).ok();
+        Some((time(0)?, time(1)?)).filter(|times| *times != (0, 0))
     }
 }

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use super::{section as make_section, time, wide};
-use crate::status::sites::{CertificateReport, Order, SiteReport, Sites, View};
+use crate::status::sites::{CertificateReport, Order, SiteReport, Sites, StapleReport, View};
 
 /// A URL of the page with another view.
 fn url(view: &View) -> String {
@@ -91,7 +91,10 @@ fn rows(site: &SiteReport) -> Markup {
         @for at in 0..count {
             tr {
                 @if at == 0 {
-                    th scope="row" rowspan=(count) { (site.name) }
+                    th scope="row" rowspan=(count) {
+                        (site.name)
+                        @if let Some(staple) = &site.staple { br; (staple_note(staple)) }
+                    }
                 }
                 @match site.certificates.get(at) {
                     Some(certificate) => (cells(certificate)),
@@ -105,6 +108,15 @@ fn rows(site: &SiteReport) -> Markup {
                     td.number rowspan=(count) { (site.handshakes.failed) }
                 }
             }
+        }
+    }
+}
+
+fn staple_note(staple: &StapleReport) -> Markup {
+    html! {
+        span.note {
+            "OCSP response of " (time(staple.this_update)) ", until " (time(staple.next_update))
+            @if staple.stale { ": it is stale" }
         }
     }
 }
@@ -124,7 +136,7 @@ fn cells(certificate: &CertificateReport) -> Markup {
         td { (certificate.issuer) }
         td {
             (certificate.key) br;
-            span.note { "in " (certificate.key_in) @if certificate.stapled { ", stapled" } }
+            span.note { "in " (certificate.key_in) }
         }
         (days(certificate))
     }
