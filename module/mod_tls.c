@@ -20,6 +20,7 @@ void tls_register_hooks(apr_pool_t *p, module *record)
     tls_cache_register_hooks(p);
     tls_keyd_register_hooks(p);
     tls_failures_register_hooks(p);
+    tls_expiry_register_hooks(p);
     tls_process_register_hooks(p);
     tls_proxy_register_hooks(p);
     tls_failover_register_hooks(p);

@@ -17,6 +17,8 @@ void tls_cache_register_hooks(apr_pool_t *p);
 void tls_keyd_register_hooks(apr_pool_t *p);
 /** Opens the file of TLSLogFailures (post_config), and reports failures that were not logged one by one (monitor). */
 void tls_failures_register_hooks(apr_pool_t *p);
+/** Runs TLSExpiryCommand in the parent process (post_config, monitor). */
+void tls_expiry_register_hooks(apr_pool_t *p);
 /** Starts connections of clients (pre_connection) and runs their handshakes (process_connection). */
 void tls_process_register_hooks(apr_pool_t *p);
 /** Starts connections to backends (ssl_bind_outgoing, pre_connection). */

@@ -196,6 +196,7 @@ static int prepare(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
     }
     prime_stapling(ptemp, s);
     introduce(pconf, s);
+    tls_config_check_expiry(config);
     /* Child processes would inherit what is queued, and log it too. */
     tls_state_log(ptemp, config, s);
     return OK;

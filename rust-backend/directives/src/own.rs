@@ -110,6 +110,12 @@ pub const TABLE: &[Directive] = &[
     )
     .default("50"),
     Directive::new(
+        "TLSExpiryCommand",
+        "program [argument] ...",
+        Context::Server,
+        "Program to run when a certificate expires soon",
+    ),
+    Directive::new(
         "TLSFIPS",
         "on|off",
         Context::Server,

@@ -19,6 +19,7 @@ mod cache;
 mod config;
 mod connection;
 mod diagnostics;
+mod expiry;
 mod failures;
 mod guard;
 mod info;

@@ -59,6 +59,13 @@ impl ProxyStore {
         }
     }
 
+    /// The certificates for backends that were read so far.
+    pub(crate) fn made_identities(&self) -> Vec<Arc<Identity>> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let machines = made.machines.values().flatten().flatten();
+        made.identities.values().flatten().chain(machines).cloned().collect()
+    }
+
     /// Leaves certificates in tokens out: a test does not look at them.
     pub(crate) fn leave_tokens_out(&mut self) {
         self.leaves_tokens_out = true;

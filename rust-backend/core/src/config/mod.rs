@@ -5,6 +5,7 @@
 
 mod compile;
 mod dump;
+mod expiry;
 mod reader;
 mod renewal;
 pub mod vhosts;
@@ -410,6 +411,7 @@ impl Config {
         self.proxies.refresh(now);
         self.process.tick(None);
         self.renew();
+        self.check_expiry(now, false);
     }
 
     /// A child process of the parent process, which calls this, has ended: perhaps the one that tells of renewed certificates

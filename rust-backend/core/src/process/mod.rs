@@ -4,6 +4,7 @@
 //! May use: base, crypto, key_process, keys, session.
 
 pub mod counters;
+pub mod expiry;
 pub mod failure_limits;
 mod status;
 pub mod watch;
@@ -26,6 +27,7 @@ use crate::keys::identity::{Identity, IdentityStore};
 use crate::keys::key_file::KeyReader;
 use crate::keys::pass_phrase::{Dialogs, PassPhrases};
 use crate::process::counters::Counters;
+use crate::process::expiry::Expiry;
 use crate::process::failure_limits::FailureLimits;
 use crate::process::watch::Watch;
 use crate::session::tickets::TicketKeys;
@@ -39,6 +41,8 @@ pub struct Process {
     pub backend_identities: IdentityStore,
     /// Event counters.
     pub counters: Counters,
+    /// Certificates that expire.
+    pub expiry: Expiry,
     /// How many failures are logged.
     pub failure_limits: FailureLimits,
     /// Messages to be logged.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Settings for what is reported about a running server: `TLSLogFailures`, `TLSLogFailuresLimit`.
+//! Settings for what is reported about a running server: `TLSLogFailures`, `TLSLogFailuresLimit`, `TLSExpiryCommand`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::directive::{Directive, Located};
@@ -24,6 +25,8 @@ pub struct MonitoringSettings {
     pub failures: Option<Located<FailureLog>>,
     /// The number of lines about failures with the same code in a minute.
     limit: Option<u64>,
+    /// The program that is told of certificates that expire, and its first arguments.
+    pub expiry_command: Option<Located<Vec<String>>>,
 }
 
 impl FailureLog {
@@ -63,12 +66,16 @@ impl MonitoringSettings {
         }
     }
 
-    /// Interprets one of the directives. False if it is another one.
+    /// Interprets one of the directives.
     pub(crate) fn interpret(&mut self, directive: &Directive, server_root: &Path) -> Result<(), String> {
         match directive.name.as_str() {
             "TLSLogFailures" => {
                 let value = FailureLog::parse(directive.single()?, server_root)?;
                 self.failures = Some(Located::new(directive, value));
+            }
+            "TLSExpiryCommand" => {
+                let value = command(&directive.words(), server_root)?;
+                self.expiry_command = Some(Located::new(directive, value));
             }
             _ => {
                 let word = directive.single()?;
@@ -82,9 +89,43 @@ impl MonitoringSettings {
     }
 }
 
+/// A program and its arguments. The path of the program starts from `server_root`.
+fn command(words: &[&str], server_root: &Path) -> Result<Vec<String>, String> {
+    let (program, arguments) = words.split_first().ok_or("takes a program")?;
+    let path = server_root.join(program);
+    let is_executable = path
+        .metadata()
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    if !is_executable {
+        return Err(format!(
+            "takes the path of a program, and {} is none: it must be a file that may be executed (chmod +x)",
+            path.display()
+        ));
+    }
+    let program = path.to_str().ok_or("takes a path in UTF-8")?;
+    Ok([program]
+        .iter()
+        .chain(arguments)
+        .map(|word| (*word).to_owned())
+        .collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands() {
+        let root = Path::new("/");
+        assert_eq!(
+            command(&["bin/sh", "-c"], root),
+            Ok(vec!["/bin/sh".to_owned(), "-c".to_owned()])
+        );
+        for wrong in ["etc/passwd", "etc", "no/such"] {
+            assert!(command(&[wrong], root).unwrap_err().contains(wrong));
+        }
+        assert!(command(&[], root).is_err());
+    }
 
     #[test]
     fn where_to() {

@@ -6,6 +6,7 @@
 pub mod key_log;
 pub mod profile;
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use rustls::compress::CompressionCache;
@@ -29,8 +30,12 @@ struct Identities {
 
 impl Identities {
     /// The identities to use: renewed ones in place of those that were.
-    fn current(&self) -> impl Iterator<Item = Arc<Identity>> {
+    fn current(&self) -> impl Iterator<Item = Cow<'_, Arc<Identity>>> {
         self.list.iter().map(Identity::current)
+    }
+
+    fn find(&self, is_wanted: impl Fn(&Identity) -> bool) -> Option<Arc<Identity>> {
+        self.current().find(|identity| is_wanted(identity)).map(Cow::into_owned)
     }
 
     /// The first identity whose signatures the client can verify.
@@ -42,9 +47,9 @@ impl Identities {
         if !own.is_empty() {
             let wanted = schemes.iter().copied().filter(|scheme| own.contains(scheme));
             let wanted: Vec<_> = wanted.collect();
-            return self.current().find(|identity| identity.suits(&wanted, groups));
+            return self.find(|identity| identity.suits(&wanted, groups));
         }
-        self.current().find(|identity| identity.suits(schemes, groups))
+        self.find(|identity| identity.suits(schemes, groups))
     }
 }
 
@@ -139,7 +144,7 @@ impl Site {
     }
 
     /// The certificates, in order of preference.
-    pub fn identities(&self) -> impl Iterator<Item = Arc<Identity>> {
+    pub fn identities(&self) -> impl Iterator<Item = Cow<'_, Arc<Identity>>> {
         self.identities.current()
     }
 
@@ -151,7 +156,7 @@ impl Site {
     /// Whether another site presents the same certificates.
     pub(crate) fn has_identities_of(&self, other: &Self) -> bool {
         let others: Vec<_> = other.identities().collect();
-        let is_in_others = |identity: Arc<Identity>| others.iter().any(|one| one.leaf() == identity.leaf());
+        let is_in_others = |identity: Cow<'_, Arc<Identity>>| others.iter().any(|one| one.leaf() == identity.leaf());
         self.identities.list.len() == others.len() && self.identities().all(is_in_others)
     }
 

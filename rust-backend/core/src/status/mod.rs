@@ -71,6 +71,7 @@ impl StatusRequest<'_> {
 
 /// The response to a request.
 pub fn respond(config: &Config, kind: StatusKind, request: &StatusRequest<'_>) -> StatusResponse {
+    config.catch_up();
     match kind {
         StatusKind::Metrics => {
             let by_site = request.parameter("sites").as_deref() == Some("on");

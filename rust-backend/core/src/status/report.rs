@@ -210,7 +210,7 @@ impl Report {
         let (counters, now) = (config.counters(), request.now);
         let count = |counter| counters.total(counter);
         let of = |family| counts(counters, family);
-        let [key_process, watcher] = config.process.key_processes().map(|pid| (pid > 0).then_some(pid));
+        let [key_process, watcher, _] = config.process.key_processes().map(|pid| (pid > 0).then_some(pid));
         Self {
             version: INTERFACE,
             library: LIBRARY,

@@ -87,7 +87,6 @@ impl View {
             || has(&site.name)
             || site
                 .identities()
-                .iter()
                 .any(|identity| has(&identity.source().to_string_lossy()))
     }
 }
@@ -170,7 +169,7 @@ pub(super) fn days_left(end: i64, now: i64) -> i64 {
 
 /// The end of the certificate of a host that expires first. None if it has no certificate of its own.
 pub(super) fn first_end(site: &Site) -> Option<i64> {
-    let ends = site.identities().iter().map(|identity| identity.validity().1);
+    let ends = site.identities().map(|identity| identity.validity().1);
     ends.min().filter(|_| !site.unavailable)
 }
 
@@ -256,12 +255,12 @@ fn sort(rows: &mut [Row<'_>], view: &View) {
 
 impl SiteReport {
     fn new((site, end, counts, staple): &Row<'_>, now: i64) -> Self {
-        let shown = site.identities().iter().filter(|_| !site.unavailable);
+        let shown = site.identities().filter(|_| !site.unavailable);
         Self {
             name: site.name.to_string(),
             unavailable: site.unavailable,
             days_left: end.map(|end| days_left(end, now)),
-            certificates: shown.map(|identity| CertificateReport::new(identity, now)).collect(),
+            certificates: shown.map(|identity| CertificateReport::new(&identity, now)).collect(),
             handshakes: *counts,
             staple: staple.map(|(this_update, next_update)| StapleReport {
                 this_update,

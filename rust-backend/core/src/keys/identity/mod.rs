@@ -22,8 +22,8 @@ use oddities::Oddities;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
@@ -125,6 +125,8 @@ pub struct Identity {
     slot: u32,
     /// The renewed certificate, which is used in place of this one.
     renewed: RwLock<Option<Arc<Identity>>>,
+    /// Whether there is one.
+    is_renewed: AtomicBool,
 }
 
 /// Certificates that many identities share.
@@ -251,6 +253,7 @@ impl Identity {
             covered: AtomicU64::new(0),
             slot: 0,
             renewed: RwLock::default(),
+            is_renewed: AtomicBool::new(false),
         }
     }
 

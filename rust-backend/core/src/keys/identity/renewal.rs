@@ -4,8 +4,10 @@
 //! If the keys are in `tls-keyd`, the parent process reads files that have changed, and tells the child processes by the
 //! [`Journal`]. If they are in httpd's processes, each child process looks itself from time to time.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, PoisonError};
 
 use rustls_pki_types::CertificateDer;
@@ -44,30 +46,31 @@ pub enum Renewed {
 }
 
 impl Identity {
-    /// The identity to use: the renewed one, if it was renewed.
-    pub fn current(self: &Arc<Self>) -> Arc<Self> {
-        if let Key::Of(original, anchors) = &self.key {
-            return self.completed_anew(&original.current(), original, anchors);
+    /// The identity to use: the renewed one, if it was renewed. Otherwise no memory is written, which processes share.
+    pub fn current(self: &Arc<Self>) -> Cow<'_, Arc<Self>> {
+        match &self.key {
+            Key::Of(original, anchors) => match original.current() {
+                Cow::Borrowed(_) => Cow::Borrowed(self),
+                Cow::Owned(current) => Cow::Owned(self.completed_anew(current, anchors)),
+            },
+            Key::Ready(_) | Key::Deferred(_) | Key::Remote(_) => match self.renewal_in_use() {
+                Some(new) => Cow::Owned(new),
+                None => Cow::Borrowed(self),
+            },
         }
-        let renewed = self.renewed.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(renewed.as_ref().unwrap_or(self))
+    }
+
+    fn renewal_in_use(&self) -> Option<Arc<Self>> {
+        let is_renewed = self.is_renewed.load(Acquire);
+        is_renewed.then(|| self.renewed.read().unwrap_or_else(PoisonError::into_inner).clone())?
     }
 
     /// [`Self::current`] for an identity that was completed, whose original is now `current`.
-    fn completed_anew(
-        self: &Arc<Self>,
-        current: &Arc<Self>,
-        original: &Arc<Self>,
-        anchors: &Arc<Anchors>,
-    ) -> Arc<Self> {
-        if Arc::ptr_eq(current, original) {
-            return Arc::clone(self);
-        }
-        let known = self.renewed.read().unwrap_or_else(PoisonError::into_inner).clone();
+    fn completed_anew(&self, current: Arc<Self>, anchors: &Arc<Anchors>) -> Arc<Self> {
         let is_of_current =
-            |known: &Arc<Self>| matches!(&known.key, Key::Of(original, _) if Arc::ptr_eq(original, current));
-        known.filter(is_of_current).unwrap_or_else(|| {
-            let new = current.completed(anchors).map_or_else(|| Arc::clone(current), Arc::new);
+            |known: &Arc<Self>| matches!(&known.key, Key::Of(original, _) if Arc::ptr_eq(original, &current));
+        self.renewal_in_use().filter(is_of_current).unwrap_or_else(|| {
+            let new = current.completed(anchors).map_or(current, Arc::new);
             self.replace_by(Arc::clone(&new));
             new
         })
@@ -75,6 +78,7 @@ impl Identity {
 
     fn replace_by(&self, new: Arc<Self>) {
         *self.renewed.write().unwrap_or_else(PoisonError::into_inner) = Some(new);
+        self.is_renewed.store(true, Release);
     }
 
     /// The number of the identity from which it comes.
@@ -202,7 +206,7 @@ impl IdentityStore {
         if stamp.is_some() && Stamp::of(&files).ok() == stamp {
             return None;
         }
-        let old = base.current();
+        let old = base.current().into_owned();
         let refused = |why: String| Some(Renewed::Refused(Arc::clone(&old), why));
         let read = reader.read_all(&files, &Unlock::Nobody).and_then(|content| {
             let stamp = Stamp::of_content(&content);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Certificates and keys that are kept over reloads.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
@@ -147,7 +148,9 @@ impl IdentityStore {
             && entry.is_current(files, reader)?
         {
             entry.used = true;
-            entry.identity = entry.identity.current();
+            if let Cow::Owned(current) = entry.identity.current() {
+                entry.identity = current;
+            }
             return Ok(Arc::clone(&entry.identity));
         }
         let files = files.copied();
