@@ -33,6 +33,18 @@ static int is_enabled(const tls_config *config, const conn_rec *c)
                                     tls_settings_of(c->base_server)->index);
 }
 
+/* The MPM may close a connection whose data it waits for (Timeout). If httpd stops, that is no failure of the client. */
+static apr_status_t abandoned(void *data)
+{
+    tls_connection *tc = data;
+    int state;
+
+    if (ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state != AP_MPMQ_STOPPING) {
+        tls_handshake_interrupted(tc, APR_TIMEUP);
+    }
+    return APR_SUCCESS;
+}
+
 static int pre_connection(conn_rec *c, void *)
 {
     const tls_config *config = tls_state_config();
@@ -48,6 +60,7 @@ static int pre_connection(conn_rec *c, void *)
     tls_connection *tc = tls_connection_make(c, config);
     tc->backend = backend;
     tls_filters_attach(tc);
+    apr_pool_pre_cleanup_register(c->pool, tc, abandoned);
     return OK;
 }
 

@@ -104,45 +104,53 @@ class TestClients:
             sock.sendall(MemoryClient(httpd, "a.test").hello()[:50])
             self.line(httpd, "TLS1009")
 
-    def test_07_one_that_sends_nothing_has_not_failed(self, server):
+    def test_07_too_slow_for_the_mpm(self, httpd):
+        """The MPM closes a connection that it waits for after Timeout."""
+        httpd.start(f"TLSEngine {httpd.port}", "Timeout 2", httpd.vhost("a.test"))
+        with raw_connection(httpd) as sock:
+            sock.sendall(MemoryClient(httpd, "a.test").hello())
+            read_all(sock)
+        assert 'server name "a.test"' in self.line(httpd, "TLS1009")
+
+    def test_08_one_that_sends_nothing_has_not_failed(self, server):
         raw_connection(server).close()
         wait_for(lambda: "without sending a byte" in server.log.text(), "the end of the connection")
         assert "TLS10" not in server.log.text()
         assert counters(server)["TLSFailedHandshakes"] == 0
 
-    def test_08_old_version(self, server):
+    def test_09_old_version(self, server):
         s_client(server, "-tls1_1", "-cipher", "ALL@SECLEVEL=0", name="a.test")
         line = self.line(server, "TLS1101")
         assert 'server name "a.test"' in line and "offered TLSv1.1, groups" in line
         assert "sent alert ProtocolVersion" in line
 
-    def test_09_version_that_is_not_enabled(self, httpd):
+    def test_10_version_that_is_not_enabled(self, httpd):
         httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", "TLSProtocol TLSv1.3"))
         s_client(httpd, "-tls1_2", name="a.test")
         assert "offered TLSv1.2," in self.line(httpd, "TLS1102")
 
-    def test_10_no_common_suite(self, server):
+    def test_11_no_common_suite(self, server):
         s_client(server, "-tls1_2", "-cipher", "AES128-SHA", name="a.test")
         assert "sent alert HandshakeFailure" in self.line(server, "TLS1103")
 
-    def test_11_no_common_group(self, httpd):
+    def test_12_no_common_group(self, httpd):
         httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", "TLSGroupsSuppress secp521r1"))
         s_client(httpd, "-groups", "P-521", name="a.test")
         assert "groups secp521r1" in self.line(httpd, "TLS1104")
 
-    def test_12_no_suitable_certificate(self, server):
+    def test_13_no_suitable_certificate(self, server):
         s_client(server, "-sigalgs", "rsa_pss_rsae_sha256", name="a.test")
         self.line(server, "TLS1105")
 
-    def test_13_fallback(self, server):
+    def test_14_fallback(self, server):
         s_client(server, "-tls1_2", "-fallback_scsv", name="a.test")
         assert "sent alert InappropriateFallback" in self.line(server, "TLS1108")
 
-    def test_14_unknown_name(self, server):
+    def test_15_unknown_name(self, server):
         s_client(server, name="unknown.test")
         assert "sent alert UnrecognisedName" in self.line(server, "TLS1201")
 
-    def test_15_client_certificates(self, httpd):
+    def test_16_client_certificates(self, httpd):
         httpd.start(
             f"TLSEngine {httpd.port}",
             httpd.vhost("a.test", "TLSClientCertificate required", f"TLSClientCA {httpd.ca_file}"),
@@ -150,7 +158,7 @@ class TestClients:
         s_client(httpd, name="a.test")
         assert "sent alert CertificateRequired" in self.line(httpd, "TLS1301")
 
-    def test_16_client_certificate_of_another_ca(self, httpd):
+    def test_17_client_certificate_of_another_ca(self, httpd):
         httpd.start(
             f"TLSEngine {httpd.port}",
             httpd.vhost("a.test", "TLSClientCertificate required", f"TLSClientCA {httpd.ca_file}"),
@@ -159,12 +167,12 @@ class TestClients:
         s_client(httpd, "-cert", httpd.root / cert, "-key", httpd.root / key, name="a.test")
         assert "sent alert UnknownCA" in self.line(httpd, "TLS1304")
 
-    def test_17_client_does_not_trust_us(self, server):
+    def test_18_client_does_not_trust_us(self, server):
         with pytest.raises(ssl.SSLError):
             connect(server, "a.test", ctx=ssl.create_default_context())
         assert "received alert UnknownCA" in self.line(server, "TLS1401")
 
-    def test_18_established_connections_have_codes_too(self, server):
+    def test_19_established_connections_have_codes_too(self, server):
         client = MemoryClient(server, "a.test", context(server))
         with raw_connection(server) as sock:
             client.handshake(sock)
@@ -172,7 +180,7 @@ class TestClients:
             read_all(sock)
         assert "connection failed: " in self.line(server, "TLS1007")
 
-    def test_19_counted(self, server):
+    def test_20_counted(self, server):
         for _ in range(3):
             s_client(server, name="unknown.test")
         with raw_connection(server) as sock:

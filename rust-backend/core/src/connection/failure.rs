@@ -192,7 +192,7 @@ impl Connection {
             Interruption::TooSlow => Failure::theirs(
                 Code::TooSlow,
                 format!(
-                    "the client has sent nothing more {when}, and its time is over (RequestReadTimeout handshake=)"
+                    "the client has sent nothing more {when}, and its time is over (RequestReadTimeout handshake=, Timeout)"
                 ),
             ),
             Interruption::Lost => Failure::theirs(Code::ConnectionLost, format!("the connection was lost {when}")),

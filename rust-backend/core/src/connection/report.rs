@@ -99,7 +99,7 @@ fn json(line: &impl Serialize) -> String {
 pub fn lines_about_left_out(code: Code, count: u64, now: i64) -> (String, String) {
     let own = Code::Suppressed;
     let text = format!(
-        "{count} more failures with the code {code} ({}) were not logged one by one (TLSLogFailuresLimit) [{own}]",
+        "{count} more failures with the code {code} ({}) were not logged one by one [{own}]",
         code.name()
     );
     let line = LeftOutLine {
@@ -109,7 +109,7 @@ pub fn lines_about_left_out(code: Code, count: u64, now: i64) -> (String, String
         of: code.to_string(),
         count,
     };
-    (worded(&text).into_owned(), json(&line))
+    (text, json(&line))
 }
 
 impl AlertLine<'_> {
