@@ -4,6 +4,7 @@
 import re
 import socket
 import ssl
+import struct
 import threading
 
 import pytest
@@ -186,6 +187,43 @@ class TestClients:
         with raw_connection(server) as sock:
             sock.sendall(b"\x16\x03\x01")
         wait_for(lambda: counters(server)["TLSFailedHandshakes"] == 4, "four failures to be counted")
+
+    def test_21_no_common_protocol(self, httpd, server):
+        s_client(server, "-alpn", "bogus/1", name="a.test")
+        assert "sent alert NoApplicationProtocol" in self.line(server, "TLS1107")
+
+    def test_22_reset(self, server):
+        sock = raw_connection(server)
+        sock.sendall(MemoryClient(server, "a.test").hello())
+        assert sock.recv(100)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+        self.line(server, "TLS1010")
+
+    @pytest.mark.parametrize(
+        "code,data",
+        [
+            ("TLS1004", b"\x16\x03\x01\x3e\x80\x01\x03\x0d\x40" + bytes(15996)),
+            ("TLS1004", b"\x16\x03\x01\xff\xff\x01"),
+            ("TLS1005", b"\x16\x03\x01\x00\x04\x14\x00\x00\x00"),
+        ],
+        ids=["message", "record", "finished"],
+    )
+    def test_23_too_large_or_unexpected(self, server, code, data):
+        with raw_connection(server) as sock:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            read_all(sock)
+        self.line(server, code)
+
+    def test_24_expired_client_certificate(self, httpd):
+        ca = ClientCa("Members")
+        httpd.root.joinpath("members.pem").write_bytes(ca.pem)
+        lines = ["TLSClientCertificate required", "TLSClientCA members.pem"]
+        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", *lines))
+        _, cert, _, key = ca.client("old", start=-3, days=2).write(httpd.root, "old")
+        s_client(httpd, "-cert", cert, "-key", key, name="a.test")
+        assert "sent alert CertificateExpired" in self.line(httpd, "TLS1302")
 
 
 class TestBackends:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The codes of errors: which one is logged for an error of rustls, an alert or a refused certificate.
 
-use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible};
 
 use crate::base::log_codes::Code;
 use crate::key_process::door::SignError;
@@ -11,8 +11,13 @@ use crate::trust::refusal::{Reason, Refusal};
 pub(super) fn of_client(error: &Error) -> Code {
     use PeerIncompatible as P;
     match error {
+        Error::InvalidMessage(
+            InvalidMessage::HandshakePayloadTooLarge
+            | InvalidMessage::CertificatePayloadTooLarge
+            | InvalidMessage::MessageTooLarge,
+        )
+        | Error::PeerSentOversizedRecord => Code::TooLarge,
         Error::InvalidMessage(_) => Code::Malformed,
-        Error::PeerSentOversizedRecord => Code::TooLarge,
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => Code::UnexpectedMessage,
         Error::PeerMisbehaved(_) => Code::ProtocolViolation,
         Error::DecryptError => Code::DecryptError,
