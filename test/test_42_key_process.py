@@ -206,7 +206,7 @@ class TestReloads:
             assert curl(httpd, "a.test").text == "hello"
             sizes.append(resident(pid))
             counts.append(descriptors(pid))
-        assert keyd(httpd) == pid and len(httpd.key_processes()) == 2
+        assert keyd(httpd) == pid and len(httpd.key_processes()) == 3
         assert max(counts[10:]) <= max(counts[:10]), counts
         assert max(sizes[15:]) - max(sizes[5:15]) < 600, sizes
 

@@ -225,16 +225,12 @@ impl KeyProcess {
 
     /// The process numbers of `tls-keyd`, of the process that watches it, and of the bell; 0 for one that does not run.
     pub fn processes(&self) -> [u32; 3] {
-        match &*lock(&self.state) {
-            State::Running(running) => {
-                let [watcher, bell] = lock(&self.watcher)
-                    .as_ref()
-                    .map(|one| [one.pid, one.bell])
-                    .unwrap_or_default();
-                [running.pid, watcher, bell]
-            }
-            State::Off | State::Lost(_) => [0; 3],
-        }
+        let keys = match &*lock(&self.state) {
+            State::Running(running) => running.pid,
+            State::Off | State::Lost(_) => 0,
+        };
+        let [watcher, bell] = lock(&self.watcher).as_ref().map_or([0; 2], |one| [one.pid, one.bell]);
+        [keys, watcher, bell]
     }
 
     /// The way to `tls-keyd`, if keys are there.
