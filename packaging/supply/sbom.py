@@ -13,7 +13,6 @@ import time
 import uuid
 from pathlib import Path
 
-import tomllib
 from crates import ROOT, Crates
 
 NAMES = uuid.uuid5(uuid.NAMESPACE_URL, "mod_tls")
@@ -22,8 +21,9 @@ SPDX_TOOL = "Tool: packaging/supply/sbom.py"
 
 def checksums():
     """The SHA-256 of each crate's archive, by name and version."""
-    rows = tomllib.loads((ROOT / "Cargo.lock").read_text())["package"]
-    return {(row["name"], row["version"]): row["checksum"] for row in rows if "checksum" in row}
+    pattern = r'name = "(.+)"\nversion = "(.+)"\nsource = ".+"\nchecksum = "(.+)"'
+    rows = re.findall(pattern, (ROOT / "Cargo.lock").read_text())
+    return {(name, version): checksum for name, version, checksum in rows}
 
 
 def licence(package):
