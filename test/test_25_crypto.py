@@ -19,13 +19,15 @@ KEYS = {
 }
 if CRYPTO == "ring":
     del KEYS["p521"]
+CONFIGURE = Path(__file__).resolve().parent.parent / "configure.ac"
+VERSION = re.search(r"AC_INIT\(\[mod_tls\], \[(.+)\]\)", CONFIGURE.read_text())[1]
 
 
 def test_01_says_what_it_is(httpd):
     httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", 'Header set X-Library "%{SSL_VERSION_LIBRARY}s"'))
     library = curl(httpd, "a.test").headers["x-library"]
     assert re.search(LIBRARY[CRYPTO], library)
-    assert f"mod_tls/0.1.0, {library}" in httpd.configtest("DUMP_TLS")[1]
+    assert f"mod_tls/{VERSION}, {library}" in httpd.configtest("DUMP_TLS")[1]
     assert re.search(rf"tls: .*{re.escape(library)}", httpd.log.text())
 
 
