@@ -71,6 +71,15 @@ def show_examples(app, name, source):
         source[0] += f"\n## {title}\n\n```apacheconf\n{path.read_text()}```\n"
 
 
+def list_documents(app, name, source):
+    """The first page names the documents in their order. Those that it does not name follow."""
+    if name == root_doc:
+        names = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
+        others = "\n".join(f"../{name}" for name in names if f"../{name}\n" not in source[0])
+        source[0] = source[0].replace("(other documents)", others)
+
+
 def setup(app):
+    app.connect("source-read", list_documents)
     app.connect("source-read", include_documents)
     app.connect("source-read", show_examples)
