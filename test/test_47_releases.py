@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SUPPLY = ROOT / "packaging/supply"
 VERSION = re.search(r"AC_INIT\(\[mod_tls\], \[(.+)\]\)", (ROOT / "configure.ac").read_text())[1]
-pytestmark = pytest.mark.skipif(not shutil.which("cargo"), reason="cargo is not on PATH")
+MISSING = [name for name in ("cargo", "git") if not shutil.which(name)]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on PATH: {MISSING}")
 
 
 def run(*command, **environment):
