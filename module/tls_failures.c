@@ -82,17 +82,16 @@ void tls_failures_log(tls_connection *tc, tls_status status)
 
 static void report_left_out(const server_rec *s)
 {
-    tls_list *list = NULL;
-    tls_slice line, json;
+    tls_text line, json;
+    tls_severity severity;
+    size_t place = 0;
 
-    if (tls_process_left_out(tls_state_process(), apr_time_now(), &list) != TLS_STATUS_OK) {
-        return;
+    while (tls_process_left_out(tls_state_process(), apr_time_now(), &place, &severity, &line, &json) == TLS_STATUS_OK) {
+        ap_log_error(APLOG_MARK, tls_log_level(severity), 0, s, "tls: %.*s", (int)line.len, (const char *)line.data);
+        write_journal((tls_slice){ json.data, json.len });
+        tls_text_free(line);
+        tls_text_free(json);
     }
-    while (tls_list_next(list, &line, &json) == TLS_STATUS_OK) {
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "tls: %.*s", (int)line.len, (const char *)line.data);
-        write_journal(json);
-    }
-    tls_list_free(list);
 }
 
 /* What the parent process has not reported yet is reported before the logs are closed. */

@@ -15,7 +15,7 @@ use crate::connection::{ConnectionHandle, on_connection};
 use crate::diagnostics::SeverityCode;
 use crate::guard::{Status, guard, last_panic};
 use crate::process::Process;
-use crate::types::{List, OwnedText, c_text};
+use crate::types::{OwnedText, c_text};
 
 /// What httpd knows about a connection that has failed.
 #[derive(Debug)]
@@ -157,20 +157,35 @@ pub unsafe extern "C" fn tls_conn_report(
     })
 }
 
-/// The lines about failures that were not logged since the last call, at `now` (microseconds since 1970): a list with those of
-/// the error log as names, and those of `TLSLogFailures` as values. `tls_list_free` frees it.
+/// The lines about failures with the next code that were not logged since the last call, at `now` (microseconds since 1970):
+/// `line` for the error log, with its `severity`, and `json` for `TLSLogFailures`. `tls_text_free` frees them. `place` is 0 for
+/// the first code, and is set for the next call. `TLS_STATUS_FAILED` if there are no more.
 ///
 /// # Safety
 /// The pointers are valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_process_left_out(process: *const Process, now: i64, out: *mut *mut List) -> Status {
+pub unsafe extern "C" fn tls_process_left_out(
+    process: *const Process,
+    now: i64,
+    place: *mut usize,
+    severity: *mut SeverityCode,
+    line: *mut OwnedText,
+    json: *mut OwnedText,
+) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (process, out) = unsafe { (process.as_ref()?, out.as_mut()?) };
-        let left_out = process.0.failure_limits.take_left_out().into_iter();
-        let lines = left_out.map(|(code, count)| lines_about_left_out(code, count, now));
-        let items = lines.map(|(line, json)| (line.into(), json)).collect();
-        *out = Box::into_raw(Box::new(List { items, next: 0 }));
+        let (process, place, severity) = unsafe { (process.as_ref()?, place.as_mut()?, severity.as_mut()?) };
+        // SAFETY: as above.
+        let (line, json) = unsafe { (line.as_mut()?, json.as_mut()?) };
+        let Some((code, count)) = process.0.failure_limits.next_left_out(place) else {
+            return Some(Status::Failed);
+        };
+        *severity = match code.is_of_client() {
+            true => SeverityCode::Info,
+            false => SeverityCode::Warning,
+        };
+        let (text, lines) = lines_about_left_out(code, count, now);
+        (*line, *json) = (OwnedText::give(text), OwnedText::give(lines));
         Some(Status::Ok)
     })
 }

@@ -331,6 +331,12 @@ impl Code {
         &TABLE[self.index()]
     }
 
+    /// Whether it is about what clients do, not about errors of this server or backends.
+    pub fn is_of_client(self) -> bool {
+        let is_ours = matches!(self, Self::ClientNoCrl | Self::ClientCrlExpired);
+        (1000..1500).contains(&self.number()) && !is_ours
+    }
+
     /// The short name.
     pub fn name(self) -> &'static str {
         self.entry().name
@@ -406,6 +412,8 @@ mod tests {
     fn text_form() {
         assert_eq!(Code::NoCommonSuite.to_string(), "TLS1103");
         assert_eq!(Code::NoCommonSuite.name(), "no_common_suite");
+        assert!(Code::NotTls.is_of_client() && Code::AlertOther.is_of_client());
+        assert!(!Code::SigningFailed.is_of_client() && !Code::BackendClosed.is_of_client());
     }
 
     /// `MOD_TLS_WRITE_DOCS=1 cargo test -p mod-tls-core log_codes` writes the tables.

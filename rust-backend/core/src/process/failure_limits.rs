@@ -54,13 +54,17 @@ impl FailureLimits {
         is_admitted
     }
 
-    /// The codes of failures that were not logged since the last call, with their numbers.
-    pub fn take_left_out(&self) -> Vec<(Code, u64)> {
-        let counts = TABLE.iter().enumerate().filter_map(|(index, entry)| {
-            let count = self.of(index)?[LEFT_OUT].swap(0, Relaxed);
-            (count > 0).then_some((entry.code, count))
-        });
-        counts.collect()
+    /// The next code, from place `place` of the table on, with failures that were not logged since the last call, and their
+    /// number. `place` is set to the place behind it.
+    pub fn next_left_out(&self, place: &mut usize) -> Option<(Code, u64)> {
+        while let Some(entry) = TABLE.get(*place) {
+            let count = self.of(*place)?[LEFT_OUT].swap(0, Relaxed);
+            *place += 1;
+            if count > 0 {
+                return Some((entry.code, count));
+            }
+        }
+        None
     }
 }
 
@@ -74,6 +78,11 @@ mod tests {
         limits
     }
 
+    fn left_out(limits: &FailureLimits) -> Vec<(Code, u64)> {
+        let mut place = 0;
+        std::iter::from_fn(|| limits.next_left_out(&mut place)).collect()
+    }
+
     #[test]
     fn a_flood() {
         let limits = limits();
@@ -83,17 +92,17 @@ mod tests {
             limits.admit(Code::Malformed, 1000, 50),
             "another code has its own limit"
         );
-        assert_eq!(limits.take_left_out(), [(Code::NotTls, 9950)]);
-        assert_eq!(limits.take_left_out(), []);
+        assert_eq!(left_out(&limits), [(Code::NotTls, 9950)]);
+        assert_eq!(left_out(&limits), []);
         assert!(!limits.admit(Code::NotTls, 1059, 50));
         assert!(limits.admit(Code::NotTls, 1060, 50), "a new minute");
-        assert_eq!(limits.take_left_out(), [(Code::NotTls, 1)]);
+        assert_eq!(left_out(&limits), [(Code::NotTls, 1)]);
     }
 
     #[test]
     fn without_memory_nothing_is_limited() {
         assert!((0..100).all(|_| FailureLimits::default().admit(Code::NotTls, 1, 1)));
-        assert_eq!(FailureLimits::default().take_left_out(), []);
+        assert_eq!(left_out(&FailureLimits::default()), []);
     }
 
     #[test]
