@@ -34,6 +34,7 @@ RULES = [
     Rule("tls: tls-keyd", "tls-keyd was killed", (KEYD,)),
     Rule("tls: handshake failed: tls-keyd", "tls-keyd was killed", (KEYD,)),
     Rule("tls: handshake failed: this process cannot connect to tls-keyd", "no descriptors", (DESCRIPTORS,)),
+    Rule(r"tls: \d+ more failures with the code TLS", "they are like the lines before, which have rules"),
 ]
 
 
