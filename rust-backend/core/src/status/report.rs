@@ -158,8 +158,8 @@ pub(super) struct BackendPlace {
 pub(super) struct Processes {
     pub(super) generation: u64,
     pub(super) children: Vec<u32>,
+    /// That of `tls-keyd` when the child process that answers was started.
     pub(super) key_process: Option<u32>,
-    pub(super) watcher: Option<u32>,
 }
 
 /// The private keys.
@@ -210,7 +210,7 @@ impl Report {
         let (counters, now) = (config.counters(), request.now);
         let count = |counter| counters.total(counter);
         let of = |family| counts(counters, family);
-        let [key_process, watcher, _] = config.process.key_processes().map(|pid| (pid > 0).then_some(pid));
+        let [key_process, ..] = config.process.key_processes().map(|pid| (pid > 0).then_some(pid));
         Self {
             version: INTERFACE,
             library: LIBRARY,
@@ -255,7 +255,6 @@ impl Report {
                 generation: request.generation,
                 children: request.children.clone(),
                 key_process,
-                watcher,
             },
             keys: Keys::new(config),
             sessions: Sessions {
