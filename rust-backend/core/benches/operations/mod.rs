@@ -5,6 +5,7 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use mod_tls_core::base::diagnostics::Origin;
@@ -13,6 +14,7 @@ use mod_tls_core::config::vhosts::NameIndex;
 use mod_tls_core::config::{Builder, Config, Environment, Server};
 use mod_tls_core::connection::{Connection, Event};
 use mod_tls_core::process::Process;
+use mod_tls_core::process::counters::CELLS;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::client::Resumption;
 #[cfg(feature = "aws-lc-rs")]
@@ -68,6 +70,14 @@ fn server(name: &str, lines: &[String]) -> Server {
     server
 }
 
+/// A process that counts, as httpd does.
+fn counting() -> Arc<Process> {
+    let process = Process::default();
+    let cells = (0..CELLS).map(|_| AtomicU64::new(0)).collect();
+    process.counters.attach(Box::leak(cells));
+    Arc::new(process)
+}
+
 /// A site for localhost and a client that trusts it.
 pub struct Pair {
     config: Arc<Config>,
@@ -103,7 +113,7 @@ impl Pair {
                 files.write("key.pem", &signing_key.serialize_pem())
             ),
         ];
-        let mut builder = Builder::new(Arc::default(), Environment::new("/"));
+        let mut builder = Builder::new(counting(), Environment::new("/"));
         builder.add_server(server("localhost", &lines));
         let (config, diagnostics) = builder.compile();
         let mut roots = RootCertStore::empty();
