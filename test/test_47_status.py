@@ -328,7 +328,7 @@ class TestSites:
             "/tls-status?sort=failures&filter=77",
             "/tls-metrics",
         ):
-            assert min(duration(httpd, path) for _ in range(5)) < 0.1, path
+            assert min(duration(httpd, path) for _ in range(10)) < 0.1, path
 
 
 def duration(httpd, path):
