@@ -73,7 +73,9 @@ class TestPage:
         assert chromium.title == "TLS status"
         assert names(chromium) == ["late.example.org", "shop.example.org", "www.example.org"]
         cells = chromium.find_elements(By.CSS_SELECTOR, "#sites td.expired, #sites td.soon, #sites td.good")
-        assert [cell.text.split("\n")[0] for cell in cells] == ["expired", "3", "78"]
+        days = [cell.text.split("\n")[0] for cell in cells]
+        # They begin a day ago. In the second in which one was made, its last days are whole.
+        assert days in (["expired", "3", "78"], ["expired", "4", "79"], ["expired", "4", "78"])
         text = chromium.find_element(By.ID, "failures").text
         assert "unknown.example.org" in text and "TLS1201" in text and "TLSStrictSNI off" in text
         text = chromium.find_element(By.ID, "what-if").text
