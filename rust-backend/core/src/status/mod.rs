@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What `SetHandler tls-status` and `SetHandler tls-metrics` show: a page, JSON, and metrics for Prometheus.
 //!
-//! A [`Report`](report::Report) is the content of all of them. Nothing in it is secret.
+//! A `Report` is the content of all of them. Nothing in it is secret.
 //!
 //! May use: base, config, crypto, info, key_process, keys, process, settings, site, x509.
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Counters of connection events, totalled over all child processes, in memory that these share.
 //!
-//! The memory is divided into slots with one cell for each thing that is counted ([`families`], [`days`]). A thread adds to
+//! The memory is divided into slots with one cell for each thing that is counted ([`families`], `days`). A thread adds to
 //! the cells of its slot, so threads seldom write to the same cache line; reading adds the slots up. Behind the slots are
-//! the counters of hosts ([`sites`]) and the last failures ([`recent`]).
+//! the counters of hosts (`sites`) and the last failures ([`recent`]).
 
 mod days;
 pub mod families;
