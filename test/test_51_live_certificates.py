@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates that are renewed while httpd runs: they are used without a reload."""
 
+import json
 import os
 import signal
 import ssl
@@ -188,6 +189,19 @@ class TestRenewal:
             is_presented(httpd, renew(httpd, authority))
             tls.sendall(request("a.test", close=False))
             assert b"hello" in read_response(stream)[-1]
+
+
+    def test_11_variables_and_status(self, httpd, authority):
+        """Both are of the certificate that is presented."""
+        status = "<Location /status>\nSetHandler tls-status\n</Location>"
+        shown = "Header set serial expr=%{SSL_SERVER_M_SERIAL}"
+        start(httpd, status, shown)
+        issued = renew(httpd, authority, days=77)
+        is_presented(httpd, issued)
+        assert int(curl(httpd, "a.test").headers["serial"], 16) == issued.cert.serial_number
+        sites = json.loads(curl(httpd, "a.test", "/status?format=json").text)["sites"]["list"]
+        (certificate,) = next(site for site in sites if site["name"] == "a.test")["certificates"]
+        assert certificate["not_after"] == int(issued.cert.not_valid_after_utc.timestamp())
 
 
 BROKEN = {
