@@ -33,8 +33,8 @@ static void ended(int reason, void *data, int)
         current[i] = current[i] == w ? NULL : current[i];
     }
     apr_proc_other_child_unregister(w);
-    tls_config_child_ended(tls_state_config(), (uint32_t)w->pid);
-    tls_state_log(w->pool, tls_state_config(), ap_server_conf);
+    tls_process_child_ended(tls_state_process(), (uint32_t)w->pid);
+    tls_state_renew(w->pool, ap_server_conf);
     apr_pool_destroy(w->pool);
     watch(ap_server_conf);
 }

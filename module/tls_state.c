@@ -222,10 +222,20 @@ void tls_state_log(apr_pool_t *p, const tls_config *from, server_rec *s)
     }
 }
 
+void tls_state_renew(apr_pool_t *p, server_rec *s)
+{
+    tls_status more;
+
+    do {
+        more = tls_config_renew(config);
+        tls_state_log(p, config, s);
+    } while (more == TLS_STATUS_OK);
+}
+
 static int monitor(apr_pool_t *p, server_rec *s)
 {
     tls_config_tick(config);
-    tls_state_log(p, config, s);
+    tls_state_renew(p, s);
     return OK;
 }
 

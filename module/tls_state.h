@@ -18,3 +18,6 @@ const tls_process *tls_state_process(void);
 
 /** Writes the messages that `config` has queued in this process to the error log. Cheap if there are none. */
 void tls_state_log(apr_pool_t *p, const tls_config *config, server_rec *s);
+
+/** Makes use of renewed certificates, and writes the messages that there are. Only in the parent process. */
+void tls_state_renew(apr_pool_t *p, server_rec *s);

@@ -232,17 +232,19 @@ pub unsafe extern "C" fn tls_config_tick(config: *const ConfigHandle) -> Status 
     })
 }
 
-/// Looks after `tls-keyd` and renewed certificates: the parent process calls it when `pid`, a child of it, has ended. What there is
-/// to say is queued for the error log.
+/// Makes use of some of the certificates that were renewed, if `tls-keyd` has the keys. The parent process calls it until it
+/// returns `TLS_STATUS_FAILED`: then there are no more. What there is to say is queued for the error log.
 ///
 /// # Safety
 /// The pointer is valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_config_child_ended(config: *const ConfigHandle, pid: u32) -> Status {
+pub unsafe extern "C" fn tls_config_renew(config: *const ConfigHandle) -> Status {
     guard(|| {
         // SAFETY: the caller promises that a pointer that is not null is valid.
-        unsafe { config.as_ref()? }.0.child_has_ended(pid);
-        Some(Status::Ok)
+        match unsafe { config.as_ref()? }.0.renew() {
+            true => Some(Status::Ok),
+            false => Some(Status::Failed),
+        }
     })
 }
 

@@ -99,6 +99,21 @@ pub extern "C" fn tls_version() -> Slice {
     Slice::of(INTERFACE.as_bytes())
 }
 
+/// Looks after `tls-keyd`: the parent process calls it when `has_ended`, a child of it, has ended. That may be the one by which
+/// it is called because `tls-keyd` has ended, or because certificates were renewed (`tls_config_renew`). What there is to say is
+/// queued for the error log.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_process_child_ended(process: *const Process, has_ended: u32) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { process.as_ref()? }.0.tick(Some(has_ended));
+        Some(Status::Ok)
+    })
+}
+
 /// The number of processes that have the keys or watch over them.
 pub const TLS_KEY_PROCESSES: usize = 3;
 

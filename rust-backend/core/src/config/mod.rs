@@ -410,15 +410,7 @@ impl Config {
         self.revocation_lists.iter().for_each(|lists| lists.refresh(now));
         self.proxies.refresh(now);
         self.process.tick(None);
-        self.renew();
         self.check_expiry(now, false);
-    }
-
-    /// A child process of the parent process, which calls this, has ended: perhaps the one that tells of renewed certificates
-    /// or of the end of `tls-keyd`.
-    pub fn child_has_ended(&self, pid: u32) {
-        self.process.tick(Some(pid));
-        self.renew();
     }
 
     /// The module, the libraries, and where the private keys are, for the message at startup.

@@ -20,6 +20,9 @@ use crate::settings::Watching;
 use crate::site::Site;
 use crate::x509::{Certificate, Context};
 
+/// How many certificates are read before the messages about them are logged.
+const AT_ONCE: usize = 16;
+
 /// How often a child process that watches files itself looks at those of a certificate, in seconds.
 const LOOK_EVERY: u32 = 1;
 
@@ -42,20 +45,28 @@ impl Config {
         keys.watch_files(interval, watched.iter().map(to_watch).collect());
     }
 
-    /// Makes use of certificates that were renewed. The parent process calls it when it was told so.
-    pub(crate) fn renew(&self) {
+    /// Makes use of some of the certificates that were renewed, if `tls-keyd` has the keys. Returns whether there may be more of
+    /// them, for which the parent process calls this again when it has logged the messages about those.
+    pub fn renew(&self) -> bool {
         let Some(keys) = self.process.key_process.get().filter(|keys| keys.is_on()) else {
-            return;
+            return false;
         };
         if keys.wants_files() {
             self.watch_files(keys);
         }
         let reader = KeyReader::Process(keys, Purpose::Server);
-        for slot in keys.take_changed() {
-            self.renew_one(slot, &reader, |old| {
+        for _ in 0..AT_ONCE {
+            let Some(slot) = keys.next_changed() else {
+                return false;
+            };
+            let is_used = self.renew_one(slot, &reader, |old| {
                 old.key_id().into_iter().for_each(|id| keys.is_replaced(id));
             });
+            if !is_used {
+                keys.read_later(slot);
+            }
         }
+        true
     }
 
     /// In a child process: makes use of certificates of whose renewal the parent process has told.
@@ -66,8 +77,7 @@ impl Config {
     /// In a child process: looks whether the files of `identity`, which is about to be presented, have changed, if that is its
     /// task. True if another one is to be presented.
     pub(crate) fn look_at(&self, identity: &Identity) -> bool {
-        let is_on = self.process.key_process.get().is_some_and(KeyProcess::is_on);
-        if is_on || self.watching == Watching::Off {
+        if identity.is_remote() || self.watching == Watching::Off {
             return false;
         }
         let now = unix_now() as u32;

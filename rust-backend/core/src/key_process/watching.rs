@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::parent::KeyProcess;
+use super::parent::{KeyProcess, State};
 use super::protocol::KeyId;
 use super::running::Running;
 use super::watch_orders::WatchedFiles;
@@ -70,9 +70,17 @@ impl KeyProcess {
         }
     }
 
-    /// The numbers of identities whose files have changed since the last call.
-    pub fn take_changed(&self) -> Vec<u32> {
-        std::mem::take(&mut *lock(&self.changed))
+    /// The number of an identity whose files have changed, as long as there is a `tls-keyd` that can read them.
+    pub fn next_changed(&self) -> Option<u32> {
+        let is_running = matches!(*lock(&self.state), State::Running(_));
+        is_running.then(|| lock(&self.changed).pop())?
+    }
+
+    /// The files of an identity are to be read again when `tls-keyd` was replaced, if it has failed just now.
+    pub fn read_later(&self, slot: u32) {
+        if matches!(*lock(&self.state), State::Lost(_)) {
+            lock(&self.changed).push(slot);
+        }
     }
 
     /// Whether the process that watches was started anew, so that it has to be told the files.
