@@ -13,6 +13,7 @@ use super::door::Door;
 use super::parent::{KeyProcess, KeySource, Known, Launch, State, hash_of};
 use super::protocol::{Answer, FileContent, FileOrder, KeyId, KeyInfo, Order, Wanted};
 use super::running::{LIMIT, Running};
+use super::watching::Call;
 use crate::base::diagnostics::Severity;
 use crate::base::file_reading;
 use crate::base::lock::lock;
@@ -126,17 +127,17 @@ impl KeyProcess {
         if self.owner.load(Relaxed) != std::process::id() {
             return;
         }
-        let is_called = self.look_at_watcher(has_ended);
+        let call = self.look_at_watcher(has_ended);
         let mut state = lock(&self.state);
         *state = match std::mem::take(&mut *state) {
-            State::Running(running) => self.look_at(running, is_called),
+            State::Running(running) => self.look_at(running, call),
             State::Lost(launch) => self.replace(launch),
             State::Off => State::Off,
         };
     }
 
-    /// Looks after a process. With `is_called`, the one that watches it has something to tell, or has ended.
-    fn look_at(&self, mut running: Running, is_called: bool) -> State {
+    /// Looks after a process, about which the one that watches it may have told something.
+    fn look_at(&self, mut running: Running, call: Call) -> State {
         let released = self.released.take();
         if !released.is_empty() {
             let gone: HashSet<_> = released.iter().collect();
@@ -146,13 +147,13 @@ impl KeyProcess {
         let silent = running.ping();
         let why = match silent {
             Ok(silent) if silent >= PING_LIMIT => Some("does not answer and is killed"),
-            Ok(_) if is_called && !running.is_alive(SHORT_LIMIT) => Some("does not answer and is killed"),
+            Ok(_) if call == Call::Silent && !running.is_alive(SHORT_LIMIT) => Some("does not answer and is killed"),
             Ok(_) => None,
             Err(_) => Some("has ended"),
         };
         self.log_messages(&mut running);
         let Some(why) = why else {
-            if is_called {
+            if call != Call::No {
                 self.have_watched(&mut running);
             }
             return State::Running(running);

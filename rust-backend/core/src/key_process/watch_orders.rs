@@ -43,6 +43,8 @@ pub struct WatchedFiles {
 pub struct WatchReport {
     /// The numbers of identities whose files have changed.
     pub changed: Vec<u32>,
+    /// Whether `tls-keyd` has not answered for a while.
+    pub is_silent: bool,
     /// Messages for the error log.
     pub messages: Vec<(Severity, String)>,
 }

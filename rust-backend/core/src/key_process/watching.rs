@@ -12,6 +12,17 @@ use super::watcher::Watcher;
 use crate::base::diagnostics::Severity;
 use crate::base::lock::lock;
 
+/// What the process that watches has told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Nothing.
+    No,
+    /// Something, or it has ended: `tls-keyd` is to be watched anew.
+    Anything,
+    /// `tls-keyd` has not answered for a while.
+    Silent,
+}
+
 impl KeyProcess {
     /// Has `running` watched, by a new process if the one that watches has ended.
     pub(super) fn have_watched(&self, running: &mut Running) {
@@ -42,12 +53,11 @@ impl KeyProcess {
         Ok(())
     }
 
-    /// Takes the report of the process that watches. True if it has called, or there is none: `has_ended` is a child process that
-    /// has ended.
-    pub(super) fn look_at_watcher(&self, has_ended: Option<u32>) -> bool {
+    /// Takes the report of the process that watches. `has_ended` is a child process that has ended.
+    pub(super) fn look_at_watcher(&self, has_ended: Option<u32>) -> Call {
         let mut slot = lock(&self.watcher);
         let Some(watcher) = &mut *slot else {
-            return true;
+            return Call::Anything;
         };
         let is_called = has_ended == Some(watcher.bell) && watcher.bell != 0;
         if is_called {
@@ -60,12 +70,16 @@ impl KeyProcess {
                 for (severity, text) in report.messages {
                     self.log_queue.add(severity, text);
                 }
-                is_called
+                match (report.is_silent, is_called) {
+                    (true, _) => Call::Silent,
+                    (false, true) => Call::Anything,
+                    (false, false) => Call::No,
+                }
             }
             // Its end is noticed if that is the cause.
             _ => {
                 *slot = None;
-                true
+                Call::Anything
             }
         }
     }

@@ -29,6 +29,7 @@ pub(crate) fn watch(socket: OwnedFd) -> ExitCode {
         channel: Channel::new(socket),
         parent: None,
         keys: None,
+        is_silent: false,
         files: Files::new(),
         bell: None,
         is_calling: false,
@@ -52,6 +53,8 @@ struct Watch {
     parent: Option<OwnedFd>,
     /// The process with the keys, until it fails.
     keys: Option<Pinger>,
+    /// Whether it was given up because it did not answer.
+    is_silent: bool,
     files: Files,
     /// To the bell.
     bell: Option<OwnedFd>,
@@ -73,8 +76,9 @@ impl Watch {
             if let Some(keys) = &mut self.keys {
                 match keys.turn(now, ready.keys) {
                     Ok(has_messages) => self.is_calling |= has_messages,
-                    Err(_) => {
+                    Err(error) => {
                         self.keys = None;
+                        self.is_silent = error.kind() == io::ErrorKind::TimedOut;
                         self.is_calling = true;
                     }
                 }
@@ -150,7 +154,13 @@ impl Watch {
             }
             WatchOrder::Report => {
                 let (changed, messages) = self.files.report();
-                self.channel.send(&WatchReport { changed, messages }, &[])?;
+                let is_silent = std::mem::take(&mut self.is_silent);
+                let report = WatchReport {
+                    changed,
+                    is_silent,
+                    messages,
+                };
+                self.channel.send(&report, &[])?;
             }
         }
         Ok(())
