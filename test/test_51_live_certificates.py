@@ -190,7 +190,6 @@ class TestRenewal:
             tls.sendall(request("a.test", close=False))
             assert b"hello" in read_response(stream)[-1]
 
-
     def test_11_variables_and_status(self, httpd, authority):
         """Both are of the certificate that is presented."""
         status = "<Location /status>\nSetHandler tls-status\n</Location>"
