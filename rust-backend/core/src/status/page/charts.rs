@@ -6,7 +6,7 @@ use maud::{Markup, html};
 /// `part` of `all` as text.
 pub(super) fn percent(part: u64, all: u64) -> String {
     match all {
-        0 => "–".to_owned(),
+        0 => "\u{2013}".to_owned(),
         all => format!("{:.1} %", 100.0 * part as f64 / all as f64),
     }
 }

@@ -51,7 +51,7 @@ fn row(failure: &Failure) -> Markup {
         tr {
             td { time datetime=(failure.time) { (failure.time) } }
             td { (failure.client) }
-            td { (failure.server_name.as_deref().unwrap_or("–")) }
+            td { (failure.server_name.as_deref().unwrap_or("\u{2013}")) }
             td { (failure.host) }
             td { (failure.code) br; span.note { (failure.name) } }
             td {
@@ -60,7 +60,7 @@ fn row(failure: &Failure) -> Markup {
                 @if let Some(alert) = &failure.alert_received { " (received " (alert) ")" }
                 @if !failure.mend.is_empty() { br; span.note { (markdown(failure.mend)) } }
             }
-            td { code { (failure.ja4.as_deref().unwrap_or("–")) } }
+            td { code { (failure.ja4.as_deref().unwrap_or("\u{2013}")) } }
         }
     }
 }

@@ -53,8 +53,8 @@ pub(super) fn distribution(title: &str, counts: &Counts) -> Markup {
 /// `≤ 250 ms`, `≤ 2.5 s`.
 fn limit(seconds: f64) -> String {
     match seconds {
-        1.0.. => format!("≤ {seconds} s"),
-        _ => format!("≤ {} ms", seconds * 1000.0),
+        1.0.. => format!("\u{2264} {seconds} s"),
+        _ => format!("\u{2264} {} ms", seconds * 1000.0),
     }
 }
 
@@ -67,7 +67,7 @@ fn durations(durations: &Durations) -> Markup {
     counts.push(("more".to_owned(), durations.longer));
     let all: u64 = counts.iter().map(|(_, count)| count).sum();
     let mean = match all {
-        0 => "–".to_owned(),
+        0 => "\u{2013}".to_owned(),
         all => format!("{:.1} ms", durations.sum_seconds * 1000.0 / all as f64),
     };
     html! {
@@ -124,7 +124,7 @@ pub(super) fn what_if(what_if: &WhatIf) -> Markup {
 fn refused(time: &Needed, at: usize) -> String {
     let refused = time.without[at].refused;
     match time.handshakes {
-        0 => "–".to_owned(),
+        0 => "\u{2013}".to_owned(),
         all => format!("{refused} ({})", percent(refused, all)),
     }
 }

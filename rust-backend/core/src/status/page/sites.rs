@@ -78,7 +78,7 @@ fn heading(title: &str, order: Order, view: &View) -> Markup {
         th scope="col" aria-sort=[sort] {
             a href=(url(&to)) { (title) }
             @if let Some(sort) = sort {
-                span aria-hidden="true" { (if sort == "ascending" { " ▲" } else { " ▼" }) }
+                span aria-hidden="true" { (if sort == "ascending" { " \u{25b2}" } else { " \u{25bc}" }) }
             }
         }
     }
