@@ -59,11 +59,9 @@ impl Config {
             let Some(slot) = keys.next_changed() else {
                 return false;
             };
-            let is_used = self.renew_one(slot, &reader, |old| {
-                old.key_id().into_iter().for_each(|id| keys.is_replaced(id));
-            });
-            if !is_used {
-                keys.read_later(slot);
+            match self.renew_one(slot, &reader) {
+                Some(old) => old.key_id().into_iter().for_each(|id| keys.is_replaced(id)),
+                None => keys.read_later(slot),
             }
         }
         true
@@ -82,24 +80,16 @@ impl Config {
         }
         let now = unix_now() as u32;
         match self.process.identities.has_changed(identity, now, LOOK_EVERY) {
-            Some(slot) => self.renew_one(slot, &KeyReader::Here(None), |_| ()),
+            Some(slot) => self.renew_one(slot, &KeyReader::Here(None)).is_some(),
             None => false,
         }
     }
 
-    /// Reads the identity `slot` again, and logs what becomes of it. `replaced` is called with the old one if there is a new one,
-    /// which is the result.
-    fn renew_one(&self, slot: u32, reader: &KeyReader<'_>, replaced: impl FnOnce(&Arc<Identity>)) -> bool {
-        let mut before = None;
-        let objection = |old: &Arc<Identity>, new: &Arc<Identity>| {
-            before = Some(Arc::clone(old));
-            self.objection(slot, old, new)
-        };
-        let (severity, text) = match self.process.identities.renew(slot, reader, objection) {
-            Some(Renewed::Used(new)) => {
-                if let Some(old) = &before {
-                    replaced(old);
-                }
+    /// Reads the identity `slot` again, and logs what becomes of it. Returns the one that is no longer used, if it is replaced.
+    fn renew_one(&self, slot: u32, reader: &KeyReader<'_>) -> Option<Arc<Identity>> {
+        let objection = |old: &_, new: &_| self.objection(slot, old, new);
+        let (severity, text, replaced) = match self.process.identities.renew(slot, reader, objection)? {
+            Renewed::Used(old, new) => {
                 let host = self
                     .sites_with(slot)
                     .next()
@@ -110,20 +100,20 @@ impl Config {
                     new.name(),
                     expiry(&new)
                 );
-                (Severity::Notice, text)
+                (Severity::Notice, text, Some(old))
             }
-            Some(Renewed::Refused(old, why)) => {
+            Renewed::Refused(old, why) => {
                 let text = format!(
                     "the certificate in {} has changed and is not used: {why}; the one of before is used, {}",
                     old.name(),
                     expiry(&old)
                 );
-                (Severity::Warning, text)
+                (Severity::Warning, text, None)
             }
-            Some(Renewed::Same) | None => return false,
+            Renewed::Same => return None,
         };
         self.process.log_queue.add(severity, text);
-        severity == Severity::Notice
+        replaced
     }
 
     /// Why `new` must not replace `old`.
@@ -164,11 +154,9 @@ fn to_watch(watched: &Watched) -> WatchedFiles {
     WatchedFiles {
         slot: watched.slot,
         stamp: watched.stamp.to_bits(),
-        paths: [
-            Some(bytes(&files.certificate)),
-            files.key.as_deref().map(bytes),
-            files.chain.as_deref().map(bytes),
-        ],
+        certificate: bytes(&files.certificate),
+        key: files.key.as_deref().map(bytes),
+        chain: files.chain.as_deref().map(bytes),
     }
 }
 

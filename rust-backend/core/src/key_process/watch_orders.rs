@@ -34,8 +34,12 @@ pub struct WatchedFiles {
     pub slot: u32,
     /// The stamp of the files that are in use.
     pub stamp: u64,
-    /// The paths of the certificate, the key and the chain.
-    pub paths: [Option<Vec<u8>>; 3],
+    /// The path of the certificate.
+    pub certificate: Vec<u8>,
+    /// The path of the key, if it is in another file.
+    pub key: Option<Vec<u8>>,
+    /// The path of the intermediate certificates, if they are in another file.
+    pub chain: Option<Vec<u8>>,
 }
 
 /// What has happened.

@@ -309,11 +309,10 @@ impl Files {
 
 fn files_of(watched: &WatchedFiles) -> IdentityFiles {
     let path = |bytes: &Vec<u8>| Arc::from(Path::new(OsStr::from_bytes(bytes)));
-    let [certificate, key, chain] = &watched.paths;
     IdentityFiles {
-        certificate: certificate.as_ref().map_or_else(|| Path::new("").into(), path),
-        key: key.as_ref().map(path),
-        chain: chain.as_ref().map(path),
+        certificate: path(&watched.certificate),
+        key: watched.key.as_ref().map(path),
+        chain: watched.chain.as_ref().map(path),
     }
 }
 
@@ -344,11 +343,13 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             prepare(directory.path());
             let mut files = Files::new();
-            let path = |name: &str| Some(directory.path().join(name).into_os_string().into_encoded_bytes());
+            let path = |name: &str| directory.path().join(name).into_os_string().into_encoded_bytes();
             let mut watched = WatchedFiles {
                 slot: SLOT,
                 stamp: 0,
-                paths: [path("cert.pem"), path("key.pem"), None],
+                certificate: path("cert.pem"),
+                key: Some(path("key.pem")),
+                chain: None,
             };
             watched.stamp = Stamp::of(&files_of(&watched)).unwrap().to_bits();
             files.watch(Duration::from_secs(3600), vec![watched], Instant::now());
@@ -441,11 +442,13 @@ mod tests {
     #[test]
     fn what_has_changed_before_it_was_watched() {
         let mut watched = Watched::new(two_files);
-        let path = |name: &str| Some(watched.at(name).into_os_string().into_encoded_bytes());
+        let path = |name: &str| watched.at(name).into_os_string().into_encoded_bytes();
         let other = WatchedFiles {
             slot: 8,
             stamp: 1,
-            paths: [path("cert.pem"), path("key.pem"), None],
+            certificate: path("cert.pem"),
+            key: Some(path("key.pem")),
+            chain: None,
         };
         watched.files.watch(Duration::from_secs(1), vec![other], Instant::now());
         assert_eq!(watched.files.report().0, [8]);
@@ -461,11 +464,9 @@ mod tests {
         let watched = WatchedFiles {
             slot: SLOT,
             stamp: 0,
-            paths: [
-                Some(directory.path().join("cert.pem").into_os_string().into_encoded_bytes()),
-                None,
-                None,
-            ],
+            certificate: directory.path().join("cert.pem").into_os_string().into_encoded_bytes(),
+            key: None,
+            chain: None,
         };
         let now = Instant::now();
         files.watch(Duration::from_secs(5), vec![watched], now);

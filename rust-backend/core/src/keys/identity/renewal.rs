@@ -37,8 +37,8 @@ pub struct Watched {
 /// What became of files that have changed.
 #[derive(Debug)]
 pub enum Renewed {
-    /// The certificate is used.
-    Used(Arc<Identity>),
+    /// The second identity is used in place of the first one.
+    Used(Arc<Identity>, Arc<Identity>),
     /// The certificate, its issuers and the key are those of before.
     Same,
     /// The identity is used as before, because the new one must not be used for this reason.
@@ -231,7 +231,11 @@ impl IdentityStore {
         if let Some(entry) = lock(&self.entries).get_mut(&files) {
             entry.stamp = stamp;
         }
-        Some(if is_same { Renewed::Same } else { Renewed::Used(new) })
+        Some(if is_same {
+            Renewed::Same
+        } else {
+            Renewed::Used(old, new)
+        })
     }
 
     /// Tells the child processes of a renewal if the key is in `tls-keyd`.
@@ -251,6 +255,16 @@ impl IdentityStore {
         if slot == 0 {
             return None;
         }
+        let files = self.take_look(slot, now, interval)?;
+        // Not under the lock: a file system that does not answer must keep only this handshake waiting.
+        let stamp = Stamp::of(&files).ok()?;
+        let mut looks = lock(&self.looks);
+        let known = &mut looks.as_mut()?.get_mut(&slot)?.watched.stamp;
+        (std::mem::replace(known, stamp) != stamp).then_some(slot)
+    }
+
+    /// The files of the identity `slot` if they are to be looked at, which is noted.
+    fn take_look(&self, slot: u32, now: u32, interval: u32) -> Option<IdentityFiles> {
         let mut looks = lock(&self.looks);
         let all = || {
             let watched = self.watched().into_iter();
@@ -263,8 +277,7 @@ impl IdentityStore {
             return None;
         }
         look.last = now;
-        let stamp = Stamp::of(&look.watched.files).ok()?;
-        (std::mem::replace(&mut look.watched.stamp, stamp) != stamp).then_some(slot)
+        Some(look.watched.files.clone())
     }
 }
 
