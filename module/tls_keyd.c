@@ -15,8 +15,8 @@ typedef struct {
 } watched;
 
 /* tls-keyd, the process that watches it and files, and the bell, by their roles: httpd tells when one of its children ends,
- * and for nothing else does it wait. One that was replaced is not in this list, but httpd still tells of its end, or it would be taken for a lost
- * child. So they do not belong to the configuration; this module stays in memory over restarts. */
+ * and for nothing else does it wait. One that was replaced is not in this list, but httpd still tells of its end, or it would
+ * be taken for a lost child. So they do not belong to the configuration; this module stays in memory over restarts. */
 static watched *current[TLS_KEY_PROCESSES];
 
 static void watch(const server_rec *s);

@@ -7,9 +7,10 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::base::clock::rfc3339;
+use crate::base::lock::lock;
 use crate::base::log_codes::Code;
 use crate::keys::identity::Identity;
 
@@ -103,7 +104,7 @@ impl Expiry {
         certificates: impl Iterator<Item = (Cow<'a, Arc<Identity>>, &'a str)>,
         now: i64,
     ) -> Vec<Notice> {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = lock(&self.said);
         let mut due: HashMap<[u8; 32], Notice> = HashMap::new();
         for (identity, host) in certificates {
             let (_, not_after) = identity.validity();
@@ -134,13 +135,13 @@ impl Expiry {
 
     /// Adds notices that the command is to be told.
     pub fn add_pending(&self, notices: &[Notice]) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = lock(&self.pending);
         pending.extend(notices.iter().cloned());
     }
 
     /// Removes and returns the next notice for the command.
     pub fn next_pending(&self) -> Option<Notice> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        lock(&self.pending).pop_front()
     }
 }
 

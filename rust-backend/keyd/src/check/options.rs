@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::lockdown::{Needs, User};
 
-/// What the options, which may follow `--check` or `--watch`, ask for; an error is a text for the user.
+/// What the options, which may follow `--check`, ask for; an error is a text for the user.
 pub(crate) fn options(mut words: &[&str]) -> Result<Needs, String> {
     let mut needs = Needs::default();
     let mut user = None;
