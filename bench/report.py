@@ -88,7 +88,14 @@ def charts(rows):
 
 
 BAR, LEFT, WIDTH, MOST = 13, 300, 420, 2
-COLOURS = {"plain": "#bbbbbb", "nginx": "#8bbf6b", "mod_ssl": "#d9a441", "no-keyd": "#7fb2e8", "mod_tls": "#3b7dd8"}
+COLOURS = {
+    "plain": "#bbbbbb",
+    "nginx": "#8bbf6b",
+    "mod_ssl": "#d9a441",
+    "no-keyd": "#7fb2e8",
+    "no-counters": "#b5a3e0",
+    "mod_tls": "#3b7dd8",
+}
 
 
 def svg(title, rows):

@@ -24,8 +24,8 @@ PATIENCE = 900
 UNUSED = ("alias", "authz_host", "dir", "env", "headers", "rewrite", "setenvif", "status")
 TICKS = os.sysconf("SC_CLK_TCK")
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-# This module as it is installed, with tls-keyd, and with the private keys in httpd's processes.
-OURS = ("mod_tls", "no-keyd")
+# This module as it is installed, with the private keys in httpd's processes, and without counting.
+OURS = {"mod_tls": [], "no-keyd": ["TLSKeyProcess off"], "no-counters": ["TLSCounters off"]}
 KINDS = ("plain", "mod_ssl", *OURS, *(["nginx"] if NGINX else []))
 
 
@@ -47,9 +47,7 @@ def proxy_lines(kind, backend, ca_file):
 
 def lines_for(kind, address, port, hosts, proxied):
     """The TLS settings of `hosts`: names with the arguments of TLSCertificate."""
-    lines = [f"TLSEngine {port}"] if kind in OURS else []
-    if kind == "no-keyd":
-        lines.append("TLSKeyProcess off")
+    lines = [f"TLSEngine {port}", *OURS[kind]] if kind in OURS else []
     if kind == "mod_ssl":
         lines.append("SSLSessionCache shmcb:ssl_cache(5120000)")
     lines.append("Protocols h2 http/1.1")

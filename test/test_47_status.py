@@ -262,20 +262,18 @@ class TestSites:
         assert sites["first_expiry"] == certificate["not_after"]
 
     def test_02_filter_sort_and_pages(self, httpd):
-        cert = httpd.authority.server("all.test", *(f"h{number:02}.test" for number in range(25))).write(
-            httpd.root, "all"
-        )
-        hosts = [httpd.vhost(f"h{number:02}.test", cert=cert) for number in range(25)]
+        cert = httpd.authority.server("*.many.test").write(httpd.root, "all")
+        hosts = [httpd.vhost(f"h{number:02}.many.test", cert=cert) for number in range(25)]
         httpd.start(f"TLSEngine {httpd.port}", status.LOCATIONS, *hosts)
-        visit(httpd, "h07.test")
+        visit(httpd, "h07.many.test")
 
         def names(query):
-            return [site["name"] for site in status.report(httpd, query)["sites"]["list"]]
+            return [site["name"].removesuffix(".many.test") for site in status.report(httpd, query)["sites"]["list"]]
 
-        assert names("&filter=H1") == [f"h1{digit}.test" for digit in range(10)]
-        assert names("&sort=name&order=descending&per_page=2") == ["h24.test", "h23.test"]
-        assert names("&sort=handshakes&per_page=1") == ["h07.test"]
-        assert names("&sort=name&per_page=10&page=3") == [f"h2{digit}.test" for digit in range(5)]
+        assert names("&filter=H1") == [f"h1{digit}" for digit in range(10)]
+        assert names("&sort=name&order=descending&per_page=2") == ["h24", "h23"]
+        assert names("&sort=handshakes&per_page=1") == ["h07"]
+        assert names("&sort=name&per_page=10&page=3") == [f"h2{digit}" for digit in range(5)]
         assert names("&sort=name&per_page=10&page=99") == names("&sort=name&per_page=10&page=3")
         assert names("&filter=nothing") == []
         status_code, body = plain_get(httpd, "/tls-status?sort=name&per_page=10&page=2")
@@ -326,9 +324,67 @@ class TestSites:
             "/tls-status",
             "/tls-status?format=json&sort=name",
             "/tls-status?sort=failures&filter=77",
+            "/tls-status?filter=*.many.test",
             "/tls-metrics",
         ):
             assert min(duration(httpd, path) for _ in range(10)) < 0.1, path
+
+    def test_06_filter_by_names_of_certificates(self, httpd, authority):
+        cert = authority.server("a.test", "Shop.a.test", "192.0.2.7", "2001:db8::7").write(httpd.root, "a")
+        httpd.start(
+            f"TLSEngine {httpd.port}", status.LOCATIONS, httpd.vhost("a.test", cert=cert), httpd.vhost("b.test")
+        )
+        for text in ("shop.A", "192.0.2.7", "2001:db8::7"):
+            sites = status.report(httpd, f"&filter={text}")["sites"]
+            assert [site["name"] for site in sites["list"]] == ["a.test"] and sites["matching"] == 1, text
+        # The issuer's name is in the certificates, too.
+        assert status.report(httpd, "&filter=test%20ca")["sites"]["matching"] == 0
+        assert status.report(httpd, "&filter=192.0.2.8")["sites"]["matching"] == 0
+
+
+class TestSessionCache:
+    def test_01_stores_and_lookups(self, httpd):
+        """TLS 1.2 sessions without tickets are in the cache."""
+        httpd.start(f"TLSEngine {httpd.port}", "TLSSessionTickets off", status.LOCATIONS, httpd.vhost("a.test"))
+        ctx = client(httpd)
+        session = visit(httpd, ctx=ctx)
+        visit(httpd, ctx=ctx, session=session)
+        sessions = status.report(httpd)["sessions"]
+        assert [sessions[name] for name in ("stored", "not_stored", "found", "not_found")] == [1, 0, 1, 0]
+        metrics = status.metrics(httpd)
+        assert metrics['mod_tls_session_cache_stores_total{result="success"}'] == 1
+        assert metrics['mod_tls_session_cache_lookups_total{result="hit"}'] == 1
+        assert ": 1 stored, 0 not stored, 1 found, 0 not found" in plain_get(httpd, "/tls-status")[1]
+
+
+class TestNotCounting:
+    """TLSCounters off."""
+
+    def test_01_nothing_is_counted(self, httpd):
+        httpd.log.expect("TLS1")
+        httpd.start(f"TLSEngine {httpd.port}", "TLSCounters off", status.LOCATIONS, httpd.vhost("a.test"))
+        visit(httpd)
+        with raw_connection(httpd) as garbage:
+            garbage.sendall(b"garbage")
+            read_all(garbage)
+        report = status.report(httpd)
+        assert not report["counting"] and report["handshakes"]["full"] == 0
+        assert report["failures"]["last"] == [] and not any(report["failures"]["reasons"].values())
+        assert report["sites"]["list"][0]["certificates"][0]["names"]
+        assert "Nothing is counted" in plain_get(httpd, "/tls-status")[1]
+
+    def test_02_by_a_reload(self, httpd):
+        lines = [f"TLSEngine {httpd.port}", status.LOCATIONS, httpd.vhost("a.test")]
+        httpd.start(*lines)
+        visit(httpd)
+        httpd.configure("TLSCounters off", *lines)
+        httpd.graceful()
+        visit(httpd)
+        httpd.configure(*lines)
+        httpd.graceful()
+        visit(httpd)
+        report = status.report(httpd)
+        assert report["counting"] and report["handshakes"]["full"] == 2
 
 
 def duration(httpd, path):

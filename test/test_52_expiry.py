@@ -36,14 +36,21 @@ class TestWarnings:
     """The log has a warning at 30, 14, 7 and 1 days, each once."""
 
     @pytest.mark.parametrize(
-        "days,text", [(29.3, "29 days"), (13.7, "14 days"), (1.3, "1 day"), (0.3, "less than a day")]
+        "days,lifetime,text",
+        [
+            (29.3, 365, "29 days"),
+            (29.9, 90, "30 days"),
+            (13.7, 365, "14 days"),
+            (1.3, 365, "1 day"),
+            (0.3, 365, "less than a day"),
+        ],
     )
-    def test_01_at_startup(self, httpd, expiring, days, text):
-        httpd.log.expect(rf"expires in {text} \(\S+Z\): renew it and reload \[TLS4001\]")
-        httpd.start(f"TLSEngine {httpd.port}", expiring(days=days))
+    def test_01_at_startup(self, httpd, expiring, days, lifetime, text):
+        httpd.log.expect(rf"expires in {text} \(\S+Z\): renew it \[TLS4001\]")
+        httpd.start(f"TLSEngine {httpd.port}", expiring(days=days, lifetime=lifetime))
         assert said(httpd) == [("a.test", text)]
 
-    @pytest.mark.parametrize("days,lifetime", [(40, 365), (29, 90), (1.5, 6), (5, 15)])
+    @pytest.mark.parametrize("days,lifetime", [(40, 365), (31, 90), (20, 47), (1.5, 6), (5, 15)])
     def test_02_not_yet(self, httpd, expiring, days, lifetime):
         """Programs renew a certificate when a third of its lifetime is left. That is no reason for a warning."""
         httpd.start(f"TLSEngine {httpd.port}", expiring(days=days, lifetime=lifetime))
@@ -85,12 +92,12 @@ class TestWarnings:
 
     def test_07_has_expired_in_a_running_server(self, httpd, expiring):
         httpd.log.expect("less than a day")
-        httpd.log.expect(r"has expired \(\S+Z\): renew it and reload \[TLS4002\]")
+        httpd.log.expect(r"has expired \(\S+Z\): renew it \[TLS4002\]")
         httpd.start(f"TLSEngine {httpd.port}", expiring(days=15 * SECOND))
         wait_for(lambda: len(said(httpd)) > 1, "another warning")
 
     def test_08_certificates_for_backends(self, httpd, authority):
-        httpd.log.expect("TLSProxyMachineCertificate, expires in 4 days")
+        httpd.log.expect(r"TLSProxyMachineCertificate, expires in 4 days \(\S+\): renew it and reload ")
         cert = authority.server("us", start=-300, days=304.3).write(httpd.root, "us")
         modules = ["proxy", "proxy_http"]
         lines = ["TLSProxyEngine on", f"TLSProxyMachineCertificate {cert}", "ProxyPass /b https://localhost:1/"]

@@ -110,6 +110,13 @@ pub const TABLE: &[Directive] = &[
     )
     .default("50"),
     Directive::new(
+        "TLSCounters",
+        "on|off",
+        Context::Server,
+        "Count handshakes and keep the last failures, for the status page and metrics",
+    )
+    .default("on"),
+    Directive::new(
         "TLSExpiryCommand",
         "program [argument] ...",
         Context::Server,

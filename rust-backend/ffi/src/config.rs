@@ -211,7 +211,7 @@ pub unsafe extern "C" fn tls_config_attach_cache(
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
         let (config, operations) = unsafe { (config.as_ref()?, operations.as_ref()?) };
-        match config.0.cache_slot().attach(Box::new(*operations)) {
+        match config.0.attach_cache(Box::new(*operations)) {
             true => Some(Status::Ok),
             false => Some(Status::Failed),
         }

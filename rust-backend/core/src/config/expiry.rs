@@ -8,12 +8,17 @@ use crate::base::diagnostics::Severity;
 use crate::base::log_codes::Code;
 use crate::config::Config;
 use crate::keys::identity::Identity;
+use crate::process::expiry::User;
+use crate::settings::Watching;
 
 /// How many are logged one by one at a time.
 const MAX_LINES: usize = 20;
 
 /// What uses the certificates of `TLSProxyMachineCertificate`.
-const BACKENDS: &str = "TLSProxyMachineCertificate";
+const BACKENDS: User<'_> = User {
+    name: "TLSProxyMachineCertificate",
+    is_watched: false,
+};
 
 impl Config {
     /// Queues messages for the error log, and notices for the command, about certificates that expire. Called in the parent
@@ -24,7 +29,7 @@ impl Config {
         let notices = self.process.expiry.check(self.served().chain(backends), now);
         let said: Vec<_> = notices
             .iter()
-            .filter(|notice| !is_start || notice.code() == Code::Expires || notice.host == BACKENDS)
+            .filter(|notice| !is_start || notice.code() == Code::Expires || notice.host == BACKENDS.name)
             .collect();
         for notice in said.iter().take(MAX_LINES) {
             self.process.log_queue.add(Severity::Warning, notice.text());
@@ -39,10 +44,15 @@ impl Config {
         }
     }
 
-    /// The configured certificates of hosts, with the names of the hosts.
-    fn served(&self) -> impl Iterator<Item = (Cow<'_, Arc<Identity>>, &str)> {
+    /// The configured certificates of hosts, with the hosts.
+    fn served(&self) -> impl Iterator<Item = (Cow<'_, Arc<Identity>>, User<'_>)> {
+        let is_watched = self.watching != Watching::Off;
         let sites = self.sites.iter().flatten().filter(|site| !site.unavailable);
-        sites.flat_map(|site| site.identities().map(|identity| (identity, &*site.name)))
+        sites.flat_map(move |site| {
+            let name = &*site.name;
+            site.identities()
+                .map(move |identity| (identity, User { name, is_watched }))
+        })
     }
 
     /// The program of `TLSExpiryCommand` and its arguments for the next certificate. None if there is nothing to tell.

@@ -27,9 +27,10 @@ use crate::crypto::LIBRARY;
 use crate::info::connection_info::INTERFACE;
 use crate::keys::identity::IdentityFiles;
 use crate::process::Process;
+use crate::process::counted_cache::CountedCache;
 use crate::process::counters::Counters;
 use crate::process::watch::Watch;
-use crate::session::resumption::CacheSlot;
+use crate::session::resumption::{CacheSlot, SharedCache};
 use crate::session::tickets::TicketKeys;
 use crate::settings::handshake_timeout::HandshakeTimeout;
 use crate::settings::monitoring::MonitoringSettings;
@@ -397,9 +398,10 @@ impl Config {
         (&self.session_cache, self.session_cache_required)
     }
 
-    /// The place of the session cache.
-    pub fn cache_slot(&self) -> &CacheSlot {
-        &self.cache
+    /// Sets the session cache. A second one is refused.
+    pub fn attach_cache(&self, cache: Box<dyn SharedCache>) -> bool {
+        let process = Arc::clone(&self.process);
+        self.cache.attach(Box::new(CountedCache { process, cache }))
     }
 
     /// Advances the ticket keys to the current period, and reloads changed revocation lists, so that new child
@@ -442,9 +444,12 @@ impl Config {
         self.process.failure_limits.admit(code, now, self.monitoring.limit())
     }
 
-    /// The counters.
+    /// The counters, which do not count if `TLSCounters` is off.
     pub fn counters(&self) -> &Counters {
-        &self.process.counters
+        match self.monitoring.is_not_counting {
+            true => Counters::none(),
+            false => &self.process.counters,
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //! Certificates that expire: what was said about them, and what the command of `TLSExpiryCommand` is still to be told.
 //!
 //! It is said once for each certificate when 30, 14, 7 and 1 days are left, and when it has expired, also over reloads. A number of
-//! days counts only if it is less than a third of the certificate's lifetime: programs renew certificates when a third is left, and
-//! a certificate for a week would always expire soon.
+//! days counts only if it is at most a third of the certificate's lifetime: programs renew certificates when a third is left, and a
+//! certificate for a week would always expire soon.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -32,6 +32,17 @@ pub struct Notice {
     pub host: String,
     /// The number of other hosts that use it.
     pub others: usize,
+    /// Whether its file is watched, so that a new one is used without a reload.
+    pub is_watched: bool,
+}
+
+/// What uses a certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct User<'a> {
+    /// The host, or what else it is.
+    pub name: &'a str,
+    /// Whether the file is watched.
+    pub is_watched: bool,
 }
 
 impl Notice {
@@ -55,18 +66,19 @@ impl Notice {
             1 => format!("{} and 1 other host", self.host),
             others => format!("{} and {others} other hosts", self.host),
         };
-        let (file, date, code) = (&self.file, self.date(), self.code());
-        let when = match self.days {
-            ..0 => {
-                return format!(
-                    "{file}, the certificate of {host}, has expired ({date}): renew it and reload [{code}]"
-                );
-            }
-            0 => "in less than a day".to_owned(),
-            1 => "in 1 day".to_owned(),
-            days => format!("in {days} days"),
+        let what = match self.days {
+            ..0 => "has expired".to_owned(),
+            0 => "expires in less than a day".to_owned(),
+            1 => "expires in 1 day".to_owned(),
+            days => format!("expires in {days} days"),
         };
-        format!("{file}, the certificate of {host}, expires {when} ({date}): renew it and reload [{code}]")
+        let remedy = if self.is_watched {
+            "renew it"
+        } else {
+            "renew it and reload"
+        };
+        let (file, date, code) = (&self.file, self.date(), self.code());
+        format!("{file}, the certificate of {host}, {what} ({date}): {remedy} [{code}]")
     }
 }
 
@@ -83,9 +95,10 @@ pub struct Expiry {
 
 /// The threshold that a certificate with this validity has reached at `now`.
 fn reached((not_before, not_after): (i64, i64), now: i64) -> Option<i64> {
-    let third = not_after.saturating_sub(not_before) / 3;
+    // Many certificates end a second before their last day is over.
+    let lifetime = not_after.saturating_sub(not_before).saturating_add(DAY - 1) / DAY;
     let left = not_after.saturating_sub(now);
-    let is_reached = |days: &i64| left <= days * DAY && (*days == 0 || days * DAY < third);
+    let is_reached = |days: &i64| left <= days * DAY && 3 * days <= lifetime;
     THRESHOLDS.into_iter().find(is_reached)
 }
 
@@ -98,15 +111,15 @@ fn days_of(left: i64) -> i64 {
 }
 
 impl Expiry {
-    /// What there is to say at `now` (seconds since 1970) about certificates and the hosts that use them.
+    /// What there is to say at `now` (seconds since 1970) about certificates and what uses them.
     pub fn check<'a>(
         &self,
-        certificates: impl Iterator<Item = (Cow<'a, Arc<Identity>>, &'a str)>,
+        certificates: impl Iterator<Item = (Cow<'a, Arc<Identity>>, User<'a>)>,
         now: i64,
     ) -> Vec<Notice> {
         let mut said = lock(&self.said);
         let mut due: HashMap<[u8; 32], Notice> = HashMap::new();
-        for (identity, host) in certificates {
+        for (identity, user) in certificates {
             let (_, not_after) = identity.validity();
             let Some(threshold) = reached(identity.validity(), now) else {
                 continue;
@@ -120,8 +133,9 @@ impl Expiry {
                     days: days_of(not_after.saturating_sub(now)),
                     not_after,
                     file: identity.name().to_string(),
-                    host: host.to_owned(),
+                    host: user.name.to_owned(),
                     others: 0,
+                    is_watched: user.is_watched,
                 };
                 due.insert(id, notice);
             }
@@ -151,6 +165,11 @@ mod tests {
 
     use super::*;
 
+    const A: User<'static> = User {
+        name: "a.test",
+        is_watched: true,
+    };
+
     /// A certificate for January 2030 to December 2030.
     fn identity() -> (Arc<Identity>, i64) {
         let key = KeyPair::generate().unwrap();
@@ -168,16 +187,16 @@ mod tests {
         let (identity, end) = identity();
         let expiry = Expiry::default();
         let check = |now| {
-            let hosts = ["a.test", "b.test"].iter();
-            let notices = expiry.check(hosts.map(|host| (Cow::Borrowed(&identity), *host)), now);
+            let hosts = ["a.test", "b.test"].map(|name| User { name, ..A });
+            let notices = expiry.check(hosts.into_iter().map(|host| (Cow::Borrowed(&identity), host)), now);
             notices.iter().map(Notice::text).collect::<Vec<_>>()
         };
         assert!(check(end - 31 * DAY).is_empty());
         assert_eq!(
             check(end - 30 * DAY),
             [
-                "a.pem, the certificate of a.test and 1 other host, expires in 30 days (2030-12-01T00:00:00Z): renew it and \
-              reload [TLS4001]"
+                "a.pem, the certificate of a.test and 1 other host, expires in 30 days (2030-12-01T00:00:00Z): renew it \
+              [TLS4001]"
             ]
         );
         assert!(check(end - 14 * DAY - 1).is_empty());
@@ -188,7 +207,7 @@ mod tests {
         assert!(check(end - 7 * DAY + 1).is_empty() && check(end - DAY - 1).is_empty());
         assert!(check(end - DAY + 9)[0].contains("expires in 1 day ("));
         assert!(check(end - DAY + 60).is_empty() && check(end - 1).is_empty());
-        assert!(check(end + 1)[0].contains("has expired (2030-12-01T00:00:00Z): renew it and reload [TLS4002]"));
+        assert!(check(end + 1)[0].contains("has expired (2030-12-01T00:00:00Z): renew it [TLS4002]"));
         assert!(check(end + DAY).is_empty());
     }
 
@@ -196,8 +215,8 @@ mod tests {
     fn short_lifetimes() {
         let at = |lifetime: i64, left: i64| reached((0, lifetime * DAY), (lifetime - left) * DAY);
         assert_eq!(at(365, 30), Some(30));
-        // With 90 days, a third is left when programs renew.
-        assert_eq!((at(90, 30), at(90, 15), at(90, 14)), (None, None, Some(14)));
+        assert_eq!((at(90, 31), at(90, 30), at(90, 14)), (None, Some(30), Some(14)));
+        assert_eq!(reached((1, 90 * DAY), 60 * DAY), Some(30));
         assert_eq!((at(47, 15), at(47, 14), at(47, 7)), (None, Some(14), Some(7)));
         assert_eq!((at(6, 2), at(6, 1), at(6, 0)), (None, Some(1), Some(0)));
         assert_eq!((at(1, 1), at(1, 0)), (None, Some(0)));
@@ -217,7 +236,7 @@ mod tests {
     fn pending() {
         let expiry = Expiry::default();
         let (identity, end) = identity();
-        expiry.add_pending(&expiry.check([(Cow::Borrowed(&identity), "a.test")].into_iter(), end - 14 * DAY));
+        expiry.add_pending(&expiry.check([(Cow::Borrowed(&identity), A)].into_iter(), end - 14 * DAY));
         let notice = expiry.next_pending().unwrap();
         assert_eq!(
             (notice.days, notice.host.as_str(), notice.date().as_str()),

@@ -3,6 +3,7 @@
 //!
 //! May use: base, crypto, key_process, keys, session.
 
+pub(crate) mod counted_cache;
 pub mod counters;
 pub mod expiry;
 pub mod failure_limits;

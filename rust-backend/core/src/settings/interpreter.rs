@@ -99,7 +99,7 @@ impl<'a> Interpreter<'a> {
                 let value = self.path(directive.single()?);
                 self.global.key_log_file = Some(Located { value, origin });
             }
-            "TLSLogFailures" | "TLSLogFailuresLimit" | "TLSExpiryCommand" => {
+            "TLSLogFailures" | "TLSLogFailuresLimit" | "TLSExpiryCommand" | "TLSCounters" => {
                 self.only_in_base_server(index)?;
                 self.global.monitoring.interpret(directive, self.server_root)?;
             }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Settings for what is reported about a running server: `TLSLogFailures`, `TLSLogFailuresLimit`, `TLSExpiryCommand`.
+//! Settings for what is reported about a running server: `TLSLogFailures`, `TLSLogFailuresLimit`, `TLSCounters`,
+//! `TLSExpiryCommand`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ pub struct MonitoringSettings {
     pub failures: Option<Located<FailureLog>>,
     /// The number of lines about failures with the same code in a minute.
     limit: Option<u64>,
+    /// Whether handshakes and failures are not counted.
+    pub is_not_counting: bool,
     /// The program that is told of certificates that expire, and its first arguments.
     pub expiry_command: Option<Located<Vec<String>>>,
 }
@@ -73,6 +76,7 @@ impl MonitoringSettings {
                 let value = FailureLog::parse(directive.single()?, server_root)?;
                 self.failures = Some(Located::new(directive, value));
             }
+            "TLSCounters" => self.is_not_counting = !directive.flag()?,
             "TLSExpiryCommand" => {
                 let value = command(&directive.words(), server_root)?;
                 self.expiry_command = Some(Located::new(directive, value));

@@ -264,7 +264,22 @@ fn state(text: &mut Text, report: &Report) {
         "Child processes of httpd.",
         report.processes.children.len(),
     );
-    if let Some(age) = report.sessions.ticket_key_ages_seconds.iter().max() {
+    let sessions = &report.sessions;
+    let counts = [("success", sessions.stored), ("failure", sessions.not_stored)];
+    text.counters(
+        "session_cache_stores",
+        "Sessions stored in the session cache.",
+        "result",
+        &counts,
+    );
+    let counts = [("hit", sessions.found), ("miss", sessions.not_found)];
+    text.counters(
+        "session_cache_lookups",
+        "Sessions looked up in the session cache.",
+        "result",
+        &counts,
+    );
+    if let Some(age) = sessions.ticket_key_ages_seconds.iter().max() {
         text.gauge("ticket_key_age_seconds", "Age of the oldest current ticket key.", age);
     }
     let has_key_process = i32::from(report.keys.key_process.is_some());

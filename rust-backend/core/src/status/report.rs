@@ -33,6 +33,8 @@ pub(super) struct Report {
     /// The time of the report, and when the configuration was read, in seconds since 1970.
     pub(super) time: i64,
     pub(super) configured: i64,
+    /// Whether it is counted what happens: `TLSCounters`.
+    pub(super) counting: bool,
     pub(super) handshakes: Handshakes,
     pub(super) failures: Failures,
     pub(super) what_if: WhatIf,
@@ -184,6 +186,12 @@ pub(super) struct KeyProcessReport {
 #[derive(Debug, Serialize)]
 pub(super) struct Sessions {
     pub(super) cache: String,
+    /// Sessions that the cache has stored, and those that it has not stored.
+    pub(super) stored: u64,
+    pub(super) not_stored: u64,
+    /// Sessions that were asked for and were in it, and those that were not.
+    pub(super) found: u64,
+    pub(super) not_found: u64,
     /// The age of the current key of each set of ticket keys.
     pub(super) ticket_key_ages_seconds: Vec<i64>,
 }
@@ -216,6 +224,7 @@ impl Report {
             library: LIBRARY,
             time: now,
             configured: request.configured,
+            counting: !config.monitoring.is_not_counting,
             handshakes: Handshakes {
                 full: count(Counter::FullHandshakes),
                 resumed: count(Counter::ResumedHandshakes),
@@ -259,6 +268,10 @@ impl Report {
             keys: Keys::new(config),
             sessions: Sessions {
                 cache: cache(config.session_cache().0),
+                stored: count(Counter::SessionsStored),
+                not_stored: count(Counter::SessionsNotStored),
+                found: count(Counter::SessionsFound),
+                not_found: count(Counter::SessionsNotFound),
                 ticket_key_ages_seconds: config.ticket_keys.iter().map(|keys| keys.age(now)).collect(),
             },
             revocation_lists: revocation_lists(config, now),

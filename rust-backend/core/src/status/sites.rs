@@ -2,6 +2,7 @@
 //! The hosts of a report. There may be many thousands: only the certificates of those that are shown are parsed.
 
 use std::cmp::Reverse;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -45,7 +46,7 @@ impl Order {
 /// Which hosts are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct View {
-    /// A part of the name, or of the path of a certificate, in lower case.
+    /// A part of the name, of a name in a certificate, or of the path of a certificate, in lower case.
     pub(super) filter: String,
     pub(super) order: Order,
     pub(super) descending: bool,
@@ -87,7 +88,26 @@ impl View {
             || has(&site.name)
             || site
                 .identities()
-                .any(|identity| has(&identity.source().to_string_lossy()))
+                .any(|identity| has(&identity.source().to_string_lossy()) || self.selects_name_in(&identity))
+    }
+
+    /// Whether the certificate has such a name. Only those are parsed whose DER contains the text or the octets of the
+    /// address.
+    fn selects_name_in(&self, identity: &Identity) -> bool {
+        let leaf = identity.leaf();
+        let contains = |what: &[u8]| leaf.windows(what.len()).any(|part| part.eq_ignore_ascii_case(what));
+        let may_have = match self.filter.parse() {
+            Ok(IpAddr::V4(address)) => contains(&address.octets()),
+            Ok(IpAddr::V6(address)) => contains(&address.octets()),
+            Err(_) => contains(self.filter.as_bytes()),
+        };
+        may_have
+            && Certificate::parse(&leaf).is_ok_and(|certificate| {
+                certificate
+                    .names()
+                    .iter()
+                    .any(|name| name.to_lowercase().contains(&self.filter))
+            })
     }
 }
 

@@ -59,6 +59,14 @@ counters! {
     FailedBackends = "FailedBackends",
     /// Handshakes with a stapled OCSP response whose nextUpdate time is over.
     StaleStaples = "StaleStaples",
+    /// Sessions that were stored in the session cache.
+    SessionsStored = "SessionsStored",
+    /// Sessions that the session cache has not stored.
+    SessionsNotStored = "SessionsNotStored",
+    /// Sessions that were asked for, and were in the session cache.
+    SessionsFound = "SessionsFound",
+    /// Sessions that were asked for, and were not in the session cache, or no longer.
+    SessionsNotFound = "SessionsNotFound",
 }
 
 /// How many of them mod_status shows.
@@ -170,7 +178,17 @@ pub struct Counters {
     memory: OnceLock<Memory>,
 }
 
+/// Counters without memory.
+static NONE: Counters = Counters {
+    memory: OnceLock::new(),
+};
+
 impl Counters {
+    /// Counters that never count.
+    pub fn none() -> &'static Self {
+        &NONE
+    }
+
     /// Sets the memory of the counters: [`CELLS`] cells. Before that, and with fewer, nothing is counted.
     pub fn attach(&self, cells: &'static [AtomicU64]) {
         let split = || {

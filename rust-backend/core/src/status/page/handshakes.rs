@@ -50,11 +50,11 @@ pub(super) fn distribution(title: &str, counts: &Counts) -> Markup {
     }
 }
 
-/// `≤ 250 ms`, `≤ 2.5 s`.
+/// `250 ms`, `2.5 s`.
 fn limit(seconds: f64) -> String {
     match seconds {
-        1.0.. => format!("\u{2264} {seconds} s"),
-        _ => format!("\u{2264} {} ms", seconds * 1000.0),
+        1.0.. => format!("{seconds} s"),
+        _ => format!("{} ms", seconds * 1000.0),
     }
 }
 
@@ -72,7 +72,10 @@ fn durations(durations: &Durations) -> Markup {
     };
     html! {
         h3 { "Duration" }
-        p { "From the client's first byte until data can be transferred, on average " (mean) "." }
+        p {
+            "From the client's first byte until data can be transferred, on average " (mean) ". A column has the handshakes "
+            "that took at most so long, and longer than those of the column before."
+        }
         (columns(&counts))
         details {
             summary { "The same as a table" }

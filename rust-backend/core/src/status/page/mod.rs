@@ -123,6 +123,7 @@ fn overview(report: &Report) -> Markup {
         "overview",
         "Overview",
         &html! {
+            @if !report.counting { p { "Nothing is counted: " code { "TLSCounters" } " is off." } }
             dl.facts {
                 @for (name, value) in &facts {
                     div { dt { (name) } dd { (value) } }

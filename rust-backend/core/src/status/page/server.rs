@@ -21,7 +21,13 @@ pub(super) fn section(report: &Report) -> Markup {
         ),
         ("Child processes", html! { (children.len()) ": " (children.join(", ")) }),
         ("Private keys", html! { (report.keys.place) }),
-        ("Session cache", html! { (sessions.cache) }),
+        (
+            "Session cache",
+            html! {
+                (sessions.cache) ": " (sessions.stored) " stored, " (sessions.not_stored) " not stored, "
+                (sessions.found) " found, " (sessions.not_found) " not found"
+            },
+        ),
         ("Age of the ticket key", html! { (ages.join(", ")) }),
         ("Plain HTTP on a TLS port", html! { (report.connections.plain_http) }),
         (
