@@ -22,6 +22,13 @@ pub const TABLE: &[Directive] = &[
     .counterpart("SSLCertificateFile")
     .label("Certificate"),
     Directive::new(
+        "TLSCertificateStore",
+        "cert_pattern [key_pattern]|none",
+        Context::Host,
+        "Paths of certificates that are looked up by name when a client asks for them",
+    )
+    .label("Certificate store"),
+    Directive::new(
         "TLSProtocol",
         "version ...",
         Context::Host,
@@ -82,6 +89,13 @@ pub const TABLE: &[Directive] = &[
         "User that the process with the private keys runs as",
     )
     .default_depends("the user that starts httpd"),
+    Directive::new(
+        "TLSCertificateStoreCache",
+        "certificates [mebibytes]",
+        Context::Server,
+        "How many certificates of TLSCertificateStore each child process keeps",
+    )
+    .default("4096 64"),
     Directive::new(
         "TLSWatch",
         "on|off|seconds",

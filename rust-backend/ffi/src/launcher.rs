@@ -50,6 +50,9 @@ impl Launcher for ForkAndExec {
             Role::Watch => {
                 command.arg("--watch");
             }
+            Role::Open => {
+                command.arg("--open");
+            }
             Role::Bell => {
                 command.arg("--bell");
             }

@@ -196,6 +196,14 @@ impl Control {
                 let _ = self.channel.descriptor().and_then(|socket| self.signing.add(socket));
                 return Ok(Next::Nothing);
             }
+            Order::Stores(numbers) => {
+                let sockets: io::Result<Vec<_>> = numbers
+                    .into_iter()
+                    .map(|number| Ok((number, self.channel.descriptor()?)))
+                    .collect();
+                self.signing.stores.set(sockets?.into_iter());
+                return Ok(Next::Nothing);
+            }
             Order::Parent(pid) => {
                 // Without it, the end of the connection tells the same, unless another process has inherited it.
                 self.parent =

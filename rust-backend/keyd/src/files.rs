@@ -14,7 +14,7 @@ use mod_tls_core::base::file_reading::{self, FileError};
 use mod_tls_core::crypto::{self, key_kind};
 use mod_tls_core::key_process::parent::MAX_KEYS;
 use mod_tls_core::key_process::protocol::{
-    self, Answer, Asking, FileContent, FileOrder, KeyId, KeyInfo, MAX_FILE, TicketState, Wanted,
+    self, Answer, Asking, FileContent, FileOrder, KeyId, KeyInfo, MAX_FILE, Purpose, TicketState, Wanted,
 };
 use mod_tls_core::keys::deferred_key::DeferredKey;
 use mod_tls_core::keys::encrypted_key::{EncryptedKey, SecretKey};
@@ -25,6 +25,9 @@ use mod_tls_core::x509::pem;
 use zeroize::Zeroizing;
 
 use crate::keys::Keys;
+
+/// The longest text of certificates in a store, which has to fit in a frame.
+const MAX_STORED: usize = 64 * 1024;
 
 /// Reads files, and adds the keys in them.
 pub(crate) struct Reader {
@@ -117,13 +120,67 @@ impl Reader {
     }
 
     fn add(&self, id: KeyId, path: &Arc<Path>, order: &FileOrder, key: SecretKey) -> Result<KeyInfo, String> {
+        self.add_numbered(|_| id, path, order.purpose, key)
+    }
+
+    /// Adds a key for `purpose` with a number that may depend on its SubjectPublicKeyInfo.
+    fn add_numbered(
+        &self,
+        number: impl FnOnce(&[u8]) -> KeyId,
+        path: &Arc<Path>,
+        purpose: Purpose,
+        key: SecretKey,
+    ) -> Result<KeyInfo, String> {
         match DeferredKey::new(key, path, self.keys.log_queue()) {
-            Ok((key, public)) => Ok(self.keys.add_deferred(id, path, order.purpose, key, public)),
+            Ok((key, public)) => Ok(self.keys.add_deferred(number(&public), path, purpose, key, public)),
             Err(der) => {
                 let key = crypto::signing_key(&der).map_err(|_| key_kind::why_unusable(&der))?;
-                Ok(self.keys.add(id, path, order.purpose, key))
+                let public = key.public_key();
+                let id = number(public.as_ref().map(AsRef::as_ref).unwrap_or_default());
+                Ok(self.keys.add(id, path, purpose, key))
             }
         }
+    }
+
+    /// Reads a certificate of a store and adds its key, which is in the second file if it has a path. Returns the certificates
+    /// as PEM. The error names the file.
+    pub(crate) fn read_stored(
+        &self,
+        certificate: &Path,
+        key: Option<&Path>,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(Vec<u8>, KeyInfo), String> {
+        let mut descriptors = descriptors.into_iter();
+        let mut next = |path: &Path| {
+            let missing = || format!("{}: it was not handed over", path.display());
+            content(path, descriptors.next().ok_or_else(missing)?)
+        };
+        let bytes = next(certificate)?;
+        let text = pem::public_part(&bytes);
+        if text.len() > MAX_STORED {
+            return Err(format!(
+                "{}: it has more than {} KiB of certificates",
+                certificate.display(),
+                MAX_STORED >> 10
+            ));
+        }
+        let bytes = key.map_or(Ok(bytes), next)?;
+        let path = key.unwrap_or(certificate);
+        let bundle = pem::parse(&bytes).map_err(|error| error.about(path))?;
+        let is_encrypted = bundle.encrypted_key;
+        let Some(secret) = bundle.keys.into_iter().next() else {
+            let why = match is_encrypted {
+                true => {
+                    "the private key is encrypted, and nobody can be asked for its pass phrase during a handshake: decrypt it"
+                }
+                false => "there is no private key in it",
+            };
+            return Err(format!("{}: {why}", path.display()));
+        };
+        let name: Arc<Path> = path.into();
+        let info = self.add_numbered(protocol::key_number, &name, Purpose::Server, secret);
+        info.map(|info| (text, info))
+            .map_err(|why| format!("{}: {why}", path.display()))
     }
 }
 

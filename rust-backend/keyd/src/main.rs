@@ -9,6 +9,8 @@ mod files;
 mod keys;
 mod lockdown;
 mod signing;
+mod stores;
+mod supply;
 mod token_orders;
 mod tokens;
 mod watch;
@@ -51,6 +53,10 @@ fn main() -> ExitCode {
         ["--watch"] => with_socket(|socket| {
             let _ = lockdown::apply(&Needs::of_watch());
             watch::watch(socket)
+        }),
+        ["--open"] => with_socket(|socket| {
+            let _ = lockdown::apply(&Needs::of_supply());
+            supply::serve(socket)
         }),
         ["--bell"] => with_socket(|socket| {
             let _ = lockdown::apply(&Needs::default());

@@ -2,8 +2,8 @@
 //! Connections of child processes, and the threads that serve them.
 //!
 //! All threads wait for all connections (epoll, edge-triggered, so that one of them gets each request). A thread reads the
-//! request, signs and answers without another one. A key in a token is used in a thread of its own, so that a slow token, or a
-//! module that hangs, keeps nobody else waiting.
+//! request, signs and answers without another one. A key in a token is used in a thread of its own, and names are looked up in
+//! such threads, so that a slow token or file system, or a module that hangs, keeps nobody else waiting.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
@@ -24,6 +24,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::net::{RecvFlags, sockopt};
 
 use crate::keys::Keys;
+use crate::stores::Stores;
 
 /// The most connections of one child process.
 const MAX_OF_PROCESS: usize = 4096;
@@ -41,6 +42,7 @@ struct Connection {
 /// All connections.
 pub(crate) struct Signing {
     keys: Arc<Keys>,
+    pub(crate) stores: Arc<Stores>,
     epoll: OwnedFd,
     connections: RwLock<HashMap<u64, Arc<Slot>>>,
     next: AtomicU64,
@@ -58,6 +60,7 @@ struct Slot {
 impl Signing {
     pub(crate) fn new(keys: Arc<Keys>) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
+            stores: Arc::new(Stores::new(&keys)),
             keys,
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             connections: RwLock::default(),
@@ -190,23 +193,34 @@ impl Slot {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         connection.serve(|frame, reply| match protocol::decode(frame)? {
             Request::Sign { key, scheme, message } if signing.keys.is_slow(key) => {
-                self.sign_aside(&signing.keys, key, scheme, message)
+                let (keys, message) = (Arc::clone(&signing.keys), message.to_vec());
+                self.answer_aside("token", move |reply| sign(&keys, key, scheme, &message, reply))
+            }
+            Request::Lookup { store, name, known } => {
+                let (stores, name) = (Arc::clone(&signing.stores), name.to_owned());
+                self.answer_aside("lookup", move |reply| {
+                    protocol::encode(&Reply::Found(stores.look_up(store, &name, known)), reply);
+                })
             }
             request => signing.answer(&request, reply),
         })
     }
 
-    /// Signs in another thread, which also answers. Meanwhile the connection is not locked: its end is noticed.
-    fn sign_aside(self: &Arc<Self>, keys: &Arc<Keys>, key: KeyId, scheme: u16, message: &[u8]) -> io::Result<()> {
-        let (slot, keys, message) = (Arc::clone(self), Arc::clone(keys), message.to_vec());
+    /// Has another thread make the answer, and send it. Meanwhile the connection is not locked: its end is noticed.
+    fn answer_aside(
+        self: &Arc<Self>,
+        thread: &str,
+        answer: impl FnOnce(&mut Vec<u8>) + Send + 'static,
+    ) -> io::Result<()> {
+        let slot = Arc::clone(self);
         let work = move || {
             let mut reply = Vec::new();
-            sign(&keys, key, scheme, &message, &mut reply);
+            answer(&mut reply);
             let mut connection = slot.connection.lock().unwrap_or_else(PoisonError::into_inner);
             // Whoever waits no longer has closed the connection.
             let _ = connection.stream.write(&reply);
         };
-        thread::Builder::new().name("token".to_owned()).spawn(work)?;
+        thread::Builder::new().name(thread.to_owned()).spawn(work)?;
         Ok(())
     }
 }
@@ -256,6 +270,8 @@ impl Signing {
                 let has_messages = self.keys.log_queue().has_messages();
                 protocol::encode(&Reply::Pong { has_messages }, reply);
             }
+            // They are answered aside.
+            Request::Lookup { .. } => return Err(protocol::BadFrame.into()),
             Request::Report => protocol::encode(&Reply::Report(self.keys.report(self.connections())), reply),
         }
         Ok(())

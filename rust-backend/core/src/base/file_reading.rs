@@ -61,6 +61,16 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     Ok(read_stamped(path)?.bytes)
 }
 
+impl FileError {
+    /// Whether there is no such file.
+    pub fn is_absence(&self) -> bool {
+        matches!(
+            self.error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        )
+    }
+}
+
 /// An open file.
 #[derive(Debug)]
 pub struct Opened {

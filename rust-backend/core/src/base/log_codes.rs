@@ -99,6 +99,12 @@ codes! {
     UnknownServerName = 1201, "unknown_server_name",
         "No virtual host has the name that the client asks for, and `TLSStrictSNI` is on",
         "Add a `ServerAlias`, or set `TLSStrictSNI off`";
+    NotInStore = 1202, "certificate_not_in_store",
+        "`TLSCertificateStore` has no certificate for the name that the client asks for, and the host has no `TLSCertificate`",
+        "Nothing if nobody should ask for the name. Otherwise put its certificate into the store; it is found within two seconds";
+    StoreFailed = 1203, "certificate_store_failed",
+        "The certificate in `TLSCertificateStore` cannot be used, or the store cannot be asked; the message says why",
+        "Repair the file that the message names";
 
     NoClientCertificate = 1301, "no_client_certificate",
         "The client presented no certificate, and the host requires one",

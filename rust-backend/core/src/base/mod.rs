@@ -9,6 +9,7 @@ pub mod diagnostics;
 pub mod directive;
 pub mod directive_names;
 pub mod file_reading;
+pub mod host_name;
 pub mod lock;
 pub mod log_codes;
 pub mod log_queue;

@@ -7,6 +7,7 @@ use mod_tls_directives::own::label;
 use rustls::NamedGroup;
 
 use crate::config::Config;
+use crate::config::on_demand::CertificateStore;
 use crate::crypto::LIBRARY;
 use crate::crypto::groups;
 use crate::crypto::{IS_FIPS_BUILD, is_aes_of_ring};
@@ -81,7 +82,7 @@ impl Config {
                 let _ = writeln!(text, "\n{place}");
             }
             if let Some(site) = site {
-                site.describe(&mut text, alpn, now);
+                site.describe(&self.stores, &mut text, alpn, now);
             }
             backends
                 .iter()
@@ -139,7 +140,7 @@ fn tickets(spec: &SessionSpec) -> String {
 }
 
 impl Site {
-    fn describe(&self, text: &mut String, alpn: &str, now: i64) {
+    fn describe(&self, stores: &[CertificateStore], text: &mut String, alpn: &str, now: i64) {
         let spec = self.profile().spec();
         let mut lines = Lines(text);
         lines.add("Server name", &self.name);
@@ -148,6 +149,9 @@ impl Site {
             for (label, value) in details(&identity, now) {
                 lines.add_detail(label, &value);
             }
+        }
+        if let Some(store) = self.store().and_then(|number| stores.get(number)) {
+            lines.add(const { label("TLSCertificateStore") }, &store.patterns.to_string());
         }
         if self.unavailable {
             lines.add("Requests", "answered with 503: there is no certificate");

@@ -6,6 +6,7 @@
 mod compile;
 mod dump;
 mod expiry;
+mod on_demand;
 mod reader;
 mod renewal;
 pub mod vhosts;
@@ -22,6 +23,7 @@ use crate::base::diagnostics::{Diagnostics, Origin, Severity};
 use crate::base::directive::Directive;
 use crate::base::log_codes::Code;
 use crate::config::compile::Compiler;
+use crate::config::on_demand::{CertificateStore, StoreCache};
 use crate::config::vhosts::NameIndex;
 use crate::crypto::LIBRARY;
 use crate::info::connection_info::INTERFACE;
@@ -309,6 +311,8 @@ pub struct Config {
     pub(crate) sni_policy: Option<SniPolicy>,
     pub(crate) sites: Vec<Option<Site>>,
     pub(crate) watching: Watching,
+    pub(crate) stores: Vec<CertificateStore>,
+    pub(crate) store_cache: StoreCache,
     pub(crate) handshake_timeouts: Vec<Option<HandshakeTimeout>>,
     pub(crate) chains: HashMap<usize, NameIndex>,
     pub(crate) cache: Arc<CacheSlot>,

@@ -32,6 +32,7 @@ impl Config {
         self.process.identities.forget_renewals();
         if let Some(keys) = self.process.key_process.get().filter(|keys| keys.is_on()) {
             self.watch_files(keys);
+            keys.supply();
         }
     }
 

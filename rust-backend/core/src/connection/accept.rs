@@ -106,8 +106,9 @@ impl Connection {
     /// The identity that `site` would present to this client. It is valid only between [`Event::Hello`] and
     /// [`Self::accept`].
     pub fn identity_at(&self, site: &Site) -> Option<Arc<Identity>> {
+        let site = self.config.with_certificate_for(site, self.hello.sni.as_deref()).ok()?;
         match &self.state {
-            State::Accepted(accepted) => self.identity_for(site, &accepted.client_hello()),
+            State::Accepted(accepted) => self.identity_for(&site, &accepted.client_hello()),
             _ => None,
         }
     }
@@ -121,6 +122,12 @@ impl Connection {
             ));
         };
         panic_points::point("accept", self.hello.sni.as_deref());
+        let config = Arc::clone(&self.config);
+        let site = match config.with_certificate_for(site, self.hello.sni.as_deref()) {
+            Ok(site) => site,
+            Err((code, why)) => return Err(self.fail(code, AlertDescription::UnrecognisedName, why)),
+        };
+        let site = &*site;
         let hello = accepted.client_hello();
         let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
         self.identity = self.identity_for(site, &hello);

@@ -21,7 +21,8 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 
 use super::channel;
-use super::protocol::{self, KeyId, MAX_FRAME, Refusal, Reply, Report, Request, VERSION};
+use super::protocol::{self, Found, KeyId, MAX_FRAME, Refusal, Reply, Report, Request, VERSION};
+use crate::base::host_name::HostName;
 
 /// How long a handshake waits for a signature, including the time in which a new `tls-keyd` starts.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -160,6 +161,15 @@ impl Door {
             Reply::Refused(refusal) => Some(Err(SignError::Refused(refusal))),
             _ => None,
         })?
+    }
+
+    /// What is in a store for a name. `known` is the stamp of what is known of it; 0 if nothing is.
+    pub fn look_up(&self, store: u32, name: &HostName, known: u64) -> Result<Found, SignError> {
+        let name = name.as_str();
+        self.ask(&Request::Lookup { store, name, known }, |reply| match reply {
+            Reply::Found(found) => Some(found),
+            _ => None,
+        })
     }
 
     /// How keys were used.

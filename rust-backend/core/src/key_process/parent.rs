@@ -24,6 +24,8 @@ use super::door::Door;
 use super::protocol::{Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, Purpose, TicketState, Wanted};
 use super::remote_key::RemoteKey;
 use super::running::Running;
+use super::suppliers::Supplier;
+use super::supply::StoreSpec;
 use super::watcher::Watcher;
 use crate::base::lock::lock;
 use crate::base::log_queue::LogQueue;
@@ -50,6 +52,8 @@ pub enum Role {
     Keys,
     /// It watches that one, and files.
     Watch,
+    /// It looks into stores of certificates.
+    Open,
     /// It ends when that one has something to tell. httpd's parent process notices the end of a child within a second, and
     /// cannot wait for anything else.
     Bell,
@@ -157,6 +161,9 @@ pub struct KeyProcess {
     pub(super) wants_files: AtomicBool,
     /// The numbers of identities whose files have changed.
     pub(super) changed: Mutex<Vec<u32>>,
+    /// All stores of certificates since the start, by their numbers.
+    pub(super) stores: Mutex<Vec<StoreSpec>>,
+    pub(super) supplier: Mutex<Option<Supplier>>,
 }
 
 /// A file to be read by `tls-keyd`.
@@ -215,6 +222,8 @@ impl KeyProcess {
             watcher: Mutex::default(),
             wants_files: AtomicBool::new(false),
             changed: Mutex::default(),
+            stores: Mutex::default(),
+            supplier: Mutex::default(),
         }
     }
 
@@ -223,14 +232,16 @@ impl KeyProcess {
         !matches!(*lock(&self.state), State::Off)
     }
 
-    /// The process numbers of `tls-keyd`, of the process that watches it, and of the bell; 0 for one that does not run.
-    pub fn processes(&self) -> [u32; 3] {
+    /// The process numbers of `tls-keyd`, of the process that watches it, of the bell, and of the process that looks into stores; 0
+    /// for one that does not run.
+    pub fn processes(&self) -> [u32; 4] {
         let keys = match &*lock(&self.state) {
             State::Running(running) => running.pid,
             State::Off | State::Lost(_) => 0,
         };
         let [watcher, bell] = lock(&self.watcher).as_ref().map_or([0; 2], |one| [one.pid, one.bell]);
-        [keys, watcher, bell]
+        let supplier = lock(&self.supplier).as_ref().map_or(0, |one| one.pid);
+        [keys, watcher, bell, supplier]
     }
 
     /// The way to `tls-keyd`, if keys are there.
@@ -239,7 +250,7 @@ impl KeyProcess {
     }
 
     /// Has the running `tls-keyd` carry out something. One that fails is replaced; the error says so.
-    fn with<T>(&self, what: impl FnOnce(&mut Running) -> io::Result<T>) -> Result<T, String> {
+    pub(super) fn with<T>(&self, what: impl FnOnce(&mut Running) -> io::Result<T>) -> Result<T, String> {
         let state = &mut *lock(&self.state);
         let State::Running(running) = state else {
             return Err("tls-keyd, which reads private keys, is not running".to_owned());
@@ -370,6 +381,7 @@ impl KeyProcess {
             schemes: self.shared_schemes(&info.schemes),
             door,
             released: self.released.clone(),
+            place: None,
         };
         OpenedKey {
             key: Arc::new(key),

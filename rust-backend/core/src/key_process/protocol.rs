@@ -11,6 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::diagnostics::Severity;
+use crate::crypto::digest;
 
 /// The version of the protocol. The program and the module are installed together; a frame of another version is refused. A
 /// future version may be spoken to a signer on another machine.
@@ -31,6 +32,13 @@ pub const MAX_DESCRIPTORS: usize = 128;
 
 /// The number of a key. httpd's parent process assigns it; it is not used again.
 pub type KeyId = u64;
+
+/// The number of a key in a store of certificates, by its SubjectPublicKeyInfo. The others are below.
+pub fn key_number(public: &[u8]) -> KeyId {
+    let digest = digest::digest(&digest::SHA256, public);
+    let start = digest.as_ref().first_chunk().copied().unwrap_or_default();
+    u64::from_le_bytes(start) | 1 << 63
+}
 
 /// What a key is used for. A key for one purpose does not sign for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,6 +61,15 @@ pub enum Request<'a> {
         /// What TLS signs: see [`is_permitted`](super::permitted::is_permitted).
         message: &'a [u8],
     },
+    /// To look up the certificate for a name in a store.
+    Lookup {
+        /// The number of the store.
+        store: u32,
+        /// The name, a [`HostName`](crate::base::host_name::HostName).
+        name: &'a str,
+        /// The stamp of what is known; 0 if nothing is.
+        known: u64,
+    },
     /// To report how keys were used.
     Report,
     /// To answer.
@@ -66,6 +83,8 @@ pub enum Reply<'a> {
     Signature(&'a [u8]),
     /// There is no signature.
     Refused(Refusal),
+    /// What is in the store.
+    Found(Found),
     /// How keys were used.
     Report(Report),
     /// It is alive.
@@ -86,6 +105,33 @@ pub enum Refusal {
     NotAHandshake,
     /// Signing has failed: the key is damaged, or its token is away.
     Failed,
+}
+
+/// What a lookup in a store of certificates has found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Found {
+    /// A certificate, whose key can be used now.
+    Certificate(Stored),
+    /// What was there when the stamp was given.
+    Same,
+    /// Nothing.
+    Nothing,
+    /// Something that cannot be used, or the store cannot be asked. The text names the source.
+    Failed(String),
+}
+
+/// A certificate in a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// It changes when the certificate or the key is replaced, and is not 0.
+    pub stamp: u64,
+    /// The file, or what else it is, for messages.
+    pub source: Vec<u8>,
+    /// PEM: the certificate and the intermediate certificates, without anything that may be secret.
+    #[serde(with = "serde_bytes")]
+    pub text: Vec<u8>,
+    /// The key. Its number depends on its public part alone.
+    pub key: KeyInfo,
 }
 
 /// How keys were used since `tls-keyd` was started.
@@ -201,6 +247,9 @@ pub enum Order {
     Parent(u32),
     /// To answer, with the messages for the error log.
     Ping,
+    /// The stores of certificates, in place of those of before. There is a descriptor for each: that of the socket to the process
+    /// that looks into it.
+    Stores(Vec<u32>),
     /// To end when no child process is connected any longer: another process takes over.
     Retire,
 }
@@ -237,7 +286,7 @@ pub struct TicketState {
     pub state: [u8; 32],
 }
 
-/// The answer to an order. `Serve`, `Watched`, `Release`, `Forget`, `Parent` and `Retire` have none. Error texts name the file
+/// The answer to an order. `Serve`, `Watched`, `Release`, `Forget`, `Parent`, `Stores` and `Retire` have none. Error texts name the file
 /// and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use rustls::sign::{Signer, SigningKey};
 use rustls::{OtherError, SignatureAlgorithm, SignatureScheme};
 
-use super::door::Door;
+use super::door::{Door, SignError};
 use super::parent::Released;
-use super::protocol::KeyId;
+use super::protocol::{KeyId, KeyInfo, Refusal};
+use crate::base::host_name::HostName;
 use crate::crypto::schemes;
 
 /// A key in `tls-keyd`. When it is dropped in the parent process, `tls-keyd` is told to forget it.
@@ -18,6 +19,17 @@ pub struct RemoteKey {
     pub(super) schemes: Arc<[SignatureScheme]>,
     pub(super) door: Arc<Door>,
     pub(super) released: Released,
+    /// Where it comes from, if it is that of a certificate in a store: it is looked up again if `tls-keyd` no longer has it.
+    pub(super) place: Option<Arc<StorePlace>>,
+}
+
+/// A name in a store of certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StorePlace {
+    /// The number of the store.
+    pub store: u32,
+    /// The name.
+    pub name: HostName,
 }
 
 impl RemoteKey {
@@ -28,7 +40,15 @@ impl RemoteKey {
             schemes: schemes.iter().copied().map(SignatureScheme::from).collect(),
             door,
             released: Released::default(),
+            place: None,
         }
+    }
+
+    /// The same for a key of a certificate in a store.
+    pub fn stored(info: &KeyInfo, door: Arc<Door>, place: StorePlace) -> Self {
+        let mut key = Self::in_child(info.id, &info.schemes, door);
+        key.place = Some(Arc::new(place));
+        key
     }
 
     /// Its number.
@@ -63,6 +83,7 @@ impl SigningKey for RemoteKey {
             id: self.id,
             scheme,
             door: Arc::clone(&self.door),
+            place: self.place.clone(),
         }))
     }
 
@@ -76,12 +97,26 @@ struct RemoteSigner {
     id: KeyId,
     scheme: SignatureScheme,
     door: Arc<Door>,
+    place: Option<Arc<StorePlace>>,
+}
+
+impl RemoteSigner {
+    fn try_to_sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let signed = self.door.sign(self.id, u16::from(self.scheme), message);
+        match (&signed, &self.place) {
+            // It was not used for long, or this is another `tls-keyd`.
+            (Err(SignError::Refused(Refusal::UnknownKey)), Some(place)) => {
+                self.door.look_up(place.store, &place.name, 0)?;
+                self.door.sign(self.id, u16::from(self.scheme), message)
+            }
+            _ => signed,
+        }
+    }
 }
 
 impl Signer for RemoteSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        self.door
-            .sign(self.id, u16::from(self.scheme), message)
+        self.try_to_sign(message)
             .map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))
     }
 

@@ -155,6 +155,13 @@ impl Running {
         Ok(())
     }
 
+    /// Tells it the stores, whose numbers are their places, with a connection to each.
+    pub(super) fn set_stores(&self, sockets: &[OwnedFd]) -> io::Result<()> {
+        let numbers = (0..sockets.len() as u32).collect();
+        let descriptors: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
+        self.channel.send(&Order::Stores(numbers), &descriptors)
+    }
+
     /// The messages for the error log that have come.
     pub(super) fn messages(&mut self) -> Vec<(Severity, String)> {
         std::mem::take(&mut self.messages)

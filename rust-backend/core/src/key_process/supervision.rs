@@ -88,6 +88,7 @@ impl KeyProcess {
             // Not before: the process that reads the configuration first may end when another one goes on.
             running.tell(&Order::Parent(std::process::id()))?;
             self.have_watched(&mut running);
+            self.supply_to(&mut running);
         }
         Ok(running)
     }
@@ -99,6 +100,8 @@ impl KeyProcess {
         }
         *lock(&self.door) = None;
         *lock(&self.watcher) = None;
+        *lock(&self.supplier) = None;
+        lock(&self.stores).clear();
         lock(&self.known).clear();
         self.set_pins(&PinValues::default());
     }
@@ -116,6 +119,7 @@ impl KeyProcess {
             *state = State::Lost(running.launch);
         }
         *lock(&self.watcher) = None;
+        *lock(&self.supplier) = None;
         if let Some(door) = self.door() {
             door.in_child(threads);
         }
@@ -134,6 +138,9 @@ impl KeyProcess {
             State::Lost(launch) => self.replace(launch),
             State::Off => State::Off,
         };
+        if let State::Running(running) = &mut *state {
+            self.look_at_supplier(running, has_ended);
+        }
     }
 
     /// Looks after a process, about which the one that watches it may have told something.

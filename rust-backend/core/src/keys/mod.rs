@@ -14,4 +14,6 @@ mod percent;
 pub mod phrase_source;
 pub mod pkcs11_uri;
 mod program;
+pub mod sealing;
+pub mod store_pattern;
 pub mod unlock;

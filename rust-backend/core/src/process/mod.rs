@@ -105,8 +105,8 @@ impl Process {
         }
     }
 
-    /// The process numbers of `tls-keyd`, of the process that watches it, and of the bell; 0 for one that does not run.
-    pub fn key_processes(&self) -> [u32; 3] {
+    /// The process numbers of `tls-keyd` and those that belong to it: [`KeyProcess::processes`].
+    pub fn key_processes(&self) -> [u32; 4] {
         self.key_process.get().map(KeyProcess::processes).unwrap_or_default()
     }
 

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Display};
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::base::directive::Located;
@@ -151,6 +152,48 @@ impl Display for Watching {
     }
 }
 
+/// How much of a store of certificates each child process keeps: `TLSCertificateStoreCache`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreCacheSize {
+    /// The number of certificates.
+    pub entries: NonZeroUsize,
+    /// Their size in bytes.
+    pub bytes: usize,
+}
+
+impl Default for StoreCacheSize {
+    fn default() -> Self {
+        Self {
+            entries: NonZeroUsize::new(4096).expect("it is not 0"),
+            bytes: 64 << 20,
+        }
+    }
+}
+
+impl StoreCacheSize {
+    /// The number of certificates and, if it is said, of mebibytes.
+    pub(crate) fn parse(words: &[&str]) -> Result<Self, String> {
+        let number = |word: &str, most: usize, of: &str| {
+            let number = word.parse().ok().and_then(NonZeroUsize::new);
+            number
+                .filter(|number| number.get() <= most)
+                .ok_or_else(|| format!("takes a number of {of} from 1 to {most}, not \"{word}\""))
+        };
+        let (entries, mebibytes) = match words {
+            [entries] => (entries, None),
+            [entries, mebibytes] => (entries, Some(mebibytes)),
+            _ => return Err("takes a number of certificates and one of mebibytes".to_owned()),
+        };
+        Ok(Self {
+            entries: number(entries, 1_000_000, "certificates")?,
+            bytes: match mebibytes {
+                Some(mebibytes) => number(mebibytes, 65_536, "mebibytes")?.get() << 20,
+                None => Self::default().bytes,
+            },
+        })
+    }
+}
+
 /// Settings that apply to the whole server.
 #[derive(Clone, Debug, Default)]
 pub struct GlobalSettings {
@@ -170,6 +213,8 @@ pub struct GlobalSettings {
     pub key_process_user: Option<Located<String>>,
     /// Whether changes of certificates are noticed.
     pub watching: Option<Watching>,
+    /// How much of stores of certificates is kept.
+    pub store_cache: StoreCacheSize,
     /// The PINs of tokens that are in the configuration.
     pub pins: PinValues,
     /// Where pass phrases of private keys come from.

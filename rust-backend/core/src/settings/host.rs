@@ -12,6 +12,7 @@ use crate::crypto::ciphers::Cipher;
 use crate::crypto::groups::GroupSettings;
 use crate::crypto::protocol::Protocols;
 use crate::keys::identity::IdentityFiles;
+use crate::keys::store_pattern::StorePatterns;
 use crate::session::resumption::{DEFAULT_EARLY_DATA, SessionSpec};
 use crate::session::tickets;
 use crate::settings::handshake_timeout::HandshakeTimeout;
@@ -226,6 +227,8 @@ pub struct Policy {
     pub suppress: Option<Located<Vec<&'static Cipher>>>,
     /// Key exchange groups.
     pub groups: GroupSettings,
+    /// Where certificates are looked up by name, or that they are not.
+    pub store: Option<Located<Option<StorePatterns>>>,
     /// Whether the client's order of cipher suites is used.
     pub honor_client_order: Option<bool>,
     /// The largest records that are sent, in bytes of plaintext.
@@ -282,6 +285,7 @@ impl Policy {
             prefer: inherit_list(&self.prefer, &base.prefer, &self.suppress),
             suppress: inherit_list(&self.suppress, &base.suppress, &self.prefer),
             groups: self.groups.clone().inherit(&base.groups),
+            store: self.store.clone().or_else(|| base.store.clone()),
             honor_client_order: self.honor_client_order.or(base.honor_client_order),
             max_fragment: self.max_fragment.or(base.max_fragment),
             compression: self.compression.or(base.compression),

@@ -16,10 +16,13 @@ use crate::crypto::groups::{self, GroupSettings};
 use crate::crypto::protocol::{LeftOut, Protocols};
 use crate::keys::identity::IdentityFiles;
 use crate::keys::pkcs11_uri::{PinSource, Pkcs11Uri};
+use crate::keys::store_pattern::{Pattern, StorePatterns};
 use crate::session::resumption::{MAX_EARLY_DATA, MAX_TICKETS};
 use crate::session::tickets::MAX_LIFETIME;
 use crate::settings::handshake_timeout::HandshakeTimeout;
-use crate::settings::{EngineAddress, GlobalSettings, HostSettings, KeyPlace, Policy, SessionCache, Watching, combine};
+use crate::settings::{
+    EngineAddress, GlobalSettings, HostSettings, KeyPlace, Policy, SessionCache, StoreCacheSize, Watching, combine,
+};
 use crate::trust::client::verifier::CaNames;
 use crate::trust::client::verify_mode::VerifyMode;
 use crate::trust::revocation::CrlCheck;
@@ -90,6 +93,10 @@ impl<'a> Interpreter<'a> {
                 let value = directive.single()?.to_owned();
                 self.global.key_process_user = Some(Located { value, origin });
             }
+            "TLSCertificateStoreCache" => {
+                self.only_in_base_server(index)?;
+                self.global.store_cache = StoreCacheSize::parse(&directive.words())?;
+            }
             "TLSWatch" => {
                 self.only_in_base_server(index)?;
                 self.global.watching = Some(Watching::parse(directive.single()?)?);
@@ -120,6 +127,10 @@ impl<'a> Interpreter<'a> {
                 host.certificates.reserve_exact(1);
                 host.certificates.push(Located { value, origin });
                 host.has_own_certificates = true;
+            }
+            "TLSCertificateStore" => {
+                let value = self.store(directive)?;
+                host.policy.store = Some(Located { value, origin });
             }
             "TLSProtocol" => {
                 let value = self.protocols(index, directive)?;
@@ -288,6 +299,29 @@ impl<'a> Interpreter<'a> {
                 }
             },
         })
+    }
+
+    /// Patterns of files, or none.
+    fn store(&self, directive: &Directive) -> Result<Option<StorePatterns>, String> {
+        let pattern = |text: &str| {
+            let path = self.server_root.join(text);
+            Pattern::parse(&path.to_string_lossy()).map_err(|why| format!("takes {why}"))
+        };
+        match directive.words().as_slice() {
+            [none] if none.eq_ignore_ascii_case("none") => Ok(None),
+            [certificate] => Ok(Some(StorePatterns {
+                certificate: pattern(certificate)?,
+                key: None,
+            })),
+            [certificate, key] => Ok(Some(StorePatterns {
+                certificate: pattern(certificate)?,
+                key: Some(pattern(key)?),
+            })),
+            words => Err(format!(
+                "takes the paths of certificates and keys, or none, not {} words",
+                words.len()
+            )),
+        }
     }
 
     pub(crate) fn certificate(&mut self, directive: &Directive) -> Result<IdentityFiles, String> {

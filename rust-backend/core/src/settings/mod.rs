@@ -17,7 +17,7 @@ pub mod sni_policy;
 pub mod sources;
 pub(crate) mod suites;
 
-pub use global::{EngineAddress, GlobalSettings, KeyPlace, SessionCache, Watching};
+pub use global::{EngineAddress, GlobalSettings, KeyPlace, SessionCache, StoreCacheSize, Watching};
 pub(crate) use host::combine;
 pub use host::{CertificateFiles, ClientSettings, HostSettings, Policy, SessionSettings};
 pub use interpreter::Interpreter;

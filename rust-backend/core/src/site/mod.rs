@@ -82,6 +82,8 @@ pub struct Site {
     pub names: CipherNames,
     /// Whether clients are verified, if the profile has a verifier.
     asks_clients: bool,
+    /// The number of the store in which certificates are looked up by name.
+    store: Option<usize>,
     /// The parts that all handshakes share, created at the first one. A process serves few of thousands of hosts.
     served: OnceLock<Box<Served>>,
 }
@@ -120,6 +122,7 @@ impl Site {
             unavailable,
             names,
             asks_clients: true,
+            store: None,
             served: OnceLock::new(),
         }
     }
@@ -136,11 +139,26 @@ impl Site {
     /// The site with another certificate, which answers a challenge (RFC 8737), and without client verification. The
     /// validation server has no client certificate, and requests on such a connection are refused.
     pub fn answering(&self, identity: Identity) -> Self {
-        let identities = vec![Arc::new(identity)];
         Self {
             asks_clients: false,
-            ..Self::new(&self.name, Arc::clone(self.profile()), identities, false, self.names)
+            ..self.presenting(identity)
         }
+    }
+
+    /// The site with another certificate.
+    pub(crate) fn presenting(&self, identity: Identity) -> Self {
+        let identities = vec![Arc::new(identity)];
+        Self::new(&self.name, Arc::clone(self.profile()), identities, false, self.names)
+    }
+
+    /// The site with a store, in which certificates are looked up for names that its own do not cover.
+    pub(crate) fn with_store(self, store: Option<usize>) -> Self {
+        Self { store, ..self }
+    }
+
+    /// The number of its store.
+    pub(crate) fn store(&self) -> Option<usize> {
+        self.store
     }
 
     /// The certificates, in order of preference.

@@ -279,6 +279,15 @@ fn state(text: &mut Text, report: &Report) {
         "result",
         &counts,
     );
+    let store = &report.certificate_store;
+    let counts = [
+        ("cached", store.from_cache),
+        ("loaded", store.loaded),
+        ("not_found", store.not_found),
+        ("failed", store.failed),
+    ];
+    let help = "Names that were looked up for TLSCertificateStore.";
+    text.counters("certificate_store_lookups", help, "result", &counts);
     if let Some(age) = sessions.ticket_key_ages_seconds.iter().max() {
         text.gauge("ticket_key_age_seconds", "Age of the oldest current ticket key.", age);
     }

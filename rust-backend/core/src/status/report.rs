@@ -43,6 +43,7 @@ pub(super) struct Report {
     pub(super) processes: Processes,
     pub(super) keys: Keys,
     pub(super) sessions: Sessions,
+    pub(super) certificate_store: StoreCounts,
     pub(super) revocation_lists: Vec<RevocationList>,
     pub(super) sites: Sites,
 }
@@ -196,6 +197,19 @@ pub(super) struct Sessions {
     pub(super) ticket_key_ages_seconds: Vec<i64>,
 }
 
+/// What happened with names that are looked up: `TLSCertificateStore`.
+#[derive(Debug, Serialize)]
+pub(super) struct StoreCounts {
+    /// Handshakes with a certificate in the cache.
+    pub(super) from_cache: u64,
+    /// Certificates that were read.
+    pub(super) loaded: u64,
+    /// Names for which there is nothing.
+    pub(super) not_found: u64,
+    /// Certificates that cannot be used.
+    pub(super) failed: u64,
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct RevocationList {
     pub(super) file: String,
@@ -273,6 +287,12 @@ impl Report {
                 found: count(Counter::SessionsFound),
                 not_found: count(Counter::SessionsNotFound),
                 ticket_key_ages_seconds: config.ticket_keys.iter().map(|keys| keys.age(now)).collect(),
+            },
+            certificate_store: StoreCounts {
+                from_cache: count(Counter::StoreHits),
+                loaded: count(Counter::StoreLoads),
+                not_found: count(Counter::StoreAbsent),
+                failed: count(Counter::StoreFailures),
             },
             revocation_lists: revocation_lists(config, now),
             sites: Sites::new(config, view, now),

@@ -3,9 +3,11 @@
 //! number of a system call.
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr, RulesetError,
-    RulesetStatus, Scope, make_bitflags,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, PathFd, RestrictionStatus, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
+
+use super::Needs;
 
 /// The newest version of Landlock that this was tested with. Older kernels do what they can.
 const NEWEST: ABI = ABI::V6;
@@ -16,8 +18,8 @@ const NOT_FOR_TOKENS: BitFlags<AccessFs> = make_bitflags!(AccessFs::{Execute | M
 
 /// Takes from this thread, and from those it starts, the access to files, TCP and other processes. Descriptors that are
 /// open, or that others send, keep working.
-pub(super) fn restrict(tokens: bool) -> Result<(), String> {
-    let status = enforce(tokens).map_err(|error| {
+pub(super) fn restrict(needs: &Needs) -> Result<(), String> {
+    let status = enforce(needs).map_err(|error| {
         format!(
             "Landlock could not be turned on ({error}): only seccomp keeps tls-keyd away from files and the network"
         )
@@ -29,16 +31,23 @@ pub(super) fn restrict(tokens: bool) -> Result<(), String> {
     }
 }
 
-fn enforce(tokens: bool) -> Result<RestrictionStatus, RulesetError> {
-    // No rule follows that would allow something: what is handled is forbidden.
-    let ruleset = match tokens {
+fn enforce(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
+    // What is handled is forbidden, unless a rule allows it.
+    let ruleset = match needs.tokens {
         false => Ruleset::default()
             .handle_access(AccessFs::from_all(NEWEST))?
             .handle_access(AccessNet::from_all(NEWEST))?
             .scope(Scope::from_all(NEWEST))?,
         true => Ruleset::default().handle_access(NOT_FOR_TOKENS)?.scope(Scope::Signal)?,
     };
-    ruleset.create()?.restrict_self()
+    let ruleset = ruleset.create()?;
+    // Symbolic links of certificates lead anywhere.
+    match PathFd::new("/").ok().filter(|_| needs.opens) {
+        Some(root) => ruleset
+            .add_rule(PathBeneath::new(root, AccessFs::ReadFile))?
+            .restrict_self(),
+        None => ruleset.restrict_self(),
+    }
 }
 
 fn missing(landlock: LandlockStatus) -> String {
@@ -69,12 +78,12 @@ mod tests {
     use std::process::Command;
     use std::thread;
 
-    use super::{ABI, LandlockStatus, missing, partial, restrict};
+    use super::{ABI, LandlockStatus, Needs, missing, partial, restrict};
 
     /// A set of rules counts for the thread that sets it, and for those that it starts. Kernels without Landlock skip the
     /// test.
-    fn in_a_thread(tokens: bool, test: impl FnOnce() + Send + 'static) {
-        let restricted = move || match restrict(tokens) {
+    fn in_a_thread(needs: Needs, test: impl FnOnce() + Send + 'static) {
+        let restricted = move || match restrict(&needs) {
             Err(text) if text.starts_with("there is no Landlock") => eprintln!("skipped: {text}"),
             _ => test(),
         };
@@ -88,7 +97,7 @@ mod tests {
     #[test]
     fn no_file_can_be_opened_but_open_ones_can_be_read() {
         let mut open = File::open("/etc/passwd").unwrap();
-        in_a_thread(false, move || {
+        in_a_thread(Needs::default(), move || {
             assert!(is_refused(File::open("/etc/passwd")));
             assert!(is_refused(fs::read_dir("/")));
             assert!(open.read_to_string(&mut String::new()).unwrap() > 0);
@@ -97,10 +106,24 @@ mod tests {
 
     #[test]
     fn tokens_read_and_write_but_execute_nothing() {
-        in_a_thread(true, || {
+        let tokens = Needs {
+            tokens: true,
+            ..Needs::default()
+        };
+        in_a_thread(tokens, || {
             assert!(File::open("/etc/passwd").is_ok());
             assert!(File::options().write(true).open("/dev/null").is_ok());
             assert!(is_refused(Command::new("/bin/true").status()));
+        });
+    }
+
+    #[test]
+    fn stores_are_read_and_not_written() {
+        in_a_thread(Needs::of_supply(), || {
+            assert!(File::open("/etc/passwd").is_ok());
+            assert!(is_refused(fs::read_dir("/etc")));
+            assert!(is_refused(File::options().write(true).open("/dev/null")));
+            assert!(is_refused(std::net::TcpStream::connect("127.0.0.1:1")));
         });
     }
 

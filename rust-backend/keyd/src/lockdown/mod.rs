@@ -21,11 +21,21 @@ pub(crate) struct Needs {
     pub(crate) tokens: bool,
     /// Whether changes of files are to be noticed, which need not be opened for that.
     pub(crate) files: bool,
+    /// Whether files are opened for reading.
+    pub(crate) opens: bool,
     /// The user to run as; `None` for the one that this process has.
     pub(crate) user: Option<User>,
 }
 
 impl Needs {
+    /// Those of the process that looks into stores.
+    pub(crate) fn of_supply() -> Self {
+        Self {
+            opens: true,
+            ..Self::default()
+        }
+    }
+
     /// Those of the process that watches.
     pub(crate) fn of_watch() -> Self {
         Self {
@@ -88,12 +98,15 @@ pub(crate) fn steps(needs: &Needs) -> Vec<Step> {
         Step::new("memory kept out of swap", memory::lock()),
         Step::new("no way back to capabilities", privileges::close_sources()),
         Step::new(USER, privileges::change_user(needs.user.as_ref())),
-        Step::new("no capabilities", privileges::clear_capabilities(needs.files)),
+        Step::new(
+            "no capabilities",
+            privileges::clear_capabilities(needs.files || needs.opens),
+        ),
         Step::new("no privileges by exec", privileges::forbid_new()),
-        Step::new("Landlock: files, network, signals", file_access::restrict(needs.tokens)),
+        Step::new("Landlock: files, network, signals", file_access::restrict(needs)),
         Step::new(
             "seccomp: system calls",
-            system_calls::restrict(needs.tokens, needs.files),
+            system_calls::restrict(needs.tokens || needs.opens, needs.files),
         ),
     ]
 }

@@ -88,10 +88,10 @@ fn become_user(user: &User) -> Result<(), Errno> {
     set_thread_res_uid(uid, uid, uid)
 }
 
-/// Clears the capabilities that this process has and hands on. With `looks_at_files`, it keeps that to look at files and
-/// directories of all users, if it has it.
-pub(super) fn clear_capabilities(looks_at_files: bool) -> Result<(), String> {
-    let kept = CapsHashSet::from_iter(looks_at_files.then_some(Capability::CAP_DAC_READ_SEARCH));
+/// Clears the capabilities that this process has and hands on. With `needs_files`, it keeps that to look at files and
+/// directories of all users and to read them, if it has it.
+pub(super) fn clear_capabilities(needs_files: bool) -> Result<(), String> {
+    let kept = CapsHashSet::from_iter(needs_files.then_some(Capability::CAP_DAC_READ_SEARCH));
     keep_only(&kept).map_err(|error| {
         let left = caps::read(None, CapSet::Permitted).unwrap_or_default();
         let left: Vec<String> = left.iter().map(Capability::to_string).collect();

@@ -7,6 +7,7 @@ mod key_process;
 mod names;
 mod plain;
 mod sessions;
+mod stores;
 mod tickets;
 
 use std::collections::hash_map::Entry;
@@ -22,6 +23,7 @@ use crate::backend::store::ProxyStore;
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Located;
+use crate::config::on_demand::{CertificateStore, StoreCache};
 use crate::config::vhosts::NameIndex;
 use crate::config::{Builder, CompileMode, Config, Server};
 use crate::crypto::protocol::Protocols;
@@ -50,6 +52,8 @@ pub(crate) struct Compiler {
     /// apply.
     profiles_by_policy: HashMap<(usize, bool), Arc<Profile>>,
     client_auths: ClientAuths,
+    /// The stores of certificates, each once.
+    stores: Vec<CertificateStore>,
     /// Certificates with intermediate certificates from other files, by digest and paths.
     completed: HashMap<([u8; 32], Vec<PathBuf>), Arc<Identity>>,
     proxies: ProxyStore,
@@ -90,6 +94,7 @@ impl Compiler {
             profiles: HashMap::new(),
             profiles_by_policy: HashMap::new(),
             client_auths: ClientAuths::default(),
+            stores: Vec::new(),
             completed: HashMap::new(),
             proxies,
             now: unix_now(),
@@ -168,6 +173,8 @@ impl Compiler {
             process: Arc::clone(&self.builder.process),
             sites,
             watching: self.global.watching.unwrap_or_default(),
+            stores: self.stores,
+            store_cache: StoreCache::new(self.global.store_cache),
             cache,
             session_cache,
             session_cache_required,
@@ -277,15 +284,19 @@ impl Compiler {
         if is_asked_for {
             self.check_encoding(index);
         }
+        let store = self.store(index);
         match identities {
             Identities::Own(identities) => {
-                if is_asked_for {
+                if is_asked_for && store.is_none() {
                     self.check_names(index, &identities);
                 }
                 self.check_signatures(index, &identities)?;
-                Some(Site::new(&name, profile?, identities, false, names))
+                Some(Site::new(&name, profile?, identities, false, names).with_store(store))
             }
             Identities::Locked => None,
+            Identities::None if store.is_some() => {
+                Some(Site::new(&name, profile?, Vec::new(), false, names).with_store(store))
+            }
             Identities::None => Some(Site::new(&name, profile?, self.stopgaps(index)?, true, names)),
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{IdentityError, IdentityFiles, hash_of};
-use crate::base::file_reading::FileStamp;
+use crate::base::file_reading::{FileError, FileStamp, Opened};
 use crate::keys::key_file::{IdentityContent, KeyFile};
 
 /// A digest of the stamps of an identity's files: the certificate file, the key file and the chain file. A change is
@@ -39,6 +39,20 @@ impl Stamp {
             optional(&content.key)?,
             optional(&content.chain)?,
         ))
+    }
+
+    /// The current stamp of the files of a certificate and its key.
+    pub fn of_paths(certificate: &Path, key: Option<&Path>) -> Result<Self, FileError> {
+        Ok(Self::new(
+            FileStamp::of(certificate)?,
+            key.map(FileStamp::of).transpose()?,
+            None,
+        ))
+    }
+
+    /// The stamp of these files.
+    pub fn of_opened(certificate: &Opened, key: Option<&Opened>) -> Self {
+        Self::new(certificate.stamp, key.map(|opened| opened.stamp), None)
     }
 
     /// The current stamp of `files`.

@@ -67,6 +67,14 @@ counters! {
     SessionsFound = "SessionsFound",
     /// Sessions that were asked for, and were not in the session cache, or no longer.
     SessionsNotFound = "SessionsNotFound",
+    /// Handshakes with a certificate of a store that was in the cache.
+    StoreHits = "StoreHits",
+    /// Certificates that were read from a store.
+    StoreLoads = "StoreLoads",
+    /// Names for which a store has nothing.
+    StoreAbsent = "StoreAbsent",
+    /// Certificates of a store that cannot be used.
+    StoreFailures = "StoreFailures",
 }
 
 /// How many of them mod_status shows.

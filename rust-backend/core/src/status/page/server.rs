@@ -7,7 +7,7 @@ use super::{section as make_section, time, wide};
 use crate::status::report::{Report, RevocationList};
 
 pub(super) fn section(report: &Report) -> Markup {
-    let sessions = &report.sessions;
+    let (sessions, store) = (&report.sessions, &report.certificate_store);
     let ages: Vec<_> = sessions
         .ticket_key_ages_seconds
         .iter()
@@ -26,6 +26,13 @@ pub(super) fn section(report: &Report) -> Markup {
             html! {
                 (sessions.cache) ": " (sessions.stored) " stored, " (sessions.not_stored) " not stored, "
                 (sessions.found) " found, " (sessions.not_found) " not found"
+            },
+        ),
+        (
+            "Certificate store",
+            html! {
+                (store.from_cache) " from the cache, " (store.loaded) " loaded, " (store.not_found) " not found, "
+                (store.failed) " failed"
             },
         ),
         ("Age of the ticket key", html! { (ages.join(", ")) }),

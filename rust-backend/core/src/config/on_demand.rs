@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Certificates that are looked up by name in a store when a client asks for them: `TLSCertificateStore`.
+//!
+//! Each child process keeps those that were used last. From time to time it looks whether a certificate was replaced.
+
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+
+use super::Config;
+use crate::base::clock::unix_now;
+use crate::base::diagnostics::Severity;
+use crate::base::file_reading::FileError;
+use crate::base::host_name::HostName;
+use crate::base::lock::lock;
+use crate::base::log_codes::Code;
+use crate::key_process::protocol::Found;
+use crate::key_process::remote_key::{RemoteKey, StorePlace};
+use crate::keys::identity::{Identity, Stamp};
+use crate::keys::store_pattern::StorePatterns;
+use crate::process::counters::Counter;
+use crate::settings::{StoreCacheSize, Watching};
+use crate::site::Site;
+
+/// How often a store is asked whether a certificate has changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long it is remembered that a store has nothing for a name, or that the host's own certificate is used for it.
+const ABSENT_FOR: Duration = Duration::from_secs(2);
+
+/// For how many names that is remembered.
+const MAX_ABSENT: NonZeroUsize = NonZeroUsize::new(4096).expect("it is not 0");
+
+/// What a certificate in the cache needs besides its chain, in bytes: the settings of its handshakes and the key.
+const OVERHEAD: usize = 8 * 1024;
+
+/// A store of certificates.
+#[derive(Debug)]
+pub(crate) struct CertificateStore {
+    pub(crate) patterns: StorePatterns,
+    /// Its number in `tls-keyd`. None if this process reads the files.
+    pub(crate) number: Option<u32>,
+}
+
+/// A host and the name that a client asks for. Hosts are told apart by their addresses in memory.
+type Key = (usize, HostName);
+
+/// A certificate in the cache.
+#[derive(Debug)]
+struct Entry {
+    /// The host with this certificate.
+    site: Arc<Site>,
+    stamp: u64,
+    looked: Instant,
+    size: usize,
+    /// Why a newer certificate is not used.
+    complaint: Option<String>,
+}
+
+/// Why the store's certificate is not used.
+#[derive(Clone, Debug)]
+enum Absent {
+    /// The store has none.
+    NotThere,
+    /// It cannot be used, for this reason.
+    Failed(String),
+    /// That of the host covers the name.
+    Covered,
+}
+
+/// The certificates that were looked up.
+#[derive(Debug)]
+pub(crate) struct StoreCache {
+    limit: usize,
+    kept: Mutex<Kept>,
+    absent: Mutex<LruCache<Key, (Instant, Absent)>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    entries: LruCache<Key, Entry>,
+    size: usize,
+}
+
+impl StoreCache {
+    pub(crate) fn new(size: StoreCacheSize) -> Self {
+        let kept = Kept {
+            // Memory for entries is only taken when there are some.
+            entries: LruCache::unbounded(),
+            size: 0,
+        };
+        let this = Self {
+            limit: size.bytes,
+            kept: Mutex::new(kept),
+            absent: Mutex::new(LruCache::unbounded()),
+        };
+        lock(&this.kept).entries.resize(size.entries);
+        lock(&this.absent).resize(MAX_ABSENT);
+        this
+    }
+
+    /// Remembers a certificate, in place of those that were not used for the longest time.
+    fn keep(&self, key: Key, entry: Entry) {
+        let mut kept = lock(&self.kept);
+        kept.size += entry.size;
+        if let Some((_, gone)) = kept.entries.push(key, entry) {
+            kept.size -= gone.size;
+        }
+        while kept.size > self.limit
+            && kept.entries.len() > 1
+            && let Some((_, gone)) = kept.entries.pop_lru()
+        {
+            kept.size -= gone.size;
+        }
+    }
+
+    fn forget(&self, key: &Key) {
+        let mut kept = lock(&self.kept);
+        if let Some(gone) = kept.entries.pop(key) {
+            kept.size -= gone.size;
+        }
+    }
+}
+
+/// The host that answers a client.
+pub(crate) enum Chosen<'a> {
+    /// As it is configured.
+    Configured(&'a Site),
+    /// With a certificate from a store.
+    Stored(Arc<Site>),
+}
+
+impl std::ops::Deref for Chosen<'_> {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        match self {
+            Self::Configured(site) => site,
+            Self::Stored(site) => site,
+        }
+    }
+}
+
+/// Why a host cannot answer a client.
+pub(crate) type Refusal = (Code, String);
+
+impl Config {
+    /// The host `site` with the certificate for `sni`, if it has a store. Without a certificate there, its own one is used; the
+    /// error says that it has none either.
+    pub(crate) fn with_certificate_for<'a>(&self, site: &'a Site, sni: Option<&str>) -> Result<Chosen<'a>, Refusal> {
+        let Some(store) = site.store().and_then(|number| self.stores.get(number)) else {
+            return Ok(Chosen::Configured(site));
+        };
+        let Some(name) = sni.and_then(HostName::new) else {
+            return configured(site, || {
+                let what = if sni.is_some() {
+                    "asks for a name that no host can have"
+                } else {
+                    "sent no server name"
+                };
+                (
+                    Code::NotInStore,
+                    format!(
+                        "the client {what}, and {} has no TLSCertificate for such clients",
+                        site.name
+                    ),
+                )
+            });
+        };
+        match self.stored(site, store, &name) {
+            Ok(stored) => Ok(Chosen::Stored(stored)),
+            Err(Absent::Covered) => Ok(Chosen::Configured(site)),
+            Err(Absent::NotThere) => configured(site, || {
+                let text = format!("{} has no certificate for {}", store.patterns, name.as_str());
+                (Code::NotInStore, text)
+            }),
+            Err(Absent::Failed(why)) => configured(site, || {
+                let text = format!("the certificate for {} cannot be used: {why}", name.as_str());
+                (Code::StoreFailed, text)
+            }),
+        }
+    }
+
+    fn stored(&self, site: &Site, store: &CertificateStore, name: &HostName) -> Result<Arc<Site>, Absent> {
+        let key: Key = (std::ptr::from_ref(site).addr(), name.clone());
+        let now = Instant::now();
+        let counters = self.counters();
+        let known = {
+            let mut kept = lock(&self.store_cache.kept);
+            match kept.entries.get_mut(&key) {
+                Some(entry) if now.duration_since(entry.looked) < LOOK_EVERY || self.watching == Watching::Off => {
+                    counters.count(Counter::StoreHits);
+                    return Ok(Arc::clone(&entry.site));
+                }
+                Some(entry) => {
+                    // Other threads need not look, too.
+                    entry.looked = now;
+                    Some((Arc::clone(&entry.site), entry.stamp))
+                }
+                None => None,
+            }
+        };
+        if known.is_none() {
+            let remembered = lock(&self.store_cache.absent).get(&key).cloned();
+            if let Some((since, absent)) = remembered
+                && now.duration_since(since) < ABSENT_FOR
+            {
+                return Err(absent);
+            }
+            if site.identities().any(|identity| identity.covers(name.as_str())) {
+                lock(&self.store_cache.absent).push(key, (now, Absent::Covered));
+                return Err(Absent::Covered);
+            }
+        }
+        let stamp = known.as_ref().map_or(0, |(_, stamp)| *stamp);
+        match (self.look_up(store, name, stamp), known) {
+            (Ok(LookedUp::Same), Some((old, _))) => Ok(old),
+            (Ok(LookedUp::New(identity, stamp)), None) => {
+                counters.count(Counter::StoreLoads);
+                self.warn_of(name, &identity);
+                Ok(self.keep(key, site, *identity, stamp))
+            }
+            (Ok(LookedUp::New(identity, stamp)), Some((old, _))) => match expiry_problem(&identity) {
+                None => {
+                    counters.count(Counter::StoreLoads);
+                    let text = format!(
+                        "{}: the renewed certificate in {} is used now",
+                        name.as_str(),
+                        identity.name()
+                    );
+                    self.process.log_queue.add(Severity::Notice, text);
+                    Ok(self.keep(key, site, *identity, stamp))
+                }
+                Some(why) => {
+                    let why = format!("{}: the certificate {why}", identity.name());
+                    Ok(self.go_on_with(&key, name, old, why))
+                }
+            },
+            (Err(Absent::Failed(why)), Some((old, _))) => {
+                counters.count(Counter::StoreFailures);
+                Ok(self.go_on_with(&key, name, old, why))
+            }
+            (outcome, _) => {
+                self.store_cache.forget(&key);
+                let absent = outcome.err().unwrap_or(Absent::NotThere);
+                counters.count(match absent {
+                    Absent::Failed(_) => Counter::StoreFailures,
+                    Absent::NotThere | Absent::Covered => Counter::StoreAbsent,
+                });
+                lock(&self.store_cache.absent).push(key, (now, absent.clone()));
+                Err(absent)
+            }
+        }
+    }
+
+    fn keep(&self, key: Key, site: &Site, identity: Identity, stamp: u64) -> Arc<Site> {
+        let size = OVERHEAD + identity.size();
+        let site = Arc::new(site.presenting(identity));
+        let entry = Entry {
+            site: Arc::clone(&site),
+            stamp,
+            looked: Instant::now(),
+            size,
+            complaint: None,
+        };
+        self.store_cache.keep(key, entry);
+        site
+    }
+
+    /// The certificate of before is used, because the new one cannot be. That is logged once.
+    fn go_on_with(&self, key: &Key, name: &HostName, old: Arc<Site>, why: String) -> Arc<Site> {
+        let mut kept = lock(&self.store_cache.kept);
+        if let Some(entry) = kept.entries.get_mut(key)
+            && entry.complaint.as_ref() != Some(&why)
+        {
+            let text = format!(
+                "{}: the certificate has changed and is not used: {why}; the one of before is used",
+                name.as_str()
+            );
+            self.process.log_queue.add(Severity::Warning, text);
+            entry.complaint = Some(why);
+        }
+        old
+    }
+
+    fn warn_of(&self, name: &HostName, identity: &Identity) {
+        if let Some(why) = expiry_problem(identity) {
+            let text = format!(
+                "{}: the certificate in {} {why}: clients will refuse it",
+                name.as_str(),
+                identity.name()
+            );
+            self.process.log_queue.add(Severity::Warning, text);
+        }
+    }
+
+    /// Asks the store.
+    fn look_up(&self, store: &CertificateStore, name: &HostName, known: u64) -> Result<LookedUp, Absent> {
+        let looked_up = match store.number {
+            Some(number) => self.ask_process(number, name, known)?,
+            None => self.read_here(store, name, known)?,
+        };
+        if let LookedUp::New(identity, _) = &looked_up
+            && !identity.covers(name.as_str())
+        {
+            return Err(Absent::Failed(format!(
+                "{}: the certificate is not valid for this name",
+                identity.name()
+            )));
+        }
+        Ok(looked_up)
+    }
+
+    fn ask_process(&self, store: u32, name: &HostName, known: u64) -> Result<LookedUp, Absent> {
+        let failed = |why: &dyn ToString| Absent::Failed(why.to_string());
+        let door = self.process.key_process.get().and_then(|keys| keys.door());
+        let door = door.ok_or_else(|| failed(&"tls-keyd is not running"))?;
+        match door.look_up(store, name, known).map_err(|error| failed(&error))? {
+            Found::Same => Ok(LookedUp::Same),
+            Found::Nothing => Err(Absent::NotThere),
+            Found::Failed(why) => Err(Absent::Failed(why)),
+            Found::Certificate(stored) => {
+                let source = Path::new(std::ffi::OsStr::from_bytes(&stored.source));
+                let place = StorePlace {
+                    store,
+                    name: name.clone(),
+                };
+                let key = RemoteKey::stored(&stored.key, door, place);
+                let identity = Identity::stored(source, &stored.text, key, stored.key.public);
+                let identity = identity.map_err(|error| failed(&error))?;
+                Ok(LookedUp::New(Box::new(identity), stored.stamp))
+            }
+        }
+    }
+
+    /// Reads the files in this process, with the rights that it has.
+    fn read_here(&self, store: &CertificateStore, name: &HostName, known: u64) -> Result<LookedUp, Absent> {
+        let (certificate, key) = store.patterns.paths(name);
+        let absent = |error: FileError| match error.is_absence() {
+            true => Absent::NotThere,
+            false => Absent::Failed(error.to_string()),
+        };
+        let stamp = Stamp::of_paths(&certificate, key.as_deref()).map_err(absent)?;
+        if stamp.to_bits() == known {
+            return Ok(LookedUp::Same);
+        }
+        let identity = Identity::read(&certificate, key.as_deref(), &self.process.log_queue);
+        let identity = identity.map_err(|error| Absent::Failed(error.to_string()))?;
+        Ok(LookedUp::New(Box::new(identity), stamp.to_bits()))
+    }
+}
+
+enum LookedUp {
+    Same,
+    /// A certificate, and its stamp.
+    New(Box<Identity>, u64),
+}
+
+/// `site` as it is configured, if it has a certificate.
+fn configured(site: &Site, otherwise: impl FnOnce() -> Refusal) -> Result<Chosen<'_>, Refusal> {
+    match site.identities().next() {
+        Some(_) => Ok(Chosen::Configured(site)),
+        None => Err(otherwise()),
+    }
+}
+
+fn expiry_problem(identity: &Identity) -> Option<&'static str> {
+    let (not_before, not_after) = identity.validity();
+    let now = unix_now();
+    if not_after < now {
+        Some("has expired")
+    } else if not_before > now {
+        Some("is not valid yet")
+    } else {
+        None
+    }
+}

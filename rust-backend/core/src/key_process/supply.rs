@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The messages of the processes that look into stores of certificates: they open files, or ask a server, and have no keys in
+//! their memory. They are frames as those of the [protocol](super::protocol).
+//!
+//! httpd's parent process gives such a process [orders](SupplyOrder); `tls-keyd` sends [requests](SupplyRequest) over other
+//! connections.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// An order of httpd's parent process. Only `Ping` has an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SupplyOrder {
+    /// The process to end with.
+    Parent(u32),
+    /// To answer requests on the socket that is the descriptor, which are about this store.
+    Serve(StoreSpec),
+    /// To answer.
+    Ping,
+}
+
+/// The answer to `Ping`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alive;
+
+/// A store of certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StoreSpec {
+    /// Files, by [patterns](crate::keys::store_pattern::Pattern).
+    Files {
+        /// The certificate with its chain.
+        certificate: String,
+        /// The key, if it is in another file.
+        key: Option<String>,
+    },
+}
+
+/// A request of `tls-keyd`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SupplyRequest {
+    /// To make another connection for requests about the same store.
+    Connect,
+    /// To look up a name, a [`HostName`](crate::base::host_name::HostName).
+    Get {
+        /// The name.
+        name: String,
+        /// The stamp of what is known; 0 if nothing is.
+        known: u64,
+    },
+}
+
+/// How long an answer may take. A handshake waits for two seconds.
+pub const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Supplied {
+    /// To `Connect`: the descriptor is the connection, on which answers are waited for no longer than [`PATIENCE`].
+    Connection,
+    /// Files, opened for reading: the descriptors are the certificate and, unless it is in the same file, the key.
+    Files {
+        /// It changes when one of the files is replaced, and is not 0.
+        stamp: u64,
+        /// The path of the certificate.
+        certificate: Vec<u8>,
+        /// The path of the key, if it is another one.
+        key: Option<Vec<u8>>,
+    },
+    /// What was there when the stamp was given.
+    Same,
+    /// Nothing.
+    Nothing,
+    /// The store cannot be asked, for this reason.
+    Failed(String),
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A process that looks into stores of certificates for `tls-keyd`, which itself cannot open files. It hands over descriptors,
+//! so it has no keys in its memory.
+//!
+//! httpd's parent process tells it the stores, and hands out connections to them. Each connection has a thread: a slow file
+//! system keeps only those waiting who want something from there.
+
+mod files;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+
+use mod_tls_core::base::host_name::HostName;
+use mod_tls_core::key_process::channel::Channel;
+use mod_tls_core::key_process::protocol::BadFrame;
+use mod_tls_core::key_process::supply::{Alive, PATIENCE, Supplied, SupplyOrder, SupplyRequest};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use files::FileStore;
+
+/// The most connections. Those that wait for a file system that does not answer keep their threads.
+const MAX_CONNECTIONS: usize = 256;
+
+/// Looks into stores until httpd, which is at the other end of `socket`, ends.
+pub(crate) fn serve(socket: OwnedFd) -> ExitCode {
+    let mut control = Control {
+        channel: Channel::new(socket),
+        parent: None,
+        connections: Arc::default(),
+    };
+    // httpd's parent process notices this end, and starts another one if it goes on.
+    let _ = control.run();
+    ExitCode::FAILURE
+}
+
+struct Control {
+    channel: Channel,
+    /// A pidfd of httpd's parent process.
+    parent: Option<OwnedFd>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Control {
+    fn run(&mut self) -> io::Result<()> {
+        while self.wait()? {
+            match self.channel.receive(true)? {
+                // Without it, the end of the connection tells the same, unless another process has inherited it.
+                SupplyOrder::Parent(pid) => {
+                    let name = Pid::from_raw(pid.cast_signed());
+                    self.parent = name.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+                }
+                SupplyOrder::Serve(spec) => {
+                    let socket = self.channel.descriptor()?;
+                    // The patterns were parsed by httpd before.
+                    if let Ok(store) = FileStore::new(&spec) {
+                        let connections = Arc::clone(&self.connections);
+                        Connection::start(socket, Arc::new(store), connections);
+                    }
+                }
+                SupplyOrder::Ping => self.channel.send(&Alive, &[])?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for an order. False if httpd has ended.
+    fn wait(&self) -> io::Result<bool> {
+        if self.channel.has_message() {
+            return Ok(true);
+        }
+        let mut sources = vec![PollFd::from_borrowed_fd(self.channel.socket(), PollFlags::IN)];
+        sources.extend(self.parent.iter().map(|parent| PollFd::new(parent, PollFlags::IN)));
+        loop {
+            match poll(&mut sources, None) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(!sources[0].revents().is_empty()),
+            }
+        }
+    }
+}
+
+/// What is found, and the descriptors that belong to it.
+struct Answer {
+    supplied: Supplied,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl From<Supplied> for Answer {
+    fn from(supplied: Supplied) -> Self {
+        Self {
+            supplied,
+            descriptors: Vec::new(),
+        }
+    }
+}
+
+/// A connection of `tls-keyd`.
+struct Connection {
+    channel: Channel,
+    store: Arc<FileStore>,
+    /// The number of all connections.
+    count: Arc<AtomicUsize>,
+}
+
+impl Connection {
+    /// Serves a connection in a thread of its own. Without one, or with too many, it is closed, which tells `tls-keyd`.
+    fn start(socket: OwnedFd, store: Arc<FileStore>, count: Arc<AtomicUsize>) {
+        let before = count.fetch_add(1, Relaxed);
+        let connection = Self {
+            channel: Channel::new(socket),
+            store,
+            count,
+        };
+        if before < MAX_CONNECTIONS {
+            let _ = thread::Builder::new()
+                .name("lookup".to_owned())
+                .spawn(move || connection.run());
+        }
+    }
+
+    fn run(mut self) -> io::Result<()> {
+        loop {
+            match self.channel.receive(true)? {
+                SupplyRequest::Connect => {
+                    let (ours, theirs) = UnixStream::pair()?;
+                    theirs.set_read_timeout(Some(PATIENCE))?;
+                    theirs.set_write_timeout(Some(PATIENCE))?;
+                    Self::start(ours.into(), Arc::clone(&self.store), Arc::clone(&self.count));
+                    self.channel.send(&Supplied::Connection, &[theirs.as_fd()])?;
+                }
+                SupplyRequest::Get { name, known } => {
+                    let name = HostName::new(&name).ok_or(BadFrame)?;
+                    let answer = self.store.get(&name, known);
+                    let descriptors: Vec<BorrowedFd<'_>> = answer.descriptors.iter().map(AsFd::as_fd).collect();
+                    self.channel.send(&answer.supplied, &descriptors)?;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
+    }
+}

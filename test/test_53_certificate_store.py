@@ -1,0 +1,622 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates that are looked up by name when a client asks for them: TLSCertificateStore."""
+
+import os
+import signal
+import ssl
+import struct
+import threading
+from pathlib import Path
+
+import pytest
+
+from harness import status
+from harness.certs import key_pem
+from harness.clients import connect, context, curl, plaintext_alert, raw_connection, read_all, request
+from harness.httpd import resident, wait_for
+from harness.keyd import keyd, kill, stop
+
+UNRECOGNIZED_NAME = 112
+PLACES = pytest.mark.parametrize("place", ["keyd", "httpd"])
+MPMS = pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+NOT_FOUND = r"\[TLS1202\]"
+FAILED = r"\[TLS1203\]"
+
+
+class Store:
+    """A directory of certificates, and an httpd that uses it for *.test and all other names."""
+
+    def __init__(self, httpd, authority):
+        self.httpd, self.authority = httpd, authority
+        self.directory = httpd.root / "sites"
+        self.directory.mkdir()
+        self.is_private = True
+
+    def put(self, name, *names, number=0, **options):
+        """Writes the files for a name, as a program that renews certificates does. Returns the certificate."""
+        issued = self.authority.server(*(names or [name]), number=number, **options)
+        self.write(f"{name}.pem", issued.chain_pem)
+        self.write(f"{name}.key", key_pem(issued.key))
+        return issued
+
+    def write(self, file, content):
+        new = self.directory / "new"
+        new.write_bytes(content)
+        new.chmod(0o600 if self.is_private else 0o644)
+        new.rename(self.directory / file)
+
+    def start(self, *lines, place="keyd", mpm="event", host=(), **options):
+        if mpm == "prefork":
+            self.httpd.log.allow("AH10034")  # mod_http2 requires threads
+        self.is_private = place == "keyd"
+        for file in self.directory.iterdir():
+            file.chmod(0o600 if self.is_private else 0o644)
+        self.directory.chmod(0o700 if self.is_private else 0o755)
+        body = [
+            "ServerAlias *.test",
+            f"TLSCertificateStore {self.directory}/%n.pem {self.directory}/%n.key",
+            *host,
+        ]
+        self.httpd.start(
+            f"TLSEngine {self.httpd.port}",
+            "TLSStrictSNI off",
+            *(["TLSKeyProcess off"] if place == "httpd" else []),
+            self.httpd.vhost("sites.test", *body, cert=False),
+            *lines,
+            mpm=mpm,
+            **options,
+        )
+
+
+@pytest.fixture
+def store(httpd, authority):
+    return Store(httpd, authority)
+
+
+def presented(httpd, name, **options):
+    """The serial number of the certificate that the client gets and has verified."""
+    with connect(httpd, name, **options) as tls:
+        return int(tls.getpeercert()["serialNumber"], 16)
+
+
+def is_refused(httpd, name):
+    try:
+        presented(httpd, name)
+    except ssl.SSLError as error:
+        return "UNRECOGNIZED_NAME" in str(error)
+    return False
+
+
+def client_hello(name):
+    """A ClientHello of TLS 1.2 with a server name of any bytes."""
+    entry = b"\0" + struct.pack(">H", len(name)) + name
+    sni = struct.pack(">HHH", 0, len(entry) + 2, len(entry)) + entry
+    groups = b"\0\x0a\0\x04\0\x02\0\x17"
+    schemes = b"\0\x0d\0\x04\0\x02\x04\x03"
+    extensions = sni + groups + schemes
+    body = b"\x03\x03" + bytes(32) + b"\0\0\x02\xc0\x2b\x01\0" + struct.pack(">H", len(extensions)) + extensions
+    message = b"\x01" + struct.pack(">I", len(body))[1:] + body
+    return b"\x16\x03\x01" + struct.pack(">H", len(message)) + message
+
+
+class TestLookup:
+    @PLACES
+    @MPMS
+    def test_01_found_and_not_found(self, httpd, store, place, mpm):
+        issued = {name: store.put(name, number=number) for number, name in enumerate(["a.test", "b.test"])}
+        httpd.log.expect(NOT_FOUND)
+        store.start(place=place, mpm=mpm)
+        for _ in range(3):
+            for name, one in issued.items():
+                assert presented(httpd, name) == one.cert.serial_number
+        assert is_refused(httpd, "c.test")
+        assert curl(httpd, "A.test").code == 200
+
+    @PLACES
+    def test_02_both_in_one_file(self, httpd, store, place):
+        issued = store.put("a.test")
+        store.write("a.test.both", issued.chain_pem + key_pem(issued.key))
+        store.start(place=place, host=[f"TLSCertificateStore {store.directory}/%n.both"])
+        assert presented(httpd, "a.test") == issued.cert.serial_number
+
+    def test_03_parts_of_the_name(self, httpd, store):
+        issued = store.put("a.b.test")
+        (store.directory / "test" / "b").mkdir(parents=True)
+        for kind in ("pem", "key"):
+            (store.directory / f"a.b.test.{kind}").rename(store.directory / "test" / "b" / f"a.{kind}")
+        pattern = f"{store.directory}/%-1/%-2/%1"
+        store.start(host=[f"TLSCertificateStore {pattern}.pem {pattern}.key"])
+        assert presented(httpd, "a.b.test") == issued.cert.serial_number
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize("kind", ["p256", "p384", "rsa2048"])
+    def test_04_kinds_of_keys(self, httpd, store, kind, version):
+        issued = store.put("a.test", kind=kind)
+        store.start()
+        ctx = context(httpd, version)
+        assert presented(httpd, "a.test", ctx=ctx) == issued.cert.serial_number
+
+    def test_05_names_of_the_hosts_own_certificate(self, httpd, store, authority):
+        """They are not looked up. Clients without a server name get it, too, and those for whose name there is nothing."""
+        store.put("a.test")
+        in_store = store.put("b.test")
+        own = authority.server("a.test", "own.test", number=3)
+        store.start(host=[f"TLSCertificate {own.write(httpd.root, 'own')}"])
+        assert presented(httpd, "a.test") == own.cert.serial_number
+        assert presented(httpd, "b.test") == in_store.cert.serial_number
+        ctx = context(httpd)
+        ctx.check_hostname = False
+        for name in (None, "c.test"):
+            assert presented(httpd, name, ctx=ctx) == own.cert.serial_number
+
+    def test_06_without_a_server_name(self, httpd, store):
+        store.put("a.test")
+        httpd.log.expect(f"sent no server name.*{NOT_FOUND}")
+        store.start()
+        ctx = context(httpd)
+        ctx.check_hostname = False
+        with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+            presented(httpd, None, ctx=ctx)
+
+    def test_07_hosts_have_their_own_settings(self, httpd, store):
+        """The host is selected as ever; only the certificate comes from the store."""
+        store.put("a.test")
+        store.put("old.example", number=1)
+        old = httpd.vhost(
+            "old.example",
+            "TLSProtocol TLSv1.2",
+            f"TLSCertificateStore {store.directory}/%n.pem {store.directory}/%n.key",
+            cert=False,
+        )
+        store.start(old)
+        with connect(httpd, "a.test") as tls:
+            assert tls.version() == "TLSv1.3"
+        with connect(httpd, "old.example") as tls:
+            assert tls.version() == "TLSv1.2"
+
+    def test_08_sessions_are_of_one_name(self, httpd, store):
+        store.put("a.test")
+        store.put("b.test", number=1)
+        store.start()
+        ctx = context(httpd, ssl.TLSVersion.TLSv1_2)
+        with connect(httpd, "a.test", ctx=ctx) as tls:
+            tls.sendall(request("a.test"))
+            read_all(tls)
+            session = tls.session
+        with connect(httpd, "a.test", ctx=ctx, session=session) as tls:
+            assert tls.session_reused
+        with connect(httpd, "b.test", ctx=ctx, session=session) as tls:
+            assert not tls.session_reused
+
+    def test_09_with_mod_vhost_alias(self, httpd, store):
+        """Any number of sites by two directives."""
+        for number in range(20):
+            name = f"site{number}.test"
+            store.put(name, number=number)
+            (httpd.docs / name).mkdir()
+            (httpd.docs / name / "index.html").write_text(f"this is {name}")
+        store.start(host=["UseCanonicalName Off", f"VirtualDocumentRoot {httpd.docs}/%0"], modules=["vhost_alias"])
+        for number in range(20):
+            name = f"site{number}.test"
+            assert curl(httpd, name).text == f"this is {name}"
+
+    def test_10_in_mod_ssls_place(self, httpd, store, authority):
+        issued = store.put("a.test")
+        own = authority.server("sites.test", number=2).write(httpd.root, "own")
+        file, key = own.split()
+        host = "\n".join(
+            [
+                f"<VirtualHost *:{httpd.port}>",
+                "ServerName sites.test",
+                "ServerAlias *.test",
+                "SSLEngine on",
+                f"SSLCertificateFile {file}",
+                f"SSLCertificateKeyFile {key}",
+                f"TLSCertificateStore {store.directory}/%n.pem {store.directory}/%n.key",
+                "</VirtualHost>",
+            ]
+        )
+        httpd.start(host, records=("ssl", "tls"))
+        assert presented(httpd, "a.test") == issued.cert.serial_number
+
+
+class TestChanges:
+    @PLACES
+    def test_01_renewed_and_removed(self, httpd, store, place):
+        store.put("a.test")
+        httpd.log.expect(NOT_FOUND)
+        store.start(place=place)
+        children = httpd.children()
+        presented(httpd, "a.test")
+        issued = store.put("a.test", number=1)
+        wait_for(lambda: presented(httpd, "a.test") == issued.cert.serial_number, "the new certificate", 5)
+        wait_for(lambda: "a.test: the renewed certificate in" in httpd.log.text(), "the message")
+        for kind in ("pem", "key"):
+            (store.directory / f"a.test.{kind}").unlink()
+        wait_for(lambda: is_refused(httpd, "a.test"), "refusal", 5)
+        issued = store.put("a.test", number=2)
+        wait_for(lambda: not is_refused(httpd, "a.test"), "the certificate", 5)
+        assert presented(httpd, "a.test") == issued.cert.serial_number
+        assert httpd.children() == children
+
+    @PLACES
+    @pytest.mark.parametrize(
+        "text,change",
+        [
+            ("does not match|does not belong|belongs to", {"key": "other"}),
+            ("has expired", {"days": 1, "start": -2}),
+            ("is not valid yet", {"start": 1}),
+            ("is not valid for this name", {"names": ["b.test"]}),
+            ("no private key", {"key": b""}),
+            ("certificate", {"certificate": b"garbage"}),
+        ],
+    )
+    def test_02_what_is_not_whole_is_not_used(self, httpd, store, authority, place, text, change):
+        before = store.put("a.test")
+        httpd.log.expect(f"a.test: the certificate has changed and is not used: .*({text})")
+        store.start(place=place)
+        presented(httpd, "a.test")
+        times = {name: change[name] for name in ("days", "start") if name in change}
+        issued = authority.server(*change.get("names", ["a.test"]), number=1, **times)
+        key = change.get("key", key_pem(issued.key))
+        store.write("a.test.key", key_pem(authority.key("p256", 2)) if key == "other" else key)
+        store.write("a.test.pem", change.get("certificate", issued.chain_pem))
+        wait_for(lambda: presented(httpd, "a.test") and "is not used" in httpd.log.text(), "the message", 5)
+        assert presented(httpd, "a.test") == before.cert.serial_number
+        good = store.put("a.test", number=3)
+        wait_for(lambda: presented(httpd, "a.test") == good.cert.serial_number, "the new certificate", 5)
+        assert httpd.log.text().count("is not used") <= 2
+
+    @PLACES
+    @pytest.mark.parametrize("what", ["names", "key", "garbage", "encrypted", "directory", "huge"])
+    def test_03_what_is_broken_from_the_start(self, httpd, store, authority, place, what):
+        issued = store.put("a.test", *(["b.test"] if what == "names" else []))
+        store.put("good.test", number=1)
+        key = store.directory / "a.test.key"
+        if what == "key":
+            store.write("a.test.key", key_pem(authority.key("p256", 2)))
+        elif what == "garbage":
+            store.write("a.test.key", os.urandom(500))
+        elif what == "encrypted":
+            store.write("a.test.key", key_pem(issued.key, password=b"secret"))
+        elif what == "directory":
+            key.unlink()
+            key.mkdir()
+        elif what == "huge":
+            key.unlink()
+            with key.open("wb") as file:
+                file.truncate(1 << 40)
+        httpd.log.expect(f"the certificate for a.test cannot be used: .*a.test.*{FAILED}")
+        store.start(place=place)
+        assert is_refused(httpd, "a.test")
+        presented(httpd, "good.test")
+
+    def test_04_an_expired_one_is_presented(self, httpd, store):
+        """As one that is configured. Clients refuse it, and the log has a warning."""
+        store.put("a.test", days=1, start=-2)
+        httpd.log.expect("a.test: the certificate in .* has expired: clients will refuse it")
+        httpd.log.expect("TLS1403")
+        store.start()
+        with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+            presented(httpd, "a.test")
+
+    def test_05_without_watching(self, httpd, store):
+        before = store.put("a.test")
+        after = store.put
+        store.start("TLSWatch off")
+        presented(httpd, "a.test")
+        after("a.test", number=1)
+        seen = []
+        wait_for(lambda: seen.append(presented(httpd, "a.test")) or len(seen) > 200, "many handshakes")
+        assert set(seen) == {before.cert.serial_number}
+        httpd.graceful()
+        wait_for(lambda: presented(httpd, "a.test") != before.cert.serial_number, "the new certificate")
+
+    def test_06_renewed_under_load(self, httpd, store):
+        """No handshake fails and none gets a certificate that is not one of those."""
+        known = {store.put("a.test").cert.serial_number}
+        store.start()
+        failures, done = [], threading.Event()
+
+        def visit():
+            while not done.is_set():
+                try:
+                    if presented(httpd, "a.test") not in known:
+                        failures.append("another certificate")
+                except OSError as error:
+                    failures.append(error)
+
+        threads = [threading.Thread(target=visit) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for number in range(1, 6):
+            issued = store.authority.server("a.test", number=number)
+            known.add(issued.cert.serial_number)
+            # First the key, as certbot does: meanwhile the pair does not match.
+            store.write("a.test.key", key_pem(issued.key))
+            store.write("a.test.pem", issued.chain_pem)
+            wait_for(lambda issued=issued: presented(httpd, "a.test") == issued.cert.serial_number, "the new one", 10)
+        done.set()
+        for thread in threads:
+            thread.join()
+        httpd.log.allow("is not used")
+        assert failures == []
+
+
+class TestHostileNames:
+    NAMES = [
+        b"..",
+        b"../a.test",
+        b"a.test/",
+        b"/etc/passwd",
+        b"a.test\0.pem",
+        b"a..test",
+        b".a.test",
+        b"192.0.2.1",
+        b"a b.test",
+        b"%n.test",
+        b"-a.test",
+        b"a" * 64 + b".test",
+        b"\xff\xfe.test",
+        b"",
+    ]
+
+    @PLACES
+    @pytest.mark.parametrize("name", NAMES)
+    def test_01_leave_the_store_alone(self, httpd, store, name, place):
+        store.put("a.test")
+        (store.directory.parent / "a.test.pem").write_bytes(b"x")
+        httpd.log.expect(r"\[TLS1\d\d\d\]")
+        store.start(place=place)
+        with raw_connection(httpd) as sock:
+            sock.sendall(client_hello(name))
+            assert plaintext_alert(read_all(sock)) is not None
+        assert "passwd" not in httpd.log.text().replace(repr(name), "")
+        presented(httpd, "a.test")
+
+    def test_02_upper_case_and_dot(self, httpd, store):
+        store.put("a.test")
+        store.start()
+        with raw_connection(httpd) as sock:
+            sock.sendall(client_hello(b"A.tEst"))
+            assert sock.recv(1) == b"\x16"
+
+    @PLACES
+    def test_03_a_flood_of_random_names(self, httpd, store, place):
+        """It takes no memory, and others are served meanwhile."""
+        issued = store.put("a.test")
+        httpd.log.expect(NOT_FOUND)
+        httpd.log.expect("TLS3001")
+        httpd.log.allow("TLS1001")
+        store.start(place=place)
+
+        def flood(count):
+            for _ in range(count):
+                with raw_connection(httpd) as sock:
+                    sock.sendall(client_hello(os.urandom(10).hex().encode() + b".test"))
+                    read_all(sock)
+
+        flood(3000)
+        pids = [pid for pid in [*httpd.children(), *httpd.key_processes(), keyd(httpd)] if pid]
+        before = sum(resident(pid) for pid in pids)
+        threads = [threading.Thread(target=flood, args=(1500,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            assert presented(httpd, "a.test") == issued.cert.serial_number
+        after = sum(resident(pid) for pid in pids)
+        assert after - before < 4 << 20, (before, after)
+        httpd.full_restart()
+
+
+class TestCache:
+    def test_01_the_least_recently_used_goes(self, httpd, store):
+        names = [f"h{number}.test" for number in range(12)]
+        for number, name in enumerate(names):
+            store.put(name, number=number % 3)
+        store.start("TLSCertificateStoreCache 4", status.LOCATIONS)
+        for name in names:
+            presented(httpd, name)
+        loads = status.report(httpd)["certificate_store"]["loaded"]
+        assert loads == len(names)
+        for name in names[-4:]:
+            presented(httpd, name)
+        report = status.report(httpd)["certificate_store"]
+        assert (report["loaded"], report["from_cache"]) == (loads, 4)
+        presented(httpd, names[0])
+        assert status.report(httpd)["certificate_store"]["loaded"] == loads + 1
+
+    def test_02_of_one_mebibyte(self, httpd, store):
+        names = [f"h{number}.many.test" for number in range(300)]
+        for name in names:
+            store.put(name, "*.many.test")
+        store.start("TLSCertificateStoreCache 10000 1", status.LOCATIONS)
+        for _ in range(2):
+            for name in names:
+                presented(httpd, name)
+        report = status.report(httpd)["certificate_store"]
+        assert report["loaded"] > 400 and report["from_cache"] < 200
+
+    def test_03_counters(self, httpd, store):
+        store.put("a.test")
+        store.put("bad.test", "other.test")
+        httpd.log.expect(NOT_FOUND)
+        httpd.log.expect(FAILED)
+        store.start(status.LOCATIONS)
+        for name in ("a.test", "a.test", "none.test", "none.test", "bad.test"):
+            is_refused(httpd, name) if name != "a.test" else presented(httpd, name)
+        report = status.report(httpd)["certificate_store"]
+        assert report == {"from_cache": 1, "loaded": 1, "not_found": 1, "failed": 1}
+        metrics = status.metrics(httpd)
+        for result, count in [("cached", 1), ("loaded", 1), ("not_found", 1), ("failed", 1)]:
+            assert metrics[f'mod_tls_certificate_store_lookups_total{{result="{result}"}}'] == count
+
+
+class TestProcesses:
+    """With tls-keyd, which has the keys, and the process that opens files."""
+
+    @staticmethod
+    def opener(httpd):
+        """The process that opens files."""
+        for pid in httpd.key_processes():
+            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] == [b"--open"]:
+                return pid
+        return None
+
+    def test_01_tls_keyd_is_killed(self, httpd, store):
+        issued = store.put("a.test")
+        store.put("b.test", number=1)
+        store.start()
+        presented(httpd, "a.test")
+        kill(httpd)
+        assert presented(httpd, "a.test") == issued.cert.serial_number
+        wait_for(lambda: not is_refused(httpd, "b.test"), "the store")
+        httpd.log.allow(FAILED)
+
+    def test_02_the_opener_is_killed(self, httpd, store):
+        issued = store.put("a.test")
+        store.put("b.test", number=1)
+        store.start()
+        presented(httpd, "a.test")
+        old = self.opener(httpd)
+        httpd.log.expect("which opens files of certificates, has ended")
+        httpd.log.allow(FAILED)
+        os.kill(old, signal.SIGKILL)
+        assert presented(httpd, "a.test") == issued.cert.serial_number
+        wait_for(lambda: self.opener(httpd) not in (None, old), "another one")
+        wait_for(lambda: not is_refused(httpd, "b.test"), "the store")
+
+    def test_03_the_opener_is_stopped(self, httpd, store):
+        """Certificates that are known are presented; others are refused in time; it is replaced."""
+        issued = store.put("a.test")
+        store.put("b.test", number=1)
+        store.start()
+        presented(httpd, "a.test")
+        old = self.opener(httpd)
+        httpd.log.expect("which opens files of certificates, does not answer and is killed")
+        httpd.log.expect(FAILED)
+        httpd.log.allow("is not used: .*not opened in time")
+        stop(old)
+        assert is_refused(httpd, "b.test")
+        assert presented(httpd, "a.test") == issued.cert.serial_number
+        wait_for(lambda: self.opener(httpd) not in (None, old), "another one", 30)
+        wait_for(lambda: not is_refused(httpd, "b.test"), "the store")
+
+    def test_04_a_slow_file_keeps_nobody_else_waiting(self, httpd, store):
+        """A pipe without a writer is no file."""
+        store.put("a.test")
+        store.put("slow.test", number=1)
+        (store.directory / "slow.test.key").unlink()
+        os.mkfifo(store.directory / "slow.test.key")
+        httpd.log.expect(FAILED)
+        store.start()
+        assert is_refused(httpd, "slow.test")
+        presented(httpd, "a.test")
+
+    def test_05_reloads(self, httpd, store):
+        issued = store.put("a.test")
+        store.start()
+        first = self.opener(httpd)
+        for _ in range(3):
+            presented(httpd, "a.test")
+            httpd.graceful()
+        assert presented(httpd, "a.test") == issued.cert.serial_number
+        assert self.opener(httpd) == first
+        other = httpd.root / "other"
+        store.directory.rename(other)
+        store.directory = other
+        conf = httpd.conf_file.read_text()
+        httpd.conf_file.write_text(conf.replace("/sites/%n", "/other/%n"))
+        httpd.graceful()
+        wait_for(lambda: presented(httpd, "a.test") == issued.cert.serial_number, "the certificate")
+
+    @AS_ROOT
+    def test_06_no_key_is_outside_of_tls_keyd(self, httpd, store):
+        issued = store.put("a.test")
+        store.start()
+        for _ in range(5):
+            presented(httpd, "a.test")
+        number = issued.key.private_numbers().private_value
+        secrets = [number.to_bytes(32, "big"), number.to_bytes(32, "little")]
+
+        def has_secret(pid):
+            return any(secret in memory(pid) for secret in secrets)
+
+        assert has_secret(keyd(httpd)), "the search works"
+        opener = self.opener(httpd)
+        for pid in [httpd.pid, *httpd.children(), *(one for one in httpd.key_processes() if one != keyd(httpd))]:
+            assert not has_secret(pid), (pid, opener)
+
+    def test_07_the_opener_gives_up_what_it_does_not_need(self, httpd, store):
+        store.put("a.test")
+        store.start()
+        text = Path(f"/proc/{self.opener(httpd)}/status").read_text()
+        fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+        assert fields["NoNewPrivs"] == "1" and fields["Seccomp"] == "2"
+        if os.geteuid() == 0:
+            assert int(fields["CapEff"], 16) & ~(1 << 2) == 0, "only CAP_DAC_READ_SEARCH"
+
+
+def memory(pid):
+    """All readable memory of a process."""
+    found = []
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as content:
+        for line in maps:
+            span, rights = line.split()[:2]
+            start, end = (int(number, 16) for number in span.split("-"))
+            if not rights.startswith("r") or "[v" in line:
+                continue
+            content.seek(start)
+            try:
+                found.append(content.read(end - start))
+            except OSError:
+                continue
+    return b"".join(part for part in found if part)
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        "words,text",
+        [
+            ("/etc/ssl/cert.pem", "takes a pattern of paths that contains the name"),
+            ("/etc/%x/cert.pem", "as in mod_vhost_alias"),
+            ("/a/%n /b/%n /c/%n", "takes"),
+        ],
+    )
+    def test_01_errors(self, httpd, words, text):
+        httpd.configure(f"TLSEngine {httpd.port}", f"TLSCertificateStore {words}", httpd.vhost("a.test"))
+        code, output = httpd.configtest()
+        assert code != 0 and "TLSCertificateStore" in output and text in output
+
+    def test_02_warnings(self, httpd):
+        (httpd.root / "open").mkdir()
+        (httpd.root / "open").chmod(0o777)
+        host = httpd.vhost("a.test", "TLSCertificateStore nowhere/%n.pem open/%n.key", cert=False)
+        httpd.configure(f"TLSEngine {httpd.port}", host)
+        code, output = httpd.configtest()
+        assert code == 0 and "nowhere: No such file" in output and "chmod o-w" in output
+
+    @pytest.mark.parametrize("words", ["0", "x", "1 0", "1 2 3", "2000000"])
+    def test_03_size_of_the_cache(self, httpd, words):
+        httpd.configure(f"TLSEngine {httpd.port}", f"TLSCertificateStoreCache {words}", httpd.vhost("a.test"))
+        code, output = httpd.configtest()
+        assert code != 0 and "TLSCertificateStoreCache" in output
+
+    def test_04_dump(self, httpd, store):
+        host = httpd.vhost(
+            "a.test", f"TLSCertificateStore {store.directory}/%n.pem {store.directory}/%-2.1.key", cert=False
+        )
+        httpd.configure(f"TLSEngine {httpd.port}", host)
+        code, output = httpd.configtest("DUMP_TLS")
+        assert code == 0 and f"{store.directory}/%n.pem {store.directory}/%-2.1.key" in output
+
+    def test_05_none(self, httpd, store, authority):
+        own = authority.server("a.test", number=1)
+        store.put("a.test")
+        httpd.start(
+            f"TLSEngine {httpd.port}",
+            f"TLSCertificateStore {store.directory}/%n.pem {store.directory}/%n.key",
+            httpd.vhost("a.test", "TLSCertificateStore none", cert=own.write(httpd.root, "own")),
+        )
+        assert presented(httpd, "a.test") == own.cert.serial_number
