@@ -157,6 +157,7 @@ static void add_chain(compilation *x, const apr_sockaddr_t *address, apr_port_t 
 {
     apr_sockaddr_t local = *address;
     conn_rec connection = { 0 }, *c = &connection;
+    tls_address added;
 
     c->pool = x->p;
     c->local_addr = &local;
@@ -173,6 +174,8 @@ static void add_chain(compilation *x, const apr_sockaddr_t *address, apr_port_t 
 #endif
     c->base_server = x->base;
     ap_update_vhost_given_ip(c);
+    added = address_of(c->local_addr, port);
+    tls_builder_add_address(x->builder, &added, tls_chain_of(c));
     if (tls_builder_has_chain(x->builder, tls_chain_of(c))) {
         return;
     }
@@ -215,6 +218,7 @@ static tls_status begin(compilation *x, const tls_process *process)
     tls_environment environment = {
         .mode = x->mode,
         .server_root = ap_server_root,
+        .control_socket = ap_runtime_dir_relative(x->p, "tls-certs.sock"),
         .has_stapler = has_any(ap_hook_get_ssl_ocsp_prime_hook()),
         .has_supplier = has_any(ap_hook_get_ssl_add_cert_files()),
         .has_other_tls = !tls_has_ssl_directives() && ap_find_linked_module("mod_ssl.c"),

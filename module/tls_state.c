@@ -80,6 +80,12 @@ static void attach_counters(server_rec *s)
     }
 }
 
+static apr_status_t end(void *)
+{
+    tls_process_end(tls_state_process());
+    return APR_SUCCESS;
+}
+
 static int retain(server_rec *s)
 {
     static const char key[] = "mod_tls";
@@ -94,6 +100,7 @@ static int retain(server_rec *s)
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     attach_counters(s);
+    apr_pool_cleanup_register(s->process->pool, NULL, end, apr_pool_cleanup_null);
     return OK;
 }
 

@@ -105,6 +105,14 @@ pub const TABLE: &[Directive] = &[
     .default("on")
     .label("Watched files"),
     Directive::new(
+        "TLSControl",
+        "off|path [group name]",
+        Context::Server,
+        "Socket by which tls-certs asks the running server",
+    )
+    .default_depends("`tls-certs.sock` in `DefaultRuntimeDir`")
+    .label("Socket of tls-certs"),
+    Directive::new(
         "TLSKeyLogFile",
         "file",
         Context::Server,

@@ -79,6 +79,8 @@ pub struct EnvironmentInfo {
     pub mode: CompileMode,
     /// The directory that relative paths start from.
     pub server_root: *const c_char,
+    /// The socket for `tls-certs` in httpd's directory for such files; null if that is not known.
+    pub control_socket: *const c_char,
     /// The version of httpd: `2.4.71`.
     pub version: *const c_char,
     /// Whether another module provides OCSP responses.
@@ -215,10 +217,13 @@ pub unsafe extern "C" fn tls_builder_new(
         // SAFETY: the caller promises valid C strings.
         let (root, version) = unsafe { (CStr::from_ptr(info.server_root), c_text(info.version)) };
         directive_names::choose(info.has_only_mod_ssl, &version);
+        // SAFETY: as above.
+        let socket = (!info.control_socket.is_null()).then(|| unsafe { CStr::from_ptr(info.control_socket) });
         let environment = Environment {
             mode: info.mode,
             server_root: OsStr::from_bytes(root.to_bytes()).into(),
             key_program: launcher::key_program(),
+            control_socket: socket.map(|path| OsStr::from_bytes(path.to_bytes()).into()),
             has_stapler: info.has_stapler,
             has_supplier: info.has_supplier,
             has_other_tls: info.has_other_tls,
@@ -407,6 +412,26 @@ pub unsafe extern "C" fn tls_builder_add_to_chain(builder: *mut Builder, chain: 
         let builder = unsafe { builder.as_mut()? };
         builder.config.server(server)?;
         builder.config.add_to_chain(chain, server);
+        Some(Status::Ok)
+    })
+}
+
+/// Adds an address, whose hosts are those with the number `chain`.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_builder_add_address(
+    builder: *mut Builder,
+    address: *const Address,
+    chain: usize,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that pointers that are not null are valid.
+        let (builder, address) = unsafe { (builder.as_mut()?, address.as_ref()?) };
+        // SAFETY: the caller promises valid bytes.
+        let (ip, port) = unsafe { address.get() };
+        builder.config.add_address(ip, port, chain);
         Some(Status::Ok)
     })
 }

@@ -93,6 +93,19 @@ pub unsafe extern "C" fn tls_process_end_child(process: *const Process) -> Statu
     })
 }
 
+/// Removes what the process has made outside of its memory. The parent process calls it when it ends; nothing happens in others.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_process_end(process: *const Process) -> Status {
+    guard(|| {
+        // SAFETY: the caller promises that a pointer that is not null is valid.
+        unsafe { process.as_ref()? }.0.end();
+        Some(Status::Ok)
+    })
+}
+
 /// The module's name and version: `mod_tls/1.2.3`. Valid until the process ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn tls_version() -> Slice {

@@ -13,6 +13,7 @@ pub mod host_name;
 pub mod lock;
 pub mod log_codes;
 pub mod log_queue;
+pub mod memory_file;
 pub mod panic_points;
 pub mod pin_values;
 pub(crate) mod punycode;

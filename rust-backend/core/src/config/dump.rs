@@ -48,6 +48,9 @@ impl Config {
         }
         let _ = writeln!(text, "{}: {}", const { label("TLSKeyProcess") }, self.key_place);
         let _ = writeln!(text, "{}: {}", const { label("TLSWatch") }, self.watching);
+        let control = self.control.as_ref().map(ToString::to_string);
+        let control = control.unwrap_or_else(|| "off".to_owned());
+        let _ = writeln!(text, "{}: {control}", const { label("TLSControl") });
         let mut engines: Vec<String> = self.engines.iter().map(engine).collect();
         let hosts = self.ssl_servers.iter().filter(|is_on| **is_on).count();
         if hosts > 0 {
@@ -71,10 +74,10 @@ impl Config {
         );
         let cache = cache(&self.session_cache);
         let _ = writeln!(text, "{}: {cache}", const { label("TLSSessionCache") });
-        for (index, (origin, alpn)) in self.described.iter().enumerate() {
+        for (index, alpn) in self.described.iter().enumerate() {
             let place = match index {
                 0 => "Base server".to_owned(),
-                _ => format!("Virtual host at {origin}"),
+                _ => format!("Virtual host at {}", self.places[index]),
             };
             let site = self.site(index);
             let backends = self.backends_of(index);

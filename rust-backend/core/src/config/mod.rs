@@ -3,6 +3,7 @@
 //!
 //! May use: backend, base, crypto, directives, info, key_process, keys, mod_ssl, process, session, settings, site, trust, x509.
 
+pub mod catalogue;
 mod compile;
 mod dump;
 mod expiry;
@@ -22,11 +23,13 @@ use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Origin, Severity};
 use crate::base::directive::Directive;
 use crate::base::log_codes::Code;
+use crate::config::catalogue::HostAddress;
 use crate::config::compile::Compiler;
 use crate::config::on_demand::{CertificateStore, StoreCache};
-use crate::config::vhosts::NameIndex;
+use crate::config::vhosts::{Address, NameIndex, UnknownName};
 use crate::crypto::LIBRARY;
 use crate::info::connection_info::INTERFACE;
+use crate::key_process::control::ControlSettings;
 use crate::keys::identity::IdentityFiles;
 use crate::process::Process;
 use crate::process::counted_cache::CountedCache;
@@ -105,6 +108,8 @@ pub struct Environment {
     pub server_root: PathBuf,
     /// The `tls-keyd` that belongs to this module, whether it is installed or not.
     pub key_program: Option<PathBuf>,
+    /// Where `tls-certs` finds the socket by which it asks this server, if the configuration names no other place.
+    pub control_socket: Option<PathBuf>,
     /// Whether another module provides OCSP responses.
     pub has_stapler: bool,
     /// Whether another module may provide certificates for hosts later.
@@ -123,6 +128,7 @@ impl Environment {
             mode: CompileMode::Run,
             server_root: server_root.into(),
             key_program: None,
+            control_socket: None,
             has_stapler: false,
             has_supplier: false,
             has_other_tls: false,
@@ -181,6 +187,8 @@ pub struct Builder {
     /// The virtual hosts by their place in the configuration.
     places: HashMap<Origin, usize>,
     pub(crate) chains: HashMap<usize, Vec<usize>>,
+    /// The addresses of virtual hosts, and their chains.
+    pub(crate) addresses: HashMap<(Option<IpAddr>, u16), usize>,
     pub(crate) proxy_blocks: Vec<ProxyBlock>,
     pub(crate) proxy_chains: Vec<(usize, Vec<usize>)>,
 }
@@ -204,6 +212,7 @@ impl Builder {
             servers: Vec::new(),
             places: HashMap::new(),
             chains: HashMap::new(),
+            addresses: HashMap::new(),
             proxy_blocks: Vec::new(),
             proxy_chains: Vec::new(),
         }
@@ -283,6 +292,11 @@ impl Builder {
         self.chains.contains_key(&chain)
     }
 
+    /// Adds an address, whose servers are those of the address `chain`. No IP address means all that have no chain of their own.
+    pub fn add_address(&mut self, ip: Option<IpAddr>, port: u16, chain: usize) {
+        self.addresses.entry((ip, port)).or_insert(chain);
+    }
+
     /// Validates and compiles the configuration. The result contains a configuration if there was no error.
     pub fn compile(self) -> (Option<Arc<Config>>, Diagnostics) {
         Compiler::new(self).run()
@@ -298,8 +312,12 @@ pub struct Config {
     pub(crate) ssl_servers: Vec<bool>,
     /// The certificate files of all hosts.
     pub(crate) certificate_files: Vec<Arc<Path>>,
-    /// The place and the ALPN protocols of each server; only in a test.
-    pub(crate) described: Vec<(Origin, String)>,
+    /// The place of each server.
+    pub(crate) places: Vec<Origin>,
+    /// The ALPN protocols of each server; only in a test.
+    pub(crate) described: Vec<String>,
+    /// The addresses with TLS.
+    pub(crate) addresses: Vec<HostAddress>,
     /// How the private keys are kept, for people.
     pub(crate) key_place: String,
     /// Whether all settings must be approved by FIPS 140-3.
@@ -313,6 +331,8 @@ pub struct Config {
     pub(crate) watching: Watching,
     pub(crate) stores: Vec<CertificateStore>,
     pub(crate) store_cache: StoreCache,
+    /// The socket for `tls-certs`.
+    pub(crate) control: Option<ControlSettings>,
     pub(crate) handshake_timeouts: Vec<Option<HandshakeTimeout>>,
     pub(crate) chains: HashMap<usize, NameIndex>,
     pub(crate) cache: Arc<CacheSlot>,
@@ -345,16 +365,13 @@ impl Config {
     /// the name, and the server whose site is used: with mod_ssl, hosts without TLS use the site of `default`. An error
     /// is returned if unknown names are refused.
     pub fn find_server(&self, chain: usize, default: usize, sni: Option<&str>) -> Result<(usize, usize), UnknownName> {
-        let Some(sni) = sni else { return Ok((default, default)) };
-        match self.chains.get(&chain).and_then(|index| index.find(sni)) {
-            Some(server) if self.is_ssl(default) && self.site(server as usize).is_none() => {
-                Ok((server as usize, default))
-            }
-            Some(server) => Ok((server as usize, server as usize)),
-            // mod_ssl accepts unknown names.
-            None if self.strict_sni.unwrap_or(!self.is_ssl(default)) => Err(UnknownName),
-            None => Ok((default, default)),
-        }
+        let address = Address {
+            first: default,
+            is_ssl: self.is_ssl(default),
+            strict_sni: self.strict_sni,
+        };
+        let selection = address.select(self.chains.get(&chain), sni, |server| self.site(server).is_some())?;
+        Ok((selection.server, selection.site))
     }
 
     /// The site of the server `index`. None if TLS connections cannot reach the server.
@@ -456,7 +473,3 @@ impl Config {
         }
     }
 }
-
-/// The server name is unknown, and unknown names are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownName;

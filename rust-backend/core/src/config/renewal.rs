@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Config;
+use super::catalogue::Record;
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::Severity;
 use crate::key_process::parent::KeyProcess;
@@ -27,10 +28,11 @@ const AT_ONCE: usize = 16;
 const LOOK_EVERY: u32 = 1;
 
 impl Config {
-    /// Has the files of all certificates watched. Called when the configuration begins to be used, in the parent process.
+    /// Has the files of all certificates watched, and `tls-certs` served. Called when the configuration begins to be used, in the parent process.
     pub(crate) fn begin_to_watch(&self) {
         self.process.identities.forget_renewals();
         if let Some(keys) = self.process.key_process.get().filter(|keys| keys.is_on()) {
+            keys.set_control(self.control.as_ref());
             self.watch_files(keys);
             keys.supply();
         }
@@ -55,6 +57,9 @@ impl Config {
         if keys.wants_files() {
             self.watch_files(keys);
         }
+        if keys.wants_catalogue() {
+            keys.publish_catalogue(&Record::Whole(self.catalogue()));
+        }
         let reader = KeyReader::Process(keys, Purpose::Server);
         for _ in 0..AT_ONCE {
             let Some(slot) = keys.next_changed() else {
@@ -64,8 +69,22 @@ impl Config {
                 Some(old) => old.key_id().into_iter().for_each(|id| keys.is_replaced(id)),
                 None => keys.read_later(slot),
             }
+            self.tell_outcome(keys, slot);
         }
         true
+    }
+
+    /// Tells the process that watches what became of the files of an identity.
+    fn tell_outcome(&self, keys: &KeyProcess, slot: u32) {
+        let Some(known) = self.process.identities.known_as(slot) else {
+            return;
+        };
+        if keys.has_catalogue()
+            && let Some(entry) = self.catalogue_entry(&known)
+        {
+            keys.amend_catalogue(&Record::Changed(entry));
+        }
+        keys.settle(slot, known.settled);
     }
 
     /// In a child process: makes use of certificates of whose renewal the parent process has told.
@@ -154,7 +173,7 @@ fn to_watch(watched: &Watched) -> WatchedFiles {
     let files = &watched.files;
     WatchedFiles {
         slot: watched.slot,
-        stamp: watched.stamp.to_bits(),
+        settled: watched.settled.clone(),
         certificate: bytes(&files.certificate),
         key: files.key.as_deref().map(bytes),
         chain: files.chain.as_deref().map(bytes),

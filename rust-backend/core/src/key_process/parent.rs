@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use rustls::SignatureScheme;
 
+use super::control::{CatalogueFile, ControlSocket};
 use super::door::Door;
 use super::protocol::{Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, Purpose, TicketState, Wanted};
 use super::remote_key::RemoteKey;
@@ -164,6 +165,11 @@ pub struct KeyProcess {
     /// All stores of certificates since the start, by their numbers.
     pub(super) stores: Mutex<Vec<StoreSpec>>,
     pub(super) supplier: Mutex<Option<Supplier>>,
+    /// The socket for `tls-certs`.
+    pub(super) control: Mutex<Option<ControlSocket>>,
+    /// The catalogue, if somebody has asked for it since the last reload.
+    pub(super) catalogue: Mutex<Option<CatalogueFile>>,
+    pub(super) wants_catalogue: AtomicBool,
 }
 
 /// A file to be read by `tls-keyd`.
@@ -224,6 +230,9 @@ impl KeyProcess {
             changed: Mutex::default(),
             stores: Mutex::default(),
             supplier: Mutex::default(),
+            control: Mutex::default(),
+            catalogue: Mutex::default(),
+            wants_catalogue: AtomicBool::new(false),
         }
     }
 

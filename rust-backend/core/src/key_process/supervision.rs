@@ -102,6 +102,7 @@ impl KeyProcess {
         *lock(&self.watcher) = None;
         *lock(&self.supplier) = None;
         lock(&self.stores).clear();
+        self.end_control();
         lock(&self.known).clear();
         self.set_pins(&PinValues::default());
     }
@@ -120,6 +121,7 @@ impl KeyProcess {
         }
         *lock(&self.watcher) = None;
         *lock(&self.supplier) = None;
+        self.end_control();
         if let Some(door) = self.door() {
             door.in_child(threads);
         }

@@ -25,6 +25,35 @@ pub enum WatchOrder {
     },
     /// To report what has happened since the last report.
     Report,
+    /// What became of the files of an identity that have changed.
+    Settled {
+        /// The number of the identity.
+        slot: u32,
+        /// What became of them.
+        settled: Settled,
+    },
+    /// To serve `tls-certs` on the socket that is the descriptor, in place of another one.
+    Control {
+        /// The group whose members may use it, besides root and the user of this process.
+        group: Option<u32>,
+    },
+    /// Not to serve it.
+    NoControl,
+    /// The descriptor is the catalogue, for which the last report has asked.
+    Catalogue,
+    /// The catalogue is not amended any longer.
+    NoCatalogue,
+}
+
+/// What became of the files of an identity when httpd's parent process read them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Their stamp; none if one could not be looked at.
+    pub stamp: Option<u64>,
+    /// Since when the certificate is used, or when it was refused, in seconds since 1970.
+    pub since: i64,
+    /// Why it was refused; none if it is used.
+    pub refused: Option<String>,
 }
 
 /// The files of an identity.
@@ -32,8 +61,8 @@ pub enum WatchOrder {
 pub struct WatchedFiles {
     /// The number of the identity.
     pub slot: u32,
-    /// The stamp of the files that are in use.
-    pub stamp: u64,
+    /// What became of them.
+    pub settled: Settled,
     /// The path of the certificate.
     pub certificate: Vec<u8>,
     /// The path of the key, if it is in another file.
@@ -49,6 +78,8 @@ pub struct WatchReport {
     pub changed: Vec<u32>,
     /// Whether `tls-keyd` has not answered for a while.
     pub is_silent: bool,
+    /// Whether the catalogue is wanted.
+    pub wants_catalogue: bool,
     /// Messages for the error log.
     pub messages: Vec<(Severity, String)>,
 }

@@ -6,13 +6,14 @@
 //! another child of it, the *bell*, which then ends, and which the parent process starts again.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::channel::Channel;
+use super::control::ControlSocket;
 use super::parent::{Launch, Launcher, Role};
-use super::watch_orders::{WatchOrder, WatchReport, WatchedFiles};
+use super::watch_orders::{Settled, WatchOrder, WatchReport, WatchedFiles};
 
 /// How long a report may take.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -50,6 +51,32 @@ impl Watcher {
     /// Has it watch these files.
     pub(super) fn watch_files(&self, interval: u32, list: Vec<WatchedFiles>) -> io::Result<()> {
         self.channel.send(&WatchOrder::Files { interval, list }, &[])
+    }
+
+    /// Tells it what became of the files of an identity.
+    pub(super) fn settle(&self, slot: u32, settled: Settled) -> io::Result<()> {
+        self.channel.send(&WatchOrder::Settled { slot, settled }, &[])
+    }
+
+    /// Has it serve `tls-certs` on this socket.
+    pub(super) fn serve_tool(&self, socket: Option<&ControlSocket>) -> io::Result<()> {
+        match socket {
+            Some(socket) => {
+                let order = WatchOrder::Control { group: socket.group() };
+                self.channel.send(&order, &[socket.listener()])
+            }
+            None => self.channel.send(&WatchOrder::NoControl, &[]),
+        }
+    }
+
+    /// Gives it the catalogue.
+    pub(super) fn give_catalogue(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        self.channel.send(&WatchOrder::Catalogue, &[file])
+    }
+
+    /// Has it ask for another catalogue when it needs one.
+    pub(super) fn forget_catalogue(&self) -> io::Result<()> {
+        self.channel.send(&WatchOrder::NoCatalogue, &[])
     }
 
     /// Starts another bell.

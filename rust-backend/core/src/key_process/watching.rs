@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::parent::{KeyProcess, State};
 use super::protocol::KeyId;
 use super::running::Running;
-use super::watch_orders::WatchedFiles;
+use super::watch_orders::{Settled, WatchedFiles};
 use super::watcher::Watcher;
 use crate::base::diagnostics::Severity;
 use crate::base::lock::lock;
@@ -67,6 +67,7 @@ impl KeyProcess {
         match watcher.report() {
             Ok(report) if !has_watcher_ended => {
                 lock(&self.changed).extend(report.changed);
+                self.wants_catalogue.fetch_or(report.wants_catalogue, Relaxed);
                 for (severity, text) in report.messages {
                     self.log_queue.add(severity, text);
                 }
@@ -105,10 +106,26 @@ impl KeyProcess {
     /// Has these files watched in place of those of before. Every `interval` seconds those are looked at that the kernel does
     /// not watch.
     pub fn watch_files(&self, interval: u32, list: Vec<WatchedFiles>) {
+        // The process asks for another one if it needs it.
+        *lock(&self.catalogue) = None;
+        self.wants_catalogue.store(false, Relaxed);
         if let Some(watcher) = &*lock(&self.watcher) {
             // If it has ended, another one is started, which wants to be told.
-            let told = watcher.watch_files(interval, list);
+            let control = lock(&self.control);
+            let told = watcher
+                .watch_files(interval, list)
+                .and_then(|()| watcher.serve_tool(control.as_ref()));
             self.wants_files.store(told.is_err(), Relaxed);
+        }
+    }
+
+    /// Tells the process that watches what became of the files of an identity, unless they are to be read again.
+    pub fn settle(&self, slot: u32, settled: Settled) {
+        if let Some(watcher) = &*lock(&self.watcher)
+            && !matches!(*lock(&self.state), State::Lost(_))
+        {
+            // If it has ended, another one is told with the files.
+            let _ = watcher.settle(slot, settled);
         }
     }
 

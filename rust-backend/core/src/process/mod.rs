@@ -120,6 +120,13 @@ impl Process {
         }
     }
 
+    /// Removes what the parent process has made outside of its memory: it ends. Nothing happens in other processes.
+    pub fn end(&self) {
+        if let Some(keys) = self.key_process.get() {
+            keys.end_control();
+        }
+    }
+
     /// Makes use of renewed certificates of which the parent process has told. The cost is negligible if there are none.
     pub(crate) fn catch_up(&self) {
         self.identities.catch_up(|| self.key_process.get()?.door());

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::base::directive::Located;
 use crate::base::pin_values::PinValues;
+use crate::key_process::control::ControlSettings;
 use crate::keys::pass_phrase::Dialog;
 use crate::settings::monitoring::MonitoringSettings;
 use crate::settings::sni_policy::SniPolicy;
@@ -215,6 +216,8 @@ pub struct GlobalSettings {
     pub watching: Option<Watching>,
     /// How much of stores of certificates is kept.
     pub store_cache: StoreCacheSize,
+    /// The socket for `tls-certs`; none if there is none.
+    pub control: Option<Located<Option<ControlSettings>>>,
     /// The PINs of tokens that are in the configuration.
     pub pins: PinValues,
     /// Where pass phrases of private keys come from.

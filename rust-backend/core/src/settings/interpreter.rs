@@ -19,6 +19,7 @@ use crate::keys::pkcs11_uri::{PinSource, Pkcs11Uri};
 use crate::keys::store_pattern::{Pattern, StorePatterns};
 use crate::session::resumption::{MAX_EARLY_DATA, MAX_TICKETS};
 use crate::session::tickets::MAX_LIFETIME;
+use crate::settings::control;
 use crate::settings::handshake_timeout::HandshakeTimeout;
 use crate::settings::{
     EngineAddress, GlobalSettings, HostSettings, KeyPlace, Policy, SessionCache, StoreCacheSize, Watching, combine,
@@ -100,6 +101,11 @@ impl<'a> Interpreter<'a> {
             "TLSWatch" => {
                 self.only_in_base_server(index)?;
                 self.global.watching = Some(Watching::parse(directive.single()?)?);
+            }
+            "TLSControl" => {
+                self.only_in_base_server(index)?;
+                let value = control::parse(directive, self.server_root)?;
+                self.global.control = Some(Located { value, origin });
             }
             "TLSKeyLogFile" => {
                 self.only_in_base_server(index)?;

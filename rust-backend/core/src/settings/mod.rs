@@ -4,9 +4,10 @@
 //! The `TLS*` directives are interpreted here ([`Interpreter`]). The module `mod_ssl` translates mod_ssl's
 //! directives into the same settings.
 //!
-//! May use: base, crypto, keys, session, trust, x509.
+//! May use: base, crypto, key_process, keys, session, trust, x509.
 
 pub mod backend;
+mod control;
 mod global;
 pub mod handshake_timeout;
 mod host;

@@ -8,6 +8,7 @@
 mod binding;
 mod dn;
 mod extensions;
+pub mod facts;
 mod names;
 pub mod ocsp;
 pub mod pem;

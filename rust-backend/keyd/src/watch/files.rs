@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mod_tls_core::base::diagnostics::Severity;
-use mod_tls_core::key_process::watch_orders::WatchedFiles;
+use mod_tls_core::key_process::inquiry::FileState;
+use mod_tls_core::key_process::watch_orders::{Settled, WatchedFiles};
 use mod_tls_core::keys::identity::{IdentityFiles, Stamp};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::statfs;
@@ -71,6 +72,8 @@ struct Site {
     files: IdentityFiles,
     /// None if the files could not be looked at.
     stamp: Option<Stamp>,
+    /// What became of them when httpd's parent process last read them.
+    settled: Settled,
     keys: Vec<Key>,
     /// Whether the kernel does not watch all of them.
     is_polled: bool,
@@ -116,10 +119,12 @@ impl Files {
             let mut site = known.unwrap_or(Site {
                 files,
                 stamp: None,
+                settled: watched.settled.clone(),
                 keys: Vec::new(),
                 is_polled: false,
             });
-            site.stamp = Some(Stamp::from_bits(watched.stamp));
+            site.stamp = watched.settled.stamp.map(Stamp::from_bits);
+            site.settled = watched.settled;
             let is_new = site.keys.is_empty();
             self.sites.insert(watched.slot, site);
             if is_new {
@@ -301,6 +306,40 @@ impl Files {
         }
     }
 
+    /// Looks at the files of a site now. They are read again if the last renewal was refused. True if there is something new to
+    /// report.
+    pub(super) fn look_now(&mut self, slot: u32) -> bool {
+        let before = self.changed.len();
+        self.pending.remove(&slot);
+        self.follow(slot);
+        self.look_at(slot);
+        let is_refused = self.sites.get(&slot).is_some_and(|site| site.settled.refused.is_some());
+        if is_refused && !self.changed.contains(&slot) {
+            self.changed.push(slot);
+        }
+        self.changed.len() > before
+    }
+
+    /// Notes what became of the files of a site.
+    pub(super) fn settle(&mut self, slot: u32, settled: Settled) {
+        if let Some(site) = self.sites.get_mut(&slot) {
+            site.settled = settled;
+        }
+    }
+
+    /// What became of the files of a site as they are now.
+    pub(super) fn state(&self, slot: u32) -> FileState {
+        let Some(site) = self.sites.get(&slot) else {
+            return FileState::Unknown;
+        };
+        let stamp = Stamp::of(&site.files).ok().map(Stamp::to_bits);
+        match &site.settled.refused {
+            _ if stamp != site.settled.stamp || self.changed.contains(&slot) => FileState::Pending,
+            Some(why) => FileState::Refused(site.settled.since, why.clone()),
+            None => FileState::Used(site.settled.since),
+        }
+    }
+
     /// What has happened since the last call.
     pub(super) fn report(&mut self) -> (Vec<u32>, Vec<(Severity, String)>) {
         (std::mem::take(&mut self.changed), std::mem::take(&mut self.messages))
@@ -321,162 +360,4 @@ fn hash(name: &OsStr) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
-
-    use tempfile::TempDir;
-
-    use super::*;
-
-    const SLOT: u32 = 7;
-
-    /// A directory with a certificate and a key that are watched.
-    struct Watched {
-        directory: TempDir,
-        files: Files,
-    }
-
-    impl Watched {
-        fn new(prepare: impl FnOnce(&Path)) -> Self {
-            let directory = tempfile::tempdir().unwrap();
-            prepare(directory.path());
-            let mut files = Files::new();
-            let path = |name: &str| directory.path().join(name).into_os_string().into_encoded_bytes();
-            let mut watched = WatchedFiles {
-                slot: SLOT,
-                stamp: 0,
-                certificate: path("cert.pem"),
-                key: Some(path("key.pem")),
-                chain: None,
-            };
-            watched.stamp = Stamp::of(&files_of(&watched)).unwrap().to_bits();
-            files.watch(Duration::from_secs(3600), vec![watched], Instant::now());
-            assert_eq!(files.report().0, [0; 0]);
-            Self { directory, files }
-        }
-
-        fn at(&self, name: &str) -> PathBuf {
-            self.directory.path().join(name)
-        }
-
-        /// What has changed, once everything that has happened was looked at.
-        fn changed(&mut self) -> Vec<u32> {
-            let now = Instant::now();
-            self.files.take_events(now);
-            self.files.turn(now + LATEST);
-            self.files.report().0
-        }
-    }
-
-    fn two_files(directory: &Path) {
-        fs::write(directory.join("cert.pem"), "1").unwrap();
-        fs::write(directory.join("key.pem"), "1").unwrap();
-    }
-
-    #[test]
-    fn files_that_are_written_or_replaced() {
-        let mut watched = Watched::new(two_files);
-        assert!(watched.changed().is_empty());
-        fs::write(watched.at("cert.pem"), "22").unwrap();
-        assert_eq!(watched.changed(), [SLOT]);
-        assert!(watched.changed().is_empty());
-        fs::write(watched.at("new"), "333").unwrap();
-        assert!(watched.changed().is_empty());
-        fs::rename(watched.at("new"), watched.at("key.pem")).unwrap();
-        assert_eq!(watched.changed(), [SLOT]);
-        fs::remove_file(watched.at("key.pem")).unwrap();
-        assert_eq!(watched.changed(), [SLOT]);
-        fs::write(watched.at("key.pem"), "4").unwrap();
-        assert_eq!(watched.changed(), [SLOT]);
-    }
-
-    #[test]
-    fn links_that_are_turned() {
-        let mut watched = Watched::new(|directory| {
-            for version in ["v1", "v2"] {
-                fs::create_dir(directory.join(version)).unwrap();
-                two_files(&directory.join(version));
-            }
-            symlink("v1", directory.join("now")).unwrap();
-            symlink("now/cert.pem", directory.join("cert.pem")).unwrap();
-            symlink("now/key.pem", directory.join("key.pem")).unwrap();
-        });
-        fs::write(watched.at("v2/cert.pem"), "22").unwrap();
-        assert!(watched.changed().is_empty());
-        symlink("v2", watched.at("next")).unwrap();
-        fs::rename(watched.at("next"), watched.at("now")).unwrap();
-        assert_eq!(watched.changed(), [SLOT]);
-        // The new ones are watched now, and the old ones are not.
-        fs::write(watched.at("v1/cert.pem"), "333").unwrap();
-        assert!(watched.changed().is_empty());
-        fs::write(watched.at("v2/cert.pem"), "4444").unwrap();
-        assert_eq!(watched.changed(), [SLOT]);
-    }
-
-    #[test]
-    fn a_directory_that_is_replaced() {
-        let mut watched = Watched::new(|directory| {
-            fs::create_dir(directory.join("v1")).unwrap();
-            two_files(&directory.join("v1"));
-            symlink("v1/cert.pem", directory.join("cert.pem")).unwrap();
-            symlink("v1/key.pem", directory.join("key.pem")).unwrap();
-        });
-        fs::rename(watched.at("v1"), watched.at("old")).unwrap();
-        assert_eq!(watched.changed(), [SLOT]);
-        fs::create_dir(watched.at("v1")).unwrap();
-        two_files(&watched.at("v1"));
-        assert_eq!(watched.changed(), [SLOT]);
-    }
-
-    #[test]
-    fn sites_that_are_no_longer_watched() {
-        let mut watched = Watched::new(two_files);
-        watched.files.watch(Duration::from_secs(1), Vec::new(), Instant::now());
-        fs::write(watched.at("cert.pem"), "22").unwrap();
-        assert!(watched.changed().is_empty());
-        assert!(watched.files.by_entry.is_empty() && watched.files.sites.is_empty());
-    }
-
-    #[test]
-    fn what_has_changed_before_it_was_watched() {
-        let mut watched = Watched::new(two_files);
-        let path = |name: &str| watched.at(name).into_os_string().into_encoded_bytes();
-        let other = WatchedFiles {
-            slot: 8,
-            stamp: 1,
-            certificate: path("cert.pem"),
-            key: Some(path("key.pem")),
-            chain: None,
-        };
-        watched.files.watch(Duration::from_secs(1), vec![other], Instant::now());
-        assert_eq!(watched.files.report().0, [8]);
-    }
-
-    /// Without inotify, for want of descriptors.
-    #[test]
-    fn files_are_looked_at_where_the_kernel_does_not_watch() {
-        let directory = tempfile::tempdir().unwrap();
-        two_files(directory.path());
-        let mut files = Files::new();
-        files.inotify = None;
-        let watched = WatchedFiles {
-            slot: SLOT,
-            stamp: 0,
-            certificate: directory.path().join("cert.pem").into_os_string().into_encoded_bytes(),
-            key: None,
-            chain: None,
-        };
-        let now = Instant::now();
-        files.watch(Duration::from_secs(5), vec![watched], now);
-        let (changed, messages) = files.report();
-        assert_eq!(changed, [SLOT]);
-        assert!(messages[0].1.contains("every 5 seconds"), "{messages:?}");
-        fs::write(directory.path().join("cert.pem"), "22").unwrap();
-        assert!(!files.turn(now + Duration::from_secs(4)));
-        assert!(files.turn(now + Duration::from_secs(6)));
-        assert_eq!(files.report().0, [SLOT]);
-        assert!(files.next().is_some());
-    }
-}
+mod tests;

@@ -4,7 +4,10 @@
 //! That one waits for nothing but its children. To call it, this process closes its socket to another child, the [bell](ring),
 //! which then ends. So httpd learns within a second that the process with the keys has ended, does not answer or has messages
 //! for the error log, or that a certificate was renewed.
+//!
+//! It also serves `tls-certs` ([`clients`]).
 
+mod clients;
 mod files;
 mod links;
 mod pinger;
@@ -20,6 +23,7 @@ use mod_tls_core::key_process::watch_orders::{WatchOrder, WatchReport};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use clients::Clients;
 use files::Files;
 use pinger::Pinger;
 
@@ -31,6 +35,7 @@ pub(crate) fn watch(socket: OwnedFd) -> ExitCode {
         keys: None,
         is_silent: false,
         files: Files::new(),
+        clients: Clients::default(),
         bell: None,
         is_calling: false,
     };
@@ -56,6 +61,7 @@ struct Watch {
     /// Whether it was given up because it did not answer.
     is_silent: bool,
     files: Files,
+    clients: Clients,
     /// To the bell.
     bell: Option<OwnedFd>,
     /// Whether httpd's parent process has to be called.
@@ -87,6 +93,7 @@ impl Watch {
                 self.files.take_events(now);
             }
             self.is_calling |= self.files.turn(now);
+            self.is_calling |= self.clients.turn(now, &ready.clients, &mut self.files);
             if self.is_calling && self.bell.take().is_some() {
                 self.is_calling = false;
             }
@@ -101,7 +108,11 @@ impl Watch {
                 ..Ready::default()
             });
         }
-        let next = [self.keys.as_ref().map(Pinger::next), self.files.next()];
+        let next = [
+            self.keys.as_ref().map(Pinger::next),
+            self.files.next(),
+            self.clients.next(),
+        ];
         let next = next.into_iter().flatten().min();
         let limit = next.map(|next| next.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
@@ -115,6 +126,7 @@ impl Watch {
         let mut sources: Vec<_> = all
             .iter()
             .map(|one| PollFd::from_borrowed_fd(one.unwrap_or(channel), PollFlags::IN))
+            .chain(self.clients.sources())
             .collect();
         match poll(&mut sources, limit.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -126,6 +138,10 @@ impl Watch {
             parent: is_ready(1),
             keys: is_ready(2),
             files: is_ready(3),
+            clients: sources[all.len()..]
+                .iter()
+                .map(|source| !source.revents().is_empty())
+                .collect(),
         })
     }
 
@@ -149,6 +165,7 @@ impl Watch {
             WatchOrder::Keys => self.keys = Some(Pinger::new(self.channel.descriptor()?.into())?),
             WatchOrder::Bell => self.bell = Some(self.channel.descriptor()?),
             WatchOrder::Files { interval, list } => {
+                self.clients.set_catalogue(None);
                 self.files
                     .watch(Duration::from_secs(interval.into()), list, Instant::now());
             }
@@ -158,10 +175,16 @@ impl Watch {
                 let report = WatchReport {
                     changed,
                     is_silent,
+                    wants_catalogue: self.clients.wants_catalogue(),
                     messages,
                 };
                 self.channel.send(&report, &[])?;
             }
+            WatchOrder::Settled { slot, settled } => self.files.settle(slot, settled),
+            WatchOrder::Control { group } => self.clients.listen(self.channel.descriptor()?, group),
+            WatchOrder::NoControl => self.clients.end(),
+            WatchOrder::Catalogue => self.clients.set_catalogue(Some(self.channel.descriptor()?)),
+            WatchOrder::NoCatalogue => self.clients.set_catalogue(None),
         }
         Ok(())
     }
@@ -174,4 +197,6 @@ struct Ready {
     parent: bool,
     keys: bool,
     files: bool,
+    /// The sources of the clients, in their sequence.
+    clients: Vec<bool>,
 }

@@ -40,6 +40,7 @@ impl Compiler {
         let Some(keys) = process.key_process.get() else {
             return;
         };
+        self.check_control();
         let Some(program) = self.key_program().filter(|_| self.needs_keys()) else {
             keys.stop();
             return;

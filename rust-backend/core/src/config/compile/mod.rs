@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Compilation and validation of a configuration.
 
+mod addresses;
 mod clients;
 mod identities;
 mod key_process;
@@ -145,12 +146,18 @@ impl Compiler {
             None => (SessionCache::Default, has_early_data),
         };
         let key_place = self.key_place();
+        let control = self.control();
         let is_test = self.builder.environment.mode == CompileMode::Test;
         let described = self.builder.servers.iter().filter(|_| is_test);
         let config = Config {
-            described: described
-                .map(|server| (server.origin.clone(), server.alpn.clone()))
+            described: described.map(|server| server.alpn.clone()).collect(),
+            places: self
+                .builder
+                .servers
+                .iter()
+                .map(|server| server.origin.clone())
                 .collect(),
+            addresses: self.addresses(),
             engines: self.engines().collect(),
             fips: self.global.wants_fips(),
             monitoring: self.global.monitoring.clone(),
@@ -175,6 +182,7 @@ impl Compiler {
             watching: self.global.watching.unwrap_or_default(),
             stores: self.stores,
             store_cache: StoreCache::new(self.global.store_cache),
+            control,
             cache,
             session_cache,
             session_cache_required,

@@ -6,16 +6,16 @@
 //! nothing new.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, fallocate, fchmod, fstat, memfd_create, open};
-use rustix::io::{pread, pwrite};
+use rustix::fs::{FallocateFlags, fallocate, fstat};
 use serde::{Deserialize, Serialize};
 
 use crate::base::lock::lock;
+use crate::base::memory_file;
 use crate::key_process::protocol::{self, KeyId, MAX_CONTROL_FRAME};
 
 /// A certificate that replaces another one.
@@ -53,11 +53,7 @@ pub(super) struct Journal {
 impl Journal {
     /// An empty one. `len` is in shared memory.
     pub(super) fn new(len: &'static AtomicU64) -> io::Result<Self> {
-        let write = memfd_create("mod_tls: renewed certificates", MemfdFlags::CLOEXEC)?;
-        // A process of another user cannot open it for writing by way of its descriptor.
-        fchmod(&write, Mode::RUSR | Mode::WUSR)?;
-        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&write));
-        let read = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let (write, read) = memory_file::create("mod_tls: renewed certificates")?;
         Ok(Self {
             write: Mutex::new(Some(write)),
             read,
@@ -80,11 +76,7 @@ impl Journal {
         let mut frame = Vec::new();
         protocol::encode(renewal, &mut frame);
         let start = self.seen.load(Relaxed);
-        let mut rest = frame.as_slice();
-        while !rest.is_empty() {
-            let at = start + (frame.len() - rest.len()) as u64;
-            rest = &rest[pwrite(file, rest, at)?..];
-        }
+        memory_file::write_at(file, &frame, start)?;
         let end = start + frame.len() as u64;
         self.seen.store(end, Relaxed);
         self.len.store(end, Release);
@@ -129,13 +121,7 @@ impl Journal {
         // Any child process could have changed the counter, but not the file.
         let end = self.len.load(Acquire).min(fstat(&self.read)?.st_size.cast_unsigned());
         let mut data = vec![0; end.saturating_sub(start) as usize];
-        let mut filled = 0;
-        while filled < data.len() {
-            match pread(&self.read, &mut data[filled..], start + filled as u64)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => filled += read,
-            }
-        }
+        memory_file::read_at(self.read.as_fd(), &mut data, start)?;
         Ok(data)
     }
 }
@@ -194,7 +180,7 @@ mod tests {
         parent.in_child();
         assert!(parent.append(&renewal(1)).is_err());
         assert!(child.append(&renewal(1)).is_err());
-        assert!(pwrite(&child.read, &[0], 0).is_err());
+        assert!(memory_file::write_at(&child.read, &[0], 0).is_err());
     }
 
     #[test]

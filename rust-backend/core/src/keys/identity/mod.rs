@@ -11,7 +11,7 @@ mod store;
 
 pub use error::IdentityError;
 pub use loading::machine_identities;
-pub use renewal::{Renewed, Watched};
+pub use renewal::{Known, Renewed, Watched};
 pub use stamp::Stamp;
 pub use store::IdentityStore;
 

@@ -14,10 +14,13 @@ use rustls_pki_types::CertificateDer;
 use serde_bytes::ByteBuf;
 
 use super::journal::{Journal, Renewal};
+use super::store::Entry;
 use super::{ConnectionInfo, Identity, IdentityFiles, IdentityStore, Key, Stamp};
+use crate::base::clock::unix_now;
 use crate::base::lock::lock;
 use crate::key_process::door::Door;
 use crate::key_process::remote_key::RemoteKey;
+use crate::key_process::watch_orders::Settled;
 use crate::keys::key_file::KeyReader;
 use crate::keys::unlock::Unlock;
 use crate::trust::anchors::Anchors;
@@ -30,9 +33,84 @@ pub struct Watched {
     pub slot: u32,
     /// The stamp of the files that were read.
     pub stamp: Stamp,
+    /// What became of them.
+    pub settled: Settled,
     /// The files.
     pub files: IdentityFiles,
 }
+
+/// An identity in the store.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its number.
+    pub slot: u32,
+    /// Whether its files can be watched.
+    pub is_watched: bool,
+    /// What became of its files.
+    pub settled: Settled,
+    /// The files.
+    pub files: IdentityFiles,
+}
+
+/// A renewal that was refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// The stamp of the files; none if one could not be looked at.
+    stamp: Option<Stamp>,
+    /// When, in seconds since 1970.
+    since: i64,
+    why: String,
+}
+
+impl Entry {
+    /// Notes what became of the files, which were `looked_at` before they were read.
+    fn note(&mut self, outcome: &Result<Outcome, String>, old: &Arc<Identity>, looked_at: Option<Stamp>) {
+        match outcome {
+            Ok((stamp, new)) => {
+                self.stamp = *stamp;
+                self.refused = None;
+                if !Arc::ptr_eq(new, old) {
+                    self.since = unix_now();
+                }
+            }
+            Err(why) => {
+                self.refused = Some(Box::new(Refused {
+                    stamp: looked_at,
+                    since: unix_now(),
+                    why: why.clone(),
+                }));
+            }
+        }
+    }
+
+    fn known(&self, files: &IdentityFiles) -> Known {
+        Known {
+            slot: self.identity.slot,
+            is_watched: self.stamp.is_some(),
+            settled: self.settled(),
+            files: files.clone(),
+        }
+    }
+
+    /// What became of the files when they were last read.
+    fn settled(&self) -> Settled {
+        match &self.refused {
+            Some(refused) => Settled {
+                stamp: refused.stamp.map(Stamp::to_bits),
+                since: refused.since,
+                refused: Some(refused.why.clone()),
+            },
+            None => Settled {
+                stamp: self.stamp.map(Stamp::to_bits),
+                since: self.since,
+                refused: None,
+            },
+        }
+    }
+}
+
+/// An identity, and the stamp of the files that it was read from.
+type Outcome = (Option<Stamp>, Arc<Identity>);
 
 /// What became of files that have changed.
 #[derive(Debug)]
@@ -164,10 +242,25 @@ impl IdentityStore {
             Some(Watched {
                 slot: entry.identity.slot,
                 stamp: entry.stamp?,
+                settled: entry.settled(),
                 files: files.clone(),
             })
         });
         watched.collect()
+    }
+
+    /// All identities.
+    pub fn known(&self) -> impl Iterator<Item = Known> {
+        let entries = lock(&self.entries);
+        let known = entries.iter().map(|(files, entry)| entry.known(files));
+        known.collect::<Vec<_>>().into_iter()
+    }
+
+    /// The identity with this number. None if it is no longer used.
+    pub fn known_as(&self, slot: u32) -> Option<Known> {
+        let entries = lock(&self.entries);
+        let found = entries.iter().find(|(_, entry)| entry.identity.slot == slot);
+        found.map(|(files, entry)| entry.known(files))
     }
 
     /// In a child process: makes use of what the parent process has told since the last call. The cost is negligible if that
@@ -203,39 +296,54 @@ impl IdentityStore {
             .find(|(_, entry)| entry.identity.slot == slot)
             .map(|(files, entry)| (files.clone(), entry.stamp, Arc::clone(&entry.identity)));
         let (files, stamp, base) = found?;
-        if stamp.is_some() && Stamp::of(&files).ok() == stamp {
-            return None;
-        }
+        let looked_at = Stamp::of(&files).ok();
+        let is_as_before = stamp.is_some() && looked_at == stamp;
         let old = base.current().into_owned();
-        let refused = |why: String| Some(Renewed::Refused(Arc::clone(&old), why));
-        let read = reader.read_all(&files, &Unlock::Nobody).and_then(|content| {
+        let outcome = match is_as_before {
+            true => Ok((stamp, old.clone())),
+            false => self.read_again(slot, &files, &old, reader, objection),
+        };
+        if let Ok((_, new)) = &outcome
+            && !Arc::ptr_eq(new, &old)
+        {
+            base.replace_by(Arc::clone(new));
+        }
+        if let Some(entry) = lock(&self.entries).get_mut(&files) {
+            entry.note(&outcome, &old, looked_at);
+        }
+        match outcome {
+            _ if is_as_before => None,
+            Ok((_, new)) if Arc::ptr_eq(&new, &old) => Some(Renewed::Same),
+            Ok((_, new)) => Some(Renewed::Used(old, new)),
+            Err(why) => Some(Renewed::Refused(old, why)),
+        }
+    }
+
+    /// The identity in `files`, which is `old` if the certificates are the same, and the stamp of the files. The child processes
+    /// know of it. The error is why there is no new one.
+    fn read_again(
+        &self,
+        slot: u32,
+        files: &IdentityFiles,
+        old: &Arc<Identity>,
+        reader: &KeyReader<'_>,
+        objection: impl FnOnce(&Arc<Identity>, &Arc<Identity>) -> Option<String>,
+    ) -> Result<Outcome, String> {
+        let read = reader.read_all(files, &Unlock::Nobody).and_then(|content| {
             let stamp = Stamp::of_content(&content);
-            let mut identity = self.assemble(&files, content, reader, &Unlock::Nobody)?;
+            let mut identity = self.assemble(files, content, reader, &Unlock::Nobody)?;
             identity.slot = slot;
             Ok((stamp, Arc::new(identity)))
         });
-        let (stamp, new) = match read {
-            Ok(read) => read,
-            Err(error) => return refused(error.to_string()),
-        };
-        let is_same = new.is_same(&old);
-        if !is_same {
-            if let Some(why) = objection(&old, &new) {
-                return refused(why);
-            }
-            if let Err(why) = self.publish(&new) {
-                return refused(why);
-            }
-            base.replace_by(Arc::clone(&new));
+        let (stamp, new) = read.map_err(|error| error.to_string())?;
+        if new.is_same(old) {
+            return Ok((stamp, Arc::clone(old)));
         }
-        if let Some(entry) = lock(&self.entries).get_mut(&files) {
-            entry.stamp = stamp;
+        if let Some(why) = objection(old, &new) {
+            return Err(why);
         }
-        Some(if is_same {
-            Renewed::Same
-        } else {
-            Renewed::Used(old, new)
-        })
+        self.publish(&new)?;
+        Ok((stamp, new))
     }
 
     /// Tells the child processes of a renewal if the key is in `tls-keyd`.

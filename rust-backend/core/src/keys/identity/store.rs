@@ -14,9 +14,10 @@ use rustls_pki_types::CertificateDer;
 use super::journal::Journal;
 use super::loading::FoundKey;
 use super::oddities::Links;
-use super::renewal::Look;
+use super::renewal::{Look, Refused};
 use super::stamp::Stamp;
 use super::{Chain, Identity, IdentityError, IdentityFiles, certificates, hash_of, leaf_and_issuers, well_formed};
+use crate::base::clock::unix_now;
 use crate::base::lock::lock;
 use crate::key_process::parent::{FileRequest, KeyProcess, ReadFile};
 use crate::key_process::protocol::{Purpose, Wanted};
@@ -68,6 +69,10 @@ pub(super) struct Entry {
     pub(super) stamp: Option<Stamp>,
     /// As it was when the configuration was read.
     pub(super) identity: Arc<Identity>,
+    /// Since when the certificate is used, in seconds since 1970.
+    pub(super) since: i64,
+    /// The last renewal, if it was refused.
+    pub(super) refused: Option<Box<Refused>>,
     used: bool,
     /// Whether it was read for the configuration that is being compiled, so that its files need not be looked at.
     is_fresh: bool,
@@ -148,6 +153,7 @@ impl IdentityStore {
             && entry.is_current(files, reader)?
         {
             entry.used = true;
+            entry.refused = None;
             if let Cow::Owned(current) = entry.identity.current() {
                 entry.identity = current;
             }
@@ -229,6 +235,8 @@ impl IdentityStore {
         let entry = Entry {
             stamp,
             identity: Arc::clone(&identity),
+            since: unix_now(),
+            refused: None,
             used,
             is_fresh: true,
         };

@@ -136,6 +136,9 @@ const LOOKS: &[c_long] = &[
     libc::SYS_readlink,
 ];
 
+/// Connections to a socket that others have made, for `tls-certs`.
+const CLIENTS: &[c_long] = &[libc::SYS_accept4];
+
 /// Flags of clone: a thread of this process, in the same namespaces.
 const THREAD: u64 = libc::CLONE_THREAD as u64;
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
@@ -146,7 +149,7 @@ const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET) as u64;
 
-/// The list of what is allowed. With `files`, that includes looking at files.
+/// The list of what is allowed. With `files`, that includes looking at files, and accepting connections.
 pub(super) fn rules(files: bool) -> Result<Rules, BackendError> {
     let always = [DESCRIPTORS, EVENTS, OLDER, MEMORY, THREADS, SIGNALS, FACTS].concat();
     let mut rules: Rules = always.into_iter().map(|call| (call, vec![])).collect();
@@ -174,7 +177,7 @@ pub(super) fn rules(files: bool) -> Result<Rules, BackendError> {
         (libc::SYS_tgkill, one_of(0, &[std::process::id()])?),
     ]);
     if files {
-        rules.extend(LOOKS.iter().map(|call| (*call, vec![])));
+        rules.extend(LOOKS.iter().chain(CLIENTS).map(|call| (*call, vec![])));
     }
     Ok(rules)
 }
