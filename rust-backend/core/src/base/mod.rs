@@ -18,4 +18,4 @@ pub mod panic_points;
 pub mod pin_values;
 pub(crate) mod punycode;
 pub(crate) mod shell;
-pub(crate) mod wildcard;
+pub mod wildcard;

@@ -2,7 +2,7 @@
 //! Names with wildcards, as in `ServerAlias`.
 
 /// Whether `name` matches `alias`, case-insensitive.
-pub(crate) fn matches_alias(alias: &str, name: &str) -> bool {
+pub fn matches_alias(alias: &str, name: &str) -> bool {
     matches(
         alias.to_ascii_lowercase().as_bytes(),
         name.to_ascii_lowercase().as_bytes(),
@@ -11,7 +11,7 @@ pub(crate) fn matches_alias(alias: &str, name: &str) -> bool {
 
 /// Whether `text` matches `pattern`, in which `*` stands for any characters and `?` for one, as in httpd's
 /// `ap_strcmp_match`.
-pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     // Where to continue if the text after the last star does not match: at that star, with one more character.
     let mut retry = None;

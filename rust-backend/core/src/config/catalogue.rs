@@ -141,6 +141,12 @@ impl CertificateEntry {
         Path::new(OsStr::from_bytes(&self.certificate))
     }
 
+    /// The path of the key.
+    pub fn key_file(&self) -> &Path {
+        let key = self.key.as_ref().map_or(self.certificate.as_slice(), |key| key);
+        Path::new(OsStr::from_bytes(key))
+    }
+
     /// The paths of all its files.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         let others = self.key.iter().chain(&self.chain);

@@ -8,6 +8,7 @@
 pub mod deferred_key;
 pub mod encrypted_key;
 pub mod identity;
+pub mod inspection;
 pub mod key_file;
 pub mod pass_phrase;
 mod percent;

@@ -124,7 +124,7 @@ impl Compiler {
         self.certificate_files.push(Arc::clone(file));
         match loaded {
             Ok(identity) => {
-                let mut problems: Vec<String> = self.validity_problem(&identity).into_iter().collect();
+                let mut problems: Vec<String> = identity.validity_problem(self.now).into_iter().collect();
                 // Thousands of hosts may use the same certificate.
                 if self.warned.insert(Arc::clone(identity.source())) {
                     problems.extend(identity.warnings(files));
@@ -170,22 +170,6 @@ impl Compiler {
             (port, _) => port,
         };
         format!("{}:{port}", server.name)
-    }
-
-    fn validity_problem(&self, identity: &Identity) -> Option<String> {
-        let (not_before, not_after) = identity.validity();
-        let file = identity.name();
-        if not_after < self.now {
-            return Some(format!(
-                "{file}: the certificate has expired: clients will refuse it until it is renewed"
-            ));
-        }
-        if not_before > self.now {
-            return Some(format!(
-                "{file}: the certificate is not valid yet: clients will refuse it (is the clock of this machine right?)"
-            ));
-        }
-        None
     }
 
     /// The certificate of a host without a configured one.
