@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# What is installed: the module and tls-keyd.
-PRODUCTS = ("mod-tls-ffi", "mod-tls-keyd")
+# What is installed: the module, tls-keyd and tls-certs.
+PRODUCTS = ("mod-tls-ffi", "mod-tls-keyd", "mod-tls-certs")
 
 
 def metadata(*arguments, manifest=ROOT / "Cargo.toml"):

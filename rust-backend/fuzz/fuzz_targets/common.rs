@@ -9,6 +9,7 @@ use mod_tls_core::base::diagnostics::Origin;
 use mod_tls_core::base::directive::Directive;
 use mod_tls_core::config::{Builder, Config, Environment, Server};
 use mod_tls_core::connection::{Connection, Event};
+use mod_tls_core::key_process::inquiry::{Inquiry, Response};
 use mod_tls_core::key_process::permitted::is_permitted;
 use mod_tls_core::key_process::protocol::{
     self as key_protocol, Answer, MAX_CONTROL_FRAME, MAX_FRAME, Order, Purpose, Reply, Request,
@@ -110,7 +111,7 @@ macro_rules! same_again {
     };
 }
 
-/// A frame as `tls-keyd`, httpd's parent process and its child processes may receive it, and a message to be signed.
+/// A frame as `tls-keyd`, httpd's parent process, its child processes and `tls-certs` may receive it, and a message to be signed.
 #[allow(dead_code)]
 pub fn key_process(data: &[u8]) {
     for max in [MAX_FRAME, MAX_CONTROL_FRAME] {
@@ -122,6 +123,8 @@ pub fn key_process(data: &[u8]) {
     same_again!(Reply<'_>, data);
     same_again!(Order, data);
     same_again!(Answer, data);
+    same_again!(Inquiry, data);
+    same_again!(Response, data);
     if let Ok(Request::Sign { message, .. }) = key_protocol::decode(data) {
         signed(message);
     }

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tls-certs, the tool that asks a running httpd."""
+
+import json
+import os
+import subprocess
+
+SOCKET = "tls-certs.sock"
+
+
+class CertsTool:
+    """The tool that belongs to the tested module; it asks `httpd`, unless `socket` is None."""
+
+    def __init__(self, httpd, socket=SOCKET):
+        self.program = httpd.installation.module.with_name("tls-certs")
+        self.socket = socket and httpd.root / socket
+        self.environment = {name: value for name, value in os.environ.items() if name != "TLS_CERTS_SOCKET"}
+
+    def run(self, *arguments, status=0, user=None, **options):
+        """Runs the tool, which ends with `status`. Returns its output, that to stderr last."""
+        socket = ["--socket", self.socket] if self.socket else []
+        run = subprocess.run(
+            [self.program, *socket, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=self.environment,
+            user=user,
+            **options,
+        )
+        assert run.returncode == status, (run.returncode, run.stdout, run.stderr)
+        return run.stdout + run.stderr
+
+    def start(self, *arguments):
+        """Starts the tool in the background."""
+        command = [self.program, "--socket", self.socket, *arguments]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment
+        )
+
+    def json(self, *arguments, **options):
+        return json.loads(self.run("--json", *arguments, **options))
+
+    def rows(self, *arguments, **options):
+        """The certificates that `list` shows, by their hosts."""
+        return {row["host"]: row for row in self.json("list", *arguments, **options)["certificates"]}

@@ -1,0 +1,577 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tls-certs: its commands, and the socket by which it asks a running httpd."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.certs import key_pem
+from harness.certs_tool import SOCKET, CertsTool
+from harness.clients import connect
+from harness.httpd import resident, wait_for
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+MPMS = pytest.mark.parametrize("mpm", ["event", "prefork"])
+
+
+def start(httpd, *lines, mpm="event", **options):
+    if mpm == "prefork":
+        httpd.log.allow("AH10034")  # mod_http2 requires threads
+    httpd.start(f"TLSEngine {httpd.port}", "Protocols http/1.1", *lines, mpm=mpm, **options)
+    return CertsTool(httpd)
+
+
+def replace(path, content):
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.rename(path)
+
+
+def renew(httpd, issued, name="a.test"):
+    """Replaces the certificate, then the key."""
+    replace(httpd.root / f"{name}.pem", issued.chain_pem)
+    replace(httpd.root / f"{name}.key", key_pem(issued.key))
+
+
+def serial(httpd, name="a.test"):
+    with connect(httpd, name) as tls:
+        return int(tls.getpeercert()["serialNumber"], 16)
+
+
+def watcher(httpd):
+    """The process number of `tls-keyd --watch`."""
+    for pid in httpd.key_processes():
+        if b"--watch" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+
+
+class TestCheck:
+    """Files without a server."""
+
+    @pytest.fixture
+    def tool(self, httpd):
+        return CertsTool(httpd, socket=None)
+
+    @pytest.fixture
+    def check(self, httpd, tool):
+        def run(*arguments, **options):
+            return tool.run("check", "--ca", httpd.ca_file, *arguments, **options)
+
+        os.umask(0o077)
+        yield run
+        os.umask(0o022)
+
+    def test_01_pairs(self, httpd, authority, tool, check):
+        files = authority.server("a.test", "*.b.test").write(httpd.root, "a").split()
+        text = check(*files, "--name", "a.test", "--name", "x.b.test")
+        assert f"{files[0]}: OK\n" in text and "names     a.test, *.b.test" in text and "ECDSA P-256" in text
+        one = authority.server("c.test", kind="rsa2048").write(httpd.root, "c", combined=True)
+        found = tool.json("check", "--ca", httpd.ca_file, *files, one)
+        assert found["ok"] and [pair["certificate"]["key"] for pair in found["pairs"]] == ["ECDSA P-256", "RSA 2048"]
+        pair = found["pairs"][0]
+        assert pair["key_file"] == files[1] and pair["certificate"]["days_left"] in (28, 29)
+        # The certificate alone, with its issuers in another file.
+        issued = authority.server("a.test")
+        leaf, chain = httpd.root / "leaf.pem", httpd.root / "chain.pem"
+        leaf.write_bytes(issued.cert_pem)
+        chain.write_bytes(issued.chain_pem[len(issued.cert_pem) :])
+        check(leaf, files[1], "--chain", chain)
+        assert "is neither in the file nor among the CAs" in check(leaf, files[1], status=1)
+        assert "is neither in the file nor among" in tool.run("check", *files, status=1)
+
+    def test_02_names_and_expiry(self, httpd, authority, check):
+        files = authority.server("a.test").write(httpd.root, "a").split()
+        assert "is not for b.test, but for a.test" in check(*files, "--name", "b.test", status=1)
+        check(*files, "--expires-within", "27d")
+        assert "expires soon" in check(*files, "--expires-within", "30d", status=1)
+        old = authority.server("a.test", start=-3, days=2).write(httpd.root, "old").split()
+        assert "has expired: clients will refuse it" in check(*old, status=1)
+        early = authority.server("a.test", start=2).write(httpd.root, "early").split()
+        assert "is not valid yet" in check(*early, status=1)
+
+    def test_03_wrong_files(self, httpd, authority, check):
+        issued = authority.server("a.test")
+        cert, key = issued.write(httpd.root, "a").split()
+        assert "exchange the two names" in check(key, cert, status=1)
+        other = httpd.root / "other.key"
+        other.write_bytes(key_pem(authority.key("p256", 7)))
+        assert "does not belong to this certificate" in check(cert, other, status=1)
+        assert "no such file" in check(cert, httpd.root / "missing", status=1)
+        assert "no private key in this file" in check(cert, status=1)
+        locked = httpd.root / "locked.key"
+        locked.write_bytes(key_pem(issued.key, password=b"secret"))
+        text = check(cert, locked, status=1)
+        assert "the private key is encrypted" in text and "openssl pkey" in text
+        swapped = httpd.root / "swapped.pem"
+        swapped.write_bytes(issued.cert_pem + authority.root_pem + issued.chain_pem[len(issued.cert_pem) :])
+        assert "has not issued the one before it" in check(swapped, key, status=1)
+        Path(key).chmod(0o644)
+        assert "all users of this machine can read it" in check(cert, key, status=1)
+        assert "--ca" in check(cert, key, "--ca", httpd.root / "missing", status=2)
+
+    def test_04_weak(self, httpd, authority, check):
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        key = rsa.generate_private_key(65537, 1024)
+        files = authority.issue_for("a.test", key).write(httpd.root, "weak").split()
+        text = check(*files, status=1)
+        assert "the private key cannot be used" in text and "2048" in text
+        alone = authority.server("a.test", self_signed=True).write(httpd.root, "self").split()
+        assert "is self-signed" in check(*alone, status=0)
+
+    def test_05_command_line(self, tool):
+        assert "Usage" in tool.run(status=2)
+        assert "unrecognized subcommand" in tool.run("chek", status=2)
+        assert "a time is a number with s, m, h, d or w" in tool.run("list", "--expires-within", "soon", status=2)
+        for shell, word in [("bash", "-o default tls-certs"), ("zsh", "#compdef tls-certs"), ("fish", "complete -c tls-certs")]:
+            assert word in tool.run("completion", shell)
+        assert tool.run("--version").startswith("tls-certs ")
+
+
+class TestServer:
+    """What a running httpd tells."""
+
+    @MPMS
+    def test_01_list(self, httpd, authority, mpm):
+        rsa = authority.server("b.test", kind="rsa2048", days=20).write(httpd.root, "b-rsa", combined=True)
+        tool = start(
+            httpd,
+            httpd.vhost("a.test", "ServerAlias *.a.test"),
+            httpd.vhost("b.test", f"TLSCertificate {rsa}"),
+            httpd.vhost("none.test", cert=False),
+            mpm=mpm,
+        )
+        httpd.log.allow("none.test .* is on a TLS port but has no certificate|is not covered by")
+        text = tool.run("list")
+        lines = text.splitlines()
+        assert lines[0].split() == ["EXPIRES", "DAYS", "KEY", "HOST", "CERTIFICATE", "CONFIGURATION"]
+        # What expires first is first.
+        assert "RSA 2048" in lines[1] and "b.test" in lines[1] and rsa in lines[1]
+        assert "a.test,*.a.test" in text and "none.test" in text.partition("\n\n")[2]
+        rows = tool.json("list", "--sort", "name")
+        assert rows["process"] == httpd.pid and rows["server"].startswith("mod_tls/")
+        assert [row["host"] for row in rows["certificates"]] == ["a.test", "b.test", "b.test"]
+        row = rows["certificates"][0]
+        assert row["host_names"] == ["*.a.test", "a.test"] and row["key_in"] == "tls-keyd" and not row["refused"]
+        assert row["certificate"]["names"] == ["a.test"] and row["key_file"] == str(httpd.root / "a.test.key")
+        file, _, line = row["configuration"].rpartition(":")
+        assert file == str(httpd.conf_file)
+        assert "<VirtualHost" in httpd.conf_file.read_text().splitlines()[int(line) - 1]
+        assert [row["host"] for row in rows["without_certificate"]] == ["none.test"]
+        # Filters. Certificates that expire are a problem.
+        assert set(tool.rows("*b.te?t")) == {"b.test"} and set(tool.rows(f"{httpd.root}/a.*")) == {"a.test"}
+        assert tool.json("list", "--expires-within", "10d")["certificates"] == []
+        assert set(tool.rows("--expires-within", "20d", status=1)) == {"b.test"}
+
+    def test_02_show(self, httpd, authority):
+        tool = start(
+            httpd,
+            httpd.vhost("a.test", "ServerAlias www.a.test *.wild.test"),
+            httpd.vhost("b.test"),
+            httpd.vhost("c.test", address="127.0.0.2"),
+        )
+        httpd.log.allow("is not covered by")
+        text = tool.run("show", "a.test", "--address", str(httpd.port))
+        assert f"a.test at *:{httpd.port}: a.test ({httpd.conf_file}:" in text
+        assert "it is the ServerName of the host" in text and f"{httpd.root}/a.test.pem" in text
+
+        def shown(name, address, status=0):
+            [at] = tool.json("show", name, "--address", address, status=status)["addresses"]
+            return at["host"], at["because"]
+
+        everywhere, second = f"127.0.0.1:{httpd.port}", f"127.0.0.2:{httpd.port}"
+        assert shown("B.test", everywhere) == ("b.test", "it is the ServerName of the host")
+        assert shown("www.a.test", everywhere, 1) == ("a.test", "it is a ServerAlias of the host")
+        assert shown("x.wild.test", everywhere, 1)[1] == "it matches the ServerAlias *.wild.test of the host"
+        assert shown("127.0.0.1", everywhere, 1)[0] == "a.test"
+        assert shown("c.test", second) == ("c.test", "it is the ServerName of the host")
+        host, because = shown("c.test", everywhere, 1)
+        assert host is None and "TLSStrictSNI" in because
+        assert shown("a.test", second, 1)[0] is None
+        # All addresses.
+        both = tool.json("show", "c.test", status=1)["addresses"]
+        assert [at["address"] for at in both] == [f"*:{httpd.port}", second]
+        assert "it has *:" in tool.run("show", "a.test", "--address", "1", status=2)
+        # The same as a client sees.
+        assert serial(httpd, "b.test") == int(
+            tool.json("show", "b.test", "--address", everywhere)["addresses"][0]["certificates"][0]["certificate"][
+                "serial"
+            ],
+            16,
+        )
+
+    def test_03_default_host_and_ssl(self, httpd, authority):
+        cert, key = authority.server("s.test").write(httpd.root, "s").split()
+        httpd.start(
+            f"<VirtualHost *:{httpd.port}>\nServerName s.test\nSSLEngine on",
+            f"SSLCertificateFile {cert}\nSSLCertificateKeyFile {key}\n</VirtualHost>",
+            f"<VirtualHost *:{httpd.port}>\nServerName plain.test\n</VirtualHost>",
+            records=("ssl",),
+        )
+        tool = CertsTool(httpd)
+        [at] = tool.json("show", "other.test", status=1)["addresses"]
+        assert (at["host"], at["because"]) == ("s.test", "no host has the name, and this is the first host of the address")
+        [at] = tool.json("show", "plain.test", status=1)["addresses"]
+        assert at["host"] == "s.test" and "it has no TLS itself" in at["because"]
+        assert tool.rows()["s.test"]["key_file"] == key
+
+    def test_04_renewals(self, httpd, authority):
+        """A renewal is in the catalogue that was read before, and so is one that was refused."""
+        tool = start(httpd, httpd.vhost("a.test"), httpd.vhost("b.test"))
+        before = tool.rows()
+        issued = authority.server("a.test", number=1, days=60)
+        renew(httpd, issued)
+        text = tool.run("wait", "a.test")
+        assert f"{httpd.root}/a.test.pem: used since" in text
+        assert serial(httpd) == issued.cert.serial_number
+        after = tool.rows()
+        assert int(after["a.test"]["certificate"]["serial"], 16) == issued.cert.serial_number
+        assert after["b.test"] == before["b.test"] and after["a.test"] != before["a.test"]
+        # The certificate without its key.
+        other = authority.server("a.test", number=2)
+        replace(httpd.root / "a.test.pem", other.chain_pem)
+        httpd.log.expect("has changed and is not used")
+        text = tool.run("wait", "a.test", status=1)
+        assert "NOT USED, refused at" in text and "does not belong to this certificate" in text
+        row = tool.rows(status=1)["a.test"]
+        assert "does not belong" in row["refused"]["why"] and row["used_since"] is None
+        assert int(row["certificate"]["serial"], 16) == issued.cert.serial_number
+        assert "renewal     REFUSED" in tool.run("show", "a.test")
+        [one] = tool.json("wait", "a.test", status=1)["certificates"]
+        assert one["state"] == "refused" and "does not belong" in one["why"]
+        replace(httpd.root / "a.test.key", key_pem(other.key))
+        tool.run("wait", httpd.root / "a.test.key")
+        assert serial(httpd) == other.cert.serial_number
+        assert tool.rows()["a.test"]["refused"] is None
+        # Another name.
+        replace(httpd.root / "b.test.pem", authority.server("c.test").chain_pem)
+        assert "it is not for b.test" in tool.run("wait", "b.test", status=1)
+
+    def test_05_the_old_files_come_back(self, httpd, authority):
+        tool = start(httpd, httpd.vhost("a.test"))
+        old = httpd.root / "old.pem"
+        (httpd.root / "a.test.pem").rename(old)
+        httpd.log.expect("has changed and is not used")
+        assert "no such file" in tool.run("wait", "a.test", status=1)
+        old.rename(httpd.root / "a.test.pem")
+        tool.run("wait", "a.test")
+        assert tool.rows()["a.test"]["refused"] is None
+
+    def test_06_targets(self, httpd, authority):
+        live = httpd.root / "live/a.test"
+        live.mkdir(parents=True)
+        (httpd.root / "live").chmod(0o755)
+        live.chmod(0o755)
+        cert = authority.server("a.test").write(live, "a")
+        tool = start(httpd, httpd.vhost("a.test", "ServerAlias *.a.test", cert=cert), httpd.vhost("b.test"))
+        httpd.log.allow("is not covered by")
+        for target in ["a.test", "x.a.test", live, live / "a.pem", live / "a.key", httpd.root / "live/../live/a.test"]:
+            [one] = tool.json("wait", target)["certificates"]
+            assert one["certificate_file"] == str(live / "a.pem") and one["state"] == "used"
+        assert len(tool.json("wait", "a.test", "b.test")["certificates"]) == 2
+        assert "./a.pem: the server uses no certificate" not in tool.run("wait", "./a.pem", cwd=live)
+        (httpd.root / "link").symlink_to(live)
+        tool.run("wait", httpd.root / "link")
+        assert "no host of this name" in tool.run("wait", "c.test", status=1)
+        assert "uses no certificate from there" in tool.run("wait", "/etc/c", status=1)
+        assert f"{live}/a.pem: looked at" in tool.run("reload", "a.test")
+        assert "no host of this name" in tool.run("reload", "c.test", status=1)
+
+    def test_07_reload_reads_again_what_was_refused(self, httpd, authority):
+        """The key that is missing is a link to a place that is not watched for its own sake: a directory comes later."""
+        tool = start(httpd, httpd.vhost("a.test"))
+        issued = authority.server("a.test", number=1)
+        replace(httpd.root / "a.test.pem", issued.chain_pem)
+        httpd.log.expect("has changed and is not used")
+        tool.run("wait", "a.test", status=1)
+        count = httpd.log.text().count("has changed and is not used")
+        tool.run("reload", "a.test")
+        wait_for(lambda: httpd.log.text().count("has changed and is not used") > count, "another attempt")
+
+    def test_08_time_is_up(self, httpd, authority):
+        """httpd's parent process is stopped."""
+        tool = start(httpd, httpd.vhost("a.test"))
+        tool.rows()
+        os.kill(httpd.pid, signal.SIGSTOP)
+        try:
+            renew(httpd, authority.server("a.test", number=1))
+            begin = time.monotonic()
+            text = tool.run("wait", "a.test", "--timeout", "1s", status=1)
+            assert "the time is up" in text and 0.9 < time.monotonic() - begin < 10
+        finally:
+            os.kill(httpd.pid, signal.SIGCONT)
+        tool.run("wait", "a.test")
+
+    def test_09_a_reload_meanwhile(self, httpd, authority):
+        """The certificate has another number after it."""
+        tool = start(httpd, httpd.vhost("a.test"))
+        tool.rows()
+        os.kill(httpd.pid, signal.SIGSTOP)
+        issued = authority.server("a.test", number=1)
+        renew(httpd, issued)
+        waiting = tool.start("wait", "a.test")
+        try:
+            time.sleep(0.5)
+        finally:
+            os.kill(httpd.pid, signal.SIGCONT)
+        httpd.graceful()
+        assert waiting.wait(30) == 0, waiting.stdout.read()
+        waiting.stdout.close()
+        row = tool.rows()["a.test"]
+        assert int(row["certificate"]["serial"], 16) == issued.cert.serial_number
+
+    def test_10_reloads(self, httpd, authority):
+        """The catalogue is that of the configuration that is used."""
+        tool = start(httpd, httpd.vhost("a.test"))
+        assert set(tool.rows()) == {"a.test"}
+        httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"), httpd.vhost("b.test"))
+        for restart in (httpd.graceful, httpd.full_restart):
+            restart()
+            assert set(tool.rows()) == {"a.test", "b.test"}
+
+    def test_11_not_watched(self, httpd):
+        tool = start(httpd, httpd.vhost("a.test"), "TLSWatch off")
+        assert set(tool.rows()) == {"a.test"}
+        assert "TLSWatch off" in tool.run("wait", "a.test", status=1)
+
+    def test_12_key_process_off(self, httpd):
+        tool = start(httpd, httpd.vhost("a.test"), "TLSKeyProcess off")
+        text = tool.run("list", status=2)
+        assert "no such socket" in text and "TLSKeyProcess off" in text and "`tls-certs check` works" in text
+        tool.socket = None
+        tool.environment["TLS_CERTS_SOCKET"] = str(httpd.root / "nowhere")
+        assert "nowhere: no such socket" in tool.run("list", status=2)
+
+    def test_13_ten_thousand_sites(self, httpd, authority):
+        """The list takes seconds at most, and memory of a few MiB for the process that serves it."""
+        cert = authority.server("*.many.test").write(httpd.root, "many")
+        hosts = [
+            f"<VirtualHost *:{httpd.port}>\nServerName h{n}.many.test\nTLSCertificate {cert}\n</VirtualHost>"
+            for n in range(9000)
+        ]
+        own = authority.server("own.test").write(httpd.root, "own").split()
+        for n in range(1000):
+            shutil.copy(own[0], httpd.root / f"own{n}.pem")
+            hosts.append(
+                f"<VirtualHost *:{httpd.port}>\nServerName own{n}.test\n"
+                f"TLSCertificate {httpd.root}/own{n}.pem {own[1]}\n</VirtualHost>"
+            )
+        httpd.log.allow("is not covered by")
+        tool = start(httpd, *hosts)
+        before = resident(watcher(httpd))
+        begin = time.monotonic()
+        rows = tool.json("list")["certificates"]
+        first = time.monotonic() - begin
+        begin = time.monotonic()
+        tool.run("list", "h77.many.test")
+        second = time.monotonic() - begin
+        print(f"first list {first:.2f} s, second {second:.2f} s, watcher {before} KiB, {resident(watcher(httpd))} KiB")
+        assert len(rows) == 10000 and first < 10 and second < 5
+        assert resident(watcher(httpd)) - before < 4096
+
+
+class TestSocket:
+    """Who may ask, and what happens to the socket."""
+
+    @AS_ROOT
+    def test_01_only_root(self, httpd):
+        tool = start(httpd, httpd.vhost("a.test"))
+        path = httpd.root / SOCKET
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600 and path.owner() == "root"
+        nobody = pwd.getpwnam("nobody").pw_uid
+        program = shutil.copy(tool.program, httpd.root)
+        tool.program = program
+        assert "permission denied: only root may ask" in tool.run("list", status=2, user=nobody)
+        # The mode alone does not open it.
+        path.chmod(0o666)
+        assert "this user may not ask it" in tool.run("list", status=2, user=nobody)
+        tool.run("list")
+
+    @AS_ROOT
+    def test_02_a_group(self, httpd):
+        group = pwd.getpwnam("nobody").pw_gid
+        tool = start(httpd, httpd.vhost("a.test"), f"TLSControl {httpd.root}/own.sock group {group}")
+        path = httpd.root / "own.sock"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660 and path.stat().st_gid == group
+        assert not (httpd.root / SOCKET).exists()
+        tool.socket, tool.program = path, shutil.copy(tool.program, httpd.root)
+        nobody, other = pwd.getpwnam("nobody"), pwd.getpwnam("daemon")
+        tool.run("list", user=nobody.pw_uid, group=group, extra_groups=[])
+        tool.run("wait", "a.test", user=nobody.pw_uid, group=group, extra_groups=[])
+        # A supplementary group counts, too.
+        tool.run("list", user=other.pw_uid, group=other.pw_gid, extra_groups=[group])
+        text = tool.run("list", user=other.pw_uid, group=other.pw_gid, extra_groups=[], status=2)
+        assert "permission denied" in text
+
+    def test_03_it_goes_with_httpd(self, httpd):
+        start(httpd, httpd.vhost("a.test"))
+        path = httpd.root / SOCKET
+        first = path.stat().st_ino
+        httpd.graceful()
+        httpd.full_restart()
+        assert path.stat().st_ino == first
+        httpd.stop()
+        assert not path.exists()
+
+    def test_04_what_a_killed_server_has_left(self, httpd):
+        tool = start(httpd, httpd.vhost("a.test"))
+        children = httpd.children()
+        os.kill(httpd.pid, signal.SIGKILL)
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+        httpd.stop()
+        (httpd.root / "pid").unlink()
+        assert (httpd.root / SOCKET).exists()
+        wait_for(lambda: "nobody is there" in tool.run("list", status=2), "the end of the process that watches")
+        httpd.start()
+        assert set(tool.rows()) == {"a.test"}
+
+    def test_05_another_server(self, httpd, second_httpd):
+        """Its socket is not taken."""
+        tool = start(httpd, httpd.vhost("a.test"))
+        second_httpd.log.expect("TLSControl: tls-certs cannot ask this server, .* another server uses it")
+        start(second_httpd, second_httpd.vhost("b.test"), f"TLSControl {httpd.root}/{SOCKET}")
+        assert set(tool.rows()) == {"a.test"}
+        second_httpd.stop()
+        assert set(tool.rows()) == {"a.test"}
+
+    def test_06_two_servers(self, httpd, second_httpd):
+        one = start(httpd, httpd.vhost("a.test"))
+        other = start(second_httpd, second_httpd.vhost("b.test"))
+        assert set(one.rows()) == {"a.test"} and set(other.rows()) == {"b.test"}
+
+    def test_07_off_and_on(self, httpd):
+        lines = [f"TLSEngine {httpd.port}", httpd.vhost("a.test")]
+        tool = start(httpd, *lines[1:], "TLSControl off")
+        assert not (httpd.root / SOCKET).exists()
+        for extra, exists in [("", True), ("TLSControl off", False), (f"TLSControl {SOCKET}", True)]:
+            httpd.configure(*lines, extra)
+            httpd.graceful()
+            assert (httpd.root / SOCKET).exists() == exists
+        tool.run("list")
+
+    def test_08_it_was_removed(self, httpd):
+        """A reload makes it anew."""
+        tool = start(httpd, httpd.vhost("a.test"))
+        (httpd.root / SOCKET).unlink()
+        httpd.graceful()
+        tool.run("list")
+
+    def test_09_a_place_that_does_not_exist(self, httpd):
+        httpd.log.expect("TLSControl: tls-certs cannot ask this server, because the socket .* cannot be made")
+        start(httpd, httpd.vhost("a.test"), "TLSControl /nonexistent/socket")
+
+    def test_10_mistakes(self, httpd):
+        for line, message in [
+            ("TLSControl a b", "takes off, or the path of a socket"),
+            ("TLSControl a group no-such-group", 'has no group "no-such-group"'),
+        ]:
+            httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"), line)
+            status, text = httpd.configtest()
+            assert status == 1 and message in text
+        httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"), "TLSControl off")
+        assert "Socket of tls-certs: off" in httpd.configtest("DUMP_TLS")[1]
+        assert not (httpd.root / SOCKET).exists()
+
+    def test_11_the_process_that_watches_is_killed(self, httpd, authority):
+        tool = start(httpd, httpd.vhost("a.test"))
+        tool.rows()
+        old = watcher(httpd)
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: watcher(httpd) not in (None, old), "another one")
+        assert set(tool.rows()) == {"a.test"}
+        renew(httpd, authority.server("a.test", number=1))
+        tool.run("wait", "a.test")
+
+    def test_12_hostile_clients(self, httpd, authority):
+        """They neither disturb handshakes nor renewals, nor keep others from asking."""
+        tool = start(httpd, httpd.vhost("a.test"))
+        tool.rows()
+        path = str(httpd.root / SOCKET)
+        pid = watcher(httpd)
+        stop = threading.Event()
+
+        def frame(payload, version=1):
+            return (len(payload) + 1).to_bytes(4, "little") + bytes([version]) + payload
+
+        def ask(data, read=True):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(5)
+                client.connect(path)
+                try:
+                    client.sendall(data)
+                    return client.recv(4096) if read else b""
+                except OSError:
+                    return b""
+
+        hostile = [
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"\0" * 5000,
+            b"\xff" * 100_000,
+            frame(b"\x63"),
+            frame(b"\x00\x00"),
+            frame(b"\x02\xff\xff\xff\xff\x0f"),
+            frame(b"\x02" + b"\x81\x02" + b"\x01" * 257),
+            frame(b"\x00") * 100,
+            (4097).to_bytes(4, "little"),
+            b"",
+        ]
+
+        def attack():
+            at = 0
+            while not stop.is_set():
+                ask(hostile[at % len(hostile)], read=at % 3 > 0)
+                at += 1
+
+        attackers = [threading.Thread(target=attack) for _ in range(2)]
+        for thread in attackers:
+            thread.start()
+        # These connect and say nothing, or half of something.
+        silent = []
+        try:
+            for number in range(8):
+                client = socket.socket(socket.AF_UNIX)
+                client.connect(path)
+                client.sendall(frame(b"\x00")[:number])
+                silent.append(client)
+            for number in range(1, 4):
+                issued = authority.server("a.test", number=number)
+                renew(httpd, issued)
+                wait_for(lambda issued=issued: serial(httpd) == issued.cert.serial_number, "the new certificate", 10)
+                tool.run("wait", "a.test")
+        finally:
+            stop.set()
+            for thread in attackers:
+                thread.join()
+            for client in silent:
+                client.close()
+        assert watcher(httpd) == pid
+        # The answers to what is of another version, and to too much.
+        assert b"another version of mod_tls" in ask(frame(b"\x00", version=9))
+        assert b"at most 256 certificates" in ask(frame(b"\x02" + b"\x81\x02" + b"\x01" * 257))
+
+    def test_13_many_silent_clients_are_given_up(self, httpd):
+        """As many as are served at a time, and some more."""
+        tool = start(httpd, httpd.vhost("a.test"))
+        clients = []
+        try:
+            for _ in range(20):
+                client = socket.socket(socket.AF_UNIX)
+                client.connect(str(httpd.root / SOCKET))
+                clients.append(client)
+            begin = time.monotonic()
+            tool.run("list")
+            assert time.monotonic() - begin < 20
+            clients[0].settimeout(20)
+            assert clients[0].recv(1) == b""
+        finally:
+            for client in clients:
+                client.close()
