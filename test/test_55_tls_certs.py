@@ -1,56 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tls-certs: its commands, and the socket by which it asks a running httpd."""
+"""tls-certs: its commands."""
 
 import os
-import pwd
 import shutil
 import signal
-import socket
-import stat
-import threading
 import time
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from harness.certs import key_pem
-from harness.certs_tool import SOCKET, CertsTool
-from harness.clients import connect
+from harness.certs_tool import CertsTool, renew, replace, serial, start, watcher
 from harness.httpd import resident, wait_for
 
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 MPMS = pytest.mark.parametrize("mpm", ["event", "prefork"])
-
-
-def start(httpd, *lines, mpm="event", **options):
-    if mpm == "prefork":
-        httpd.log.allow("AH10034")  # mod_http2 requires threads
-    httpd.start(f"TLSEngine {httpd.port}", "Protocols http/1.1", *lines, mpm=mpm, **options)
-    return CertsTool(httpd)
-
-
-def replace(path, content):
-    new = path.with_suffix(".new")
-    new.write_bytes(content)
-    new.rename(path)
-
-
-def renew(httpd, issued, name="a.test"):
-    """Replaces the certificate, then the key."""
-    replace(httpd.root / f"{name}.pem", issued.chain_pem)
-    replace(httpd.root / f"{name}.key", key_pem(issued.key))
-
-
-def serial(httpd, name="a.test"):
-    with connect(httpd, name) as tls:
-        return int(tls.getpeercert()["serialNumber"], 16)
-
-
-def watcher(httpd):
-    """The process number of `tls-keyd --watch`."""
-    for pid in httpd.key_processes():
-        if b"--watch" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return pid
 
 
 class TestCheck:
@@ -118,8 +82,6 @@ class TestCheck:
         assert "--ca" in check(cert, key, "--ca", httpd.root / "missing", status=2)
 
     def test_04_weak(self, httpd, authority, check):
-        from cryptography.hazmat.primitives.asymmetric import rsa
-
         key = rsa.generate_private_key(65537, 1024)
         files = authority.issue_for("a.test", key).write(httpd.root, "weak").split()
         text = check(*files, status=1)
@@ -131,7 +93,11 @@ class TestCheck:
         assert "Usage" in tool.run(status=2)
         assert "unrecognized subcommand" in tool.run("chek", status=2)
         assert "a time is a number with s, m, h, d or w" in tool.run("list", "--expires-within", "soon", status=2)
-        for shell, word in [("bash", "-o default tls-certs"), ("zsh", "#compdef tls-certs"), ("fish", "complete -c tls-certs")]:
+        for shell, word in [
+            ("bash", "-o default tls-certs"),
+            ("zsh", "#compdef tls-certs"),
+            ("fish", "complete -c tls-certs"),
+        ]:
             assert word in tool.run("completion", shell)
         assert tool.run("--version").startswith("tls-certs ")
 
@@ -141,11 +107,11 @@ class TestServer:
 
     @MPMS
     def test_01_list(self, httpd, authority, mpm):
-        rsa = authority.server("b.test", kind="rsa2048", days=20).write(httpd.root, "b-rsa", combined=True)
+        second = authority.server("b.test", kind="rsa2048", days=20).write(httpd.root, "b-rsa", combined=True)
         tool = start(
             httpd,
             httpd.vhost("a.test", "ServerAlias *.a.test"),
-            httpd.vhost("b.test", f"TLSCertificate {rsa}"),
+            httpd.vhost("b.test", f"TLSCertificate {second}"),
             httpd.vhost("none.test", cert=False),
             mpm=mpm,
         )
@@ -154,7 +120,7 @@ class TestServer:
         lines = text.splitlines()
         assert lines[0].split() == ["EXPIRES", "DAYS", "KEY", "HOST", "CERTIFICATE", "CONFIGURATION"]
         # What expires first is first.
-        assert "RSA 2048" in lines[1] and "b.test" in lines[1] and rsa in lines[1]
+        assert "RSA 2048" in lines[1] and "b.test" in lines[1] and second in lines[1]
         assert "a.test,*.a.test" in text and "none.test" in text.partition("\n\n")[2]
         rows = tool.json("list", "--sort", "name")
         assert rows["process"] == httpd.pid and rows["server"].startswith("mod_tls/")
@@ -218,7 +184,10 @@ class TestServer:
         )
         tool = CertsTool(httpd)
         [at] = tool.json("show", "other.test", status=1)["addresses"]
-        assert (at["host"], at["because"]) == ("s.test", "no host has the name, and this is the first host of the address")
+        assert (at["host"], at["because"]) == (
+            "s.test",
+            "no host has the name, and this is the first host of the address",
+        )
         [at] = tool.json("show", "plain.test", status=1)["addresses"]
         assert at["host"] == "s.test" and "it has no TLS itself" in at["because"]
         assert tool.rows()["s.test"]["key_file"] == key
@@ -286,7 +255,7 @@ class TestServer:
         assert "no host of this name" in tool.run("reload", "c.test", status=1)
 
     def test_07_reload_reads_again_what_was_refused(self, httpd, authority):
-        """The key that is missing is a link to a place that is not watched for its own sake: a directory comes later."""
+        """Though its files have not changed."""
         tool = start(httpd, httpd.vhost("a.test"))
         issued = authority.server("a.test", number=1)
         replace(httpd.root / "a.test.pem", issued.chain_pem)
@@ -376,202 +345,3 @@ class TestServer:
         print(f"first list {first:.2f} s, second {second:.2f} s, watcher {before} KiB, {resident(watcher(httpd))} KiB")
         assert len(rows) == 10000 and first < 10 and second < 5
         assert resident(watcher(httpd)) - before < 4096
-
-
-class TestSocket:
-    """Who may ask, and what happens to the socket."""
-
-    @AS_ROOT
-    def test_01_only_root(self, httpd):
-        tool = start(httpd, httpd.vhost("a.test"))
-        path = httpd.root / SOCKET
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600 and path.owner() == "root"
-        nobody = pwd.getpwnam("nobody").pw_uid
-        program = shutil.copy(tool.program, httpd.root)
-        tool.program = program
-        assert "permission denied: only root may ask" in tool.run("list", status=2, user=nobody)
-        # The mode alone does not open it.
-        path.chmod(0o666)
-        assert "this user may not ask it" in tool.run("list", status=2, user=nobody)
-        tool.run("list")
-
-    @AS_ROOT
-    def test_02_a_group(self, httpd):
-        group = pwd.getpwnam("nobody").pw_gid
-        tool = start(httpd, httpd.vhost("a.test"), f"TLSControl {httpd.root}/own.sock group {group}")
-        path = httpd.root / "own.sock"
-        assert stat.S_IMODE(path.stat().st_mode) == 0o660 and path.stat().st_gid == group
-        assert not (httpd.root / SOCKET).exists()
-        tool.socket, tool.program = path, shutil.copy(tool.program, httpd.root)
-        nobody, other = pwd.getpwnam("nobody"), pwd.getpwnam("daemon")
-        tool.run("list", user=nobody.pw_uid, group=group, extra_groups=[])
-        tool.run("wait", "a.test", user=nobody.pw_uid, group=group, extra_groups=[])
-        # A supplementary group counts, too.
-        tool.run("list", user=other.pw_uid, group=other.pw_gid, extra_groups=[group])
-        text = tool.run("list", user=other.pw_uid, group=other.pw_gid, extra_groups=[], status=2)
-        assert "permission denied" in text
-
-    def test_03_it_goes_with_httpd(self, httpd):
-        start(httpd, httpd.vhost("a.test"))
-        path = httpd.root / SOCKET
-        first = path.stat().st_ino
-        httpd.graceful()
-        httpd.full_restart()
-        assert path.stat().st_ino == first
-        httpd.stop()
-        assert not path.exists()
-
-    def test_04_what_a_killed_server_has_left(self, httpd):
-        tool = start(httpd, httpd.vhost("a.test"))
-        children = httpd.children()
-        os.kill(httpd.pid, signal.SIGKILL)
-        for pid in children:
-            os.kill(pid, signal.SIGKILL)
-        httpd.stop()
-        (httpd.root / "pid").unlink()
-        assert (httpd.root / SOCKET).exists()
-        wait_for(lambda: "nobody is there" in tool.run("list", status=2), "the end of the process that watches")
-        httpd.start()
-        assert set(tool.rows()) == {"a.test"}
-
-    def test_05_another_server(self, httpd, second_httpd):
-        """Its socket is not taken."""
-        tool = start(httpd, httpd.vhost("a.test"))
-        second_httpd.log.expect("TLSControl: tls-certs cannot ask this server, .* another server uses it")
-        start(second_httpd, second_httpd.vhost("b.test"), f"TLSControl {httpd.root}/{SOCKET}")
-        assert set(tool.rows()) == {"a.test"}
-        second_httpd.stop()
-        assert set(tool.rows()) == {"a.test"}
-
-    def test_06_two_servers(self, httpd, second_httpd):
-        one = start(httpd, httpd.vhost("a.test"))
-        other = start(second_httpd, second_httpd.vhost("b.test"))
-        assert set(one.rows()) == {"a.test"} and set(other.rows()) == {"b.test"}
-
-    def test_07_off_and_on(self, httpd):
-        lines = [f"TLSEngine {httpd.port}", httpd.vhost("a.test")]
-        tool = start(httpd, *lines[1:], "TLSControl off")
-        assert not (httpd.root / SOCKET).exists()
-        for extra, exists in [("", True), ("TLSControl off", False), (f"TLSControl {SOCKET}", True)]:
-            httpd.configure(*lines, extra)
-            httpd.graceful()
-            assert (httpd.root / SOCKET).exists() == exists
-        tool.run("list")
-
-    def test_08_it_was_removed(self, httpd):
-        """A reload makes it anew."""
-        tool = start(httpd, httpd.vhost("a.test"))
-        (httpd.root / SOCKET).unlink()
-        httpd.graceful()
-        tool.run("list")
-
-    def test_09_a_place_that_does_not_exist(self, httpd):
-        httpd.log.expect("TLSControl: tls-certs cannot ask this server, because the socket .* cannot be made")
-        start(httpd, httpd.vhost("a.test"), "TLSControl /nonexistent/socket")
-
-    def test_10_mistakes(self, httpd):
-        for line, message in [
-            ("TLSControl a b", "takes off, or the path of a socket"),
-            ("TLSControl a group no-such-group", 'has no group "no-such-group"'),
-        ]:
-            httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"), line)
-            status, text = httpd.configtest()
-            assert status == 1 and message in text
-        httpd.configure(f"TLSEngine {httpd.port}", httpd.vhost("a.test"), "TLSControl off")
-        assert "Socket of tls-certs: off" in httpd.configtest("DUMP_TLS")[1]
-        assert not (httpd.root / SOCKET).exists()
-
-    def test_11_the_process_that_watches_is_killed(self, httpd, authority):
-        tool = start(httpd, httpd.vhost("a.test"))
-        tool.rows()
-        old = watcher(httpd)
-        os.kill(old, signal.SIGKILL)
-        wait_for(lambda: watcher(httpd) not in (None, old), "another one")
-        assert set(tool.rows()) == {"a.test"}
-        renew(httpd, authority.server("a.test", number=1))
-        tool.run("wait", "a.test")
-
-    def test_12_hostile_clients(self, httpd, authority):
-        """They neither disturb handshakes nor renewals, nor keep others from asking."""
-        tool = start(httpd, httpd.vhost("a.test"))
-        tool.rows()
-        path = str(httpd.root / SOCKET)
-        pid = watcher(httpd)
-        stop = threading.Event()
-
-        def frame(payload, version=1):
-            return (len(payload) + 1).to_bytes(4, "little") + bytes([version]) + payload
-
-        def ask(data, read=True):
-            with socket.socket(socket.AF_UNIX) as client:
-                client.settimeout(5)
-                client.connect(path)
-                try:
-                    client.sendall(data)
-                    return client.recv(4096) if read else b""
-                except OSError:
-                    return b""
-
-        hostile = [
-            b"GET / HTTP/1.0\r\n\r\n",
-            b"\0" * 5000,
-            b"\xff" * 100_000,
-            frame(b"\x63"),
-            frame(b"\x00\x00"),
-            frame(b"\x02\xff\xff\xff\xff\x0f"),
-            frame(b"\x02" + b"\x81\x02" + b"\x01" * 257),
-            frame(b"\x00") * 100,
-            (4097).to_bytes(4, "little"),
-            b"",
-        ]
-
-        def attack():
-            at = 0
-            while not stop.is_set():
-                ask(hostile[at % len(hostile)], read=at % 3 > 0)
-                at += 1
-
-        attackers = [threading.Thread(target=attack) for _ in range(2)]
-        for thread in attackers:
-            thread.start()
-        # These connect and say nothing, or half of something.
-        silent = []
-        try:
-            for number in range(8):
-                client = socket.socket(socket.AF_UNIX)
-                client.connect(path)
-                client.sendall(frame(b"\x00")[:number])
-                silent.append(client)
-            for number in range(1, 4):
-                issued = authority.server("a.test", number=number)
-                renew(httpd, issued)
-                wait_for(lambda issued=issued: serial(httpd) == issued.cert.serial_number, "the new certificate", 10)
-                tool.run("wait", "a.test")
-        finally:
-            stop.set()
-            for thread in attackers:
-                thread.join()
-            for client in silent:
-                client.close()
-        assert watcher(httpd) == pid
-        # The answers to what is of another version, and to too much.
-        assert b"another version of mod_tls" in ask(frame(b"\x00", version=9))
-        assert b"at most 256 certificates" in ask(frame(b"\x02" + b"\x81\x02" + b"\x01" * 257))
-
-    def test_13_many_silent_clients_are_given_up(self, httpd):
-        """As many as are served at a time, and some more."""
-        tool = start(httpd, httpd.vhost("a.test"))
-        clients = []
-        try:
-            for _ in range(20):
-                client = socket.socket(socket.AF_UNIX)
-                client.connect(str(httpd.root / SOCKET))
-                clients.append(client)
-            begin = time.monotonic()
-            tool.run("list")
-            assert time.monotonic() - begin < 20
-            clients[0].settimeout(20)
-            assert clients[0].recv(1) == b""
-        finally:
-            for client in clients:
-                client.close()

@@ -49,9 +49,7 @@ class Programs:
     def hook(self, name, *arguments, status=0, **variables):
         """Runs a hook. Returns what it prints."""
         environment = {**self.environment, **{key: str(value) for key, value in variables.items()}}
-        run = subprocess.run(
-            [HOOKS / name, *arguments], env=environment, capture_output=True, text=True, timeout=90
-        )
+        run = subprocess.run([HOOKS / name, *arguments], env=environment, capture_output=True, text=True, timeout=90)
         assert run.returncode == status, run.stdout + run.stderr
         return run.stdout + run.stderr
 
@@ -61,7 +59,7 @@ class Programs:
 
 @contextlib.contextmanager
 def handshakes(httpd, name="a.test"):
-    """Clients that connect one after the other. Yields the serial numbers that they have seen; none of them may fail."""
+    """Clients that connect all the time. Yields the serial numbers that they have seen; none of them may fail."""
     seen, failures, stop = [], [], threading.Event()
 
     def run():
@@ -133,7 +131,7 @@ class TestCertbot:
         return certbot
 
     def test_01_step_by_step(self, httpd, authority, certbot):
-        """certbot turns its four links one after the other: the certificate and its key never belong together in between."""
+        """certbot turns its four links one after the other: in between, certificate and key do not belong together."""
         programs = start(httpd, certbot.certificate())
         httpd.log.allow(REFUSED)
         with handshakes(httpd) as seen:
@@ -189,8 +187,8 @@ class TestCertbot:
 
 
 def test_05_acme_sh(httpd, authority):
-    """acme.sh has its own copies in ~/.acme.sh/NAME_ecc, and writes into the files of --key-file and --fullchain-file, the key
-    first. The command runs in the directory of the copies."""
+    """acme.sh has its own copies in ~/.acme.sh/NAME_ecc, and writes into the files of --key-file and --fullchain-file, the
+    key first."""
     copies = httpd.root / ".acme.sh/a.test_ecc"
     copies.mkdir(parents=True)
     files = authority.server("a.test").write(httpd.root, "a")

@@ -4,6 +4,10 @@
 import json
 import os
 import subprocess
+from pathlib import Path
+
+from harness.certs import key_pem
+from harness.clients import connect
 
 SOCKET = "tls-certs.sock"
 
@@ -44,3 +48,35 @@ class CertsTool:
     def rows(self, *arguments, **options):
         """The certificates that `list` shows, by their hosts."""
         return {row["host"]: row for row in self.json("list", *arguments, **options)["certificates"]}
+
+
+def start(httpd, *lines, mpm="event", **options):
+    """Starts httpd. Returns the tool that asks it."""
+    if mpm == "prefork":
+        httpd.log.allow("AH10034")  # mod_http2 requires threads
+    httpd.start(f"TLSEngine {httpd.port}", "Protocols http/1.1", *lines, mpm=mpm, **options)
+    return CertsTool(httpd)
+
+
+def replace(path, content):
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.rename(path)
+
+
+def renew(httpd, issued, name="a.test"):
+    """Replaces the certificate, then the key."""
+    replace(httpd.root / f"{name}.pem", issued.chain_pem)
+    replace(httpd.root / f"{name}.key", key_pem(issued.key))
+
+
+def serial(httpd, name="a.test"):
+    with connect(httpd, name) as tls:
+        return int(tls.getpeercert()["serialNumber"], 16)
+
+
+def watcher(httpd):
+    """The process number of `tls-keyd --watch`."""
+    for pid in httpd.key_processes():
+        if b"--watch" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
