@@ -187,8 +187,7 @@ class TestCertbot:
 
 
 def test_05_acme_sh(httpd, authority):
-    """acme.sh has its own copies in ~/.acme.sh/NAME_ecc, and writes into the files of --key-file and --fullchain-file, the
-    key first."""
+    """acme.sh has its own copies in ~/.acme.sh/NAME_ecc, and writes the files that httpd uses, the key first."""
     copies = httpd.root / ".acme.sh/a.test_ecc"
     copies.mkdir(parents=True)
     files = authority.server("a.test").write(httpd.root, "a")

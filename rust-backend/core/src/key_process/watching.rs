@@ -121,8 +121,9 @@ impl KeyProcess {
 
     /// Tells the process that watches what became of the files of an identity, unless they are to be read again.
     pub fn settle(&self, slot: u32, settled: Settled) {
+        let is_lost = matches!(*lock(&self.state), State::Lost(_));
         if let Some(watcher) = &*lock(&self.watcher)
-            && !matches!(*lock(&self.state), State::Lost(_))
+            && !is_lost
         {
             // If it has ended, another one is told with the files.
             let _ = watcher.settle(slot, settled);
