@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The messages between `tls-certs` and the process that watches. They are frames as those of the [protocol](super::protocol).
+//! The messages between `tls-certs` and the process that watches. They are frames as those of the [protocol].
 
 use serde::{Deserialize, Serialize};
 
