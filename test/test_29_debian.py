@@ -25,6 +25,8 @@ def installed(installation, tmp_path):
     if not build.joinpath("Makefile").exists():
         pytest.skip("the tested module is not in its build directory")
     subprocess.run(["make", "-C", build, "install", f"DESTDIR={tmp_path}"], check=True, capture_output=True)
+    [tool] = tmp_path.rglob("bin/tls-certs")
+    assert subprocess.run([tool, "--version"], capture_output=True, text=True).stdout.startswith("tls-certs ")
     yield tmp_path
     subprocess.run(["make", "-C", build, "uninstall", f"DESTDIR={tmp_path}"], check=True, capture_output=True)
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}

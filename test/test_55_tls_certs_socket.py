@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness.certs_tool import SOCKET, renew, serial, start, watcher
+from harness.certs_tool import SOCKET, CertsTool, renew, serial, start, watcher
 from harness.httpd import wait_for
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -131,7 +131,40 @@ class TestSocket:
         renew(httpd, authority.server("a.test", number=1))
         tool.run("wait", "a.test")
 
-    def test_12_hostile_clients(self, httpd, authority):
+    def test_12_it_is_killed_while_the_tool_waits(self, httpd, authority):
+        tool = start(httpd, httpd.vhost("a.test"))
+        tool.rows()
+        os.kill(httpd.pid, signal.SIGSTOP)
+        waiting = []
+        try:
+            issued = authority.server("a.test", number=1)
+            renew(httpd, issued)
+            waiting.append(tool.start("wait", "a.test"))
+            time.sleep(0.5)
+            os.kill(watcher(httpd), signal.SIGKILL)
+        finally:
+            os.kill(httpd.pid, signal.SIGCONT)
+        assert waiting[0].wait(30) == 0, waiting[0].stdout.read()
+        waiting[0].stdout.close()
+        assert serial(httpd) == issued.cert.serial_number
+
+    def test_13_a_server_of_another_version(self, httpd):
+        tool = CertsTool(httpd)
+
+        def answer():
+            with listener.accept()[0] as client:
+                client.recv(100)
+                client.sendall((2).to_bytes(4, "little") + bytes([9, 1]))
+
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tool.socket))
+            listener.listen()
+            thread = threading.Thread(target=answer)
+            thread.start()
+            assert "another version" in tool.run("list", status=2)
+            thread.join()
+
+    def test_14_hostile_clients(self, httpd, authority):
         """They neither disturb handshakes nor renewals, nor keep others from asking."""
         tool = start(httpd, httpd.vhost("a.test"))
         tool.rows()
@@ -198,7 +231,7 @@ class TestSocket:
         assert b"another version of mod_tls" in ask(frame(b"\x00", version=9))
         assert b"at most 256 certificates" in ask(frame(b"\x02" + b"\x81\x02" + b"\x01" * 257))
 
-    def test_13_many_silent_clients_are_given_up(self, httpd):
+    def test_15_many_silent_clients_are_given_up(self, httpd):
         """As many as are served at a time, and some more."""
         tool = start(httpd, httpd.vhost("a.test"))
         clients = []

@@ -2,10 +2,10 @@
 //! `tls-certs check`: certificates and keys in files, as the module sees them.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use mod_tls_core::base::clock::unix_now;
+use mod_tls_core::base::file_reading;
 use mod_tls_core::keys::identity::IdentityFiles;
 use mod_tls_core::keys::inspection::{Inspection, inspect};
 use mod_tls_core::trust::anchors::{Anchors, Report};
@@ -78,7 +78,9 @@ fn pairs(files: &[PathBuf], chain: Option<&Path>) -> Vec<IdentityFiles> {
 /// Whether there is a certificate in the file, as far as can be seen. One that cannot be read is told about later.
 fn has_certificate(file: &Path) -> bool {
     const MARKS: [&[u8]; 2] = [b"BEGIN CERTIFICATE", b"BEGIN TRUSTED CERTIFICATE"];
-    let content = fs::read(file).unwrap_or_default();
+    let Ok(content) = file_reading::read(file) else {
+        return false;
+    };
     MARKS
         .iter()
         .any(|mark| content.windows(mark.len()).any(|window| window == *mark))
@@ -145,6 +147,8 @@ impl fmt::Display for Checked {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -80,6 +80,20 @@ pub(crate) fn reload(options: &Targets, socket: Option<&Path>, output: Output) -
 pub(crate) fn run(options: &Wait, socket: Option<&Path>, output: Output) -> Result<Outcome, String> {
     let end = Instant::now() + options.timeout;
     let mut server = Server::connect(socket)?;
+    loop {
+        let outcome = wait(&mut server, options, output, end);
+        if outcome.is_ok() || Instant::now() >= end {
+            return outcome;
+        }
+        // httpd, or the process that serves the socket, is just being replaced.
+        sleep(INTERVAL);
+        if let Ok(another) = Server::connect(socket) {
+            server = another;
+        }
+    }
+}
+
+fn wait(server: &mut Server, options: &Wait, output: Output, end: Instant) -> Result<Outcome, String> {
     let mut is_told = false;
     loop {
         // It may be another one after a reload of the server, with other numbers.
@@ -94,7 +108,7 @@ pub(crate) fn run(options: &Wait, socket: Option<&Path>, output: Output) -> Resu
         if !std::mem::replace(&mut is_told, true) {
             server.look(&slots)?;
         }
-        let Some(states) = settled(&mut server, &slots, end)? else {
+        let Some(states) = settled(server, &slots, end)? else {
             continue;
         };
         let catalogue = server.catalogue()?;

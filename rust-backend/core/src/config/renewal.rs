@@ -28,7 +28,8 @@ const AT_ONCE: usize = 16;
 const LOOK_EVERY: u32 = 1;
 
 impl Config {
-    /// Has the files of all certificates watched, and `tls-certs` served. Called when the configuration begins to be used, in the parent process.
+    /// Has the files of all certificates watched, and `tls-certs` served. Called when the configuration begins to be used, in the
+    /// parent process.
     pub(crate) fn begin_to_watch(&self) {
         self.process.identities.forget_renewals();
         if let Some(keys) = self.process.key_process.get().filter(|keys| keys.is_on()) {

@@ -43,8 +43,8 @@ pub struct ControlSettings {
 
 impl ControlSettings {
     /// A socket for root, and the user that starts httpd.
-    pub fn at(path: PathBuf) -> Option<Self> {
-        Some(Self { path, group: None })
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, group: None }
     }
 }
 

@@ -53,12 +53,9 @@ pub enum FileState {
     Refused(i64, String),
 }
 
-/// Why a frame that the tool or the server has received cannot be read.
-pub fn other_version(what: &str) -> String {
-    format!(
-        "{what} is of another version of mod_tls: restart httpd after an update, and use the tls-certs that was installed with it"
-    )
-}
+/// Why a frame of another version is refused.
+pub const OTHER_VERSION: &str = "tls-certs is of another version of mod_tls: restart httpd after an update, and use the tls-certs \
+                                 that was installed with it";
 
 /// Whether the frame is of another version of the protocol.
 pub fn is_other_version(frame: &[u8]) -> bool {

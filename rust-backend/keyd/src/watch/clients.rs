@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use mod_tls_core::key_process::channel::send_with;
-use mod_tls_core::key_process::inquiry::{Inquiry, MAX_INQUIRY, MAX_SLOTS, Response, is_other_version, other_version};
+use mod_tls_core::key_process::inquiry::{Inquiry, MAX_INQUIRY, MAX_SLOTS, OTHER_VERSION, Response, is_other_version};
 use mod_tls_core::key_process::protocol;
 use rustix::event::{PollFd, PollFlags};
 use rustix::net::sockopt::socket_peercred;
@@ -171,7 +171,7 @@ impl Client {
             let frame = &self.received[..len];
             let (response, descriptor) = match protocol::decode(frame) {
                 Ok(inquiry) => answer(inquiry),
-                Err(_) if is_other_version(frame) => (Response::Refused(other_version("tls-certs")), None),
+                Err(_) if is_other_version(frame) => (Response::Refused(OTHER_VERSION.to_owned()), None),
                 Err(error) => return Err(error.into()),
             };
             self.received.drain(..len);

@@ -61,7 +61,7 @@ impl Compiler {
         self.key_program()?;
         match &self.global.control {
             Some(said) => said.value.clone(),
-            None => ControlSettings::at(self.builder.environment.control_socket.clone()?),
+            None => Some(ControlSettings::at(self.builder.environment.control_socket.clone()?)),
         }
     }
 
