@@ -27,6 +27,13 @@ def certificates(text):
             yield files.split(), " ".join(names).split()
 
 
+def looked_up(root, text):
+    """Names whose certificates are looked up, with their directories."""
+    if "TLSCertificateStore" in text:
+        for name in ("www.example.com", "shop.example.net"):
+            yield name, root / "sites" / name
+
+
 class Hello(Backend):
     """A backend that responds with "hello"."""
 
@@ -52,6 +59,12 @@ def test_01_example(httpd, authority, ports, rustls_client, file):
         authority.server(*names, kind=kind).write(tls, Path(cert).stem)
         assert Path(key).stem == Path(cert).stem
         hosts += [name.replace("*", "any") for name in names]
+    for name, files in looked_up(httpd.root, text):
+        (files / "htdocs").mkdir(parents=True)
+        (files / "htdocs/index.html").write_text("hello\n")
+        authority.server(name).write(files, "cert")
+        (files / "cert.key").rename(files / "key.pem")
+        hosts.append(name)
     (tls / "ticket-seed").write_bytes(os.urandom(48))
     client_ca = ClientCa()
     (tls / "people-ca.pem").write_bytes(client_ca.pem)
@@ -65,11 +78,13 @@ def test_01_example(httpd, authority, ports, rustls_client, file):
             certificate = context(tls, authority.server("localhost"), port)
             behind.append(Hello(ports.take(), certificate))
             text = text.replace(port, str(behind[-1].port))
+    text = text.replace("/srv/sites", str(httpd.root / "sites"))
     # The common part of the configuration has the Listen lines.
     text = re.sub(r"^Listen .*$", "", text, flags=re.M)
     text = re.sub(r"\b443\b", str(httpd.port), text)
     text = re.sub(r"\b80\b", str(httpd.plain_port), text)
     modules = ["proxy", "proxy_http", "proxy_balancer", "lbmethod_byrequests", "slotmem_shm"] if behind else []
+    modules += ["vhost_alias"] if "VirtualDocumentRoot" in text else []
     httpd.log.allow("it will not be spoken")
     try:
         httpd.start(text, modules=modules)

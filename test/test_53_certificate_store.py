@@ -2,90 +2,25 @@
 """Certificates that are looked up by name when a client asks for them: TLSCertificateStore."""
 
 import os
-import signal
 import ssl
 import struct
 import threading
-from pathlib import Path
 
 import pytest
 
-from harness import status
+from harness.certificate_store import FAILED, NOT_FOUND, Store, is_refused, presented
 from harness.certs import key_pem
 from harness.clients import connect, context, curl, plaintext_alert, raw_connection, read_all, request
 from harness.httpd import resident, wait_for
-from harness.keyd import keyd, kill, stop
+from harness.keyd import keyd
 
-UNRECOGNIZED_NAME = 112
 PLACES = pytest.mark.parametrize("place", ["keyd", "httpd"])
 MPMS = pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-NOT_FOUND = r"\[TLS1202\]"
-FAILED = r"\[TLS1203\]"
-
-
-class Store:
-    """A directory of certificates, and an httpd that uses it for *.test and all other names."""
-
-    def __init__(self, httpd, authority):
-        self.httpd, self.authority = httpd, authority
-        self.directory = httpd.root / "sites"
-        self.directory.mkdir()
-        self.is_private = True
-
-    def put(self, name, *names, number=0, **options):
-        """Writes the files for a name, as a program that renews certificates does. Returns the certificate."""
-        issued = self.authority.server(*(names or [name]), number=number, **options)
-        self.write(f"{name}.pem", issued.chain_pem)
-        self.write(f"{name}.key", key_pem(issued.key))
-        return issued
-
-    def write(self, file, content):
-        new = self.directory / "new"
-        new.write_bytes(content)
-        new.chmod(0o600 if self.is_private else 0o644)
-        new.rename(self.directory / file)
-
-    def start(self, *lines, place="keyd", mpm="event", host=(), **options):
-        if mpm == "prefork":
-            self.httpd.log.allow("AH10034")  # mod_http2 requires threads
-        self.is_private = place == "keyd"
-        for file in self.directory.iterdir():
-            file.chmod(0o600 if self.is_private else 0o644)
-        self.directory.chmod(0o700 if self.is_private else 0o755)
-        body = [
-            "ServerAlias *.test",
-            f"TLSCertificateStore {self.directory}/%n.pem {self.directory}/%n.key",
-            *host,
-        ]
-        self.httpd.start(
-            f"TLSEngine {self.httpd.port}",
-            "TLSStrictSNI off",
-            *(["TLSKeyProcess off"] if place == "httpd" else []),
-            self.httpd.vhost("sites.test", *body, cert=False),
-            *lines,
-            mpm=mpm,
-            **options,
-        )
 
 
 @pytest.fixture
 def store(httpd, authority):
     return Store(httpd, authority)
-
-
-def presented(httpd, name, **options):
-    """The serial number of the certificate that the client gets and has verified."""
-    with connect(httpd, name, **options) as tls:
-        return int(tls.getpeercert()["serialNumber"], 16)
-
-
-def is_refused(httpd, name):
-    try:
-        presented(httpd, name)
-    except ssl.SSLError as error:
-        return "UNRECOGNIZED_NAME" in str(error)
-    return False
 
 
 def client_hello(name):
@@ -138,7 +73,7 @@ class TestLookup:
         assert presented(httpd, "a.test", ctx=ctx) == issued.cert.serial_number
 
     def test_05_names_of_the_hosts_own_certificate(self, httpd, store, authority):
-        """They are not looked up. Clients without a server name get it, too, and those for whose name there is nothing."""
+        """They are not looked up. It is also for clients without a server name, and for names that are not there."""
         store.put("a.test")
         in_store = store.put("b.test")
         own = authority.server("a.test", "own.test", number=3)
@@ -408,215 +343,3 @@ class TestHostileNames:
         after = sum(resident(pid) for pid in pids)
         assert after - before < 4 << 20, (before, after)
         httpd.full_restart()
-
-
-class TestCache:
-    def test_01_the_least_recently_used_goes(self, httpd, store):
-        names = [f"h{number}.test" for number in range(12)]
-        for number, name in enumerate(names):
-            store.put(name, number=number % 3)
-        store.start("TLSCertificateStoreCache 4", status.LOCATIONS)
-        for name in names:
-            presented(httpd, name)
-        loads = status.report(httpd)["certificate_store"]["loaded"]
-        assert loads == len(names)
-        for name in names[-4:]:
-            presented(httpd, name)
-        report = status.report(httpd)["certificate_store"]
-        assert (report["loaded"], report["from_cache"]) == (loads, 4)
-        presented(httpd, names[0])
-        assert status.report(httpd)["certificate_store"]["loaded"] == loads + 1
-
-    def test_02_of_one_mebibyte(self, httpd, store):
-        names = [f"h{number}.many.test" for number in range(300)]
-        for name in names:
-            store.put(name, "*.many.test")
-        store.start("TLSCertificateStoreCache 10000 1", status.LOCATIONS)
-        for _ in range(2):
-            for name in names:
-                presented(httpd, name)
-        report = status.report(httpd)["certificate_store"]
-        assert report["loaded"] > 400 and report["from_cache"] < 200
-
-    def test_03_counters(self, httpd, store):
-        store.put("a.test")
-        store.put("bad.test", "other.test")
-        httpd.log.expect(NOT_FOUND)
-        httpd.log.expect(FAILED)
-        store.start(status.LOCATIONS)
-        for name in ("a.test", "a.test", "none.test", "none.test", "bad.test"):
-            is_refused(httpd, name) if name != "a.test" else presented(httpd, name)
-        report = status.report(httpd)["certificate_store"]
-        assert report == {"from_cache": 1, "loaded": 1, "not_found": 1, "failed": 1}
-        metrics = status.metrics(httpd)
-        for result, count in [("cached", 1), ("loaded", 1), ("not_found", 1), ("failed", 1)]:
-            assert metrics[f'mod_tls_certificate_store_lookups_total{{result="{result}"}}'] == count
-
-
-class TestProcesses:
-    """With tls-keyd, which has the keys, and the process that opens files."""
-
-    @staticmethod
-    def opener(httpd):
-        """The process that opens files."""
-        for pid in httpd.key_processes():
-            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] == [b"--open"]:
-                return pid
-        return None
-
-    def test_01_tls_keyd_is_killed(self, httpd, store):
-        issued = store.put("a.test")
-        store.put("b.test", number=1)
-        store.start()
-        presented(httpd, "a.test")
-        kill(httpd)
-        assert presented(httpd, "a.test") == issued.cert.serial_number
-        wait_for(lambda: not is_refused(httpd, "b.test"), "the store")
-        httpd.log.allow(FAILED)
-
-    def test_02_the_opener_is_killed(self, httpd, store):
-        issued = store.put("a.test")
-        store.put("b.test", number=1)
-        store.start()
-        presented(httpd, "a.test")
-        old = self.opener(httpd)
-        httpd.log.expect("which opens files of certificates, has ended")
-        httpd.log.allow(FAILED)
-        os.kill(old, signal.SIGKILL)
-        assert presented(httpd, "a.test") == issued.cert.serial_number
-        wait_for(lambda: self.opener(httpd) not in (None, old), "another one")
-        wait_for(lambda: not is_refused(httpd, "b.test"), "the store")
-
-    def test_03_the_opener_is_stopped(self, httpd, store):
-        """Certificates that are known are presented; others are refused in time; it is replaced."""
-        issued = store.put("a.test")
-        store.put("b.test", number=1)
-        store.start()
-        presented(httpd, "a.test")
-        old = self.opener(httpd)
-        httpd.log.expect("which opens files of certificates, does not answer and is killed")
-        httpd.log.expect(FAILED)
-        httpd.log.allow("is not used: .*not opened in time")
-        stop(old)
-        assert is_refused(httpd, "b.test")
-        assert presented(httpd, "a.test") == issued.cert.serial_number
-        wait_for(lambda: self.opener(httpd) not in (None, old), "another one", 30)
-        wait_for(lambda: not is_refused(httpd, "b.test"), "the store")
-
-    def test_04_a_slow_file_keeps_nobody_else_waiting(self, httpd, store):
-        """A pipe without a writer is no file."""
-        store.put("a.test")
-        store.put("slow.test", number=1)
-        (store.directory / "slow.test.key").unlink()
-        os.mkfifo(store.directory / "slow.test.key")
-        httpd.log.expect(FAILED)
-        store.start()
-        assert is_refused(httpd, "slow.test")
-        presented(httpd, "a.test")
-
-    def test_05_reloads(self, httpd, store):
-        issued = store.put("a.test")
-        store.start()
-        first = self.opener(httpd)
-        for _ in range(3):
-            presented(httpd, "a.test")
-            httpd.graceful()
-        assert presented(httpd, "a.test") == issued.cert.serial_number
-        assert self.opener(httpd) == first
-        other = httpd.root / "other"
-        store.directory.rename(other)
-        store.directory = other
-        conf = httpd.conf_file.read_text()
-        httpd.conf_file.write_text(conf.replace("/sites/%n", "/other/%n"))
-        httpd.graceful()
-        wait_for(lambda: presented(httpd, "a.test") == issued.cert.serial_number, "the certificate")
-
-    @AS_ROOT
-    def test_06_no_key_is_outside_of_tls_keyd(self, httpd, store):
-        issued = store.put("a.test")
-        store.start()
-        for _ in range(5):
-            presented(httpd, "a.test")
-        number = issued.key.private_numbers().private_value
-        secrets = [number.to_bytes(32, "big"), number.to_bytes(32, "little")]
-
-        def has_secret(pid):
-            return any(secret in memory(pid) for secret in secrets)
-
-        assert has_secret(keyd(httpd)), "the search works"
-        opener = self.opener(httpd)
-        for pid in [httpd.pid, *httpd.children(), *(one for one in httpd.key_processes() if one != keyd(httpd))]:
-            assert not has_secret(pid), (pid, opener)
-
-    def test_07_the_opener_gives_up_what_it_does_not_need(self, httpd, store):
-        store.put("a.test")
-        store.start()
-        text = Path(f"/proc/{self.opener(httpd)}/status").read_text()
-        fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
-        assert fields["NoNewPrivs"] == "1" and fields["Seccomp"] == "2"
-        if os.geteuid() == 0:
-            assert int(fields["CapEff"], 16) & ~(1 << 2) == 0, "only CAP_DAC_READ_SEARCH"
-
-
-def memory(pid):
-    """All readable memory of a process."""
-    found = []
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as content:
-        for line in maps:
-            span, rights = line.split()[:2]
-            start, end = (int(number, 16) for number in span.split("-"))
-            if not rights.startswith("r") or "[v" in line:
-                continue
-            content.seek(start)
-            try:
-                found.append(content.read(end - start))
-            except OSError:
-                continue
-    return b"".join(part for part in found if part)
-
-
-class TestConfiguration:
-    @pytest.mark.parametrize(
-        "words,text",
-        [
-            ("/etc/ssl/cert.pem", "takes a pattern of paths that contains the name"),
-            ("/etc/%x/cert.pem", "as in mod_vhost_alias"),
-            ("/a/%n /b/%n /c/%n", "takes"),
-        ],
-    )
-    def test_01_errors(self, httpd, words, text):
-        httpd.configure(f"TLSEngine {httpd.port}", f"TLSCertificateStore {words}", httpd.vhost("a.test"))
-        code, output = httpd.configtest()
-        assert code != 0 and "TLSCertificateStore" in output and text in output
-
-    def test_02_warnings(self, httpd):
-        (httpd.root / "open").mkdir()
-        (httpd.root / "open").chmod(0o777)
-        host = httpd.vhost("a.test", "TLSCertificateStore nowhere/%n.pem open/%n.key", cert=False)
-        httpd.configure(f"TLSEngine {httpd.port}", host)
-        code, output = httpd.configtest()
-        assert code == 0 and "nowhere: No such file" in output and "chmod o-w" in output
-
-    @pytest.mark.parametrize("words", ["0", "x", "1 0", "1 2 3", "2000000"])
-    def test_03_size_of_the_cache(self, httpd, words):
-        httpd.configure(f"TLSEngine {httpd.port}", f"TLSCertificateStoreCache {words}", httpd.vhost("a.test"))
-        code, output = httpd.configtest()
-        assert code != 0 and "TLSCertificateStoreCache" in output
-
-    def test_04_dump(self, httpd, store):
-        host = httpd.vhost(
-            "a.test", f"TLSCertificateStore {store.directory}/%n.pem {store.directory}/%-2.1.key", cert=False
-        )
-        httpd.configure(f"TLSEngine {httpd.port}", host)
-        code, output = httpd.configtest("DUMP_TLS")
-        assert code == 0 and f"{store.directory}/%n.pem {store.directory}/%-2.1.key" in output
-
-    def test_05_none(self, httpd, store, authority):
-        own = authority.server("a.test", number=1)
-        store.put("a.test")
-        httpd.start(
-            f"TLSEngine {httpd.port}",
-            f"TLSCertificateStore {store.directory}/%n.pem {store.directory}/%n.key",
-            httpd.vhost("a.test", "TLSCertificateStore none", cert=own.write(httpd.root, "own")),
-        )
-        assert presented(httpd, "a.test") == own.cert.serial_number

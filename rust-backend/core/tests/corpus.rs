@@ -87,6 +87,11 @@ fn ssl() {
 }
 
 #[test]
+fn store() {
+    replay("store", common::store);
+}
+
+#[test]
 fn key_process() {
     replay("key_process", common::key_process);
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use mod_tls_core::CertificateDer;
 use mod_tls_core::base::diagnostics::Origin;
 use mod_tls_core::base::directive::Directive;
+use mod_tls_core::base::host_name::HostName;
 use mod_tls_core::config::{Builder, Config, Environment, Server};
 use mod_tls_core::connection::{Connection, Event};
 use mod_tls_core::key_process::inquiry::{Inquiry, Response};
@@ -14,8 +15,10 @@ use mod_tls_core::key_process::permitted::is_permitted;
 use mod_tls_core::key_process::protocol::{
     self as key_protocol, Answer, MAX_CONTROL_FRAME, MAX_FRAME, Order, Purpose, Reply, Request,
 };
+use mod_tls_core::key_process::supply::{Supplied, SupplyOrder, SupplyRequest};
 use mod_tls_core::keys::encrypted_key::EncryptedKey;
 use mod_tls_core::keys::identity::Identity;
+use mod_tls_core::keys::store_pattern::Pattern;
 use mod_tls_core::mod_ssl::{protocol, suites};
 use mod_tls_core::trust::anchors::{Anchors, Report};
 use mod_tls_core::trust::client::verifier::{CaNames, ClientAuth, ClientAuthSpec};
@@ -125,10 +128,30 @@ pub fn key_process(data: &[u8]) {
     same_again!(Answer, data);
     same_again!(Inquiry, data);
     same_again!(Response, data);
+    same_again!(SupplyOrder, data);
+    same_again!(SupplyRequest, data);
+    same_again!(Supplied, data);
     if let Ok(Request::Sign { message, .. }) = key_protocol::decode(data) {
         signed(message);
     }
     signed(data);
+}
+
+/// A pattern of paths, a line end, and a name: the name adds no directories, and does not leave the fixed part of the path.
+#[allow(dead_code)]
+pub fn store(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (pattern, name) = text.split_once('\n').unwrap_or((&text, "www.example.org"));
+    let (Ok(pattern), Some(name)) = (Pattern::parse(&format!("/{pattern}")), HostName::new(name)) else {
+        return;
+    };
+    let (path, text) = (pattern.path(&name), pattern.to_string());
+    assert_eq!(Pattern::parse(&text).as_ref(), Ok(&pattern));
+    let slashes = |text: &str| text.matches('/').count();
+    assert_eq!(slashes(&path.to_string_lossy()), slashes(&text));
+    let climbs = |path: &Path| path.components().filter(|part| part.as_os_str() == "..").count();
+    assert_eq!(climbs(&path), climbs(Path::new(&text)));
+    assert!(path.starts_with(pattern.fixed_directory()));
 }
 
 /// A message that is signed has a form that TLS knows, for one purpose.

@@ -27,7 +27,7 @@ pub struct Alive;
 /// A store of certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StoreSpec {
-    /// Files, by [patterns](crate::keys::store_pattern::Pattern).
+    /// Files, by patterns.
     Files {
         /// The certificate with its chain.
         certificate: String,

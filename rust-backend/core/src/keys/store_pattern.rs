@@ -168,13 +168,15 @@ impl Pattern {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for piece in &self.0 {
+        for (at, piece) in self.0.iter().enumerate() {
             match piece {
                 Piece::Text(text) => f.write_str(&text.replace('%', "%%"))?,
                 Piece::Name(Selection::ALL, Selection::ALL) => f.write_str("%n")?,
                 Piece::Name(parts, characters) => {
                     write!(f, "%{parts}")?;
-                    if *characters != Selection::ALL {
+                    // A dot that follows must not be taken for one that selects characters.
+                    let is_before_dot = matches!(self.0.get(at + 1), Some(Piece::Text(text)) if text.starts_with('.'));
+                    if *characters != Selection::ALL || is_before_dot {
                         write!(f, ".{characters}")?;
                     }
                 }
@@ -255,9 +257,10 @@ mod tests {
         for wrong in ["/etc/ssl/cert.pem", "/%", "/%p", "/%x", "/%-", ""] {
             assert!(Pattern::parse(wrong).is_err(), "{wrong}");
         }
-        for text in ["/a/%n/%-2+.1+/b%%c", "/%2.pem"] {
+        for text in ["/a/%n/%-2+.1+/b%%c", "/%n.5", "/%1.0.5"] {
             assert_eq!(Pattern::parse(text).unwrap().to_string(), text);
         }
+        assert_eq!(Pattern::parse("/%2.pem").unwrap().to_string(), "/%2.0.pem");
         let directory = |text| Pattern::parse(text).unwrap().fixed_directory().display().to_string();
         assert_eq!(directory("/srv/x%n/y"), "/srv");
         assert_eq!(
