@@ -41,6 +41,12 @@ pub(crate) enum Command {
     Reload(Targets),
     /// Wait until the running server uses what is in files now
     Wait(Wait),
+    /// Store a certificate and its key in a Redis server (TLSCertificateStore)
+    Put(Put),
+    /// Remove certificates from a Redis server
+    Remove(Remove),
+    /// Seal a private key, or make a sealing key
+    Seal(Seal),
     /// Print the completion of this command line for a shell
     Completion {
         /// The shell
@@ -115,6 +121,60 @@ pub(crate) struct Wait {
     /// How long to wait at most: 30s, 2m
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = seconds)]
     pub(crate) timeout: Duration,
+}
+
+/// A Redis server with certificates.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    /// The URL of the Redis server: redis://HOST/, or rediss:// for TLS; a password is better in the environment
+    #[arg(long, value_name = "URL", env = "TLS_CERTS_STORE", hide_env_values = true)]
+    pub(crate) store: String,
+    /// The CA of its certificate, if it is none of this system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// The file of the sealing key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sealing_key: PathBuf,
+    /// The certificate with its intermediate certificates
+    #[arg(value_name = "FILE")]
+    pub(crate) certificate: PathBuf,
+    /// Its private key, unless that is in the same file
+    #[arg(value_name = "KEY")]
+    pub(crate) key: Option<PathBuf>,
+    /// A name under which it is stored, instead of all those that it is for
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    #[command(flatten)]
+    pub(crate) server: Server,
+    /// The names under which certificates are stored
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Seal {
+    /// Write a new sealing key to this file, which must not be there yet
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sealing_key", "name", "key"])]
+    pub(crate) new_key: Option<PathBuf>,
+    /// The file of the sealing key
+    #[arg(long, value_name = "FILE", required_unless_present = "new_key")]
+    pub(crate) sealing_key: Option<PathBuf>,
+    /// The name under which the key will be stored
+    #[arg(value_name = "NAME", required_unless_present = "new_key")]
+    pub(crate) name: Option<String>,
+    /// The file of the private key
+    #[arg(value_name = "KEY", required_unless_present = "new_key")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// The units of times, in seconds.

@@ -10,6 +10,9 @@ mod check;
 mod command_line;
 mod list;
 mod output;
+mod put;
+mod redis_server;
+mod seal;
 mod server;
 mod show;
 mod targets;
@@ -41,6 +44,9 @@ fn main() -> ExitCode {
         Command::Show(options) => show::run(&options, socket, output),
         Command::Reload(options) => wait::reload(&options, socket, output),
         Command::Wait(options) => wait::run(&options, socket, output),
+        Command::Put(options) => put::put(&options, output),
+        Command::Remove(options) => put::remove(&options, output),
+        Command::Seal(options) => seal::run(&options, output),
         Command::Completion { shell } => {
             let mut command = CommandLine::command();
             clap_complete::generate(shell, &mut command, "tls-certs", &mut std::io::stdout());

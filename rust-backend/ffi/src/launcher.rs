@@ -53,6 +53,9 @@ impl Launcher for ForkAndExec {
             Role::Open => {
                 command.arg("--open");
             }
+            Role::Fetch => {
+                command.arg("--fetch");
+            }
             Role::Bell => {
                 command.arg("--bell");
             }

@@ -128,10 +128,10 @@ pub unsafe extern "C" fn tls_process_child_ended(process: *const Process, has_en
 }
 
 /// The number of processes that have the keys or watch over them.
-pub const TLS_KEY_PROCESSES: usize = 4;
+pub const TLS_KEY_PROCESSES: usize = 5;
 
-/// Sets `numbers` to the process numbers of `tls-keyd`, of the process that watches it, of the bell, and of the process that looks
-/// into stores; 0 for one that does not run.
+/// Sets `numbers` to the process numbers of `tls-keyd`, of the process that watches it, of the bell, and of those that look into
+/// stores; 0 for one that does not run.
 ///
 /// # Safety
 /// The pointers are valid, and there is room for `TLS_KEY_PROCESSES` numbers.

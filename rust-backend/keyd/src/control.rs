@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The orders of httpd's parent process.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic;
@@ -20,6 +21,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use crate::files::{self, Reader};
 use crate::keys::Keys;
 use crate::signing::Signing;
+use crate::stores::Store;
 use crate::token_orders::{Asked, TokenOrder, TokenOrders};
 
 /// How long a process that was replaced serves the child processes that are connected to it.
@@ -196,12 +198,17 @@ impl Control {
                 let _ = self.channel.descriptor().and_then(|socket| self.signing.add(socket));
                 return Ok(Next::Nothing);
             }
-            Order::Stores(numbers) => {
-                let sockets: io::Result<Vec<_>> = numbers
-                    .into_iter()
-                    .map(|number| Ok((number, self.channel.descriptor()?)))
-                    .collect();
-                self.signing.stores.set(sockets?.into_iter());
+            Order::Stores(orders) => {
+                let mut stores = HashMap::new();
+                for order in orders {
+                    let socket = self.channel.descriptor()?;
+                    let sealing = match order.sealing_keys {
+                        Some(path) => files::sealing_keys(&path, self.channel.descriptor()?),
+                        None => Err("the file of its sealing keys could not be opened".to_owned()),
+                    };
+                    stores.insert(order.number, Arc::new(Store::new(socket, sealing)));
+                }
+                self.signing.stores.set(stores);
                 return Ok(Next::Nothing);
             }
             Order::Parent(pid) => {

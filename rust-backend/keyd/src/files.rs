@@ -20,6 +20,7 @@ use mod_tls_core::keys::deferred_key::DeferredKey;
 use mod_tls_core::keys::encrypted_key::{EncryptedKey, SecretKey};
 use mod_tls_core::keys::pass_phrase::PassPhrases;
 use mod_tls_core::keys::phrase_source::{Patience, PhraseSource, UnlockError};
+use mod_tls_core::keys::sealing::SealingKeys;
 use mod_tls_core::session::tickets::{MIN_SEED, RatchetState};
 use mod_tls_core::x509::pem;
 use zeroize::Zeroizing;
@@ -156,7 +157,21 @@ impl Reader {
             content(path, descriptors.next().ok_or_else(missing)?)
         };
         let bytes = next(certificate)?;
-        let text = pem::public_part(&bytes);
+        match key {
+            Some(path) => self.parse_stored(certificate, &bytes, path, &next(path)?),
+            None => self.parse_stored(certificate, &bytes, certificate, &bytes),
+        }
+    }
+
+    /// The same for what is in memory. The paths are for messages.
+    pub(crate) fn parse_stored(
+        &self,
+        certificate: &Path,
+        bytes: &[u8],
+        path: &Path,
+        key: &[u8],
+    ) -> Result<(Vec<u8>, KeyInfo), String> {
+        let text = pem::public_part(bytes);
         if text.len() > MAX_STORED {
             return Err(format!(
                 "{}: it has more than {} KiB of certificates",
@@ -164,9 +179,7 @@ impl Reader {
                 MAX_STORED >> 10
             ));
         }
-        let bytes = key.map_or(Ok(bytes), next)?;
-        let path = key.unwrap_or(certificate);
-        let bundle = pem::parse(&bytes).map_err(|error| error.about(path))?;
+        let bundle = pem::parse(key).map_err(|error| error.about(path))?;
         let is_encrypted = bundle.encrypted_key;
         let Some(secret) = bundle.keys.into_iter().next() else {
             let why = match is_encrypted {
@@ -202,6 +215,12 @@ pub(crate) fn phrase_source(
         protocol::PhraseSource::Program => PhraseSource::Program(descriptor()?.into()),
         protocol::PhraseSource::Conversation => PhraseSource::Conversation(descriptor()?.into(), descriptor()?.into()),
     })
+}
+
+/// Reads a file of sealing keys.
+pub(crate) fn sealing_keys(path: &[u8], file: OwnedFd) -> Result<SealingKeys, String> {
+    let path = Path::new(OsStr::from_bytes(path));
+    SealingKeys::parse(&content(path, file)?).map_err(|why| format!("{}: {why}", path.display()))
 }
 
 /// Derives the state of session tickets from a seed file. None if the file is too small. The error does not name it.

@@ -55,7 +55,11 @@ fn main() -> ExitCode {
             watch::watch(socket)
         }),
         ["--open"] => with_socket(|socket| {
-            let _ = lockdown::apply(&Needs::of_supply());
+            let _ = lockdown::apply(&Needs::of_opening());
+            supply::serve(socket)
+        }),
+        ["--fetch"] => with_socket(|socket| {
+            let _ = lockdown::apply(&Needs::of_fetching());
             supply::serve(socket)
         }),
         ["--bell"] => with_socket(|socket| {

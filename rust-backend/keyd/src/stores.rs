@@ -18,9 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use lru::LruCache;
 use mod_tls_core::base::lock::lock;
 use mod_tls_core::key_process::channel::Channel;
-use mod_tls_core::key_process::protocol::{BadFrame, Found, KeyId, Stored};
+use mod_tls_core::key_process::protocol::{BadFrame, Found, KeyId, KeyInfo, Stored};
 use mod_tls_core::key_process::supply::{Supplied, SupplyRequest};
 use mod_tls_core::keys::pass_phrase::PassPhrases;
+use mod_tls_core::keys::sealing::SealingKeys;
+use zeroize::Zeroizing;
 
 use crate::files::Reader;
 use crate::keys::Keys;
@@ -40,10 +42,13 @@ pub(crate) struct Stores {
     lookups: AtomicUsize,
 }
 
-/// The connections to the process that looks into a store. One is used for one lookup at a time.
-struct Store {
+/// A store.
+pub(crate) struct Store {
+    /// The connections to the process that looks into it. One is used for one lookup at a time.
     first: Mutex<Channel>,
     idle: Mutex<Vec<Channel>>,
+    /// What opens the keys in it, or why nothing does.
+    sealing: Result<SealingKeys, String>,
 }
 
 impl Stores {
@@ -60,16 +65,9 @@ impl Stores {
         }
     }
 
-    /// From now on, these are the stores. Each has a connection to the process that looks into it.
-    pub(crate) fn set(&self, stores: impl Iterator<Item = (u32, OwnedFd)>) {
-        let stores = stores.map(|(number, socket)| {
-            let store = Store {
-                first: Mutex::new(Channel::new(socket)),
-                idle: Mutex::default(),
-            };
-            (number, Arc::new(store))
-        });
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = stores.collect();
+    /// From now on, these are the stores.
+    pub(crate) fn set(&self, stores: HashMap<u32, Arc<Store>>) {
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = stores;
     }
 
     /// What there is for a name. `known` is the stamp of what the child process has.
@@ -117,19 +115,44 @@ impl Stores {
             } => {
                 let path = Path::new(OsStr::from_bytes(&certificate));
                 let key = key.as_ref().map(|path| Path::new(OsStr::from_bytes(path)));
-                match self.reader.read_stored(path, key, descriptors) {
-                    Ok((text, key)) => {
-                        self.keep(number, name, key.id);
-                        Found::Certificate(Stored {
-                            stamp,
-                            source: certificate,
-                            text,
-                            key,
-                        })
-                    }
-                    Err(why) => Found::Failed(why),
-                }
+                let read = self.reader.read_stored(path, key, descriptors);
+                self.found(number, name, stamp, certificate, read)
             }
+            Supplied::Sealed {
+                stamp,
+                source,
+                name: sealed_for,
+                certificate,
+                key,
+            } => {
+                let path = Path::new(OsStr::from_bytes(&source));
+                let opened = store.open(&sealed_for, &key);
+                let opened = opened.map_err(|why| format!("{}: {why}", path.display()));
+                let read = opened.and_then(|key| self.reader.parse_stored(path, &certificate, path, &key));
+                self.found(number, name, stamp, source, read)
+            }
+        }
+    }
+
+    fn found(
+        &self,
+        number: u32,
+        name: &str,
+        stamp: u64,
+        source: Vec<u8>,
+        read: Result<(Vec<u8>, KeyInfo), String>,
+    ) -> Found {
+        match read {
+            Ok((text, key)) => {
+                self.keep(number, name, key.id);
+                Found::Certificate(Stored {
+                    stamp,
+                    source,
+                    text,
+                    key,
+                })
+            }
+            Err(why) => Found::Failed(why),
         }
     }
 
@@ -146,6 +169,21 @@ impl Stores {
 }
 
 impl Store {
+    /// A store behind `socket`, whose keys `sealing` opens.
+    pub(crate) fn new(socket: OwnedFd, sealing: Result<SealingKeys, String>) -> Self {
+        Self {
+            first: Mutex::new(Channel::new(socket)),
+            idle: Mutex::default(),
+            sealing,
+        }
+    }
+
+    /// Opens a sealed key.
+    fn open(&self, name: &str, key: &[u8]) -> Result<Zeroizing<Vec<u8>>, String> {
+        let keys = self.sealing.as_ref().map_err(String::clone)?;
+        keys.open(name, key).map_err(|error| error.to_string())
+    }
+
     /// Asks for a name. The descriptors belong to the answer.
     fn ask(&self, name: &str, known: u64) -> io::Result<(Supplied, Vec<OwnedFd>)> {
         let idle = lock(&self.idle).pop();
@@ -159,7 +197,7 @@ impl Store {
         let count = match &supplied {
             Supplied::Files { key, .. } => 1 + usize::from(key.is_some()),
             Supplied::Connection => return Err(BadFrame.into()),
-            Supplied::Same | Supplied::Nothing | Supplied::Failed(_) => 0,
+            Supplied::Same | Supplied::Nothing | Supplied::Failed(_) | Supplied::Sealed { .. } => 0,
         };
         let descriptors: io::Result<Vec<_>> = (0..count).map(|_| channel.descriptor()).collect();
         let descriptors = descriptors?;

@@ -32,6 +32,11 @@ impl HostName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The wildcard name that covers it: with `*` in place of the first part (RFC 9525 section 6.3).
+    pub fn wildcard(&self) -> Option<String> {
+        self.0.split_once('.').map(|(_, rest)| format!("*.{rest}"))
+    }
 }
 
 #[cfg(test)]

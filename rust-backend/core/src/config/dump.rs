@@ -154,7 +154,7 @@ impl Site {
             }
         }
         if let Some(store) = self.store().and_then(|number| stores.get(number)) {
-            lines.add(const { label("TLSCertificateStore") }, &store.patterns.to_string());
+            lines.add(const { label("TLSCertificateStore") }, &store.source.to_string());
         }
         if self.unavailable {
             lines.add("Requests", "answered with 503: there is no certificate");

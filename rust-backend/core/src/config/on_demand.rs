@@ -21,7 +21,7 @@ use crate::base::log_codes::Code;
 use crate::key_process::protocol::Found;
 use crate::key_process::remote_key::{RemoteKey, StorePlace};
 use crate::keys::identity::{Identity, Stamp};
-use crate::keys::store_pattern::StorePatterns;
+use crate::keys::store_source::StoreSource;
 use crate::process::counters::Counter;
 use crate::settings::{StoreCacheSize, Watching};
 use crate::site::Site;
@@ -41,7 +41,7 @@ const OVERHEAD: usize = 8 * 1024;
 /// A store of certificates.
 #[derive(Debug)]
 pub(crate) struct CertificateStore {
-    pub(crate) patterns: StorePatterns,
+    pub(crate) source: StoreSource,
     /// Its number in `tls-keyd`. None if this process reads the files.
     pub(crate) number: Option<u32>,
 }
@@ -175,7 +175,7 @@ impl Config {
             Ok(stored) => Ok(Chosen::Stored(stored)),
             Err(Absent::Covered) => Ok(Chosen::Configured(site)),
             Err(Absent::NotThere) => configured(site, || {
-                let text = format!("{} has no certificate for {}", store.patterns, name.as_str());
+                let text = format!("{} has no certificate for {}", store.source, name.as_str());
                 (Code::NotInStore, text)
             }),
             Err(Absent::Failed(why)) => configured(site, || {
@@ -339,7 +339,10 @@ impl Config {
 
     /// Reads the files in this process, with the rights that it has.
     fn read_here(&self, store: &CertificateStore, name: &HostName, known: u64) -> Result<LookedUp, Absent> {
-        let (certificate, key) = store.patterns.paths(name);
+        let StoreSource::Files(patterns) = &store.source else {
+            return Err(Absent::Failed("private keys are unsealed by tls-keyd alone".to_owned()));
+        };
+        let (certificate, key) = patterns.paths(name);
         let absent = |error: FileError| match error.is_absence() {
             true => Absent::NotThere,
             false => Absent::Failed(error.to_string()),

@@ -100,6 +100,12 @@ pub fn signing_key(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, rustl
     }
 }
 
+/// Makes this library that of code which leaves the choice to rustls.
+pub fn install_provider() {
+    // The first one stays.
+    let _ = default_provider().install_default();
+}
+
 /// Fills `buffer` with random bytes. False if the system provides none.
 pub(crate) fn fill_random(buffer: &mut [u8]) -> bool {
     rand::SystemRandom::new().fill(buffer).is_ok()

@@ -16,7 +16,7 @@ pub mod protocol;
 pub mod remote_key;
 mod running;
 mod supervision;
-mod suppliers;
+pub mod suppliers;
 pub mod supply;
 pub mod watch_orders;
 mod watcher;

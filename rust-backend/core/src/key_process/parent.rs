@@ -25,8 +25,7 @@ use super::door::Door;
 use super::protocol::{Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, Purpose, TicketState, Wanted};
 use super::remote_key::RemoteKey;
 use super::running::Running;
-use super::suppliers::Supplier;
-use super::supply::StoreSpec;
+use super::suppliers::{KnownStore, Supplier};
 use super::watcher::Watcher;
 use crate::base::lock::lock;
 use crate::base::log_queue::LogQueue;
@@ -53,8 +52,10 @@ pub enum Role {
     Keys,
     /// It watches that one, and files.
     Watch,
-    /// It looks into stores of certificates.
+    /// It looks into stores of certificates in files.
     Open,
+    /// It looks into those on other machines.
+    Fetch,
     /// It ends when that one has something to tell. httpd's parent process notices the end of a child within a second, and
     /// cannot wait for anything else.
     Bell,
@@ -163,8 +164,8 @@ pub struct KeyProcess {
     /// The numbers of identities whose files have changed.
     pub(super) changed: Mutex<Vec<u32>>,
     /// All stores of certificates since the start, by their numbers.
-    pub(super) stores: Mutex<Vec<StoreSpec>>,
-    pub(super) supplier: Mutex<Option<Supplier>>,
+    pub(super) stores: Mutex<Vec<KnownStore>>,
+    pub(super) suppliers: Mutex<Vec<Supplier>>,
     /// The socket for `tls-certs`.
     pub(super) control: Mutex<Option<ControlSocket>>,
     /// The catalogue, if somebody has asked for it since the last reload.
@@ -229,7 +230,7 @@ impl KeyProcess {
             wants_files: AtomicBool::new(false),
             changed: Mutex::default(),
             stores: Mutex::default(),
-            supplier: Mutex::default(),
+            suppliers: Mutex::default(),
             control: Mutex::default(),
             catalogue: Mutex::default(),
             wants_catalogue: AtomicBool::new(false),
@@ -241,16 +242,20 @@ impl KeyProcess {
         !matches!(*lock(&self.state), State::Off)
     }
 
-    /// The process numbers of `tls-keyd`, of the process that watches it, of the bell, and of the process that looks into stores; 0
-    /// for one that does not run.
-    pub fn processes(&self) -> [u32; 4] {
+    /// The process numbers of `tls-keyd`, of the process that watches it, of the bell, and of those that look into stores; 0 for one
+    /// that does not run.
+    pub fn processes(&self) -> [u32; 5] {
         let keys = match &*lock(&self.state) {
             State::Running(running) => running.pid,
             State::Off | State::Lost(_) => 0,
         };
         let [watcher, bell] = lock(&self.watcher).as_ref().map_or([0; 2], |one| [one.pid, one.bell]);
-        let supplier = lock(&self.supplier).as_ref().map_or(0, |one| one.pid);
-        [keys, watcher, bell, supplier]
+        let suppliers = lock(&self.suppliers);
+        let [open, fetch] = [Role::Open, Role::Fetch].map(|role| {
+            let supplier = suppliers.iter().find(|supplier| supplier.role == role);
+            supplier.map_or(0, |supplier| supplier.pid)
+        });
+        [keys, watcher, bell, open, fetch]
     }
 
     /// The way to `tls-keyd`, if keys are there.

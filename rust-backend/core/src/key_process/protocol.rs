@@ -247,11 +247,20 @@ pub enum Order {
     Parent(u32),
     /// To answer, with the messages for the error log.
     Ping,
-    /// The stores of certificates, in place of those of before. There is a descriptor for each: that of the socket to the process
-    /// that looks into it.
-    Stores(Vec<u32>),
+    /// The stores of certificates, in place of those of before. The descriptors of each are the socket to the process that looks
+    /// into it and, if it says so, the file of its sealing keys.
+    Stores(Vec<StoreOrder>),
     /// To end when no child process is connected any longer: another process takes over.
     Retire,
+}
+
+/// A store of certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreOrder {
+    /// Its number.
+    pub number: u32,
+    /// Whether keys are sealed in it: the path of the file of sealing keys.
+    pub sealing_keys: Option<Vec<u8>>,
 }
 
 /// What was found of a key.

@@ -14,7 +14,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::channel::Channel;
 use super::door::Door;
 use super::parent::{Launch, Launcher, OpenSource, PhraseOpener, Role};
-use super::protocol::{Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, Order, Purpose, TicketState};
+use super::protocol::{
+    Answer, Asking, BadFrame, FileContent, FileOrder, KeyId, KeyInfo, Order, Purpose, StoreOrder, TicketState,
+};
 use super::watcher::Watcher;
 use crate::base::diagnostics::Severity;
 
@@ -155,11 +157,10 @@ impl Running {
         Ok(())
     }
 
-    /// Tells it the stores, whose numbers are their places, with a connection to each.
-    pub(super) fn set_stores(&self, sockets: &[OwnedFd]) -> io::Result<()> {
-        let numbers = (0..sockets.len() as u32).collect();
-        let descriptors: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-        self.channel.send(&Order::Stores(numbers), &descriptors)
+    /// Tells it the stores, with the descriptors of all of them.
+    pub(super) fn set_stores(&self, stores: Vec<StoreOrder>, descriptors: &[OwnedFd]) -> io::Result<()> {
+        let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+        self.channel.send(&Order::Stores(stores), &descriptors)
     }
 
     /// The messages for the error log that have come.

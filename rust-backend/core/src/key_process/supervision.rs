@@ -100,7 +100,7 @@ impl KeyProcess {
         }
         *lock(&self.door) = None;
         *lock(&self.watcher) = None;
-        *lock(&self.supplier) = None;
+        lock(&self.suppliers).clear();
         lock(&self.stores).clear();
         self.end_control();
         lock(&self.known).clear();
@@ -120,7 +120,7 @@ impl KeyProcess {
             *state = State::Lost(running.launch);
         }
         *lock(&self.watcher) = None;
-        *lock(&self.supplier) = None;
+        lock(&self.suppliers).clear();
         self.end_control();
         if let Some(door) = self.door() {
             door.in_child(threads);
@@ -141,7 +141,7 @@ impl KeyProcess {
             State::Off => State::Off,
         };
         if let State::Running(running) = &mut *state {
-            self.look_at_supplier(running, has_ended);
+            self.look_at_suppliers(running, has_ended);
         }
     }
 

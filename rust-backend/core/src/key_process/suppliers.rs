@@ -1,39 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
-//! httpd's parent process has another process look into stores of certificates for `tls-keyd`.
+//! httpd's parent process has other processes look into stores of certificates for `tls-keyd`: one opens files, and one talks to
+//! other machines.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::channel::Channel;
 use super::parent::{KeyProcess, Launch, Launcher, Role};
+use super::protocol::StoreOrder;
 use super::running::Running;
 use super::supply::{Alive, PATIENCE, StoreSpec, SupplyOrder};
 use crate::base::diagnostics::Severity;
+use crate::base::file_reading;
 use crate::base::lock::lock;
 
 /// How long a sign of life may take.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// The process that looks into stores.
+/// A store, and the file of its sealing keys, if keys are sealed in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownStore {
+    /// Where it is.
+    pub spec: StoreSpec,
+    /// The file.
+    pub sealing_keys: Option<PathBuf>,
+}
+
+/// A process that looks into stores.
 #[derive(Debug)]
 pub(super) struct Supplier {
+    pub(super) role: Role,
     pub(super) pid: u32,
     channel: Channel,
     pidfd: Option<OwnedFd>,
 }
 
 impl Supplier {
-    fn start(launcher: &dyn Launcher, launch: &Launch) -> io::Result<Self> {
+    fn start(launcher: &dyn Launcher, launch: &Launch, role: Role) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(LIMIT))?;
         ours.set_write_timeout(Some(LIMIT))?;
-        let pid = launcher.launch(launch, Role::Open, theirs.into())?;
+        let pid = launcher.launch(launch, role, theirs.into())?;
         let name = Pid::from_raw(pid.cast_signed());
         let supplier = Self {
+            role,
             pid,
             channel: Channel::new(ours.into()),
             pidfd: name.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
@@ -63,14 +79,30 @@ impl Supplier {
         let asked = self.channel.send(&SupplyOrder::Ping, &[]);
         asked.and_then(|()| self.channel.receive::<Alive>(true)).is_ok()
     }
+
+    /// What is wrong with it, if `has_ended` is a process that has ended.
+    fn problem(&mut self, has_ended: Option<u32>) -> Option<&'static str> {
+        if has_ended == Some(self.pid) {
+            return Some("has ended");
+        }
+        (!self.is_alive()).then_some("does not answer and is killed")
+    }
+
+    /// Its name, for messages.
+    fn name(&self) -> &'static str {
+        match self.role {
+            Role::Fetch => "tls-keyd --fetch, which gets certificates from other machines,",
+            _ => "tls-keyd --open, which opens files of certificates,",
+        }
+    }
 }
 
 impl KeyProcess {
     /// The number of a store. One that is known keeps its number: child processes of an earlier configuration may use it.
-    pub fn store_number(&self, spec: &StoreSpec) -> u32 {
+    pub fn store_number(&self, store: &KnownStore) -> u32 {
         let mut stores = lock(&self.stores);
-        let at = stores.iter().position(|known| known == spec).unwrap_or_else(|| {
-            stores.push(spec.clone());
+        let at = stores.iter().position(|known| known == store).unwrap_or_else(|| {
+            stores.push(store.clone());
             stores.len() - 1
         });
         at as u32
@@ -84,57 +116,67 @@ impl KeyProcess {
         });
     }
 
-    /// Connects `running` with the process that looks into stores, which is started if there is none.
+    /// Connects `running` with the processes that look into stores, which are started unless they run.
     pub(super) fn supply_to(&self, running: &mut Running) {
         if lock(&self.stores).is_empty() {
-            *lock(&self.supplier) = None;
+            lock(&self.suppliers).clear();
             return;
         }
         if let Err(error) = self.try_to_supply(running) {
-            *lock(&self.supplier) = None;
-            let text = format!(
-                "the process that looks into TLSCertificateStore cannot be started: {error}; another attempt follows"
-            );
+            lock(&self.suppliers).clear();
+            let text = format!("TLSCertificateStore cannot be looked into: {error}; another attempt follows");
             self.log_queue.add(Severity::Error, text);
         }
     }
 
     fn try_to_supply(&self, running: &mut Running) -> io::Result<()> {
-        let mut slot = lock(&self.supplier);
-        let supplier = match &mut *slot {
-            Some(supplier) => supplier,
-            None => slot.insert(Supplier::start(&*self.launcher, &running.launch)?),
-        };
-        let sockets: io::Result<Vec<_>> = lock(&self.stores)
-            .iter()
-            .map(|spec| supplier.connection(spec))
-            .collect();
-        running.set_stores(&sockets?)
+        let mut suppliers = lock(&self.suppliers);
+        let (mut orders, mut descriptors) = (Vec::new(), Vec::new());
+        for (number, store) in lock(&self.stores).iter().enumerate() {
+            let role = store.spec.role();
+            if !suppliers.iter().any(|supplier| supplier.role == role) {
+                suppliers.push(Supplier::start(&*self.launcher, &running.launch, role)?);
+            }
+            for supplier in suppliers.iter().filter(|supplier| supplier.role == role) {
+                descriptors.push(supplier.connection(&store.spec)?);
+            }
+            // Without the file, nothing there can be opened, as the handshakes tell.
+            let opened = store.sealing_keys.as_ref().and_then(|path| {
+                let opened =
+                    file_reading::open(path).map_err(|error| self.log_queue.add(Severity::Error, error.to_string()));
+                Some((path.as_os_str().as_bytes().to_vec(), opened.ok()?.file))
+            });
+            let (path, file) = opened.unzip();
+            descriptors.extend(file.map(OwnedFd::from));
+            orders.push(StoreOrder {
+                number: number as u32,
+                sealing_keys: path,
+            });
+        }
+        running.set_stores(orders, &descriptors)
     }
 
-    /// Starts another process that looks into stores if the one that did is `has_ended`, or does not answer.
-    pub(super) fn look_at_supplier(&self, running: &mut Running, has_ended: Option<u32>) {
+    /// Starts others for processes that look into stores and have ended, or do not answer.
+    pub(super) fn look_at_suppliers(&self, running: &mut Running, has_ended: Option<u32>) {
         if lock(&self.stores).is_empty() {
             return;
         }
-        let mut slot = lock(&self.supplier);
-        if let Some(supplier) = &mut *slot {
-            let why = if has_ended == Some(supplier.pid) {
-                "has ended"
-            } else if supplier.is_alive() {
-                return;
-            } else {
-                "does not answer and is killed"
+        let mut suppliers = lock(&self.suppliers);
+        let is_complete = !suppliers.is_empty();
+        let before = suppliers.len();
+        suppliers.retain_mut(|supplier| {
+            let Some(why) = supplier.problem(has_ended) else {
+                return true;
             };
             supplier.kill();
-            let text = format!(
-                "tls-keyd --open (process {}), which opens files of certificates, {why}",
-                supplier.pid
-            );
+            let text = format!("{} (process {}) {why}", supplier.name(), supplier.pid);
             self.log_queue.add(Severity::Error, text);
+            false
+        });
+        let is_well = is_complete && suppliers.len() == before;
+        drop(suppliers);
+        if !is_well {
+            self.supply_to(running);
         }
-        *slot = None;
-        drop(slot);
-        self.supply_to(running);
     }
 }

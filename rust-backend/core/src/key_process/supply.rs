@@ -5,9 +5,12 @@
 //! httpd's parent process gives such a process [orders](SupplyOrder); `tls-keyd` sends [requests](SupplyRequest) over other
 //! connections.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::parent::Role;
 
 /// An order of httpd's parent process. Only `Ping` has an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,34 @@ pub enum StoreSpec {
         /// The key, if it is in another file.
         key: Option<String>,
     },
+    /// A Redis server.
+    Redis(RedisSpec),
+}
+
+/// A Redis server.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RedisSpec {
+    /// Its URL, in which there may be a password.
+    pub url: String,
+    /// The CA of its certificate as PEM; none for those of the system.
+    #[serde(with = "serde_bytes")]
+    pub ca: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for RedisSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisSpec")
+    }
+}
+
+impl StoreSpec {
+    /// Which process looks into it.
+    pub(super) fn role(&self) -> Role {
+        match self {
+            Self::Files { .. } => Role::Open,
+            Self::Redis(_) => Role::Fetch,
+        }
+    }
 }
 
 /// A request of `tls-keyd`.
@@ -66,6 +97,21 @@ pub enum Supplied {
         certificate: Vec<u8>,
         /// The path of the key, if it is another one.
         key: Option<Vec<u8>>,
+    },
+    /// A certificate with a sealed key.
+    Sealed {
+        /// It changes when one of both is replaced, and is not 0.
+        stamp: u64,
+        /// Where it is, for messages.
+        source: Vec<u8>,
+        /// The name for which the key was sealed.
+        name: String,
+        /// PEM: the certificate with its chain.
+        #[serde(with = "serde_bytes")]
+        certificate: Vec<u8>,
+        /// The sealed key.
+        #[serde(with = "serde_bytes")]
+        key: Vec<u8>,
     },
     /// What was there when the stamp was given.
     Same,

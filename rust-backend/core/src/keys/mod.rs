@@ -15,6 +15,8 @@ mod percent;
 pub mod phrase_source;
 pub mod pkcs11_uri;
 mod program;
+pub mod redis_names;
 pub mod sealing;
 pub mod store_pattern;
+pub mod store_source;
 pub mod unlock;

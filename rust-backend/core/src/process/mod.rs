@@ -106,7 +106,7 @@ impl Process {
     }
 
     /// The process numbers of `tls-keyd` and those that belong to it: [`KeyProcess::processes`].
-    pub fn key_processes(&self) -> [u32; 4] {
+    pub fn key_processes(&self) -> [u32; 5] {
         self.key_process.get().map(KeyProcess::processes).unwrap_or_default()
     }
 

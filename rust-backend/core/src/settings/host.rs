@@ -12,7 +12,7 @@ use crate::crypto::ciphers::Cipher;
 use crate::crypto::groups::GroupSettings;
 use crate::crypto::protocol::Protocols;
 use crate::keys::identity::IdentityFiles;
-use crate::keys::store_pattern::StorePatterns;
+use crate::keys::store_source::StoreSource;
 use crate::session::resumption::{DEFAULT_EARLY_DATA, SessionSpec};
 use crate::session::tickets;
 use crate::settings::handshake_timeout::HandshakeTimeout;
@@ -228,7 +228,7 @@ pub struct Policy {
     /// Key exchange groups.
     pub groups: GroupSettings,
     /// Where certificates are looked up by name, or that they are not.
-    pub store: Option<Located<Option<StorePatterns>>>,
+    pub store: Option<Located<Option<StoreSource>>>,
     /// Whether the client's order of cipher suites is used.
     pub honor_client_order: Option<bool>,
     /// The largest records that are sent, in bytes of plaintext.

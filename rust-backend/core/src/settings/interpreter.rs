@@ -16,7 +16,7 @@ use crate::crypto::groups::{self, GroupSettings};
 use crate::crypto::protocol::{LeftOut, Protocols};
 use crate::keys::identity::IdentityFiles;
 use crate::keys::pkcs11_uri::{PinSource, Pkcs11Uri};
-use crate::keys::store_pattern::{Pattern, StorePatterns};
+use crate::keys::store_source::StoreSource;
 use crate::session::resumption::{MAX_EARLY_DATA, MAX_TICKETS};
 use crate::session::tickets::MAX_LIFETIME;
 use crate::settings::control;
@@ -135,7 +135,11 @@ impl<'a> Interpreter<'a> {
                 host.has_own_certificates = true;
             }
             "TLSCertificateStore" => {
-                let value = self.store(directive)?;
+                let words = directive.words();
+                let value = match words.as_slice() {
+                    [none] if none.eq_ignore_ascii_case("none") => None,
+                    words => Some(StoreSource::parse(words, self.server_root)?),
+                };
                 host.policy.store = Some(Located { value, origin });
             }
             "TLSProtocol" => {
@@ -305,29 +309,6 @@ impl<'a> Interpreter<'a> {
                 }
             },
         })
-    }
-
-    /// Patterns of files, or none.
-    fn store(&self, directive: &Directive) -> Result<Option<StorePatterns>, String> {
-        let pattern = |text: &str| {
-            let path = self.server_root.join(text);
-            Pattern::parse(&path.to_string_lossy()).map_err(|why| format!("takes {why}"))
-        };
-        match directive.words().as_slice() {
-            [none] if none.eq_ignore_ascii_case("none") => Ok(None),
-            [certificate] => Ok(Some(StorePatterns {
-                certificate: pattern(certificate)?,
-                key: None,
-            })),
-            [certificate, key] => Ok(Some(StorePatterns {
-                certificate: pattern(certificate)?,
-                key: Some(pattern(key)?),
-            })),
-            words => Err(format!(
-                "takes the paths of certificates and keys, or none, not {} words",
-                words.len()
-            )),
-        }
     }
 
     pub(crate) fn certificate(&mut self, directive: &Directive) -> Result<IdentityFiles, String> {

@@ -16,6 +16,27 @@ const NEWEST: ABI = ABI::V6;
 /// to be executed, and no device is to be made.
 const NOT_FOR_TOKENS: BitFlags<AccessFs> = make_bitflags!(AccessFs::{Execute | MakeChar | MakeBlock});
 
+/// What is read to find other machines and to verify their certificates. No private key is there.
+const FOR_THE_NETWORK: &[&str] = &[
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/ld.so.cache",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust",
+    "/run/systemd/resolve",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    "/usr/lib",
+    "/usr/lib64",
+    "/lib",
+    "/lib64",
+];
+
 /// Takes from this thread, and from those it starts, the access to files, TCP and other processes. Descriptors that are
 /// open, or that others send, keep working.
 pub(super) fn restrict(needs: &Needs) -> Result<(), String> {
@@ -33,21 +54,29 @@ pub(super) fn restrict(needs: &Needs) -> Result<(), String> {
 
 fn enforce(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
     // What is handled is forbidden, unless a rule allows it.
-    let ruleset = match needs.tokens {
-        false => Ruleset::default()
-            .handle_access(AccessFs::from_all(NEWEST))?
-            .handle_access(AccessNet::from_all(NEWEST))?
-            .scope(Scope::from_all(NEWEST))?,
-        true => Ruleset::default().handle_access(NOT_FOR_TOKENS)?.scope(Scope::Signal)?,
-    };
-    let ruleset = ruleset.create()?;
-    // Symbolic links of certificates lead anywhere.
-    match PathFd::new("/").ok().filter(|_| needs.opens) {
-        Some(root) => ruleset
-            .add_rule(PathBeneath::new(root, AccessFs::ReadFile))?
-            .restrict_self(),
-        None => ruleset.restrict_self(),
+    if needs.tokens {
+        let ruleset = Ruleset::default().handle_access(NOT_FOR_TOKENS)?.scope(Scope::Signal)?;
+        return ruleset.create()?.restrict_self();
     }
+    let network = match needs.connects {
+        true => AccessNet::BindTcp.into(),
+        false => AccessNet::from_all(NEWEST),
+    };
+    let ruleset = Ruleset::default()
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(network)?
+        .scope(Scope::from_all(NEWEST))?;
+    // Symbolic links of certificates lead anywhere.
+    let readable: &[&str] = match (needs.opens, needs.connects) {
+        (true, _) => &["/"],
+        (false, true) => FOR_THE_NETWORK,
+        (false, false) => &[],
+    };
+    let mut ruleset = ruleset.create()?;
+    for path in readable.iter().filter_map(|path| PathFd::new(path).ok()) {
+        ruleset = ruleset.add_rule(PathBeneath::new(path, AccessFs::ReadFile))?;
+    }
+    ruleset.restrict_self()
 }
 
 fn missing(landlock: LandlockStatus) -> String {
@@ -119,11 +148,21 @@ mod tests {
 
     #[test]
     fn stores_are_read_and_not_written() {
-        in_a_thread(Needs::of_supply(), || {
+        in_a_thread(Needs::of_opening(), || {
             assert!(File::open("/etc/passwd").is_ok());
-            assert!(is_refused(fs::read_dir("/etc")));
             assert!(is_refused(File::options().write(true).open("/dev/null")));
             assert!(is_refused(std::net::TcpStream::connect("127.0.0.1:1")));
+        });
+    }
+
+    #[test]
+    fn who_talks_to_other_machines_reads_little() {
+        in_a_thread(Needs::of_fetching(), || {
+            assert!(is_refused(File::open("/etc/passwd")));
+            assert!(File::open("/etc/hosts").is_ok());
+            let refused = std::net::TcpStream::connect("127.0.0.1:1").unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+            assert!(is_refused(std::net::TcpListener::bind("127.0.0.1:0")));
         });
     }
 

@@ -23,15 +23,25 @@ pub(crate) struct Needs {
     pub(crate) files: bool,
     /// Whether files are opened for reading.
     pub(crate) opens: bool,
+    /// Whether connections to other machines are made.
+    pub(crate) connects: bool,
     /// The user to run as; `None` for the one that this process has.
     pub(crate) user: Option<User>,
 }
 
 impl Needs {
-    /// Those of the process that looks into stores.
-    pub(crate) fn of_supply() -> Self {
+    /// Those of the process that opens files of stores.
+    pub(crate) fn of_opening() -> Self {
         Self {
             opens: true,
+            ..Self::default()
+        }
+    }
+
+    /// Those of the process that asks other machines.
+    pub(crate) fn of_fetching() -> Self {
+        Self {
+            connects: true,
             ..Self::default()
         }
     }
@@ -106,7 +116,7 @@ pub(crate) fn steps(needs: &Needs) -> Vec<Step> {
         Step::new("Landlock: files, network, signals", file_access::restrict(needs)),
         Step::new(
             "seccomp: system calls",
-            system_calls::restrict(needs.tokens || needs.opens, needs.files),
+            system_calls::restrict(needs.tokens || needs.opens || needs.connects, needs.files),
         ),
     ]
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mod_tls_core::base::file_reading::{self, FileError, Opened};
 use mod_tls_core::base::host_name::HostName;
-use mod_tls_core::key_process::supply::{StoreSpec, Supplied};
+use mod_tls_core::key_process::supply::Supplied;
 use mod_tls_core::keys::identity::Stamp;
 use mod_tls_core::keys::store_pattern::{Pattern, StorePatterns};
 
@@ -18,11 +18,10 @@ pub(super) struct FileStore(StorePatterns);
 
 impl FileStore {
     /// The error is why a pattern is none.
-    pub(super) fn new(spec: &StoreSpec) -> Result<Self, String> {
-        let StoreSpec::Files { certificate, key } = spec;
+    pub(super) fn new(certificate: &str, key: Option<&str>) -> Result<Self, String> {
         Ok(Self(StorePatterns {
             certificate: Pattern::parse(certificate)?,
-            key: key.as_deref().map(Pattern::parse).transpose()?,
+            key: key.map(Pattern::parse).transpose()?,
         }))
     }
 

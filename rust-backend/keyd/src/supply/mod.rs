@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A process that looks into stores of certificates for `tls-keyd`, which itself cannot open files. It hands over descriptors,
-//! so it has no keys in its memory.
+//! A process that looks into stores of certificates for `tls-keyd`, which itself cannot open files or ask other machines. It hands
+//! over descriptors, or keys that are sealed, so it has no keys in its memory.
 //!
 //! httpd's parent process tells it the stores, and hands out connections to them. Each connection has a thread: a slow file
 //! system keeps only those waiting who want something from there.
 
 mod files;
+mod redis;
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -19,11 +21,12 @@ use std::thread;
 use mod_tls_core::base::host_name::HostName;
 use mod_tls_core::key_process::channel::Channel;
 use mod_tls_core::key_process::protocol::BadFrame;
-use mod_tls_core::key_process::supply::{Alive, PATIENCE, Supplied, SupplyOrder, SupplyRequest};
+use mod_tls_core::key_process::supply::{Alive, PATIENCE, StoreSpec, Supplied, SupplyOrder, SupplyRequest};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use files::FileStore;
+use redis::RedisStore;
 
 /// The most connections. Those that wait for a file system that does not answer keep their threads.
 const MAX_CONNECTIONS: usize = 256;
@@ -32,6 +35,7 @@ const MAX_CONNECTIONS: usize = 256;
 pub(crate) fn serve(socket: OwnedFd) -> ExitCode {
     let mut control = Control {
         channel: Channel::new(socket),
+        stores: HashMap::new(),
         parent: None,
         connections: Arc::default(),
     };
@@ -42,6 +46,7 @@ pub(crate) fn serve(socket: OwnedFd) -> ExitCode {
 
 struct Control {
     channel: Channel,
+    stores: HashMap<StoreSpec, Arc<Store>>,
     /// A pidfd of httpd's parent process.
     parent: Option<OwnedFd>,
     connections: Arc<AtomicUsize>,
@@ -58,16 +63,19 @@ impl Control {
                 }
                 SupplyOrder::Serve(spec) => {
                     let socket = self.channel.descriptor()?;
-                    // The patterns were parsed by httpd before.
-                    if let Ok(store) = FileStore::new(&spec) {
-                        let connections = Arc::clone(&self.connections);
-                        Connection::start(socket, Arc::new(store), connections);
-                    }
+                    let store = self.store(spec);
+                    Connection::start(socket, store, Arc::clone(&self.connections));
                 }
                 SupplyOrder::Ping => self.channel.send(&Alive, &[])?,
             }
         }
         Ok(())
+    }
+
+    /// The store, which is made if it is not known: a connection to a server is kept.
+    fn store(&mut self, spec: StoreSpec) -> Arc<Store> {
+        let make = |spec: &StoreSpec| Arc::new(Store::new(spec));
+        Arc::clone(self.stores.entry(spec).or_insert_with_key(make))
     }
 
     /// Waits for an order. False if httpd has ended.
@@ -83,6 +91,33 @@ impl Control {
                 Err(error) => return Err(error.into()),
                 Ok(_) => return Ok(!sources[0].revents().is_empty()),
             }
+        }
+    }
+}
+
+/// A store of certificates.
+enum Store {
+    Files(FileStore),
+    Redis(Box<RedisStore>),
+    /// It cannot be asked, for this reason.
+    Failed(String),
+}
+
+impl Store {
+    fn new(spec: &StoreSpec) -> Self {
+        let made = match spec {
+            StoreSpec::Files { certificate, key } => FileStore::new(certificate, key.as_deref()).map(Self::Files),
+            StoreSpec::Redis(server) => RedisStore::new(server).map(Box::new).map(Self::Redis),
+        };
+        made.unwrap_or_else(Self::Failed)
+    }
+
+    /// What there is for a name, unless it is what has the stamp `known`.
+    fn get(&self, name: &HostName, known: u64) -> Answer {
+        match self {
+            Self::Files(store) => store.get(name, known),
+            Self::Redis(store) => store.get(name, known),
+            Self::Failed(why) => Supplied::Failed(why.clone()).into(),
         }
     }
 }
@@ -105,14 +140,14 @@ impl From<Supplied> for Answer {
 /// A connection of `tls-keyd`.
 struct Connection {
     channel: Channel,
-    store: Arc<FileStore>,
+    store: Arc<Store>,
     /// The number of all connections.
     count: Arc<AtomicUsize>,
 }
 
 impl Connection {
     /// Serves a connection in a thread of its own. Without one, or with too many, it is closed, which tells `tls-keyd`.
-    fn start(socket: OwnedFd, store: Arc<FileStore>, count: Arc<AtomicUsize>) {
+    fn start(socket: OwnedFd, store: Arc<Store>, count: Arc<AtomicUsize>) {
         let before = count.fetch_add(1, Relaxed);
         let connection = Self {
             channel: Channel::new(socket),

@@ -5,44 +5,95 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::Compiler;
 use crate::base::diagnostics::Severity;
+use crate::base::file_reading::{self, Exposure};
 use crate::config::CompileMode;
 use crate::config::on_demand::CertificateStore;
-use crate::key_process::supply::StoreSpec;
+use crate::key_process::suppliers::KnownStore;
+use crate::key_process::supply::{RedisSpec, StoreSpec};
 use crate::keys::store_pattern::{Pattern, StorePatterns};
+use crate::keys::store_source::{RedisAddress, StoreSource};
 
 impl Compiler {
     /// The number of the host's store; none if it has none.
     pub(super) fn store(&mut self, index: usize) -> Option<usize> {
         let said = self.hosts[index].policy.store.clone()?;
-        let patterns = said.value?;
-        if let Some(known) = self.stores.iter().position(|store| store.patterns == patterns) {
+        let source = said.value?;
+        if let Some(known) = self.stores.iter().position(|store| store.source == source) {
             return Some(known);
         }
+        let mut problems = Vec::new();
         if self.builder.environment.mode != CompileMode::First {
-            let all = std::iter::once(&patterns.certificate).chain(&patterns.key);
-            for text in all.filter_map(problem_of) {
-                let text = format!("TLSCertificateStore {text}");
-                self.diagnostics
-                    .report(Severity::Warning, index, Some(&said.origin), text);
+            problems = match &source {
+                StoreSource::Files(patterns) => problems_of(patterns),
+                StoreSource::Redis(address) => self.problems_of_address(address),
+            };
+        }
+        let known = match known(&source) {
+            Ok(known) => Some(known),
+            Err(why) => {
+                problems.push((Severity::Error, why));
+                None
             }
+        };
+        for (severity, text) in problems {
+            let text = format!("TLSCertificateStore {text}");
+            self.diagnostics.report(severity, index, Some(&said.origin), text);
         }
         let keys = self.builder.process.key_process.get().filter(|keys| keys.is_on());
-        self.stores.push(CertificateStore {
-            number: keys.map(|keys| keys.store_number(&spec_of(&patterns))),
-            patterns,
-        });
+        let number = keys.zip(known).map(|(keys, known)| keys.store_number(&known));
+        self.stores.push(CertificateStore { source, number });
         Some(self.stores.len() - 1)
     }
-}
 
-fn spec_of(patterns: &StorePatterns) -> StoreSpec {
-    StoreSpec::Files {
-        certificate: patterns.certificate.to_string(),
-        key: patterns.key.as_ref().map(Pattern::to_string),
+    fn problems_of_address(&self, address: &RedisAddress) -> Vec<(Severity, String)> {
+        let mut problems = Vec::new();
+        if self.key_program().is_none() {
+            let text =
+                format!("{address}: private keys there are unsealed by tls-keyd alone, and TLSKeyProcess is off");
+            problems.push((Severity::Error, text));
+        }
+        match Exposure::of_file(&address.sealing_key) {
+            Ok(exposure) => {
+                let about = exposure.about(&address.sealing_key, "unseal all private keys");
+                problems.extend(about.map(|text| (Severity::Warning, text)));
+            }
+            Err(error) => problems.push((Severity::Error, error.to_string())),
+        }
+        problems
     }
 }
 
-/// What is wrong with the directory of a pattern.
+/// A store as `tls-keyd` is told of it. The error says which file cannot be read.
+fn known(source: &StoreSource) -> Result<KnownStore, String> {
+    Ok(match source {
+        StoreSource::Files(patterns) => KnownStore {
+            spec: StoreSpec::Files {
+                certificate: patterns.certificate.to_string(),
+                key: patterns.key.as_ref().map(Pattern::to_string),
+            },
+            sealing_keys: None,
+        },
+        StoreSource::Redis(address) => {
+            let ca = address.ca.as_deref().map(file_reading::read).transpose();
+            let ca = ca.map_err(|error| error.to_string())?;
+            KnownStore {
+                spec: StoreSpec::Redis(RedisSpec {
+                    url: address.url.clone(),
+                    ca: ca.map(|ca| ca.to_vec()),
+                }),
+                sealing_keys: Some(address.sealing_key.clone()),
+            }
+        }
+    })
+}
+
+/// What is wrong with the directories of patterns.
+fn problems_of(patterns: &StorePatterns) -> Vec<(Severity, String)> {
+    let all = std::iter::once(&patterns.certificate).chain(&patterns.key);
+    let texts = all.filter_map(problem_of);
+    texts.map(|text| (Severity::Warning, text)).collect()
+}
+
 fn problem_of(pattern: &Pattern) -> Option<String> {
     const OTHERS_WRITE: u32 = 0o002;
     let path = pattern.fixed_directory();
