@@ -345,3 +345,57 @@ class TestServer:
         print(f"first list {first:.2f} s, second {second:.2f} s, watcher {before} KiB, {resident(watcher(httpd))} KiB")
         assert len(rows) == 10000 and first < 10 and second < 5
         assert resident(watcher(httpd)) - before < 4096
+
+
+class TestStore:
+    """A host with TLSCertificateStore, whose certificates the server looks up when a client asks for them."""
+
+    @pytest.fixture
+    def store(self, httpd, authority):
+        directory = httpd.root / "sites"
+        directory.mkdir()
+
+        def put(name, *names, **options):
+            issued = authority.server(*(names or [name]), **options)
+            (directory / f"{name}.key").write_bytes(key_pem(issued.key))
+            (directory / f"{name}.pem").write_bytes(issued.chain_pem)
+            return issued
+
+        put.directory = directory
+        return put
+
+    @pytest.fixture
+    def tool(self, httpd, store):
+        line = f"TLSCertificateStore {store.directory}/%n.pem {store.directory}/%n.key"
+        return start(httpd, "TLSStrictSNI off", httpd.vhost("own.test", "ServerAlias *.test", line))
+
+    def test_01_list_and_show(self, httpd, store, tool):
+        store("x.test")
+        assert f"looked up in {store.directory}/%n.pem" in tool.run("list")
+        [entry] = tool.json("list")["with_store"]
+        assert entry["host"] == "own.test" and entry["key_pattern"] == f"{store.directory}/%n.key"
+        text = tool.run("show", "x.test")
+        assert "its store has a certificate for the name" in text and f"{store.directory}/x.test.pem" in text
+        [at] = tool.json("show", "x.test")["addresses"]
+        assert serial(httpd, "x.test") == int(at["stored"]["certificate"]["serial"], 16)
+        # The host's own certificate is for this name.
+        assert tool.json("show", "own.test")["addresses"][0]["stored"] is None
+        assert "its store has no certificate for the name" in tool.run("show", "y.test", status=1)
+        store("z.test", "other.test")
+        [at] = tool.json("show", "z.test", status=1)["addresses"]
+        assert "is not for z.test" in at["stored"]["problem"]
+
+    def test_02_wait(self, httpd, authority, store, tool):
+        for number, target in enumerate(["x.test", store.directory / "x.test.pem", store.directory / "x.test.key"]):
+            issued = store("x.test", number=number)
+            [one] = [row for row in tool.json("wait", target)["certificates"] if row["state"] == "on_demand"]
+            assert one["certificate_file"] == f"{store.directory}/x.test.pem"
+            assert serial(httpd, "x.test") == issued.cert.serial_number
+        # A name that only the store knows, on the host that answers for all names.
+        store("www.example.org")
+        assert "used when a client asks for it" in tool.run("wait", "www.example.org")
+        assert "no host of this name" in tool.run("wait", "www.example.com", status=1)
+        store("x.test", "x.test", start=-3, days=2)
+        httpd.log.allow("has changed and is not used|has expired")
+        assert "has expired" in tool.run("wait", store.directory / "x.test.pem", status=1)
+        assert "the server uses no certificate from there" in tool.run("wait", store.directory, status=1)

@@ -24,6 +24,16 @@ struct Listed {
     certificates: Vec<Row>,
     /// Hosts on TLS addresses that have no certificate: their requests are answered with 503.
     without_certificate: Vec<Place>,
+    /// Hosts that look certificates up when clients ask for them.
+    with_store: Vec<StoreJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct StoreJson {
+    #[serde(flatten)]
+    place: Place,
+    certificate_pattern: String,
+    key_pattern: Option<String>,
 }
 
 /// A host with one of its certificates.
@@ -73,6 +83,7 @@ fn select(catalogue: &Catalogue, options: &List, now: i64) -> Listed {
     let mut names = names_of_hosts(catalogue);
     let mut rows = Vec::new();
     let mut without = Vec::new();
+    let mut with_store = Vec::new();
     for host in &catalogue.hosts {
         let place = Place {
             host: host.name.clone(),
@@ -86,6 +97,16 @@ fn select(catalogue: &Catalogue, options: &List, now: i64) -> Listed {
             && is_wanted(options, &place, None)
         {
             without.push(place.clone());
+        }
+        if let Some((certificate, key)) = &host.store
+            && options.expires_within.is_none()
+            && is_wanted(options, &place, None)
+        {
+            with_store.push(StoreJson {
+                place: place.clone(),
+                certificate_pattern: certificate.clone(),
+                key_pattern: key.clone(),
+            });
         }
         let entries = host.slots.iter().filter_map(|slot| catalogue.certificate(*slot));
         for entry in entries.filter(|entry| is_wanted(options, &place, Some(entry)) && expires(options, entry, now)) {
@@ -103,6 +124,7 @@ fn select(catalogue: &Catalogue, options: &List, now: i64) -> Listed {
         process: catalogue.process,
         certificates: rows,
         without_certificate: without,
+        with_store,
     }
 }
 
@@ -229,6 +251,18 @@ impl fmt::Display for Listed {
                     refused.why
                 )?;
             }
+        }
+        for store in &self.with_store {
+            let StoreJson {
+                place,
+                certificate_pattern,
+                ..
+            } = store;
+            writeln!(
+                f,
+                "\n{} ({}): certificates for other names are looked up in {certificate_pattern}",
+                place.host, place.configuration
+            )?;
         }
         for place in &self.without_certificate {
             writeln!(

@@ -15,6 +15,7 @@ mod redis_server;
 mod seal;
 mod server;
 mod show;
+mod stores;
 mod targets;
 mod wait;
 

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use mod_tls_core::base::clock::unix_now;
 use mod_tls_core::config::catalogue::{Catalogue, CertificateEntry, HostAddress, HostEntry};
 use mod_tls_core::config::vhosts::Reason;
-use mod_tls_core::x509::matches_host;
 use serde::Serialize;
 
 use crate::Outcome;
@@ -16,6 +15,7 @@ use crate::command_line::Show;
 use crate::list::place_of;
 use crate::output::{CertificateJson, Output, Time, expiry};
 use crate::server::Server;
+use crate::stores::{Stored, is_covered};
 
 /// The result.
 #[derive(Debug, Serialize)]
@@ -36,6 +36,8 @@ struct AtAddress {
     because: String,
     /// In the order of preference: the client's algorithms decide.
     certificates: Vec<Presented>,
+    /// The certificate that the host's store has for the name, which is used unless there is a problem.
+    stored: Option<Stored>,
 }
 
 #[derive(Debug, Serialize)]
@@ -126,6 +128,7 @@ impl AtAddress {
                 because: "no host has the name, and unknown names are refused (alert unrecognized_name, TLSStrictSNI)"
                     .to_owned(),
                 certificates: Vec::new(),
+                stored: None,
             };
         };
         let host = catalogue.host(selection.server);
@@ -136,6 +139,18 @@ impl AtAddress {
         if selection.site != selection.server {
             because += "; it has no TLS itself, so that the first host of the address serves the handshake";
         }
+        let with_store = site.filter(|site| sni.is_some() && !is_covered(catalogue, site, name));
+        let stored = with_store.and_then(|site| Stored::find(site, name, unix_now()));
+        if let Some(stored) = &stored {
+            because += if stored.is_there() {
+                "; its store has a certificate for the name"
+            } else {
+                "; its store has no certificate for the name"
+            };
+        }
+        if slots.is_empty() && site.is_some_and(|site| site.store.is_some()) {
+            because += ", and it has no other one";
+        }
         if site.is_some_and(|site| site.is_unavailable) {
             because += "; it has no certificate, so that requests are answered with 503";
         }
@@ -145,6 +160,7 @@ impl AtAddress {
             configuration: host.or(site).map(place_of),
             because,
             certificates: entries.map(|entry| Presented::new(entry, name)).collect(),
+            stored,
         }
     }
 
@@ -154,7 +170,10 @@ impl AtAddress {
                 |certificate: &CertificateJson| certificate.not_after.0 >= now && certificate.not_before.0 <= now;
             one.covers_name && one.certificate.as_ref().is_some_and(is_valid)
         };
-        !self.certificates.is_empty() && self.certificates.iter().all(is_good)
+        match &self.stored {
+            Some(stored) => stored.problem.is_none(),
+            None => !self.certificates.is_empty() && self.certificates.iter().all(is_good),
+        }
     }
 }
 
@@ -180,7 +199,7 @@ impl Presented {
             certificate_file: entry.source().to_owned(),
             key_file: entry.key_file().to_owned(),
             certificate: facts.map(|facts| CertificateJson::new(facts, unix_now())),
-            covers_name: facts.is_some_and(|facts| facts.names.iter().any(|own| matches_host(own, name))),
+            covers_name: entry.covers(name),
             chain_length: entry.chain_len,
             key_in: if entry.is_key_remote { "tls-keyd" } else { "httpd" },
             used_since: settled.refused.is_none().then_some(Time(settled.since)),
@@ -202,6 +221,20 @@ impl fmt::Display for Shown {
                 _ => writeln!(f, "{} at {}: REFUSED", self.name, at.address)?,
             }
             writeln!(f, "  because       {}", at.because)?;
+            if let Some(stored) = at.stored.as_ref().filter(|stored| stored.is_there()) {
+                writeln!(f, "  store         {}", stored.certificate_file.display())?;
+                writeln!(f, "    key         {}", stored.key_file.display())?;
+                if let Some(certificate) = &stored.certificate {
+                    writeln!(f, "    names       {}", certificate.names.join(", "))?;
+                    writeln!(f, "    kind        {}", certificate.key)?;
+                    writeln!(f, "    expires     {}", expiry(certificate.not_after.0, self.now))?;
+                    writeln!(f, "    issuer      {}", certificate.issuer)?;
+                    writeln!(f, "    serial      {}", certificate.serial)?;
+                }
+                if let Some(problem) = &stored.problem {
+                    writeln!(f, "    NOT USED    {problem}")?;
+                }
+            }
             for one in &at.certificates {
                 writeln!(f, "  certificate   {}", one.certificate_file.display())?;
                 writeln!(f, "    key         {} (in {})", one.key_file.display(), one.key_in)?;

@@ -1,11 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a command is about: hosts by their names, certificates by their files.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mod_tls_core::config::catalogue::{Catalogue, CertificateEntry, HostEntry};
+use mod_tls_core::config::catalogue::{Catalogue, CertificateEntry};
+use mod_tls_core::config::vhosts::Reason;
+
+use crate::stores::{self, Stored, is_covered};
+
+/// The certificates that a command is about.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The numbers of those that the server has.
+    pub(crate) slots: BTreeSet<u32>,
+    /// Those that it looks up in stores.
+    pub(crate) stored: Vec<Stored>,
+}
 
 /// The names by which clients reach each host.
 pub(crate) fn names_of_hosts(catalogue: &Catalogue) -> HashMap<u32, BTreeSet<String>> {
@@ -16,44 +28,51 @@ pub(crate) fn names_of_hosts(catalogue: &Catalogue) -> HashMap<u32, BTreeSet<Str
     names
 }
 
-/// The certificates that a command is about.
-pub(crate) fn find(catalogue: &Catalogue, targets: &[String]) -> Result<Vec<u32>, String> {
-    let mut slots = BTreeSet::new();
+/// Finds the certificates that a command is about.
+pub(crate) fn find(catalogue: &Catalogue, targets: &[String], now: i64) -> Result<Found, String> {
+    let mut all = Found::default();
     for target in targets {
-        let found = match is_path(target) {
-            true => of_file(catalogue, Path::new(target)),
-            false => of_name(catalogue, target),
+        // A path has a slash, which no name has.
+        let is_path = target.contains('/');
+        let found = match is_path {
+            true => of_file(catalogue, Path::new(target), now),
+            false => of_name(catalogue, target, now),
         };
-        if found.is_empty() {
-            return Err(match is_path(target) {
+        if found.slots.is_empty() && found.stored.is_empty() {
+            return Err(match is_path {
                 true => format!("{target}: the server uses no certificate from there"),
                 false => format!("{target}: the server has no host of this name with a certificate"),
             });
         }
-        slots.extend(found);
+        all.slots.extend(found.slots);
+        all.stored.extend(found.stored);
     }
-    Ok(slots.into_iter().collect())
+    Ok(all)
 }
 
-/// A path has a slash, which no name has.
-fn is_path(target: &str) -> bool {
-    target.contains('/')
-}
-
-/// The certificates of the hosts that have the name, or that a client gets that asks for it.
-fn of_name(catalogue: &Catalogue, name: &str) -> Vec<u32> {
+/// The certificates of the hosts that have the name, and what stores have for it. The host that answers for unknown names counts only
+/// if its store has something.
+fn of_name(catalogue: &Catalogue, name: &str, now: i64) -> Found {
     let addresses = catalogue.addresses.iter();
-    let selected = addresses.filter_map(|address| {
-        let index = catalogue.names_at(address)?;
-        index.find(name)
-    });
-    let servers: BTreeSet<u32> = selected.collect();
-    let hosts = servers.into_iter().filter_map(|server| catalogue.host(server as usize));
-    hosts.flat_map(|host: &HostEntry| host.slots.iter().copied()).collect()
+    let selected = addresses.filter_map(|address| catalogue.select(address, Some(name)).ok());
+    let selected: BTreeMap<usize, bool> = selected
+        .map(|selection| (selection.server, selection.reason != Reason::Unknown))
+        .collect();
+    let mut found = Found::default();
+    for (server, is_own) in selected {
+        let Some(host) = catalogue.host(server) else { continue };
+        if is_own {
+            found.slots.extend(&host.slots);
+        }
+        let asked = !is_covered(catalogue, host, name);
+        let stored = asked.then(|| Stored::find(host, name, now)).flatten();
+        found.stored.extend(stored.filter(|stored| is_own || stored.is_there()));
+    }
+    found
 }
 
 /// The certificates with this file, or with a file in this directory.
-fn of_file(catalogue: &Catalogue, target: &Path) -> Vec<u32> {
+fn of_file(catalogue: &Catalogue, target: &Path, now: i64) -> Found {
     let named = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
     let resolved = resolve(&named);
     let is_meant = |entry: &&CertificateEntry| {
@@ -61,12 +80,11 @@ fn of_file(catalogue: &Catalogue, target: &Path) -> Vec<u32> {
             .paths()
             .any(|path| path.starts_with(&named) || resolve(path).starts_with(&resolved))
     };
-    catalogue
-        .certificates
-        .iter()
-        .filter(is_meant)
-        .map(|entry| entry.slot)
-        .collect()
+    let entries = catalogue.certificates.iter().filter(is_meant);
+    Found {
+        slots: entries.map(|entry| entry.slot).collect(),
+        stored: stores::of_file(catalogue, &named, now),
+    }
 }
 
 /// The path without symbolic links, as far as this user may know.

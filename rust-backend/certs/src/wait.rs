@@ -15,7 +15,10 @@ use crate::Outcome;
 use crate::command_line::{Targets, Wait};
 use crate::output::{CertificateJson, Output, Time, expiry};
 use crate::server::Server;
-use crate::targets;
+use crate::stores::{LOOKS_WITHIN, Stored};
+use crate::targets::{self, Found};
+
+const TIME_IS_UP: &str = "the time is up";
 
 /// How often the server is asked.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -46,6 +49,8 @@ struct Awaited {
 #[serde(rename_all = "snake_case")]
 enum State {
     Used,
+    /// It is looked up in a store when a client asks for it.
+    OnDemand,
     Refused,
     /// The time was up.
     Pending,
@@ -62,17 +67,21 @@ struct Looked {
 pub(crate) fn reload(options: &Targets, socket: Option<&Path>, output: Output) -> Result<Outcome, String> {
     let mut server = Server::connect(socket)?;
     let catalogue = server.catalogue()?;
-    let Some(slots) = found(&catalogue, options) else {
+    let Some(found) = found(&catalogue, options) else {
         return Ok(Outcome::Problem);
     };
+    let slots: Vec<u32> = found.slots.into_iter().collect();
     if let Some(why) = not_watched(&catalogue, &slots) {
         eprintln!("tls-certs: {why}");
         return Ok(Outcome::Problem);
     }
     server.look(&slots)?;
     let entries = slots.iter().filter_map(|slot| catalogue.certificate(*slot));
+    let files = entries.map(|entry| entry.source().to_owned());
+    // The server looks into stores all the time.
+    let stored = found.stored.into_iter().map(|one| one.certificate_file);
     output.print(&Looked {
-        certificate_files: entries.map(|entry| entry.source().to_owned()).collect(),
+        certificate_files: files.chain(stored).collect(),
     })?;
     Ok(Outcome::Fine)
 }
@@ -98,9 +107,10 @@ fn wait(server: &mut Server, options: &Wait, output: Output, end: Instant) -> Re
     loop {
         // It may be another one after a reload of the server, with other numbers.
         let catalogue = server.catalogue()?;
-        let Some(slots) = found(&catalogue, &options.targets) else {
+        let Some(found) = found(&catalogue, &options.targets) else {
             return Ok(Outcome::Problem);
         };
+        let slots: Vec<u32> = found.slots.into_iter().collect();
         if let Some(why) = not_watched(&catalogue, &slots) {
             eprintln!("tls-certs: {why}");
             return Ok(Outcome::Problem);
@@ -115,9 +125,12 @@ fn wait(server: &mut Server, options: &Wait, output: Output, end: Instant) -> Re
         let certificates = slots.iter().zip(states);
         let certificates: Vec<_> = certificates
             .map(|(slot, state)| Awaited::new(catalogue.certificate(*slot), state))
+            .chain(found.stored.into_iter().map(|one| Awaited::stored(one, end)))
             .collect();
         let waited = Waited {
-            ok: certificates.iter().all(|one| one.state == State::Used),
+            ok: certificates
+                .iter()
+                .all(|one| matches!(one.state, State::Used | State::OnDemand)),
             certificates,
             now: unix_now(),
         };
@@ -127,8 +140,8 @@ fn wait(server: &mut Server, options: &Wait, output: Output, end: Instant) -> Re
 }
 
 /// The certificates that the command is about. None if that was said to be a problem.
-fn found(catalogue: &Catalogue, options: &Targets) -> Option<Vec<u32>> {
-    targets::find(catalogue, &options.targets)
+fn found(catalogue: &Catalogue, options: &Targets) -> Option<Found> {
+    targets::find(catalogue, &options.targets, unix_now())
         .inspect_err(|why| eprintln!("tls-certs: {why}"))
         .ok()
 }
@@ -165,11 +178,33 @@ fn settled(server: &mut Server, slots: &[u32], end: Instant) -> Result<Option<Ve
 }
 
 impl Awaited {
+    /// What a store has. Waits until each process of the server has looked, unless the time is up.
+    fn stored(stored: Stored, end: Instant) -> Self {
+        let state = match &stored.problem {
+            Some(_) => State::Refused,
+            None => loop {
+                match unix_now() > stored.changed + LOOKS_WITHIN {
+                    true => break State::OnDemand,
+                    false if Instant::now() >= end => break State::Pending,
+                    false => sleep(INTERVAL),
+                }
+            },
+        };
+        let late = (state == State::Pending).then(|| TIME_IS_UP.to_owned());
+        Self {
+            certificate_file: stored.certificate_file,
+            state,
+            since: None,
+            why: stored.problem.or(late),
+            certificate: stored.certificate,
+        }
+    }
+
     fn new(entry: Option<&CertificateEntry>, state: FileState) -> Self {
         let (state, since, why) = match state {
             FileState::Used(since) => (State::Used, Some(Time(since)), None),
             FileState::Refused(since, why) => (State::Refused, Some(Time(since)), Some(why)),
-            FileState::Pending => (State::Pending, None, Some("the time is up".to_owned())),
+            FileState::Pending => (State::Pending, None, Some(TIME_IS_UP.to_owned())),
             FileState::Unknown => (State::NotWatched, None, Some("the server does not watch it".to_owned())),
         };
         let facts = entry.and_then(|entry| entry.facts.as_ref());
@@ -203,6 +238,7 @@ impl fmt::Display for Waited {
             let end = end.unwrap_or_else(|| "unknown".to_owned());
             let why = one.why.as_deref().unwrap_or_default();
             match (one.state, one.since) {
+                (State::OnDemand, _) => writeln!(f, "{file}: used when a client asks for it, expires {end}")?,
                 (State::Used, Some(since)) => writeln!(f, "{file}: used since {since}, expires {end}")?,
                 (State::Refused, Some(since)) => {
                     writeln!(
@@ -210,6 +246,7 @@ impl fmt::Display for Waited {
                         "{file}: NOT USED, refused at {since}: {why}; the one that is used expires {end}"
                     )?;
                 }
+                _ if one.certificate.is_none() => writeln!(f, "{file}: NOT USED: {why}")?,
                 _ => writeln!(f, "{file}: NOT USED: {why}; the one that is used expires {end}")?,
             }
         }

@@ -22,9 +22,11 @@ use crate::info::connection_info::INTERFACE;
 use crate::key_process::protocol::{self, BadFrame, MAX_CONTROL_FRAME};
 use crate::key_process::watch_orders::Settled;
 use crate::keys::identity::{Identity, IdentityFiles, Known};
+use crate::keys::store_pattern::{Pattern, StorePatterns};
 use crate::settings::Watching;
-use crate::x509::Certificate;
+use crate::site::Site;
 use crate::x509::facts::CertificateFacts;
+use crate::x509::{Certificate, matches_host};
 
 /// A part of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +88,9 @@ pub struct HostEntry {
     pub is_unavailable: bool,
     /// Its certificates, in order of preference: the numbers of identities.
     pub slots: Vec<u32>,
+    /// The patterns of the store in which certificates are looked up by name: of the certificate, and of the key if it is in another
+    /// file.
+    pub store: Option<(String, Option<String>)>,
 }
 
 /// A certificate.
@@ -141,6 +146,12 @@ impl CertificateEntry {
         Path::new(OsStr::from_bytes(&self.certificate))
     }
 
+    /// Whether the certificate is for `name`.
+    pub fn covers(&self, name: &str) -> bool {
+        let facts = self.facts.as_ref();
+        facts.is_some_and(|facts| facts.names.iter().any(|own| matches_host(own, name)))
+    }
+
     /// The path of the key.
     pub fn key_file(&self) -> &Path {
         let key = self.key.as_ref().map_or(self.certificate.as_slice(), |key| key);
@@ -152,6 +163,20 @@ impl CertificateEntry {
         let others = self.key.iter().chain(&self.chain);
         let others = others.map(|path| Path::new(OsStr::from_bytes(path)));
         std::iter::once(self.source()).chain(others)
+    }
+}
+
+impl HostEntry {
+    /// The store in which certificates are looked up.
+    pub fn patterns(&self) -> Option<StorePatterns> {
+        let (certificate, key) = self.store.as_ref()?;
+        Some(StorePatterns {
+            certificate: Pattern::parse(certificate).ok()?,
+            key: match key {
+                Some(key) => Some(Pattern::parse(key).ok()?),
+                None => None,
+            },
+        })
     }
 }
 
@@ -187,6 +212,7 @@ impl Config {
                 is_ssl: self.is_ssl(server),
                 is_unavailable: site.unavailable,
                 slots,
+                store: self.store_of(site),
             });
         }
         let mut certificates: Vec<_> = certificates.into_values().collect();
@@ -206,6 +232,14 @@ impl Config {
             hosts,
             certificates,
         }
+    }
+
+    fn store_of(&self, site: &Site) -> Option<(String, Option<String>)> {
+        let patterns = &self.stores.get(site.store()?)?.patterns;
+        Some((
+            patterns.certificate.to_string(),
+            patterns.key.as_ref().map(ToString::to_string),
+        ))
     }
 
     /// The entry of an identity. None if no host presents it.

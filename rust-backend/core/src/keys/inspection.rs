@@ -69,6 +69,22 @@ pub fn inspect(
     })
 }
 
+/// The certificate in files of a store, as a server uses it at `now` for a client that asks for `name`. An error says why it does
+/// not.
+pub fn in_store(files: &IdentityFiles, name: &str, now: i64) -> Result<CertificateFacts, String> {
+    let loaded = IdentityStore::default().load(files, &KeyReader::Here(None), &Unlock::Nobody);
+    let identity = loaded.map_err(|error| error.to_string())?;
+    if !identity.covers(name) {
+        return Err(format!("{}: the certificate is not for {name}", identity.name()));
+    }
+    if let Some(problem) = identity.validity_problem(now) {
+        return Err(problem);
+    }
+    let leaf = identity.leaf();
+    let parsed = Certificate::parse(&leaf).map_err(|error| error.to_string())?;
+    Ok(CertificateFacts::of(&parsed))
+}
+
 /// What clients refuse about certificate `at` of the chain, counted from 0. What is wrong with the time and the key of the first
 /// one is found elsewhere.
 fn weaknesses(certificate: &Certificate<'_>, at: usize, now: i64) -> Vec<String> {

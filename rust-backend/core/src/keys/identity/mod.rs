@@ -290,45 +290,9 @@ impl Identity {
         self.info.validity
     }
 
-    /// Why clients refuse the certificate at `now`, in seconds since 1970.
-    pub(crate) fn validity_problem(&self, now: i64) -> Option<String> {
-        let (not_before, not_after) = self.validity();
-        let file = self.name();
-        if not_after < now {
-            return Some(format!(
-                "{file}: the certificate has expired: clients will refuse it until it is renewed"
-            ));
-        }
-        if not_before > now {
-            return Some(format!(
-                "{file}: the certificate is not valid yet: clients will refuse it (is the clock of this machine right?)"
-            ));
-        }
-        None
-    }
-
     /// The intermediate certificates.
     pub(crate) fn issuers(&self) -> &[CertificateDer<'static>] {
         &self.issuers
-    }
-
-    /// Whether one of the certificates has not issued the one before it.
-    pub(crate) fn is_out_of_order(&self) -> bool {
-        self.info.oddities.stranger > 0
-    }
-
-    /// The warnings about the identity, which was read from `files`.
-    pub(crate) fn warnings(&self, files: &IdentityFiles) -> Vec<String> {
-        match self.info.oddities == Oddities::NONE {
-            true => Vec::new(),
-            false => self.info.oddities.describe(files, &self.leaf, &self.issuers),
-        }
-    }
-
-    /// The warnings for an identity that is used towards backends. Names and issuers are checked by the backends.
-    pub(crate) fn key_warning(&self, files: &IdentityFiles) -> Option<String> {
-        let can = "pass for this server where backends ask for a certificate";
-        files.exposure_warning(self.info.oddities.exposure, can)
     }
 
     /// The object that rustls serves.
