@@ -14,6 +14,7 @@ import pytest
 
 from harness.certs_tool import SOCKET, CertsTool, renew, serial, start, watcher
 from harness.httpd import wait_for
+from harness.unprivileged import run_as
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -248,3 +249,17 @@ class TestSocket:
         finally:
             for client in clients:
                 client.close()
+
+    @AS_ROOT
+    def test_16_httpd_without_root(self, httpd, authority):
+        """Its user may ask, and root."""
+        httpd.configure(f"TLSEngine {httpd.port}", "Protocols http/1.1", httpd.vhost("a.test"))
+        run_as(httpd, "nobody")
+        httpd.start()
+        tool = CertsTool(httpd)
+        tool.program = shutil.copy(tool.program, httpd.root)
+        nobody, other = pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("daemon").pw_uid
+        for user in (nobody, 0):
+            assert set(tool.rows(user=user)) == {"a.test"}
+        assert "permission denied" in tool.run("list", status=2, user=other)
+        assert (httpd.root / SOCKET).stat().st_uid == nobody
