@@ -383,7 +383,15 @@ class TestStore:
         assert "its store has no certificate for the name" in tool.run("show", "y.test", status=1)
         store("z.test", "other.test")
         [at] = tool.json("show", "z.test", status=1)["addresses"]
-        assert "is not for z.test" in at["stored"]["problem"]
+        assert "is not for z.test" in at["stored"]["problem"] and len(at["certificates"]) == 1
+
+    def test_03_no_other_certificate(self, httpd, store):
+        line = f"TLSCertificateStore {store.directory}/%n.pem {store.directory}/%n.key"
+        tool = start(httpd, httpd.vhost("sites.test", "ServerAlias *.test", line, cert=False))
+        store("x.test")
+        assert tool.json("show", "x.test")["addresses"][0]["certificates"] == []
+        assert "so that the handshake is refused" in tool.run("show", "y.test", status=1)
+        assert "sites.test" in tool.run("list") and "503" not in tool.run("list")
 
     def test_02_wait(self, httpd, authority, store, tool):
         for number, target in enumerate(["x.test", store.directory / "x.test.pem", store.directory / "x.test.key"]):

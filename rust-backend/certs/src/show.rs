@@ -133,8 +133,6 @@ impl AtAddress {
         };
         let host = catalogue.host(selection.server);
         let site = catalogue.host(selection.site);
-        let slots = site.map(|site| site.slots.as_slice()).unwrap_or_default();
-        let entries = slots.iter().filter_map(|slot| catalogue.certificate(*slot));
         let mut because = because(selection.reason, host, name);
         if selection.site != selection.server {
             because += "; it has no TLS itself, so that the first host of the address serves the handshake";
@@ -148,8 +146,13 @@ impl AtAddress {
                 "; its store has no certificate for the name"
             };
         }
-        if slots.is_empty() && site.is_some_and(|site| site.store.is_some()) {
-            because += ", and it has no other one";
+        // If the store has one, those of the host are not used.
+        let is_stored = stored.as_ref().is_some_and(|stored| stored.problem.is_none());
+        let slots = site.filter(|_| !is_stored).map(|site| site.slots.as_slice());
+        let slots = slots.unwrap_or_default();
+        let entries = slots.iter().filter_map(|slot| catalogue.certificate(*slot));
+        if slots.is_empty() && !is_stored && site.is_some_and(|site| site.store.is_some()) {
+            because += "; the host has no other one, so that the handshake is refused (alert unrecognized_name)";
         }
         if site.is_some_and(|site| site.is_unavailable) {
             because += "; it has no certificate, so that requests are answered with 503";
@@ -208,6 +211,17 @@ impl Presented {
     }
 }
 
+impl Shown {
+    fn describe(&self, f: &mut fmt::Formatter<'_>, certificate: &CertificateJson, is_for_name: bool) -> fmt::Result {
+        let mark = if is_for_name { "" } else { " (NOT FOR THIS NAME)" };
+        writeln!(f, "    names       {}{mark}", certificate.names.join(", "))?;
+        writeln!(f, "    kind        {}", certificate.key)?;
+        writeln!(f, "    expires     {}", expiry(certificate.not_after.0, self.now))?;
+        writeln!(f, "    issuer      {}", certificate.issuer)?;
+        writeln!(f, "    serial      {}", certificate.serial)
+    }
+}
+
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.addresses.is_empty() {
@@ -225,11 +239,7 @@ impl fmt::Display for Shown {
                 writeln!(f, "  store         {}", stored.certificate_file.display())?;
                 writeln!(f, "    key         {}", stored.key_file.display())?;
                 if let Some(certificate) = &stored.certificate {
-                    writeln!(f, "    names       {}", certificate.names.join(", "))?;
-                    writeln!(f, "    kind        {}", certificate.key)?;
-                    writeln!(f, "    expires     {}", expiry(certificate.not_after.0, self.now))?;
-                    writeln!(f, "    issuer      {}", certificate.issuer)?;
-                    writeln!(f, "    serial      {}", certificate.serial)?;
+                    self.describe(f, certificate, true)?;
                 }
                 if let Some(problem) = &stored.problem {
                     writeln!(f, "    NOT USED    {problem}")?;
@@ -239,12 +249,7 @@ impl fmt::Display for Shown {
                 writeln!(f, "  certificate   {}", one.certificate_file.display())?;
                 writeln!(f, "    key         {} (in {})", one.key_file.display(), one.key_in)?;
                 if let Some(certificate) = &one.certificate {
-                    let covers = if one.covers_name { "" } else { " (NOT FOR THIS NAME)" };
-                    writeln!(f, "    names       {}{covers}", certificate.names.join(", "))?;
-                    writeln!(f, "    kind        {}", certificate.key)?;
-                    writeln!(f, "    expires     {}", expiry(certificate.not_after.0, self.now))?;
-                    writeln!(f, "    issuer      {}", certificate.issuer)?;
-                    writeln!(f, "    serial      {}", certificate.serial)?;
+                    self.describe(f, certificate, one.covers_name)?;
                 }
                 writeln!(f, "    chain       {} certificates", one.chain_length)?;
                 if let Some(since) = one.used_since {
