@@ -373,7 +373,7 @@ class TestStore:
         store("x.test")
         assert f"looked up in {store.directory}/%n.pem" in tool.run("list")
         [entry] = tool.json("list")["with_store"]
-        assert entry["host"] == "own.test" and entry["key_pattern"] == f"{store.directory}/%n.key"
+        assert entry["host"] == "own.test" and entry["store"] == f"{store.directory}/%n.pem {store.directory}/%n.key"
         text = tool.run("show", "x.test")
         assert "its store has a certificate for the name" in text and f"{store.directory}/x.test.pem" in text
         [at] = tool.json("show", "x.test")["addresses"]
@@ -407,3 +407,16 @@ class TestStore:
         httpd.log.allow("has changed and is not used|has expired")
         assert "has expired" in tool.run("wait", store.directory / "x.test.pem", status=1)
         assert "the server uses no certificate from there" in tool.run("wait", store.directory, status=1)
+
+    def test_04_elsewhere(self, httpd, ports):
+        """The tool does not look into a Redis server, and does not show its password."""
+        key = httpd.root / "sealing.key"
+        CertsTool(httpd, socket=None).run("seal", "--new-key", key)
+        line = f"TLSCertificateStore redis://:secret@127.0.0.1:{ports.take()}/ {key}"
+        httpd.log.allow("[Rr]edis")
+        tool = start(httpd, httpd.vhost("own.test", "ServerAlias *.test", line))
+        text = tool.run("list")
+        assert "looked up in redis://" in text and "secret" not in tool.run("--json", "list") + text
+        assert "which only the server does" in tool.run("show", "x.test")
+        assert "because       it is the ServerName of the host\n" in tool.run("show", "own.test")
+        tool.run("wait", "own.test")

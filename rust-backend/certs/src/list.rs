@@ -32,8 +32,7 @@ struct Listed {
 struct StoreJson {
     #[serde(flatten)]
     place: Place,
-    certificate_pattern: String,
-    key_pattern: Option<String>,
+    store: String,
 }
 
 /// A host with one of its certificates.
@@ -98,14 +97,13 @@ fn select(catalogue: &Catalogue, options: &List, now: i64) -> Listed {
         {
             without.push(place.clone());
         }
-        if let Some((certificate, key)) = &host.store
+        if let Some(store) = &host.store
             && options.expires_within.is_none()
             && is_wanted(options, &place, None)
         {
             with_store.push(StoreJson {
                 place: place.clone(),
-                certificate_pattern: certificate.clone(),
-                key_pattern: key.clone(),
+                store: store.to_string(),
             });
         }
         let entries = host.slots.iter().filter_map(|slot| catalogue.certificate(*slot));
@@ -252,15 +250,10 @@ impl fmt::Display for Listed {
                 )?;
             }
         }
-        for store in &self.with_store {
-            let StoreJson {
-                place,
-                certificate_pattern,
-                ..
-            } = store;
+        for StoreJson { place, store } in &self.with_store {
             writeln!(
                 f,
-                "\n{} ({}): certificates for other names are looked up in {certificate_pattern}",
+                "\n{} ({}): certificates for other names are looked up in {store}",
                 place.host, place.configuration
             )?;
         }

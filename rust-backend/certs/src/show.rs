@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use mod_tls_core::base::clock::unix_now;
-use mod_tls_core::config::catalogue::{Catalogue, CertificateEntry, HostAddress, HostEntry};
+use mod_tls_core::config::catalogue::{Catalogue, CertificateEntry, HostAddress, HostEntry, StoreEntry};
 use mod_tls_core::config::vhosts::Reason;
 use serde::Serialize;
 
@@ -36,6 +36,8 @@ struct AtAddress {
     because: String,
     /// In the order of preference: the client's algorithms decide.
     certificates: Vec<Presented>,
+    /// The host's store, if it is asked for the name.
+    store: Option<String>,
     /// The certificate that the host's store has for the name, which is used unless there is a problem.
     stored: Option<Stored>,
 }
@@ -128,6 +130,7 @@ impl AtAddress {
                 because: "no host has the name, and unknown names are refused (alert unrecognized_name, TLSStrictSNI)"
                     .to_owned(),
                 certificates: Vec::new(),
+                store: None,
                 stored: None,
             };
         };
@@ -139,6 +142,10 @@ impl AtAddress {
         }
         let with_store = site.filter(|site| sni.is_some() && !is_covered(catalogue, site, name));
         let stored = with_store.and_then(|site| Stored::find(site, name, unix_now()));
+        let store = with_store.and_then(|site| site.store.as_ref());
+        if let Some(StoreEntry::Elsewhere(place)) = store {
+            because += &format!("; the certificate is looked up in {place}, which only the server does");
+        }
         if let Some(stored) = &stored {
             because += if stored.is_there() {
                 "; its store has a certificate for the name"
@@ -151,7 +158,7 @@ impl AtAddress {
         let slots = site.filter(|_| !is_stored).map(|site| site.slots.as_slice());
         let slots = slots.unwrap_or_default();
         let entries = slots.iter().filter_map(|slot| catalogue.certificate(*slot));
-        if slots.is_empty() && !is_stored && site.is_some_and(|site| site.store.is_some()) {
+        if slots.is_empty() && stored.is_some() && !is_stored {
             because += "; the host has no other one, so that the handshake is refused (alert unrecognized_name)";
         }
         if site.is_some_and(|site| site.is_unavailable) {
@@ -163,6 +170,7 @@ impl AtAddress {
             configuration: host.or(site).map(place_of),
             because,
             certificates: entries.map(|entry| Presented::new(entry, name)).collect(),
+            store: store.map(ToString::to_string),
             stored,
         }
     }
@@ -175,6 +183,8 @@ impl AtAddress {
         };
         match &self.stored {
             Some(stored) => stored.problem.is_none(),
+            // It is not known what is there.
+            None if self.store.is_some() => true,
             None => !self.certificates.is_empty() && self.certificates.iter().all(is_good),
         }
     }

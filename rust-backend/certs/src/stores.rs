@@ -36,7 +36,7 @@ pub(crate) struct Stored {
 impl Stored {
     /// What the store of `host` has for a client that asks for `name`. None if the host has no store, or is not asked for a name.
     pub(crate) fn find(host: &HostEntry, name: &str, now: i64) -> Option<Self> {
-        let patterns = host.patterns()?;
+        let patterns = host.store.as_ref()?.patterns()?;
         let host_name = HostName::new(name)?;
         let (certificate, key) = patterns.paths(&host_name);
         let files = IdentityFiles {
@@ -76,9 +76,9 @@ pub(crate) fn is_covered(catalogue: &Catalogue, host: &HostEntry, name: &str) ->
 
 /// The certificates in stores with this file, or in this directory. A part of the path has to be the name.
 pub(crate) fn of_file(catalogue: &Catalogue, path: &Path, now: i64) -> Vec<Stored> {
-    let with_store = catalogue.hosts.iter().filter(|host| host.store.is_some());
-    let found = with_store.filter_map(|host| {
-        let name = name_in(&host.patterns()?, path)?;
+    let hosts = catalogue.hosts.iter();
+    let found = hosts.filter_map(|host| {
+        let name = name_in(&host.store.as_ref()?.patterns()?, path)?;
         let is_used = !is_covered(catalogue, host, name.as_str());
         is_used.then(|| Stored::find(host, name.as_str(), now))?
     });

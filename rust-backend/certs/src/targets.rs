@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mod_tls_core::config::catalogue::{Catalogue, CertificateEntry};
+use mod_tls_core::config::catalogue::{Catalogue, CertificateEntry, StoreEntry};
 use mod_tls_core::config::vhosts::Reason;
 
 use crate::stores::{self, Stored, is_covered};
@@ -41,7 +41,10 @@ pub(crate) fn find(catalogue: &Catalogue, targets: &[String], now: i64) -> Resul
         if found.slots.is_empty() && found.stored.is_empty() {
             return Err(match is_path {
                 true => format!("{target}: the server uses no certificate from there"),
-                false => format!("{target}: the server has no host of this name with a certificate"),
+                false => match elsewhere(catalogue, target) {
+                    Some(place) => format!("{target}: the certificate is in {place}, into which only the server looks"),
+                    None => format!("{target}: the server has no host of this name with a certificate"),
+                },
             });
         }
         all.slots.extend(found.slots);
@@ -69,6 +72,18 @@ fn of_name(catalogue: &Catalogue, name: &str, now: i64) -> Found {
         found.stored.extend(stored.filter(|stored| is_own || stored.is_there()));
     }
     found
+}
+
+/// The store of the host that has the name, if only the server can look into it.
+fn elsewhere<'a>(catalogue: &'a Catalogue, name: &str) -> Option<&'a str> {
+    let mut selected = catalogue
+        .addresses
+        .iter()
+        .filter_map(|address| catalogue.select(address, Some(name)).ok());
+    selected.find_map(|selection| match catalogue.host(selection.site)?.store.as_ref()? {
+        StoreEntry::Elsewhere(place) => Some(place.as_str()),
+        StoreEntry::Files { .. } => None,
+    })
 }
 
 /// The certificates with this file, or with a file in this directory.

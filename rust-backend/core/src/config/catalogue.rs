@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
@@ -23,6 +24,7 @@ use crate::key_process::protocol::{self, BadFrame, MAX_CONTROL_FRAME};
 use crate::key_process::watch_orders::Settled;
 use crate::keys::identity::{Identity, IdentityFiles, Known};
 use crate::keys::store_pattern::{Pattern, StorePatterns};
+use crate::keys::store_source::StoreSource;
 use crate::settings::Watching;
 use crate::site::Site;
 use crate::x509::facts::CertificateFacts;
@@ -88,9 +90,22 @@ pub struct HostEntry {
     pub is_unavailable: bool,
     /// Its certificates, in order of preference: the numbers of identities.
     pub slots: Vec<u32>,
-    /// The patterns of the store in which certificates are looked up by name: of the certificate, and of the key if it is in another
-    /// file.
-    pub store: Option<(String, Option<String>)>,
+    /// The store in which certificates are looked up by name.
+    pub store: Option<StoreEntry>,
+}
+
+/// A store of certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StoreEntry {
+    /// Files.
+    Files {
+        /// The pattern of the certificate.
+        certificate: String,
+        /// The pattern of the key, if it is in another file.
+        key: Option<String>,
+    },
+    /// Another place, for people.
+    Elsewhere(String),
 }
 
 /// A certificate.
@@ -166,10 +181,12 @@ impl CertificateEntry {
     }
 }
 
-impl HostEntry {
-    /// The store in which certificates are looked up.
+impl StoreEntry {
+    /// The patterns of files; none if the store is elsewhere.
     pub fn patterns(&self) -> Option<StorePatterns> {
-        let (certificate, key) = self.store.as_ref()?;
+        let Self::Files { certificate, key } = self else {
+            return None;
+        };
         Some(StorePatterns {
             certificate: Pattern::parse(certificate).ok()?,
             key: match key {
@@ -177,6 +194,19 @@ impl HostEntry {
                 None => None,
             },
         })
+    }
+}
+
+impl fmt::Display for StoreEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files { certificate, key: None } => f.write_str(certificate),
+            Self::Files {
+                certificate,
+                key: Some(key),
+            } => write!(f, "{certificate} {key}"),
+            Self::Elsewhere(place) => f.write_str(place),
+        }
     }
 }
 
@@ -234,12 +264,15 @@ impl Config {
         }
     }
 
-    fn store_of(&self, site: &Site) -> Option<(String, Option<String>)> {
-        let patterns = &self.stores.get(site.store()?)?.patterns;
-        Some((
-            patterns.certificate.to_string(),
-            patterns.key.as_ref().map(ToString::to_string),
-        ))
+    fn store_of(&self, site: &Site) -> Option<StoreEntry> {
+        Some(match &self.stores.get(site.store()?)?.source {
+            StoreSource::Files(patterns) => StoreEntry::Files {
+                certificate: patterns.certificate.to_string(),
+                key: patterns.key.as_ref().map(ToString::to_string),
+            },
+            // Without its password.
+            StoreSource::Redis(address) => StoreEntry::Elsewhere(address.to_string()),
+        })
     }
 
     /// The entry of an identity. None if no host presents it.
