@@ -12,6 +12,7 @@ from harness import status
 from harness.certificate_store import FAILED, NOT_FOUND, Store, is_refused, presented
 from harness.httpd import wait_for
 from harness.keyd import keyd, kill, stop
+from harness.process_memory import Secrets
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -149,16 +150,13 @@ class TestProcesses:
         store.start()
         for _ in range(5):
             presented(httpd, "a.test")
-        number = issued.key.private_numbers().private_value
-        secrets = [number.to_bytes(32, "big"), number.to_bytes(32, "little")]
-
-        def has_secret(pid):
-            return any(secret in memory(pid) for secret in secrets)
-
-        assert has_secret(keyd(httpd)), "the search works"
-        opener = self.opener(httpd)
-        for pid in [httpd.pid, *httpd.children(), *(one for one in httpd.key_processes() if one != keyd(httpd))]:
-            assert not has_secret(pid), (pid, opener)
+        secrets = Secrets()
+        secrets.add_key("key", issued.key)
+        assert secrets.in_process(keyd(httpd)), "the search works"
+        others = [pid for pid in httpd.key_processes() if pid != keyd(httpd)]
+        assert self.opener(httpd) in others
+        for pid in [httpd.pid, *httpd.children(), *others]:
+            assert not secrets.in_process(pid), pid
 
     def test_07_the_opener_gives_up_what_it_does_not_need(self, httpd, store):
         store.put("a.test")
@@ -168,23 +166,6 @@ class TestProcesses:
         assert fields["NoNewPrivs"] == "1" and fields["Seccomp"] == "2"
         if os.geteuid() == 0:
             assert int(fields["CapEff"], 16) & ~(1 << 2) == 0, "only CAP_DAC_READ_SEARCH"
-
-
-def memory(pid):
-    """All readable memory of a process."""
-    found = []
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as content:
-        for line in maps:
-            span, rights = line.split()[:2]
-            start, end = (int(number, 16) for number in span.split("-"))
-            if not rights.startswith("r") or "[v" in line:
-                continue
-            content.seek(start)
-            try:
-                found.append(content.read(end - start))
-            except OSError:
-                continue
-    return b"".join(part for part in found if part)
 
 
 class TestConfiguration:

@@ -23,7 +23,7 @@ pub const TABLE: &[Directive] = &[
     .label("Certificate"),
     Directive::new(
         "TLSCertificateStore",
-        "cert_pattern [key_pattern]|none",
+        "cert_pattern [key_pattern]|redis-url sealing_key_file [ca_file]|none",
         Context::Host,
         "Paths of certificates that are looked up by name when a client asks for them",
     )

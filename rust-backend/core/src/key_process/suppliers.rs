@@ -88,12 +88,13 @@ impl Supplier {
         (!self.is_alive()).then_some("does not answer and is killed")
     }
 
-    /// Its name, for messages.
-    fn name(&self) -> &'static str {
-        match self.role {
-            Role::Fetch => "tls-keyd --fetch, which gets certificates from other machines,",
-            _ => "tls-keyd --open, which opens files of certificates,",
-        }
+    /// What it is, for messages.
+    fn describe(&self) -> String {
+        let (option, task) = match self.role {
+            Role::Fetch => ("--fetch", "gets certificates from other machines"),
+            _ => ("--open", "opens files of certificates"),
+        };
+        format!("tls-keyd {option} (process {}), which {task},", self.pid)
     }
 }
 
@@ -169,7 +170,7 @@ impl KeyProcess {
                 return true;
             };
             supplier.kill();
-            let text = format!("{} (process {}) {why}", supplier.name(), supplier.pid);
+            let text = format!("{} {why}", supplier.describe());
             self.log_queue.add(Severity::Error, text);
             false
         });

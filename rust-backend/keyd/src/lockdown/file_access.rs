@@ -67,14 +67,14 @@ fn enforce(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
         .handle_access(network)?
         .scope(Scope::from_all(NEWEST))?;
     // Symbolic links of certificates lead anywhere.
-    let readable: &[&str] = match (needs.opens, needs.connects) {
-        (true, _) => &["/"],
-        (false, true) => FOR_THE_NETWORK,
-        (false, false) => &[],
+    let (readable, access): (&[&str], _) = match (needs.opens, needs.connects) {
+        (true, _) => (&["/"], AccessFs::ReadFile.into()),
+        (false, true) => (FOR_THE_NETWORK, AccessFs::ReadFile | AccessFs::ReadDir),
+        (false, false) => (&[], BitFlags::empty()),
     };
     let mut ruleset = ruleset.create()?;
     for path in readable.iter().filter_map(|path| PathFd::new(path).ok()) {
-        ruleset = ruleset.add_rule(PathBeneath::new(path, AccessFs::ReadFile))?;
+        ruleset = ruleset.add_rule(PathBeneath::new(path, access))?;
     }
     ruleset.restrict_self()
 }

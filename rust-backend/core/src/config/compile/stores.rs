@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::Compiler;
 use crate::base::diagnostics::Severity;
-use crate::base::file_reading::{self, Exposure};
+use crate::base::file_reading::{self, Exposure, FileError};
 use crate::config::CompileMode;
 use crate::config::on_demand::CertificateStore;
 use crate::key_process::suppliers::KnownStore;
@@ -57,7 +57,10 @@ impl Compiler {
                 let about = exposure.about(&address.sealing_key, "unseal all private keys");
                 problems.extend(about.map(|text| (Severity::Warning, text)));
             }
-            Err(error) => problems.push((Severity::Error, error.to_string())),
+            Err(error) => {
+                let path = address.sealing_key.clone();
+                problems.push((Severity::Error, FileError { path, error }.to_string()));
+            }
         }
         problems
     }
