@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "test"))
 
 import instructions  # noqa: E402
 import many_hosts  # noqa: E402
+import on_demand  # noqa: E402
 import report  # noqa: E402
 import servers  # noqa: E402
 from harness.certs import Authority  # noqa: E402
@@ -118,7 +119,7 @@ def run_hosts(kinds, count, repetitions, make_server, authority):
     ]
 
 
-OTHERS = ("hosts", "instructions")
+OTHERS = ("hosts", "on-demand", "instructions")
 
 
 def main():
@@ -149,6 +150,9 @@ def main():
     )
     if "hosts" in names:
         rows += run_hosts(kinds, options.hosts, min(options.repetitions, 3), make_server, authority)
+    if "on-demand" in names:
+        able = [kind for kind in on_demand.KINDS if kind in kinds]
+        rows += on_demand.measure(make_server, able, min(options.repetitions, 3), authority, say)
     if "instructions" in names:
         rows += instructions.measure(say)
     print(report.table(rows))

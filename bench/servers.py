@@ -46,7 +46,7 @@ def proxy_lines(kind, backend, ca_file):
 
 
 def lines_for(kind, address, port, hosts, proxied):
-    """The TLS settings of `hosts`: names with the arguments of TLSCertificate."""
+    """The TLS settings of `hosts`: names with the arguments of TLSCertificate, or with directives of this module."""
     lines = [f"TLSEngine {port}", *OURS[kind]] if kind in OURS else []
     if kind == "mod_ssl":
         lines.append("SSLSessionCache shmcb:ssl_cache(5120000)")
@@ -54,7 +54,7 @@ def lines_for(kind, address, port, hosts, proxied):
     for name, cert in hosts:
         body = [f"ServerName {name}", *proxied]
         if kind in OURS:
-            body.append(f"TLSCertificate {cert}")
+            body.append(cert if cert.startswith("TLS") else f"TLSCertificate {cert}")
         elif kind == "mod_ssl":
             file, key = cert.split()
             body += ["SSLEngine on", f"SSLCertificateFile {file}", f"SSLCertificateKeyFile {key}"]
