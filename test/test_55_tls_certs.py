@@ -403,6 +403,7 @@ class TestStore:
         store("www.example.org")
         assert "used when a client asks for it" in tool.run("wait", "www.example.org")
         assert "no host of this name" in tool.run("wait", "www.example.com", status=1)
+        assert "no such file" in tool.run("wait", "y.test", status=1)
         store("x.test", "x.test", start=-3, days=2)
         httpd.log.allow("has changed and is not used|has expired")
         assert "has expired" in tool.run("wait", store.directory / "x.test.pem", status=1)
@@ -420,3 +421,4 @@ class TestStore:
         assert "which only the server does" in tool.run("show", "x.test")
         assert "because       it is the ServerName of the host\n" in tool.run("show", "own.test")
         tool.run("wait", "own.test")
+        assert "into which only the server looks" in tool.run("wait", "x.test", status=1)

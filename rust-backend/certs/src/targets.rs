@@ -64,12 +64,13 @@ fn of_name(catalogue: &Catalogue, name: &str, now: i64) -> Found {
     let mut found = Found::default();
     for (server, is_own) in selected {
         let Some(host) = catalogue.host(server) else { continue };
-        if is_own {
+        // A store is asked for names that the host's own certificates do not cover.
+        if host.store.is_some() && !is_covered(catalogue, host, name) {
+            let stored = Stored::find(host, name, now);
+            found.stored.extend(stored.filter(|stored| is_own || stored.is_there()));
+        } else if is_own {
             found.slots.extend(&host.slots);
         }
-        let asked = !is_covered(catalogue, host, name);
-        let stored = asked.then(|| Stored::find(host, name, now)).flatten();
-        found.stored.extend(stored.filter(|stored| is_own || stored.is_there()));
     }
     found
 }
