@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates on demand: what a handshake costs with a configured certificate, with one of a store that is in the cache,
-and with one that is not; and the memory of many sites."""
+"""Certificates on demand: what a handshake costs with a configured certificate, with one of a store that is in the
+cache, and with one that is not; and the memory of many sites."""
 
 import os
 
