@@ -5,8 +5,11 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from harness.certs import key_pem
 from harness.certs_tool import CertsTool
+from harness.redis_server import RedisServer
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs/tls-certs.md"
 BLOCK = re.compile(r"(<!-- output: (.*?) -->\n```\n)(.*?)(```\n)", re.S)
@@ -29,7 +32,14 @@ def aligned(text):
     return "\n".join(lines) + "\n" + (f"\n{rest}" if rest else "")
 
 
-def test_01_output(httpd, authority):
+@pytest.fixture
+def redis(ports):
+    server = RedisServer(ports.take())
+    yield server
+    server.stop()
+
+
+def test_01_output(httpd, authority, redis):
     ssl = httpd.root / "ssl"
     ssl.mkdir()
     old_umask = os.umask(0o077)
@@ -48,6 +58,10 @@ def test_01_output(httpd, authority):
         words = [word.replace("/etc/ssl", str(ssl)) for word in words.split()]
         if words[0] == "check":
             words += ["--ca", str(httpd.ca_file)]
+        if words[0] in ("put", "remove"):
+            words += ["--store", redis.url]
+        if words[0] == "put":
+            words += ["--sealing-key", str(ssl / "sealing.key")]
         text = tool.run(*words, status=status)
         text = text.replace(str(ssl), "/etc/ssl").replace(f"*:{httpd.port}", "*:443")
         places = {str(httpd.conf_file): "/etc/apache2/sites-enabled/www.conf"}
@@ -66,6 +80,9 @@ def test_01_output(httpd, authority):
             ("show www.example.org", 0),
             ("show unknown.example.org", 1),
             ("wait www.example.org", 0),
+            ("seal --new-key /etc/ssl/sealing.key", 0),
+            ("put /etc/ssl/www.pem /etc/ssl/www.key", 0),
+            ("remove example.org", 0),
         ]
     }
     renewed = authority.server("www.example.org", "example.org", number=1)

@@ -129,9 +129,9 @@ pub(crate) struct Server {
     /// The URL of the Redis server: redis://HOST/, or rediss:// for TLS; a password is better in the environment
     #[arg(long, value_name = "URL", env = "TLS_CERTS_STORE", hide_env_values = true)]
     pub(crate) store: String,
-    /// The CA of its certificate, if it is none of this system's
+    /// The CA of the server's certificate, if it is none of this system's
     #[arg(long, value_name = "FILE")]
-    pub(crate) ca: Option<PathBuf>,
+    pub(crate) store_ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -147,6 +147,9 @@ pub(crate) struct Put {
     /// Its private key, unless that is in the same file
     #[arg(value_name = "KEY")]
     pub(crate) key: Option<PathBuf>,
+    /// A file or directory of CA certificates that are trusted besides those of this system
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Vec<PathBuf>,
     /// A name under which it is stored, instead of all those that it is for
     #[arg(long = "name", value_name = "NAME")]
     pub(crate) names: Vec<String>,
