@@ -56,7 +56,7 @@ def test_01_output(httpd, authority, redis):
 
     def output(words, status=0):
         words = [word.replace("/etc/ssl", str(ssl)) for word in words.split()]
-        if words[0] == "check":
+        if words[0] in ("check", "put"):
             words += ["--ca", str(httpd.ca_file)]
         if words[0] in ("put", "remove"):
             words += ["--store", redis.url]

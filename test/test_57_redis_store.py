@@ -346,7 +346,7 @@ class TestConnections:
         server = RedisServer(ports.take(), tls=tls)
         try:
             fleet = Fleet(httpd, authority, server, tmp_path)
-            fleet.options += ["--ca", ca]
+            fleet.options += ["--store-ca", ca]
             issued = fleet.put("a.test")
             fleet.start(store=[str(ca)])
             assert presented(httpd, "a.test") == issued.cert.serial_number

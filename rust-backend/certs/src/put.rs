@@ -35,7 +35,11 @@ pub(crate) fn put(options: &Put, output: Output) -> Result<Outcome, String> {
         key: options.key.as_deref().map(Into::into),
         chain: None,
     };
-    let anchors = Anchors::load_with_system(&[], true, &mut Report::default());
+    let mut report = Report::default();
+    let anchors = Anchors::load_with_system(&options.ca, true, &mut report);
+    if let Some(error) = report.errors.first() {
+        return Err(format!("--ca {error}"));
+    }
     let names: Vec<&str> = options.names.iter().map(String::as_str).collect();
     let found = inspect(&files, &names, &anchors, now).map_err(|error| error.to_string())?;
     let names = match options.names.is_empty() {

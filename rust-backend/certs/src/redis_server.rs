@@ -28,7 +28,7 @@ impl RedisServer {
         crypto::install_provider();
         let url = server.store.as_str();
         let ca = server
-            .ca
+            .store_ca
             .as_ref()
             .map(|path| fs::read(path).map_err(|error| format!("{}: {error}", path.display())));
         let client = match ca.transpose()? {
