@@ -4,6 +4,8 @@
 import contextlib
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -109,7 +111,6 @@ class TestProcesses:
         old = self.opener(httpd)
         httpd.log.expect("which opens files of certificates, does not answer and is killed")
         httpd.log.expect(FAILED)
-        httpd.log.allow("is not used: .*not opened in time")
         stop(old)
         assert is_refused(httpd, "b.test")
         assert presented(httpd, "a.test") == issued.cert.serial_number
@@ -144,8 +145,42 @@ class TestProcesses:
         httpd.graceful()
         wait_for(lambda: presented(httpd, "a.test") == issued.cert.serial_number, "the certificate")
 
+    def test_06_names_that_wait_leave_threads_for_others(self, httpd, store):
+        """While files are not opened, at most half of the threads of a process wait for them."""
+        store.put("a.test")
+        store.start()
+        presented(httpd, "a.test")
+        httpd.log.allow("which opens files of certificates, does not answer and is killed")
+        httpd.log.allow("TLS3001")
+        httpd.log.expect(f"half of the threads of this process wait for other names already.*{FAILED}")
+        opener = self.opener(httpd)
+        stop(opener)
+        done = threading.Event()
+
+        def ask(number):
+            while not done.is_set():
+                is_refused(httpd, f"h{number}.test")
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(40)]
+        for thread in threads:
+            thread.start()
+        try:
+            times = []
+            for _ in range(20):
+                began = time.monotonic()
+                presented(httpd, "a.test")
+                times.append(time.monotonic() - began)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(opener, signal.SIGCONT)
+        # One of them asked whether there is another certificate.
+        assert sorted(times)[-2] < 1, times
+
     @AS_ROOT
-    def test_06_no_key_is_outside_of_tls_keyd(self, httpd, store):
+    def test_07_no_key_is_outside_of_tls_keyd(self, httpd, store):
         issued = store.put("a.test")
         store.start()
         for _ in range(5):
@@ -158,7 +193,7 @@ class TestProcesses:
         for pid in [httpd.pid, *httpd.children(), *others]:
             assert not secrets.in_process(pid), pid
 
-    def test_07_the_opener_gives_up_what_it_does_not_need(self, httpd, store):
+    def test_08_the_opener_gives_up_what_it_does_not_need(self, httpd, store):
         store.put("a.test")
         store.start()
         text = Path(f"/proc/{self.opener(httpd)}/status").read_text()

@@ -131,7 +131,7 @@ class TestServerIsAway:
         """What is in use is used on, other names are refused, and all of it ends when there is a server with data."""
         issued = fleet.put("a.test")
         fleet.put("b.test", number=1)
-        httpd.log.expect(f"the certificate for b.test cannot be used: .*{FAILED}")
+        httpd.log.expect(f"the certificate for b.test cannot be looked up: .*{FAILED}")
         httpd.log.allow(NOT_FOUND)
         fleet.start()
         assert presented(httpd, "a.test") == issued.cert.serial_number

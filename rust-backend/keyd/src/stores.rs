@@ -77,14 +77,14 @@ impl Stores {
             table.get(&number).cloned()
         };
         let Some(store) = store else {
-            return Found::Failed(
-                "tls-keyd does not know the store: the process that opens files is being started".to_owned(),
+            return Found::Unreachable(
+                "tls-keyd does not know the store: the process that looks into it is being started".to_owned(),
             );
         };
         let before = self.lookups.fetch_add(1, Relaxed);
         let found = match before < MAX_LOOKUPS {
             true => self.look_into(&store, number, name, known),
-            false => Found::Failed(format!("{MAX_LOOKUPS} other names are being looked up")),
+            false => Found::Unreachable(format!("{MAX_LOOKUPS} other names are being looked up")),
         };
         self.lookups.fetch_sub(1, Relaxed);
         found
@@ -94,16 +94,17 @@ impl Stores {
         let (supplied, descriptors) = match store.ask(name, known) {
             Ok(answer) => answer,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Found::Failed(
-                    "its files were not opened in time: the file system is slow or not there".to_owned(),
+                return Found::Unreachable(
+                    "there was no answer in time: the file system or the server is slow or not there".to_owned(),
                 );
             }
-            Err(error) => return Found::Failed(format!("the process that opens files has failed: {error}")),
+            Err(error) => return Found::Unreachable(format!("the process that looks into it has failed: {error}")),
         };
         match supplied {
             Supplied::Connection => Found::Failed(io::Error::from(BadFrame).to_string()),
             Supplied::Nothing => Found::Nothing,
             Supplied::Failed(why) => Found::Failed(why),
+            Supplied::Unreachable(why) => Found::Unreachable(why),
             Supplied::Same => {
                 lock(&self.kept).promote(&(number, name.into()));
                 Found::Same
@@ -197,7 +198,11 @@ impl Store {
         let count = match &supplied {
             Supplied::Files { key, .. } => 1 + usize::from(key.is_some()),
             Supplied::Connection => return Err(BadFrame.into()),
-            Supplied::Same | Supplied::Nothing | Supplied::Failed(_) | Supplied::Sealed { .. } => 0,
+            Supplied::Same
+            | Supplied::Nothing
+            | Supplied::Failed(_)
+            | Supplied::Unreachable(_)
+            | Supplied::Sealed { .. } => 0,
         };
         let descriptors: io::Result<Vec<_>> = (0..count).map(|_| channel.descriptor()).collect();
         let descriptors = descriptors?;

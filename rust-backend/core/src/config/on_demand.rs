@@ -29,6 +29,9 @@ use crate::site::Site;
 /// How often a store is asked whether a certificate has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a store is not asked about a certificate again that could not be asked.
+const PUT_OFF: Duration = Duration::from_secs(10);
+
 /// How long it is remembered that a store has nothing for a name, or that the host's own certificate is used for it.
 const ABSENT_FOR: Duration = Duration::from_secs(2);
 
@@ -55,7 +58,8 @@ struct Entry {
     /// The host with this certificate.
     site: Arc<Site>,
     stamp: u64,
-    looked: Instant,
+    /// When the store is to be asked whether there is another one.
+    look_at: Instant,
     size: usize,
     /// Why a newer certificate is not used.
     complaint: Option<String>,
@@ -68,6 +72,8 @@ enum Absent {
     NotThere,
     /// It cannot be used, for this reason.
     Failed(String),
+    /// The store cannot be asked, for this reason.
+    Unreachable(String),
     /// That of the host covers the name.
     Covered,
 }
@@ -77,6 +83,7 @@ enum Absent {
 pub(crate) struct StoreCache {
     limit: usize,
     kept: Mutex<Kept>,
+    /// Names for which there is nothing to use, and until when that is remembered.
     absent: Mutex<LruCache<Key, (Instant, Absent)>>,
 }
 
@@ -118,12 +125,65 @@ impl StoreCache {
         }
     }
 
-    fn forget(&self, key: &Key) {
-        let mut kept = lock(&self.kept);
-        if let Some(gone) = kept.entries.pop(key) {
-            kept.size -= gone.size;
+    /// What is known for a name. With `looks`, an old certificate is to be compared with the store; other threads that ask
+    /// meanwhile use it.
+    fn find(&self, key: &Key, looks: bool) -> Cached {
+        let now = Instant::now();
+        if let Some(entry) = lock(&self.kept).entries.get_mut(key) {
+            let site = Arc::clone(&entry.site);
+            if !looks || now < entry.look_at {
+                return Cached::Fresh(site);
+            }
+            entry.look_at = now + LOOK_EVERY;
+            return Cached::Old(site, entry.stamp);
+        }
+        match lock(&self.absent).get(key) {
+            Some((until, absent)) if now < *until => Cached::Absent(absent.clone()),
+            _ => Cached::Unknown,
         }
     }
+
+    /// The store cannot be asked about a certificate, which is used for a while.
+    fn put_off(&self, key: &Key) {
+        if let Some(entry) = lock(&self.kept).entries.get_mut(key) {
+            entry.look_at = Instant::now() + PUT_OFF;
+        }
+    }
+
+    /// Notes why a newer certificate is not used. False if that is known.
+    fn complain(&self, key: &Key, why: String) -> bool {
+        let mut kept = lock(&self.kept);
+        match kept.entries.get_mut(key) {
+            Some(entry) if entry.complaint.as_ref() != Some(&why) => {
+                entry.complaint = Some(why);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Remembers that there is nothing to use, and forgets what was used.
+    fn note_absence(&self, key: Key, absent: Absent) -> Absent {
+        let mut kept = lock(&self.kept);
+        if let Some(gone) = kept.entries.pop(&key) {
+            kept.size -= gone.size;
+        }
+        drop(kept);
+        lock(&self.absent).push(key, (Instant::now() + ABSENT_FOR, absent.clone()));
+        absent
+    }
+}
+
+/// What is known for a name.
+enum Cached {
+    /// This certificate.
+    Fresh(Arc<Site>),
+    /// This certificate with its stamp, unless there is another one by now.
+    Old(Arc<Site>, u64),
+    /// That there is nothing to use.
+    Absent(Absent),
+    /// Nothing.
+    Unknown,
 }
 
 /// The host that answers a client.
@@ -182,79 +242,81 @@ impl Config {
                 let text = format!("the certificate for {} cannot be used: {why}", name.as_str());
                 (Code::StoreFailed, text)
             }),
+            Err(Absent::Unreachable(why)) => configured(site, || {
+                let text = format!("the certificate for {} cannot be looked up: {why}", name.as_str());
+                (Code::StoreFailed, text)
+            }),
         }
     }
 
     fn stored(&self, site: &Site, store: &CertificateStore, name: &HostName) -> Result<Arc<Site>, Absent> {
         let key: Key = (std::ptr::from_ref(site).addr(), name.clone());
-        let now = Instant::now();
-        let counters = self.counters();
-        let known = {
-            let mut kept = lock(&self.store_cache.kept);
-            match kept.entries.get_mut(&key) {
-                Some(entry) if now.duration_since(entry.looked) < LOOK_EVERY || self.watching == Watching::Off => {
-                    counters.count(Counter::StoreHits);
-                    return Ok(Arc::clone(&entry.site));
+        match self.store_cache.find(&key, self.watching != Watching::Off) {
+            Cached::Fresh(site) => {
+                self.counters().count(Counter::StoreHits);
+                Ok(site)
+            }
+            Cached::Old(old, stamp) => match self.look_up(store, name, stamp) {
+                Ok(LookedUp::Same) => Ok(old),
+                Ok(LookedUp::New(identity, stamp)) => Ok(self.replace(key, site, *identity, stamp, old)),
+                Err(Absent::Failed(why)) => {
+                    self.counters().count(Counter::StoreFailures);
+                    Ok(self.go_on_with(&key, old, why))
                 }
-                Some(entry) => {
-                    // Other threads need not look, too.
-                    entry.looked = now;
-                    Some((Arc::clone(&entry.site), entry.stamp))
+                Err(Absent::Unreachable(_)) => {
+                    self.store_cache.put_off(&key);
+                    Ok(old)
                 }
-                None => None,
-            }
-        };
-        if known.is_none() {
-            let remembered = lock(&self.store_cache.absent).get(&key).cloned();
-            if let Some((since, absent)) = remembered
-                && now.duration_since(since) < ABSENT_FOR
-            {
-                return Err(absent);
-            }
-            if site.identities().any(|identity| identity.covers(name.as_str())) {
-                lock(&self.store_cache.absent).push(key, (now, Absent::Covered));
-                return Err(Absent::Covered);
-            }
+                Err(absent) => Err(self.note_absence(key, absent)),
+            },
+            Cached::Absent(absent) => Err(absent),
+            Cached::Unknown => self.load(key, site, store),
         }
-        let stamp = known.as_ref().map_or(0, |(_, stamp)| *stamp);
-        match (self.look_up(store, name, stamp), known) {
-            (Ok(LookedUp::Same), Some((old, _))) => Ok(old),
-            (Ok(LookedUp::New(identity, stamp)), None) => {
-                counters.count(Counter::StoreLoads);
-                self.warn_of(name, &identity);
+    }
+
+    /// Reads a certificate for a name that is not known.
+    fn load(&self, key: Key, site: &Site, store: &CertificateStore) -> Result<Arc<Site>, Absent> {
+        if site.identities().any(|identity| identity.covers(key.1.as_str())) {
+            return Err(self.store_cache.note_absence(key, Absent::Covered));
+        }
+        match self.look_up(store, &key.1, 0) {
+            Ok(LookedUp::New(identity, stamp)) => {
+                self.counters().count(Counter::StoreLoads);
+                if let Some(why) = expiry_problem(&identity) {
+                    let (name, file) = (key.1.as_str(), identity.name());
+                    let text = format!("{name}: the certificate in {file} {why}: clients will refuse it");
+                    self.process.log_queue.add(Severity::Warning, text);
+                }
                 Ok(self.keep(key, site, *identity, stamp))
             }
-            (Ok(LookedUp::New(identity, stamp)), Some((old, _))) => match expiry_problem(&identity) {
-                None => {
-                    counters.count(Counter::StoreLoads);
-                    let text = format!(
-                        "{}: the renewed certificate in {} is used now",
-                        name.as_str(),
-                        identity.name()
-                    );
-                    self.process.log_queue.add(Severity::Notice, text);
-                    Ok(self.keep(key, site, *identity, stamp))
-                }
-                Some(why) => {
-                    let why = format!("{}: the certificate {why}", identity.name());
-                    Ok(self.go_on_with(&key, name, old, why))
-                }
-            },
-            (Err(Absent::Failed(why)), Some((old, _))) => {
-                counters.count(Counter::StoreFailures);
-                Ok(self.go_on_with(&key, name, old, why))
-            }
-            (outcome, _) => {
-                self.store_cache.forget(&key);
-                let absent = outcome.err().unwrap_or(Absent::NotThere);
-                counters.count(match absent {
-                    Absent::Failed(_) => Counter::StoreFailures,
-                    Absent::NotThere | Absent::Covered => Counter::StoreAbsent,
-                });
-                lock(&self.store_cache.absent).push(key, (now, absent.clone()));
-                Err(absent)
-            }
+            Ok(LookedUp::Same) => Err(self.note_absence(key, Absent::NotThere)),
+            Err(absent) => Err(self.note_absence(key, absent)),
         }
+    }
+
+    /// Uses a certificate in place of the one of before, unless it must not be used.
+    fn replace(&self, key: Key, site: &Site, identity: Identity, stamp: u64, old: Arc<Site>) -> Arc<Site> {
+        if let Some(why) = expiry_problem(&identity) {
+            let why = format!("{}: the certificate {why}", identity.name());
+            return self.go_on_with(&key, old, why);
+        }
+        self.counters().count(Counter::StoreLoads);
+        let text = format!(
+            "{}: the renewed certificate in {} is used now",
+            key.1.as_str(),
+            identity.name()
+        );
+        self.process.log_queue.add(Severity::Notice, text);
+        self.keep(key, site, identity, stamp)
+    }
+
+    /// Remembers that there is nothing to use.
+    fn note_absence(&self, key: Key, absent: Absent) -> Absent {
+        self.counters().count(match absent {
+            Absent::Failed(_) | Absent::Unreachable(_) => Counter::StoreFailures,
+            Absent::NotThere | Absent::Covered => Counter::StoreAbsent,
+        });
+        self.store_cache.note_absence(key, absent)
     }
 
     fn keep(&self, key: Key, site: &Site, identity: Identity, stamp: u64) -> Arc<Site> {
@@ -263,7 +325,7 @@ impl Config {
         let entry = Entry {
             site: Arc::clone(&site),
             stamp,
-            looked: Instant::now(),
+            look_at: Instant::now() + LOOK_EVERY,
             size,
             complaint: None,
         };
@@ -272,30 +334,13 @@ impl Config {
     }
 
     /// The certificate of before is used, because the new one cannot be. That is logged once.
-    fn go_on_with(&self, key: &Key, name: &HostName, old: Arc<Site>, why: String) -> Arc<Site> {
-        let mut kept = lock(&self.store_cache.kept);
-        if let Some(entry) = kept.entries.get_mut(key)
-            && entry.complaint.as_ref() != Some(&why)
-        {
-            let text = format!(
-                "{}: the certificate has changed and is not used: {why}; the one of before is used",
-                name.as_str()
-            );
+    fn go_on_with(&self, key: &Key, old: Arc<Site>, why: String) -> Arc<Site> {
+        let name = key.1.as_str();
+        let text = format!("{name}: the certificate has changed and is not used: {why}; the one of before is used");
+        if self.store_cache.complain(key, why) {
             self.process.log_queue.add(Severity::Warning, text);
-            entry.complaint = Some(why);
         }
         old
-    }
-
-    fn warn_of(&self, name: &HostName, identity: &Identity) {
-        if let Some(why) = expiry_problem(identity) {
-            let text = format!(
-                "{}: the certificate in {} {why}: clients will refuse it",
-                name.as_str(),
-                identity.name()
-            );
-            self.process.log_queue.add(Severity::Warning, text);
-        }
     }
 
     /// Asks the store.
@@ -316,13 +361,14 @@ impl Config {
     }
 
     fn ask_process(&self, store: u32, name: &HostName, known: u64) -> Result<LookedUp, Absent> {
-        let failed = |why: &dyn ToString| Absent::Failed(why.to_string());
         let door = self.process.key_process.get().and_then(|keys| keys.door());
-        let door = door.ok_or_else(|| failed(&"tls-keyd is not running"))?;
-        match door.look_up(store, name, known).map_err(|error| failed(&error))? {
+        let door = door.ok_or_else(|| Absent::Unreachable("tls-keyd is not running".to_owned()))?;
+        let found = door.look_up(store, name, known);
+        match found.map_err(|error| Absent::Unreachable(error.to_string()))? {
             Found::Same => Ok(LookedUp::Same),
             Found::Nothing => Err(Absent::NotThere),
             Found::Failed(why) => Err(Absent::Failed(why)),
+            Found::Unreachable(why) => Err(Absent::Unreachable(why)),
             Found::Certificate(stored) => {
                 let source = Path::new(std::ffi::OsStr::from_bytes(&stored.source));
                 let place = StorePlace {
@@ -331,7 +377,7 @@ impl Config {
                 };
                 let key = RemoteKey::stored(&stored.key, door, place);
                 let identity = Identity::stored(source, &stored.text, key, stored.key.public);
-                let identity = identity.map_err(|error| failed(&error))?;
+                let identity = identity.map_err(|error| Absent::Failed(error.to_string()))?;
                 Ok(LookedUp::New(Box::new(identity), stored.stamp))
             }
         }

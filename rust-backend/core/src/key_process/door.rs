@@ -46,6 +46,8 @@ pub enum SignError {
     Closed,
     /// Too many threads of this process wait for it already.
     TooMany,
+    /// Half of the threads of this process wait for stores of certificates already.
+    Looking,
     /// A connection to it could not be made.
     NoConnection(io::Error),
     /// It refuses.
@@ -75,6 +77,7 @@ impl fmt::Display for SignError {
             Self::TooMany => f.write_str(
                 "tls-keyd, which has the private keys, does not answer, and most threads of this process wait for it already",
             ),
+            Self::Looking => f.write_str("half of the threads of this process wait for other names already"),
             Self::NoConnection(error) => write!(
                 f,
                 "this process cannot connect to tls-keyd, which has the private keys: {error} (if descriptors are lacking, raise \
@@ -112,6 +115,8 @@ pub struct Door {
     waiting: AtomicUsize,
     /// How many threads of this process serve connections.
     threads: AtomicUsize,
+    /// How many threads of this process wait for stores of certificates, which may be slow.
+    looking: AtomicUsize,
 }
 
 /// The connection of a thread.
@@ -139,6 +144,7 @@ impl Door {
             last_answer: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             threads: AtomicUsize::new(1),
+            looking: AtomicUsize::new(0),
         })
     }
 
@@ -166,6 +172,7 @@ impl Door {
     /// What is in a store for a name. `known` is the stamp of what is known of it; 0 if nothing is.
     pub fn look_up(&self, store: u32, name: &HostName, known: u64) -> Result<Found, SignError> {
         let name = name.as_str();
+        let _looking = Looking::begin(self).ok_or(SignError::Looking)?;
         self.ask(&Request::Lookup { store, name, known }, |reply| match reply {
             Reply::Found(found) => Some(found),
             _ => None,
@@ -322,6 +329,23 @@ impl From<io::Error> for Broken {
             io::ErrorKind::WouldBlock => Self::NoAnswer,
             _ => Self::Closed,
         }
+    }
+}
+
+/// A thread that waits for a store. At least half of the threads of a process are kept free.
+struct Looking<'a>(&'a Door);
+
+impl<'a> Looking<'a> {
+    fn begin(door: &'a Door) -> Option<Self> {
+        let before = door.looking.fetch_add(1, Relaxed);
+        let looking = Self(door);
+        (before < door.threads.load(Relaxed).div_ceil(2)).then_some(looking)
+    }
+}
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.looking.fetch_sub(1, Relaxed);
     }
 }
 

@@ -116,8 +116,10 @@ pub enum Found {
     Same,
     /// Nothing.
     Nothing,
-    /// Something that cannot be used, or the store cannot be asked. The text names the source.
+    /// Something that cannot be used. The text names the source.
     Failed(String),
+    /// The store cannot be asked, for this reason.
+    Unreachable(String),
 }
 
 /// A certificate in a store.

@@ -117,6 +117,8 @@ pub enum Supplied {
     Same,
     /// Nothing.
     Nothing,
-    /// The store cannot be asked, for this reason.
+    /// What is there cannot be read, for this reason.
     Failed(String),
+    /// The store cannot be asked, for this reason.
+    Unreachable(String),
 }

@@ -117,7 +117,7 @@ impl Store {
         match self {
             Self::Files(store) => store.get(name, known),
             Self::Redis(store) => store.get(name, known),
-            Self::Failed(why) => Supplied::Failed(why.clone()).into(),
+            Self::Failed(why) => Supplied::Unreachable(why.clone()).into(),
         }
     }
 }

@@ -145,7 +145,7 @@ impl RedisStore {
             Ok(Record::Missing) if known != 0 => Supplied::Same.into(),
             Ok(Record::Missing | Record::Removed) => Supplied::Nothing.into(),
             Err(_) if known != 0 => Supplied::Same.into(),
-            Err(why) => Supplied::Failed(format!("{}: {why}", self.server)).into(),
+            Err(why) => Supplied::Unreachable(format!("{}: {why}", self.server)).into(),
         }
     }
 
