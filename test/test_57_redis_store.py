@@ -4,12 +4,11 @@
 import base64
 import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
 
-from harness.certificate_store import FAILED, NOT_FOUND, is_refused, presented
+from harness.certificate_store import FAILED, NOT_FOUND, is_refused, presented, visited
 from harness.certs import key_pem
 from harness.certs_tool import CertsTool
 from harness.clients import curl
@@ -205,30 +204,13 @@ class TestServerIsAway:
         """Handshakes neither fail nor mix certificates while they are written."""
         known = {fleet.put("a.test").cert.serial_number}
         fleet.start()
-        failures, done = [], threading.Event()
-
-        def visit():
-            while not done.is_set():
-                try:
-                    if presented(httpd, "a.test") not in known:
-                        failures.append("another certificate")
-                except OSError as error:
-                    failures.append(error)
-
-        threads = [threading.Thread(target=visit) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for number in range(1, 6):
-            known.add(fleet.authority.server("a.test", number=number).cert.serial_number)
-            issued = fleet.authority.server("a.test", number=number)
-            known.add(issued.cert.serial_number)
-            cert, key = issued.write(fleet.root, "load").split()
-            fleet.tool.run("put", *fleet.options, "--sealing-key", fleet.sealing_key, cert, key)
-            wait_for(lambda issued=issued: presented(httpd, "a.test") == issued.cert.serial_number, "the new one", 5)
-        done.set()
-        for thread in threads:
-            thread.join()
-        assert failures == []
+        with visited(httpd, "a.test", known, clients=3):
+            for number in range(1, 6):
+                issued = fleet.authority.server("a.test", number=number)
+                known.add(issued.cert.serial_number)
+                cert, key = issued.write(fleet.root, "load").split()
+                fleet.tool.run("put", *fleet.options, "--sealing-key", fleet.sealing_key, cert, key)
+                wait_for(lambda one=issued: presented(httpd, "a.test") == one.cert.serial_number, "the new one", 5)
 
 
 def fetcher(httpd):

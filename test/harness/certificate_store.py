@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store of certificates in files, in which names are looked up."""
 
+import contextlib
 import ssl
+import threading
 
 from harness.certs import key_pem
 from harness.clients import connect
@@ -68,3 +70,28 @@ def is_refused(httpd, name):
     except ssl.SSLError as error:
         return "UNRECOGNIZED_NAME" in str(error)
     return False
+
+
+@contextlib.contextmanager
+def visited(httpd, name, known, clients=4):
+    """Visits `name` all the time. No handshake fails, and all certificates are `known`, by their serial numbers."""
+    failures, done = [], threading.Event()
+
+    def visit():
+        while not done.is_set():
+            try:
+                if presented(httpd, name) not in known:
+                    failures.append("another certificate")
+            except OSError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=visit) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []

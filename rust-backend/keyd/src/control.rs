@@ -15,11 +15,10 @@ use mod_tls_core::base::log_queue::LogQueue;
 use mod_tls_core::key_process::channel::Channel;
 use mod_tls_core::key_process::protocol::{Answer, BadFrame, Order};
 use mod_tls_core::keys::pass_phrase::PassPhrases;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::files::{self, Reader};
 use crate::keys::Keys;
+use crate::parent;
 use crate::signing::Signing;
 use crate::stores::Store;
 use crate::token_orders::{Asked, TokenOrder, TokenOrders};
@@ -110,7 +109,7 @@ fn begin(
 impl Control {
     fn run(&mut self) -> io::Result<()> {
         loop {
-            if !self.wait()? {
+            if !parent::wait_for_order(&self.channel, self.parent.as_ref())? {
                 return Ok(());
             }
             let order = self.channel.receive(true)?;
@@ -123,23 +122,6 @@ impl Control {
                 }
             }
             self.reader.keys.expire();
-        }
-    }
-
-    /// Waits for an order. False if the parent process has ended.
-    fn wait(&self) -> io::Result<bool> {
-        if self.channel.has_message() {
-            return Ok(true);
-        }
-        let control = self.channel.socket();
-        let mut sources = vec![PollFd::from_borrowed_fd(control, PollFlags::IN)];
-        sources.extend(self.parent.iter().map(|parent| PollFd::new(parent, PollFlags::IN)));
-        loop {
-            match poll(&mut sources, None) {
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-                Ok(_) => return Ok(!sources[0].revents().is_empty()),
-            }
         }
     }
 
@@ -212,9 +194,7 @@ impl Control {
                 return Ok(Next::Nothing);
             }
             Order::Parent(pid) => {
-                // Without it, the end of the connection tells the same, unless another process has inherited it.
-                self.parent =
-                    Pid::from_raw(pid.cast_signed()).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+                self.parent = parent::open(pid);
                 return Ok(Next::Nothing);
             }
             Order::Ping => Answer::Pong(std::iter::from_fn(|| self.reader.keys.log_queue().take()).collect()),

@@ -8,6 +8,7 @@ mod control;
 mod files;
 mod keys;
 mod lockdown;
+mod parent;
 mod signing;
 mod stores;
 mod supply;

@@ -22,8 +22,8 @@ use mod_tls_core::base::host_name::HostName;
 use mod_tls_core::key_process::channel::Channel;
 use mod_tls_core::key_process::protocol::BadFrame;
 use mod_tls_core::key_process::supply::{Alive, PATIENCE, StoreSpec, Supplied, SupplyOrder, SupplyRequest};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::parent;
 
 use files::FileStore;
 use redis::RedisStore;
@@ -54,13 +54,9 @@ struct Control {
 
 impl Control {
     fn run(&mut self) -> io::Result<()> {
-        while self.wait()? {
+        while parent::wait_for_order(&self.channel, self.parent.as_ref())? {
             match self.channel.receive(true)? {
-                // Without it, the end of the connection tells the same, unless another process has inherited it.
-                SupplyOrder::Parent(pid) => {
-                    let name = Pid::from_raw(pid.cast_signed());
-                    self.parent = name.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-                }
+                SupplyOrder::Parent(pid) => self.parent = parent::open(pid),
                 SupplyOrder::Serve(spec) => {
                     let socket = self.channel.descriptor()?;
                     let store = self.store(spec);
@@ -76,22 +72,6 @@ impl Control {
     fn store(&mut self, spec: StoreSpec) -> Arc<Store> {
         let make = |spec: &StoreSpec| Arc::new(Store::new(spec));
         Arc::clone(self.stores.entry(spec).or_insert_with_key(make))
-    }
-
-    /// Waits for an order. False if httpd has ended.
-    fn wait(&self) -> io::Result<bool> {
-        if self.channel.has_message() {
-            return Ok(true);
-        }
-        let mut sources = vec![PollFd::from_borrowed_fd(self.channel.socket(), PollFlags::IN)];
-        sources.extend(self.parent.iter().map(|parent| PollFd::new(parent, PollFlags::IN)));
-        loop {
-            match poll(&mut sources, None) {
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-                Ok(_) => return Ok(!sources[0].revents().is_empty()),
-            }
-        }
     }
 }
 

@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 use mod_tls_core::key_process::channel::Channel;
 use mod_tls_core::key_process::watch_orders::{WatchOrder, WatchReport};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::parent;
 
 use clients::Clients;
 use files::Files;
@@ -157,11 +158,7 @@ impl Watch {
 
     fn carry_out(&mut self, order: WatchOrder) -> io::Result<()> {
         match order {
-            // Without it, the end of the connection tells the same, unless another process has inherited it.
-            WatchOrder::Parent(pid) => {
-                let name = Pid::from_raw(pid.cast_signed());
-                self.parent = name.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-            }
+            WatchOrder::Parent(pid) => self.parent = parent::open(pid),
             WatchOrder::Keys => self.keys = Some(Pinger::new(self.channel.descriptor()?.into())?),
             WatchOrder::Bell => self.bell = Some(self.channel.descriptor()?),
             WatchOrder::Files { interval, list } => {
