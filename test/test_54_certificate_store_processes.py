@@ -12,6 +12,7 @@ import pytest
 
 from harness import status
 from harness.certificate_store import FAILED, NOT_FOUND, Store, is_refused, presented
+from harness.clients import plain_get
 from harness.httpd import wait_for
 from harness.keyd import keyd, kill, stop
 from harness.process_memory import Secrets
@@ -65,6 +66,15 @@ class TestCache:
         metrics = status.metrics(httpd)
         for result, count in [("cached", 1), ("loaded", 1), ("not_found", 1), ("failed", 1)]:
             assert metrics[f'mod_tls_certificate_store_lookups_total{{result="{result}"}}'] == count
+
+    def test_04_the_status_page(self, httpd, store):
+        httpd.log.allow("no certificate")
+        store.start(status.LOCATIONS, httpd.vhost("bare.example", cert=False), httpd.vhost("own.example"))
+        report = status.report(httpd)["sites"]
+        assert [site["name"] for site in report["list"]] == ["bare.example", "own.example", "sites.test"]
+        assert report["without_certificate"] == 1
+        assert report["list"][2]["store"] == f"{store.directory}/%n.pem {store.directory}/%n.key"
+        assert "looked up by name" in plain_get(httpd, "/tls-status")[1]
 
 
 class TestProcesses:

@@ -148,6 +148,8 @@ pub(super) struct SiteReport {
     pub(super) unavailable: bool,
     pub(super) days_left: Option<i64>,
     pub(super) certificates: Vec<CertificateReport>,
+    /// Where certificates are looked up by name.
+    pub(super) store: Option<String>,
     /// The OCSP response of the last handshake that had one.
     pub(super) staple: Option<StapleReport>,
     pub(super) handshakes: SiteCounts,
@@ -226,7 +228,7 @@ impl Sites {
         for row in rows(config) {
             let (site, end, ..) = row;
             total += 1;
-            without_certificate += usize::from(end.is_none());
+            without_certificate += usize::from(site.unavailable);
             if let Some(end) = end {
                 first_expiry = Some(first_expiry.map_or(end, |first| first.min(end)));
                 for one in expiring.iter_mut().filter(|one| end < now + one.within_days * DAY) {
@@ -252,7 +254,7 @@ impl Sites {
             sort: view.order,
             descending: view.descending,
             filter: view.filter.clone(),
-            list: shown.map(|row| SiteReport::new(row, now)).collect(),
+            list: shown.map(|row| SiteReport::new(config, row, now)).collect(),
         }
     }
 }
@@ -262,8 +264,11 @@ fn sort(rows: &mut [Row<'_>], view: &View) {
     let name = |row: &Row<'_>| row.0.name.clone();
     match view.order {
         Order::Name => rows.sort_by(|one, other| one.0.name.cmp(&other.0.name)),
-        // Hosts without a certificate need attention first.
-        Order::DaysLeft => rows.sort_by_cached_key(|row| (row.1.unwrap_or(i64::MIN), name(row))),
+        // Hosts without a certificate need attention first, and those whose certificates are looked up last.
+        Order::DaysLeft => rows.sort_by_cached_key(|row| {
+            let otherwise = if row.0.unavailable { i64::MIN } else { i64::MAX };
+            (row.1.unwrap_or(otherwise), name(row))
+        }),
         // The most first.
         Order::Handshakes => rows.sort_by_cached_key(|row| (Reverse(row.2.full + row.2.resumed), name(row))),
         Order::Failures => rows.sort_by_cached_key(|row| (Reverse(row.2.failed), name(row))),
@@ -274,13 +279,15 @@ fn sort(rows: &mut [Row<'_>], view: &View) {
 }
 
 impl SiteReport {
-    fn new((site, end, counts, staple): &Row<'_>, now: i64) -> Self {
+    fn new(config: &Config, (site, end, counts, staple): &Row<'_>, now: i64) -> Self {
+        let store = site.store().and_then(|number| config.stores.get(number));
         let shown = site.identities().filter(|_| !site.unavailable);
         Self {
             name: site.name.to_string(),
             unavailable: site.unavailable,
             days_left: end.map(|end| days_left(end, now)),
             certificates: shown.map(|identity| CertificateReport::new(&identity, now)).collect(),
+            store: store.map(|store| store.source.to_string()),
             handshakes: *counts,
             staple: staple.map(|(this_update, next_update)| StapleReport {
                 this_update,

@@ -93,11 +93,16 @@ fn rows(site: &SiteReport) -> Markup {
                 @if at == 0 {
                     th scope="row" rowspan=(count) {
                         (site.name)
+                        @if let Some(store) = &site.store { br; span.note { "and others, looked up in " (store) } }
                         @if let Some(staple) = &site.staple { br; (staple_note(staple)) }
                     }
                 }
                 @match site.certificates.get(at) {
                     Some(certificate) => (cells(certificate)),
+                    None if site.store.is_some() => {
+                        td colspan="3" { "looked up by name" }
+                        td {}
+                    }
                     None => {
                         td colspan="3" { "no certificate: requests are answered with 503" }
                         td.expired { "none" }
