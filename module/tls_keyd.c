@@ -14,10 +14,10 @@ typedef struct {
     apr_pool_t *pool;
 } watched;
 
-/* tls-keyd, the process that watches it and files, the bell, and the one that looks into stores, by their roles: httpd tells
- * when one of its children ends, and for nothing else does it wait. One that was replaced is not in this list, but httpd still
- * tells of its end, or it would be taken for a lost child. So they do not belong to the configuration; this module stays in
- * memory over restarts. */
+/* tls-keyd, the process that watches it and files, the bell, and those that look into stores, by their roles: httpd tells when
+ * one of its children ends, and for nothing else does it wait. One that was replaced is not in this list, but httpd still tells
+ * of its end, or it would be taken for a lost child. So they do not belong to the configuration; this module stays in memory
+ * over restarts. */
 static watched *current[TLS_KEY_PROCESSES];
 
 static void watch(const server_rec *s);
