@@ -119,8 +119,10 @@ def request(host, path="/", close=True, method="GET", headers=""):
 
 def context(httpd, version=None, alpn=None):
     ctx = ssl.create_default_context(cafile=str(httpd.ca_file))
+    # What is offered otherwise depends on how Python was built.
+    ctx.minimum_version = version or ssl.TLSVersion.TLSv1_2
     if version:
-        ctx.minimum_version = ctx.maximum_version = version
+        ctx.maximum_version = version
     if alpn:
         ctx.set_alpn_protocols(alpn)
     return ctx
