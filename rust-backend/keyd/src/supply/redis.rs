@@ -59,7 +59,7 @@ struct Link {
 
 /// What the server has, by name: the stamp, and when it was asked.
 struct Remembered {
-    /// How often messages began to be received, or ceased to be. Odd while they are.
+    /// It changes with each message, and when messages begin to be received or cease to be. Odd while they are received.
     generation: AtomicU64,
     names: Mutex<LruCache<Box<str>, (Instant, u64)>>,
 }
@@ -77,7 +77,8 @@ impl Remembered {
                 .is_some_and(|(since, stamp)| *stamp == known && since.elapsed() < REMEMBERED_FOR)
     }
 
-    /// Remembers what the server has, unless messages may have been missed since `generation`.
+    /// Remembers what the server has, unless there were messages since `generation`, when it was asked: it may have something
+    /// else by now.
     fn add(&self, name: &HostName, stamp: u64, generation: Option<u64>) {
         let mut names = lock(&self.names);
         if generation.is_some() && self.generation() == generation {
@@ -85,11 +86,22 @@ impl Remembered {
         }
     }
 
-    /// Begins or ends a generation.
+    /// Messages begin to be received, or cease to be.
     fn turn(&self) {
         let mut names = lock(&self.names);
         self.generation.fetch_add(1, Relaxed);
         names.clear();
+    }
+
+    /// A certificate was written or removed.
+    fn forget(&self, name: &str) {
+        let mut names = lock(&self.names);
+        self.generation.fetch_add(2, Relaxed);
+        match name.starts_with("*.") {
+            // Names below it may use it.
+            true => names.clear(),
+            false => drop(names.pop(name)),
+        }
     }
 }
 
@@ -261,15 +273,7 @@ fn receive_until_it_fails(client: &Client, remembered: &Remembered) -> Result<()
     remembered.turn();
     loop {
         match messages.get_message() {
-            Ok(message) => {
-                let name: String = message.get_payload()?;
-                let mut names = lock(&remembered.names);
-                match name.strip_prefix("*.") {
-                    // Names below it may use it.
-                    Some(_) => names.clear(),
-                    None => drop(names.pop(name.as_str())),
-                }
-            }
+            Ok(message) => remembered.forget(&message.get_payload::<String>()?),
             // It is subscribed to again, which fails if the server is no longer there.
             Err(error) if error.is_timeout() => messages.subscribe(CHANNEL)?,
             Err(error) => return Err(error),
@@ -280,4 +284,44 @@ fn receive_until_it_fails(client: &Client, remembered: &Remembered) -> Result<()
 /// The text of an error, without what the server may have said in several lines.
 fn text_of(error: &RedisError) -> String {
     error.to_string().replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remembered() -> Remembered {
+        Remembered {
+            generation: AtomicU64::new(0),
+            names: Mutex::new(LruCache::new(MAX_REMEMBERED)),
+        }
+    }
+
+    #[test]
+    fn an_answer_from_before_a_message_is_not_remembered() {
+        let (remembered, name) = (remembered(), HostName::new("a.test").unwrap());
+        remembered.turn();
+        let before = remembered.generation();
+        remembered.forget("a.test");
+        remembered.add(&name, 1, before);
+        assert!(!remembered.is_same(&name, 1));
+        remembered.add(&name, 2, remembered.generation());
+        assert!(remembered.is_same(&name, 2) && !remembered.is_same(&name, 1));
+        remembered.forget("b.test");
+        assert!(remembered.is_same(&name, 2));
+        remembered.forget("*.test");
+        assert!(!remembered.is_same(&name, 2));
+    }
+
+    #[test]
+    fn nothing_is_remembered_without_messages() {
+        let (remembered, name) = (remembered(), HostName::new("a.test").unwrap());
+        remembered.add(&name, 1, remembered.generation());
+        assert!(!remembered.is_same(&name, 1));
+        remembered.turn();
+        remembered.add(&name, 1, remembered.generation());
+        assert!(remembered.is_same(&name, 1));
+        remembered.turn();
+        assert!(!remembered.is_same(&name, 1));
+    }
 }
