@@ -12,7 +12,7 @@ import pytest
 from harness.clients import connect, context, curl, request
 from harness.daemon import control, start_as_daemon
 from harness.httpd import resident, wait_for
-from harness.keyd import descriptors, is_running, keyd, kill
+from harness.keyd import companion, descriptors, is_running, keyd, kill
 from harness.unprivileged import run_as
 
 MPMS = pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
@@ -320,7 +320,7 @@ class TestReplacement:
     def test_02_the_watcher_or_the_bell_is_killed(self, httpd, role):
         start(httpd)
         pid = keyd(httpd)
-        victim = next(pid for pid in httpd.key_processes() if role in Path(f"/proc/{pid}/cmdline").read_text())
+        victim = companion(httpd, role)
         os.kill(victim, signal.SIGKILL)
         wait_for(lambda: victim not in httpd.key_processes(), "no zombie")
         wait_for(lambda: list(map(is_running, httpd.key_processes())) == [True] * 3, "another one")

@@ -14,7 +14,7 @@ from harness import status
 from harness.certificate_store import FAILED, NOT_FOUND, Store, is_refused, presented
 from harness.clients import plain_get
 from harness.httpd import wait_for
-from harness.keyd import keyd, kill, stop
+from harness.keyd import companion, keyd, kill, stop
 from harness.process_memory import Secrets
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -80,15 +80,6 @@ class TestCache:
 class TestProcesses:
     """With tls-keyd, which has the keys, and the process that opens files."""
 
-    @staticmethod
-    def opener(httpd):
-        """The process that opens files."""
-        for pid in httpd.key_processes():
-            with contextlib.suppress(OSError):
-                if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] == [b"--open"]:
-                    return pid
-        return None
-
     def test_01_tls_keyd_is_killed(self, httpd, store):
         issued = store.put("a.test")
         store.put("b.test", number=1)
@@ -104,12 +95,12 @@ class TestProcesses:
         store.put("b.test", number=1)
         store.start()
         presented(httpd, "a.test")
-        old = self.opener(httpd)
+        old = companion(httpd, "--open")
         httpd.log.expect("which opens files of certificates, has ended")
         httpd.log.allow(FAILED)
         os.kill(old, signal.SIGKILL)
         assert presented(httpd, "a.test") == issued.cert.serial_number
-        wait_for(lambda: self.opener(httpd) not in (None, old), "another one")
+        wait_for(lambda: companion(httpd, "--open") not in (None, old), "another one")
         wait_for(lambda: not is_refused(httpd, "b.test"), "the store")
 
     def test_03_the_opener_is_stopped(self, httpd, store):
@@ -118,13 +109,13 @@ class TestProcesses:
         store.put("b.test", number=1)
         store.start()
         presented(httpd, "a.test")
-        old = self.opener(httpd)
+        old = companion(httpd, "--open")
         httpd.log.expect("which opens files of certificates, does not answer and is killed")
         httpd.log.expect(FAILED)
         stop(old)
         assert is_refused(httpd, "b.test")
         assert presented(httpd, "a.test") == issued.cert.serial_number
-        wait_for(lambda: self.opener(httpd) not in (None, old), "another one", 30)
+        wait_for(lambda: companion(httpd, "--open") not in (None, old), "another one", 30)
         wait_for(lambda: not is_refused(httpd, "b.test"), "the store")
 
     def test_04_a_slow_file_keeps_nobody_else_waiting(self, httpd, store):
@@ -141,12 +132,12 @@ class TestProcesses:
     def test_05_reloads(self, httpd, store):
         issued = store.put("a.test")
         store.start()
-        first = self.opener(httpd)
+        first = companion(httpd, "--open")
         for _ in range(3):
             presented(httpd, "a.test")
             httpd.graceful()
         assert presented(httpd, "a.test") == issued.cert.serial_number
-        assert self.opener(httpd) == first
+        assert companion(httpd, "--open") == first
         other = httpd.root / "other"
         store.directory.rename(other)
         store.directory = other
@@ -163,7 +154,7 @@ class TestProcesses:
         httpd.log.allow("which opens files of certificates, does not answer and is killed")
         httpd.log.allow("TLS3001")
         httpd.log.expect(f"half of the threads of this process wait for other names already.*{FAILED}")
-        opener = self.opener(httpd)
+        opener = companion(httpd, "--open")
         stop(opener)
         done = threading.Event()
 
@@ -199,14 +190,14 @@ class TestProcesses:
         secrets.add_key("key", issued.key)
         assert secrets.in_process(keyd(httpd)), "the search works"
         others = [pid for pid in httpd.key_processes() if pid != keyd(httpd)]
-        assert self.opener(httpd) in others
+        assert companion(httpd, "--open") in others
         for pid in [httpd.pid, *httpd.children(), *others]:
             assert not secrets.in_process(pid), pid
 
     def test_08_the_opener_gives_up_what_it_does_not_need(self, httpd, store):
         store.put("a.test")
         store.start()
-        text = Path(f"/proc/{self.opener(httpd)}/status").read_text()
+        text = Path(f"/proc/{companion(httpd, '--open')}/status").read_text()
         fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
         assert fields["NoNewPrivs"] == "1" and fields["Seccomp"] == "2"
         if os.geteuid() == 0:

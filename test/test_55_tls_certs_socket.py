@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from harness.certs_tool import SOCKET, CertsTool, renew, serial, start, watcher
+from harness.certs_tool import SOCKET, CertsTool, renew, serial, start
 from harness.httpd import wait_for
+from harness.keyd import companion
 from harness.unprivileged import run_as
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -125,9 +126,9 @@ class TestSocket:
     def test_11_the_process_that_watches_is_killed(self, httpd, authority):
         tool = start(httpd, httpd.vhost("a.test"))
         tool.rows()
-        old = watcher(httpd)
+        old = companion(httpd, "--watch")
         os.kill(old, signal.SIGKILL)
-        wait_for(lambda: watcher(httpd) not in (None, old), "another one")
+        wait_for(lambda: companion(httpd, "--watch") not in (None, old), "another one")
         assert set(tool.rows()) == {"a.test"}
         renew(httpd, authority.server("a.test", number=1))
         tool.run("wait", "a.test")
@@ -142,7 +143,7 @@ class TestSocket:
             renew(httpd, issued)
             waiting.append(tool.start("wait", "a.test"))
             time.sleep(0.5)
-            os.kill(watcher(httpd), signal.SIGKILL)
+            os.kill(companion(httpd, "--watch"), signal.SIGKILL)
         finally:
             os.kill(httpd.pid, signal.SIGCONT)
         assert waiting[0].wait(30) == 0, waiting[0].stdout.read()
@@ -170,7 +171,7 @@ class TestSocket:
         tool = start(httpd, httpd.vhost("a.test"))
         tool.rows()
         path = str(httpd.root / SOCKET)
-        pid = watcher(httpd)
+        pid = companion(httpd, "--watch")
         stop = threading.Event()
 
         def frame(payload, version=1):
@@ -227,7 +228,7 @@ class TestSocket:
                 thread.join()
             for client in silent:
                 client.close()
-        assert watcher(httpd) == pid
+        assert companion(httpd, "--watch") == pid
         # The answers to what is of another version, and to too much.
         assert b"another version of mod_tls" in ask(frame(b"\x00", version=9))
         assert b"at most 256 certificates" in ask(frame(b"\x02" + b"\x81\x02" + b"\x01" * 257))

@@ -13,7 +13,7 @@ from harness.certs import key_pem
 from harness.certs_tool import CertsTool
 from harness.clients import curl
 from harness.httpd import Httpd, wait_for
-from harness.keyd import keyd, kill
+from harness.keyd import companion, keyd, kill
 from harness.process_memory import Secrets
 from harness.redis_server import RedisServer
 
@@ -194,9 +194,9 @@ class TestServerIsAway:
         assert presented(httpd, "a.test") == issued.cert.serial_number
         wait_for(lambda: not is_refused(httpd, "b.test"), "the store", 10)
         httpd.log.expect("which gets certificates from other machines, has ended")
-        old = fetcher(httpd)
+        old = companion(httpd, "--fetch")
         os.kill(old, signal.SIGKILL)
-        wait_for(lambda: fetcher(httpd) not in (None, old), "another process", 10)
+        wait_for(lambda: companion(httpd, "--fetch") not in (None, old), "another process", 10)
         fleet.put("c.test", number=2)
         wait_for(lambda: not is_refused(httpd, "c.test"), "the store", 10)
 
@@ -211,17 +211,6 @@ class TestServerIsAway:
                 cert, key = issued.write(fleet.root, "load").split()
                 fleet.tool.run("put", *fleet.options, "--sealing-key", fleet.sealing_key, cert, key)
                 wait_for(lambda one=issued: presented(httpd, "a.test") == one.cert.serial_number, "the new one", 5)
-
-
-def fetcher(httpd):
-    """The process that talks to the server."""
-    for pid in httpd.key_processes():
-        try:
-            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] == [b"--fetch"]:
-                return pid
-        except OSError:
-            continue
-    return None
 
 
 class TestSecrets:
@@ -276,7 +265,7 @@ class TestSecrets:
         secrets.add_key("key", issued.key)
         secrets.add("sealing key", bytes.fromhex(fleet.sealing_key.read_text().strip()))
         others = [httpd.pid, *httpd.children(), *(pid for pid in httpd.key_processes() if pid != keyd(httpd))]
-        assert fetcher(httpd) in others
+        assert companion(httpd, "--fetch") in others
         assert secrets.in_process(keyd(httpd)), "the search works"
         for pid in others:
             assert not secrets.in_process(pid), pid
@@ -285,7 +274,7 @@ class TestSecrets:
     def test_05_what_the_process_may_do(self, httpd, fleet):
         fleet.put("a.test")
         fleet.start()
-        text = Path(f"/proc/{fetcher(httpd)}/status").read_text()
+        text = Path(f"/proc/{companion(httpd, '--fetch')}/status").read_text()
         fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
         assert fields["NoNewPrivs"] == "1" and fields["Seccomp"] == "2" and int(fields["CapEff"], 16) == 0
 

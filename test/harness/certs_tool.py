@@ -4,7 +4,6 @@
 import json
 import os
 import subprocess
-from pathlib import Path
 
 from harness.certs import key_pem
 from harness.clients import connect
@@ -73,10 +72,3 @@ def renew(httpd, issued, name="a.test"):
 def serial(httpd, name="a.test"):
     with connect(httpd, name) as tls:
         return int(tls.getpeercert()["serialNumber"], 16)
-
-
-def watcher(httpd):
-    """The process number of `tls-keyd --watch`."""
-    for pid in httpd.key_processes():
-        if b"--watch" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return pid

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """tls-keyd, the process that holds private keys."""
 
+import contextlib
 import os
 import re
 import signal
@@ -26,6 +27,16 @@ def keyd(httpd):
     """The process number of tls-keyd, by the error log."""
     started = _STARTED.findall(httpd.log.text())
     return int("".join(started[-1])) if started else None
+
+
+def companion(httpd, option):
+    """The process number of the child of httpd that is `tls-keyd` with this option, if there is one."""
+    for pid in httpd.key_processes():
+        # It may be ending.
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] == [option.encode()]:
+                return pid
+    return None
 
 
 def workers(httpd):

@@ -282,7 +282,7 @@ impl Config {
         match self.look_up(store, &key.1, 0) {
             Ok(LookedUp::New(identity, stamp)) => {
                 self.counters().count(Counter::StoreLoads);
-                if let Some(why) = expiry_problem(&identity) {
+                if let Some(why) = identity.invalidity(unix_now()) {
                     let (name, file) = (key.1.as_str(), identity.name());
                     let text = format!("{name}: the certificate in {file} {why}: clients will refuse it");
                     self.process.log_queue.add(Severity::Warning, text);
@@ -296,7 +296,7 @@ impl Config {
 
     /// Uses a certificate in place of the one of before, unless it must not be used.
     fn replace(&self, key: Key, site: &Site, identity: Identity, stamp: u64, old: Arc<Site>) -> Arc<Site> {
-        if let Some(why) = expiry_problem(&identity) {
+        if let Some(why) = identity.invalidity(unix_now()) {
             let why = format!("{}: the certificate {why}", identity.name());
             return self.go_on_with(&key, old, why);
         }
@@ -414,17 +414,5 @@ fn configured(site: &Site, otherwise: impl FnOnce() -> Refusal) -> Result<Chosen
     match site.identities().next() {
         Some(_) => Ok(Chosen::Configured(site)),
         None => Err(otherwise()),
-    }
-}
-
-fn expiry_problem(identity: &Identity) -> Option<&'static str> {
-    let (not_before, not_after) = identity.validity();
-    let now = unix_now();
-    if not_after < now {
-        Some("has expired")
-    } else if not_before > now {
-        Some("is not valid yet")
-    } else {
-        None
     }
 }

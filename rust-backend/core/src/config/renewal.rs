@@ -15,7 +15,7 @@ use crate::base::diagnostics::Severity;
 use crate::key_process::parent::KeyProcess;
 use crate::key_process::protocol::Purpose;
 use crate::key_process::watch_orders::WatchedFiles;
-use crate::keys::identity::{Identity, Renewed, Watched};
+use crate::keys::identity::{Identity, Invalidity, Renewed, Watched};
 use crate::keys::key_file::KeyReader;
 use crate::settings::Watching;
 use crate::site::Site;
@@ -139,12 +139,11 @@ impl Config {
 
     /// Why `new` must not replace `old`.
     fn objection(&self, slot: u32, old: &Arc<Identity>, new: &Arc<Identity>) -> Option<String> {
-        let (now, (not_before, not_after)) = (unix_now(), new.validity());
-        if not_after < now {
-            return Some("it has expired".to_owned());
-        }
-        if not_before > now {
-            return Some("it is not valid yet (is the clock of this machine right?)".to_owned());
+        if let Some(invalidity) = new.invalidity(unix_now()) {
+            return Some(match invalidity {
+                Invalidity::Expired => format!("it {invalidity}"),
+                Invalidity::NotYet => format!("it {invalidity} (is the clock of this machine right?)"),
+            });
         }
         for (server, site) in self.sites_with(slot) {
             let names: Vec<&str> = self.chains.values().flat_map(|index| index.names_of(server)).collect();

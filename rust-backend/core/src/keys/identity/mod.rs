@@ -12,6 +12,7 @@ mod store;
 
 pub use error::IdentityError;
 pub use loading::machine_identities;
+pub(crate) use oddities::Invalidity;
 pub use renewal::{Known, Renewed, Watched};
 pub use stamp::Stamp;
 pub use store::IdentityStore;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Unusual properties of certificates and keys, which are used with a warning.
 
+use std::fmt;
+
 use rustls_pki_types::CertificateDer;
 
 use super::{Identity, IdentityFiles};
@@ -88,22 +90,43 @@ impl Oddities {
     }
 }
 
+/// Why a certificate is not valid at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Invalidity {
+    Expired,
+    NotYet,
+}
+
+impl fmt::Display for Invalidity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "has expired",
+            Self::NotYet => "is not valid yet",
+        })
+    }
+}
+
 impl Identity {
-    /// Why clients refuse the certificate at `now`, in seconds since 1970.
-    pub(crate) fn validity_problem(&self, now: i64) -> Option<String> {
+    /// Whether the certificate is not valid at `now`, in seconds since 1970.
+    pub(crate) fn invalidity(&self, now: i64) -> Option<Invalidity> {
         let (not_before, not_after) = self.validity();
-        let file = self.name();
         if not_after < now {
-            return Some(format!(
-                "{file}: the certificate has expired: clients will refuse it until it is renewed"
-            ));
+            return Some(Invalidity::Expired);
         }
-        if not_before > now {
-            return Some(format!(
-                "{file}: the certificate is not valid yet: clients will refuse it (is the clock of this machine right?)"
-            ));
-        }
-        None
+        (not_before > now).then_some(Invalidity::NotYet)
+    }
+
+    /// Why clients refuse the certificate at `now`.
+    pub(crate) fn validity_problem(&self, now: i64) -> Option<String> {
+        let invalidity = self.invalidity(now)?;
+        let mend = match invalidity {
+            Invalidity::Expired => "until it is renewed",
+            Invalidity::NotYet => "(is the clock of this machine right?)",
+        };
+        let file = self.name();
+        Some(format!(
+            "{file}: the certificate {invalidity}: clients will refuse it {mend}"
+        ))
     }
 
     /// Whether one of the certificates has not issued the one before it.
