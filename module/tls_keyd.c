@@ -18,7 +18,7 @@ typedef struct {
  * one of its children ends, and for nothing else does it wait. One that was replaced is not in this list, but httpd still tells
  * of its end, or it would be taken for a lost child. So they do not belong to the configuration; this module stays in memory
  * over restarts. */
-static watched *current[TLS_KEY_PROCESSES];
+static watched *current[TLS_COMPANIONS];
 
 static void watch(const server_rec *s);
 
@@ -30,7 +30,7 @@ static void ended(int reason, void *data, int)
     if (reason != APR_OC_REASON_DEATH && reason != APR_OC_REASON_LOST) {
         return;
     }
-    for (size_t i = 0; i < TLS_KEY_PROCESSES; i++) {
+    for (size_t i = 0; i < TLS_COMPANIONS; i++) {
         current[i] = current[i] == w ? NULL : current[i];
     }
     apr_proc_other_child_unregister(w);
@@ -43,12 +43,12 @@ static void ended(int reason, void *data, int)
 /* Has httpd tell of the end of those that were started. */
 static void watch(const server_rec *s)
 {
-    uint32_t numbers[TLS_KEY_PROCESSES] = { 0 };
+    uint32_t numbers[TLS_COMPANIONS] = { 0 };
 
     if (tls_process_keyd(tls_state_process(), numbers) != TLS_STATUS_OK) {
         return;
     }
-    for (size_t i = 0; i < TLS_KEY_PROCESSES; i++) {
+    for (size_t i = 0; i < TLS_COMPANIONS; i++) {
         pid_t pid = (pid_t)numbers[i];
         apr_pool_t *p;
 

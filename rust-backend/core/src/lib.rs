@@ -20,6 +20,7 @@ pub mod keys;
 pub mod mod_ssl;
 pub mod process;
 pub mod request;
+pub mod revocation;
 pub mod session;
 pub mod settings;
 pub mod site;

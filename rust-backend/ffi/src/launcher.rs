@@ -56,11 +56,18 @@ impl Launcher for ForkAndExec {
             Role::Fetch => {
                 command.arg("--fetch");
             }
+            Role::Revocation => {
+                command.arg("--revocation").args(&launch.cache);
+            }
             Role::Bell => {
                 command.arg("--bell");
             }
         }
-        if let Some(user) = launch.user.as_ref().filter(|_| role == Role::Keys) {
+        if let Some(user) = launch
+            .user
+            .as_ref()
+            .filter(|_| matches!(role, Role::Keys | Role::Revocation))
+        {
             command.arg("--user").arg(user);
         }
         // SAFETY: between fork and exec, the closure only calls functions that are async-signal-safe (close_range is a system

@@ -49,7 +49,7 @@ pub unsafe extern "C" fn tls_process_new(out: *mut *mut Process) -> Status {
         let out = unsafe { out.as_mut() }?;
         install_panic_hook();
         allocator::begin();
-        let process = mod_tls_core::process::Process::with_launcher(Box::new(ForkAndExec), shared_counter());
+        let process = mod_tls_core::process::Process::with_launcher(Arc::new(ForkAndExec), shared_counter());
         if !allocator::is_excluded() {
             process.log_queue.add(Severity::Warning, DUMPED);
         }
@@ -127,20 +127,20 @@ pub unsafe extern "C" fn tls_process_child_ended(process: *const Process, has_en
     })
 }
 
-/// The number of processes that have the keys or watch over them.
-pub const TLS_KEY_PROCESSES: usize = 5;
+/// The number of processes that the parent process starts for itself.
+pub const TLS_COMPANIONS: usize = 6;
 
-/// Sets `numbers` to the process numbers of `tls-keyd`, of the process that watches it, of the bell, and of those that look into
-/// stores; 0 for one that does not run.
+/// Sets `numbers` to the process numbers of `tls-keyd`, of the process that watches it, of the bell, of those that look into
+/// stores, and of the one that asks OCSP responders; 0 for one that does not run.
 ///
 /// # Safety
-/// The pointers are valid, and there is room for `TLS_KEY_PROCESSES` numbers.
+/// The pointers are valid, and there is room for `TLS_COMPANIONS` numbers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_process_keyd(process: *const Process, numbers: *mut u32) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid, and the room.
-        let (process, numbers) = unsafe { (process.as_ref()?, numbers.cast::<[u32; TLS_KEY_PROCESSES]>().as_mut()?) };
-        *numbers = process.0.key_processes();
+        let (process, numbers) = unsafe { (process.as_ref()?, numbers.cast::<[u32; TLS_COMPANIONS]>().as_mut()?) };
+        *numbers = process.0.processes();
         Some(Status::Ok)
     })
 }

@@ -9,6 +9,7 @@ mod files;
 mod keys;
 mod lockdown;
 mod parent;
+mod revocation;
 mod signing;
 mod stores;
 mod supply;
@@ -17,6 +18,7 @@ mod tokens;
 mod watch;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 
 use lockdown::Needs;
@@ -62,6 +64,14 @@ fn main() -> ExitCode {
         ["--fetch"] => with_socket(|socket| {
             let _ = lockdown::apply(&Needs::of_fetching());
             supply::serve(socket)
+        }),
+        ["--revocation", path, options @ ..] => with_socket(|socket| match check::options(options) {
+            Ok(Needs { user, .. }) => {
+                let directory = revocation::directory(Path::new(path), user.as_ref());
+                let _ = lockdown::apply(&Needs::of_revocation(path, user));
+                revocation::serve(socket, directory)
+            }
+            Err(_) => ExitCode::from(2),
         }),
         ["--bell"] => with_socket(|socket| {
             let _ = lockdown::apply(&Needs::default());

@@ -438,7 +438,7 @@ impl Config {
 
     /// The module, the libraries, and where the private keys are, for the message at startup.
     pub fn introduction(&self) -> String {
-        let keys = match self.process.key_processes() {
+        let keys = match self.process.processes() {
             [0, ..] => "the private keys are in httpd's processes".to_owned(),
             [pid, ..] => format!("the private keys are in tls-keyd (process {pid})"),
         };

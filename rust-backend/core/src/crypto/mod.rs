@@ -60,11 +60,11 @@ pub(crate) use provider::{ALL_CIPHER_SUITES, ALL_KX_GROUPS, DEFAULT_CIPHER_SUITE
 use suites::fastest;
 pub(crate) use suites::is_aes_of_ring;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 use rand::SecureRandom;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::sign::SigningKey;
 use rustls_pki_types::PrivateKeyDer;
 
@@ -98,6 +98,12 @@ pub fn signing_key(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, rustl
         Some(Ok(key)) => Ok(key),
         _ => provider::sign::any_supported_type(der),
     }
+}
+
+/// The accepted signature algorithms: in certificates, in handshakes, and in what CAs say about certificates.
+pub fn verification_algorithms() -> WebPkiSupportedAlgorithms {
+    static ALGORITHMS: OnceLock<WebPkiSupportedAlgorithms> = OnceLock::new();
+    *ALGORITHMS.get_or_init(|| default_provider().signature_verification_algorithms)
 }
 
 /// Makes this library that of code which leaves the choice to rustls.

@@ -7,6 +7,7 @@
 //! May use: base, crypto.
 
 pub mod channel;
+pub mod companion;
 pub mod control;
 pub mod door;
 pub mod inquiry;

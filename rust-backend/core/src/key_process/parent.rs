@@ -43,6 +43,8 @@ pub struct Launch {
     pub user: Option<String>,
     /// Whether the configuration names keys in tokens, whose modules need more rights.
     pub tokens: bool,
+    /// Where [`Role::Revocation`] keeps what it has fetched.
+    pub cache: Option<PathBuf>,
 }
 
 /// What a process of the program does.
@@ -56,6 +58,8 @@ pub enum Role {
     Open,
     /// It looks into those on other machines.
     Fetch,
+    /// It asks OCSP responders, and fetches revocation lists.
+    Revocation,
     /// It ends when that one has something to tell. httpd's parent process notices the end of a child within a second, and
     /// cannot wait for anything else.
     Bell,
@@ -142,7 +146,7 @@ pub(super) enum State {
 /// `tls-keyd`, for the parent process.
 #[derive(Debug)]
 pub struct KeyProcess {
-    pub(super) launcher: Box<dyn Launcher>,
+    pub(super) launcher: Arc<dyn Launcher>,
     pub(super) log_queue: Arc<LogQueue>,
     pub(super) state: Mutex<State>,
     pub(super) door: Mutex<Option<Arc<Door>>>,
@@ -212,7 +216,7 @@ pub(super) fn hash_of(public: &[u8]) -> u64 {
 
 impl KeyProcess {
     /// No `tls-keyd` yet. Messages about it are logged to `log_queue`.
-    pub fn new(launcher: Box<dyn Launcher>, log_queue: Arc<LogQueue>) -> Self {
+    pub fn new(launcher: Arc<dyn Launcher>, log_queue: Arc<LogQueue>) -> Self {
         Self {
             launcher,
             log_queue,
@@ -253,7 +257,7 @@ impl KeyProcess {
         let suppliers = lock(&self.suppliers);
         let [open, fetch] = [Role::Open, Role::Fetch].map(|role| {
             let supplier = suppliers.iter().find(|supplier| supplier.role == role);
-            supplier.map_or(0, |supplier| supplier.pid)
+            supplier.map_or(0, |supplier| supplier.process.pid)
         });
         [keys, watcher, bell, open, fetch]
     }

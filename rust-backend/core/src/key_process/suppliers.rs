@@ -7,11 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
-use super::channel::Channel;
+use super::companion::Companion;
 use super::parent::{KeyProcess, Launch, Launcher, Role};
 use super::protocol::StoreOrder;
 use super::running::Running;
@@ -19,9 +16,6 @@ use super::supply::{Alive, PATIENCE, StoreSpec, SupplyOrder};
 use crate::base::diagnostics::Severity;
 use crate::base::file_reading;
 use crate::base::lock::lock;
-
-/// How long a sign of life may take.
-const LIMIT: Duration = Duration::from_secs(1);
 
 /// A store, and the file of its sealing keys, if keys are sealed in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,26 +30,14 @@ pub struct KnownStore {
 #[derive(Debug)]
 pub(super) struct Supplier {
     pub(super) role: Role,
-    pub(super) pid: u32,
-    channel: Channel,
-    pidfd: Option<OwnedFd>,
+    pub(super) process: Companion,
 }
 
 impl Supplier {
     fn start(launcher: &dyn Launcher, launch: &Launch, role: Role) -> io::Result<Self> {
-        let (ours, theirs) = UnixStream::pair()?;
-        ours.set_read_timeout(Some(LIMIT))?;
-        ours.set_write_timeout(Some(LIMIT))?;
-        let pid = launcher.launch(launch, role, theirs.into())?;
-        let name = Pid::from_raw(pid.cast_signed());
-        let supplier = Self {
-            role,
-            pid,
-            channel: Channel::new(ours.into()),
-            pidfd: name.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()),
-        };
-        supplier.channel.send(&SupplyOrder::Parent(std::process::id()), &[])?;
-        Ok(supplier)
+        let process = Companion::start(launcher, launch, role)?;
+        process.tell(&SupplyOrder::Parent(std::process::id()), &[])?;
+        Ok(Self { role, process })
     }
 
     /// A connection for requests about a store.
@@ -64,28 +46,17 @@ impl Supplier {
         // `tls-keyd` may not set them.
         other.set_read_timeout(Some(PATIENCE))?;
         other.set_write_timeout(Some(PATIENCE))?;
-        self.channel.send(&SupplyOrder::Serve(spec.clone()), &[one.as_fd()])?;
+        self.process.tell(&SupplyOrder::Serve(spec.clone()), &[one.as_fd()])?;
         Ok(other.into())
-    }
-
-    /// Ends the process, which may be stopped.
-    fn kill(&self) {
-        if let Some(pidfd) = &self.pidfd {
-            let _ = pidfd_send_signal(pidfd, Signal::KILL);
-        }
-    }
-
-    fn is_alive(&mut self) -> bool {
-        let asked = self.channel.send(&SupplyOrder::Ping, &[]);
-        asked.and_then(|()| self.channel.receive::<Alive>(true)).is_ok()
     }
 
     /// What is wrong with it, if `has_ended` is a process that has ended.
     fn problem(&mut self, has_ended: Option<u32>) -> Option<&'static str> {
-        if has_ended == Some(self.pid) {
+        if has_ended == Some(self.process.pid) {
             return Some("has ended");
         }
-        (!self.is_alive()).then_some("does not answer and is killed")
+        let alive = self.process.ask::<Alive>(&SupplyOrder::Ping);
+        alive.is_err().then_some("does not answer and is killed")
     }
 
     /// What it is, for messages.
@@ -94,7 +65,7 @@ impl Supplier {
             Role::Fetch => ("--fetch", "gets certificates from other machines"),
             _ => ("--open", "opens files of certificates"),
         };
-        format!("tls-keyd {option} (process {}), which {task},", self.pid)
+        format!("tls-keyd {option} (process {}), which {task},", self.process.pid)
     }
 }
 
@@ -169,7 +140,7 @@ impl KeyProcess {
             let Some(why) = supplier.problem(has_ended) else {
                 return true;
             };
-            supplier.kill();
+            supplier.process.kill();
             let text = format!("{} {why}", supplier.describe());
             self.log_queue.add(Severity::Error, text);
             false

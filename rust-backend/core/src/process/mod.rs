@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! State of the httpd process that is kept over reloads.
 //!
-//! May use: base, crypto, key_process, keys, session.
+//! May use: base, crypto, key_process, keys, revocation, session.
 
 pub(crate) mod counted_cache;
 pub mod counters;
@@ -31,6 +31,7 @@ use crate::process::counters::Counters;
 use crate::process::expiry::Expiry;
 use crate::process::failure_limits::FailureLimits;
 use crate::process::watch::Watch;
+use crate::revocation::process::RevocationProcess;
 use crate::session::tickets::TicketKeys;
 
 /// Created once in the parent process, inherited by child processes, and kept over reloads.
@@ -54,6 +55,8 @@ pub struct Process {
     pub dialogs: Arc<Dialogs>,
     /// The process that has the private keys, if one can be started.
     pub key_process: OnceLock<KeyProcess>,
+    /// The process that asks OCSP responders and fetches revocation lists, if one can be started.
+    pub revocation: OnceLock<RevocationProcess>,
     /// Whether this process has read private keys itself.
     has_read_keys: AtomicBool,
     /// Handshakes whose time is limited while the MPM waits for the client.
@@ -65,16 +68,20 @@ pub struct Process {
 impl Process {
     /// A process that can start `tls-keyd`. `journal` is in memory that child processes will share, if there is some: by it they
     /// learn of renewed certificates.
-    pub fn with_launcher(launcher: Box<dyn Launcher>, journal: Option<&'static AtomicU64>) -> Self {
+    pub fn with_launcher(launcher: Arc<dyn Launcher>, journal: Option<&'static AtomicU64>) -> Self {
         let process = Self::default();
         let opened = journal.ok_or(io::ErrorKind::OutOfMemory.into());
         if let Err(error) = opened.and_then(|len| process.identities.open_journal(len)) {
             let text = format!("renewed certificates are used only after a reload: {error}");
             process.log_queue.add(Severity::Warning, text);
         }
-        let keys = KeyProcess::new(launcher, Arc::clone(&process.log_queue));
-        let key_process = OnceLock::from(keys);
-        Self { key_process, ..process }
+        let keys = KeyProcess::new(Arc::clone(&launcher), Arc::clone(&process.log_queue));
+        let revocation = RevocationProcess::new(launcher, Arc::clone(&process.log_queue));
+        Self {
+            key_process: OnceLock::from(keys),
+            revocation: OnceLock::from(revocation),
+            ..process
+        }
     }
 
     /// Who reads private keys for this purpose. If this process does, keys are parsed when they are first needed, unless
@@ -103,11 +110,17 @@ impl Process {
         if let Some(keys) = self.key_process.get() {
             keys.tick(has_ended);
         }
+        if let Some(revocation) = self.revocation.get() {
+            revocation.tick(has_ended);
+        }
     }
 
-    /// The process numbers of `tls-keyd` and those that belong to it: [`KeyProcess::processes`].
-    pub fn key_processes(&self) -> [u32; 5] {
-        self.key_process.get().map(KeyProcess::processes).unwrap_or_default()
+    /// The process numbers of `tls-keyd` and those that belong to it ([`KeyProcess::processes`]), and of the one that asks OCSP
+    /// responders; 0 for one that does not run.
+    pub fn processes(&self) -> [u32; 6] {
+        let [keys, watcher, bell, open, fetch] = self.key_process.get().map(KeyProcess::processes).unwrap_or_default();
+        let revocation = self.revocation.get().map_or(0, RevocationProcess::pid);
+        [keys, watcher, bell, open, fetch, revocation]
     }
 
     /// Drops what only the parent process needs. Called in a child process when it starts, of which `threads` serve
@@ -117,6 +130,9 @@ impl Process {
         self.identities.in_child();
         if let Some(keys) = self.key_process.get() {
             keys.in_child(threads);
+        }
+        if let Some(revocation) = self.revocation.get() {
+            revocation.in_child();
         }
     }
 

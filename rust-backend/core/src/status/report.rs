@@ -232,7 +232,7 @@ impl Report {
         let (counters, now) = (config.counters(), request.now);
         let count = |counter| counters.total(counter);
         let of = |family| counts(counters, family);
-        let [key_process, ..] = config.process.key_processes().map(|pid| (pid > 0).then_some(pid));
+        let [key_process, ..] = config.process.processes().map(|pid| (pid > 0).then_some(pid));
         Self {
             version: INTERFACE,
             library: LIBRARY,

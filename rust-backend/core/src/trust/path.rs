@@ -2,11 +2,11 @@
 //! Verification of a certificate: the path to a trust anchor, and the policy for that path.
 
 use std::cell::{Cell, RefCell};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature_with_raw_key};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature_with_raw_key};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
@@ -14,7 +14,7 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use super::anchors::Anchors;
 use super::refusal::{Reason, Refusal};
 use super::revocation::{CrlCheck, Depth, RevocationLists, Subject};
-use crate::crypto::default_provider;
+use crate::crypto::verification_algorithms;
 use crate::x509::{Certificate, Context};
 
 /// The owners of the certificates to be verified.
@@ -101,15 +101,9 @@ pub struct Policy {
     pub crl_check: CrlCheck,
 }
 
-/// The accepted signature algorithms, in certificates and in handshakes.
-pub fn algorithms() -> WebPkiSupportedAlgorithms {
-    static ALGORITHMS: OnceLock<WebPkiSupportedAlgorithms> = OnceLock::new();
-    *ALGORITHMS.get_or_init(|| default_provider().signature_verification_algorithms)
-}
-
 /// The signature schemes that are offered to peers.
 pub fn schemes() -> Vec<SignatureScheme> {
-    algorithms().supported_schemes()
+    verification_algorithms().supported_schemes()
 }
 
 /// Verifies the signature of a TLS 1.2 handshake with the key in `cert`.
@@ -118,7 +112,7 @@ pub fn verify_signature_tls12(
     cert: &CertificateDer<'_>,
     dss: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
-    verify_tls12_signature(message, cert, dss, &algorithms())
+    verify_tls12_signature(message, cert, dss, &verification_algorithms())
 }
 
 /// Verifies the signature of a TLS 1.3 handshake with the key in `cert`. If any certificate is accepted, webpki may be
@@ -130,7 +124,7 @@ pub fn verify_signature_tls13(
 ) -> Result<HandshakeSignatureValid, Error> {
     let certificate = Certificate::parse(cert).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
     let key = SubjectPublicKeyInfoDer::from(certificate.spki_der());
-    verify_tls13_signature_with_raw_key(message, &key, dss, &algorithms())
+    verify_tls13_signature_with_raw_key(message, &key, dss, &verification_algorithms())
 }
 
 impl Policy {
@@ -155,7 +149,7 @@ impl Policy {
         let verified = EndEntityCert::try_from(leaf).and_then(|end_entity| {
             end_entity
                 .verify_for_usage(
-                    algorithms().all,
+                    verification_algorithms().all,
                     self.anchors.trust(),
                     others,
                     time,

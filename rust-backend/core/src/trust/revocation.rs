@@ -13,12 +13,13 @@ use x509_parser::time::ASN1Time;
 
 use super::anchors::{Anchors, Report};
 use super::crl::{self, Crl, CrlError};
-use super::path::{Role, algorithms};
+use super::path::Role;
 use super::refusal::Reason;
 use crate::base::diagnostics::Severity;
 use crate::base::file_reading::{self, FileStamp};
 use crate::base::log_queue::LogQueue;
 use crate::crypto::digest;
+use crate::crypto::verification_algorithms;
 
 /// Which certificates of a path are checked against revocation lists: `TLSClientCRLCheck`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -183,7 +184,7 @@ impl RevocationLists {
             .into_iter()
             .flatten()
             .filter(|crl| crl.covers(subject.der, subject.is_leaf))
-            .filter(|crl| crl.is_signed_by(subject.issuer_der, &algorithms()))
+            .filter(|crl| crl.is_signed_by(subject.issuer_der, &verification_algorithms()))
             .max_by_key(|crl| crl.this_update());
         let Some(crl) = newest else {
             let mut text = format!(
@@ -297,7 +298,8 @@ impl RevocationLists {
     fn examine(&self, crl: &Crl, now: i64, report: &mut Report) {
         let (directive, file) = (self.role.crl_directive(), crl.file.display());
         let mut issuers = self.anchors.named(crl.issuer()).peekable();
-        if issuers.peek().is_some() && !issuers.any(|issuer| crl.is_signed_by(&issuer.der, &algorithms())) {
+        if issuers.peek().is_some() && !issuers.any(|issuer| crl.is_signed_by(&issuer.der, &verification_algorithms()))
+        {
             report
                 .errors
                 .push(format!("{directive} {file}: {}", CrlError::NotSignedByIssuer));

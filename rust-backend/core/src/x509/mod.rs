@@ -210,6 +210,11 @@ impl<'a> Certificate<'a> {
         }
     }
 
+    /// The content of the DER INTEGER of the serial number.
+    pub fn raw_serial(&self) -> &[u8] {
+        self.parsed.raw_serial()
+    }
+
     /// The DER encoding of the issuer name.
     pub fn issuer_der(&self) -> &[u8] {
         self.parsed.issuer().as_raw()

@@ -37,6 +37,10 @@ const FOR_THE_NETWORK: &[&str] = &[
     "/lib64",
 ];
 
+/// Files that are written and read again.
+const IN_A_DIRECTORY: BitFlags<AccessFs> =
+    make_bitflags!(AccessFs::{ReadFile | ReadDir | WriteFile | MakeReg | RemoveFile | Truncate});
+
 /// Takes from this thread, and from those it starts, the access to files, TCP and other processes. Descriptors that are
 /// open, or that others send, keep working.
 pub(super) fn restrict(needs: &Needs) -> Result<(), String> {
@@ -75,6 +79,10 @@ fn enforce(needs: &Needs) -> Result<RestrictionStatus, RulesetError> {
     let mut ruleset = ruleset.create()?;
     for path in readable.iter().filter_map(|path| PathFd::new(path).ok()) {
         ruleset = ruleset.add_rule(PathBeneath::new(path, access))?;
+    }
+    // Without the directory, nothing is kept there.
+    if let Some(directory) = needs.directory.as_ref().and_then(|path| PathFd::new(path).ok()) {
+        ruleset = ruleset.add_rule(PathBeneath::new(directory, IN_A_DIRECTORY))?;
     }
     ruleset.restrict_self()
 }

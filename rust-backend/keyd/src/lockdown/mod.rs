@@ -14,6 +14,8 @@ mod privileges;
 )]
 mod system_calls;
 
+use std::path::PathBuf;
+
 /// What this process needs to keep.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Needs {
@@ -25,6 +27,8 @@ pub(crate) struct Needs {
     pub(crate) opens: bool,
     /// Whether connections to other machines are made.
     pub(crate) connects: bool,
+    /// The directory in which files are written.
+    pub(crate) directory: Option<PathBuf>,
     /// The user to run as; `None` for the one that this process has.
     pub(crate) user: Option<User>,
 }
@@ -42,6 +46,16 @@ impl Needs {
     pub(crate) fn of_fetching() -> Self {
         Self {
             connects: true,
+            ..Self::default()
+        }
+    }
+
+    /// Those of the process that asks OCSP responders and keeps what it has fetched in `directory`.
+    pub(crate) fn of_revocation(directory: &str, user: Option<User>) -> Self {
+        Self {
+            connects: true,
+            directory: Some(directory.into()),
+            user,
             ..Self::default()
         }
     }

@@ -49,6 +49,7 @@ impl Compiler {
             program,
             user: self.global.key_process_user.as_ref().map(|said| said.value.clone()),
             tokens: self.names_tokens(),
+            cache: None,
         };
         keys.set_pins(&self.global.pins);
         let is_final = self.builder.environment.mode == CompileMode::Run;

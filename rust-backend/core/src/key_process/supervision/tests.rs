@@ -110,7 +110,7 @@ fn started() -> (KeyProcess, Arc<Stage>, Arc<LogQueue>) {
         open: Mutex::default(),
     });
     let log_queue = Arc::new(LogQueue::default());
-    let process = KeyProcess::new(Box::new(Player(Arc::clone(&stage))), Arc::clone(&log_queue));
+    let process = KeyProcess::new(Arc::new(Player(Arc::clone(&stage))), Arc::clone(&log_queue));
     process.start(&launch(), true).unwrap();
     (process, stage, log_queue)
 }
@@ -120,6 +120,7 @@ fn launch() -> Launch {
         program: "tls-keyd".into(),
         user: None,
         tokens: false,
+        cache: None,
     }
 }
 

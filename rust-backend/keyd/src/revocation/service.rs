@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the threads of the process share, and what has become of the orders.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use lru::LruCache;
+use mod_tls_core::base::diagnostics::Severity;
+use mod_tls_core::base::lock::lock;
+use mod_tls_core::revocation::disk::Directory;
+use mod_tls_core::revocation::ocsp::{self, CertId};
+use mod_tls_core::revocation::orders::{FetchSettings, OcspSettings, Settings, Single, StapleOrder};
+use mod_tls_core::revocation::published::Published;
+use mod_tls_core::revocation::questions::{Question, Subject};
+use mod_tls_core::revocation::shared_table::{Key, Writer};
+use rustix::rand::{GetRandomFlags, getrandom};
+use url::Url;
+
+use super::agenda::{Agenda, Task};
+use super::complaints::Complaints;
+use super::http::Client;
+use super::lists::ListState;
+use super::staples::StapleState;
+use super::statuses::{MAX_STATUSES, StatusState};
+
+/// How many earlier settings are known: child processes of an earlier configuration may still ask.
+const GENERATIONS: usize = 4;
+
+/// A certificate about which responders are asked.
+#[derive(Debug)]
+pub(super) struct Certificate {
+    /// What it is called in messages.
+    pub(super) name: String,
+    pub(super) id: CertId,
+    pub(super) issuer: Arc<[u8]>,
+    pub(super) settings: Arc<OcspSettings>,
+    /// The URLs of its responders; at least one.
+    pub(super) responders: Vec<String>,
+}
+
+impl Certificate {
+    /// The error says why nobody can be asked.
+    pub(super) fn new(name: &str, der: &[u8], issuer: Arc<[u8]>, settings: Arc<OcspSettings>) -> Result<Self, String> {
+        let id = CertId::new(der, &issuer).map_err(|error| error.to_string())?;
+        let own = match settings.only_responder {
+            true => Vec::new(),
+            false => ocsp::responders(der),
+        };
+        let responders = match own.is_empty() {
+            true => settings.responder.iter().cloned().collect(),
+            false => own,
+        };
+        if responders.is_empty() {
+            return Err("it names no OCSP responder (authorityInfoAccess), and none is configured".to_owned());
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            id,
+            issuer,
+            settings,
+            responders,
+        })
+    }
+
+    /// The responder to ask after so many failures.
+    pub(super) fn responder(&self, failures: u32) -> &str {
+        &self.responders[failures as usize % self.responders.len()]
+    }
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub(super) struct State {
+    /// The last settings, by their numbers.
+    settings: VecDeque<(u64, Arc<Known>)>,
+    pub(super) staples: HashMap<Key, StapleState>,
+    pub(super) lists: HashMap<Key, ListState>,
+    pub(super) statuses: LruCache<Key, StatusState>,
+    /// Keys of the table that another process has left, and that nobody has asked for yet.
+    strangers: HashSet<Key>,
+}
+
+/// Settings, as they are shared.
+#[derive(Debug, Default)]
+struct Known {
+    ocsp: Vec<Arc<OcspSettings>>,
+    issuers: Vec<Arc<[u8]>>,
+    lists: FetchSettings,
+}
+
+impl Known {
+    fn new(settings: Settings) -> Self {
+        Self {
+            ocsp: settings.ocsp.into_iter().map(Arc::new).collect(),
+            issuers: settings.issuers.into_iter().map(|der| der.into_vec().into()).collect(),
+            lists: settings.lists,
+        }
+    }
+}
+
+/// What the threads share.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) agenda: Agenda,
+    pub(super) complaints: Complaints,
+    pub(super) client: Client,
+    pub(super) directory: Option<Directory>,
+    pub(super) state: Mutex<State>,
+    table: Mutex<Writer>,
+}
+
+impl Service {
+    pub(super) fn new(table: Writer, directory: Option<Directory>) -> Self {
+        let state = State {
+            settings: VecDeque::new(),
+            staples: HashMap::new(),
+            lists: HashMap::new(),
+            statuses: LruCache::new(MAX_STATUSES),
+            strangers: table.keys().into_iter().collect(),
+        };
+        Self {
+            agenda: Agenda::default(),
+            complaints: Complaints::default(),
+            client: Client::default(),
+            directory,
+            state: Mutex::new(state),
+            table: Mutex::new(table),
+        }
+    }
+
+    /// Does tasks, for ever.
+    pub(super) fn work(&self) {
+        loop {
+            let (task, host) = self.agenda.next();
+            match task {
+                Task::Status(key) => self.find_status(&key),
+                Task::Staple(key) => self.fetch_staple(&key),
+                Task::List(key) => self.fetch_list(&key),
+            }
+            self.agenda.done(&host);
+        }
+    }
+
+    /// What is ordered from now on, in place of before.
+    pub(super) fn replace(&self, settings: Settings, staples: &[StapleOrder], lists: &[String]) {
+        let generation = settings.generation;
+        let known = Arc::new(Known::new(settings));
+        let state = &mut *lock(&self.state);
+        state.settings.push_front((generation, Arc::clone(&known)));
+        state.settings.truncate(GENERATIONS);
+        let mut wanted = HashSet::new();
+        for order in staples {
+            let (settings, issuer) = (
+                known.ocsp.get(order.settings as usize),
+                known.issuers.get(order.issuer as usize),
+            );
+            if let (Some(settings), Some(issuer)) = (settings, issuer) {
+                wanted.extend(self.add_staple(state, order, Arc::clone(issuer), Arc::clone(settings)));
+            }
+        }
+        for url in lists {
+            wanted.insert(self.add_list(state, url, &known.lists, None));
+        }
+        self.forget_all_but(state, &wanted);
+        if let Some(directory) = &self.directory {
+            let names: HashSet<String> = wanted.iter().map(mod_tls_core::revocation::disk::name_of).collect();
+            if let Err(error) = directory.tidy(|name| names.contains(name)) {
+                self.complain_of_disk(&error);
+            }
+        }
+    }
+
+    fn forget_all_but(&self, state: &mut State, wanted: &HashSet<Key>) {
+        let is_gone = |key: &Key| !wanted.contains(key);
+        let staples: Vec<Key> = state.staples.keys().copied().filter(is_gone).collect();
+        for key in staples {
+            state.staples.remove(&key);
+            self.agenda.remove(Task::Staple(key));
+            self.unpublish(&key);
+        }
+        let lists: Vec<Key> = state.lists.keys().copied().filter(is_gone).collect();
+        for key in lists {
+            state.lists.remove(&key);
+            self.agenda.remove(Task::List(key));
+            self.unpublish(&key);
+        }
+        for key in std::mem::take(&mut state.strangers).iter().filter(|key| is_gone(key)) {
+            self.unpublish(key);
+        }
+    }
+
+    /// Has a response fetched for one more certificate.
+    pub(super) fn add_one(&self, single: &Single) {
+        let state = &mut *lock(&self.state);
+        let settings = Arc::new(single.settings.clone());
+        self.add_staple(state, &single.order, single.issuer.to_vec().into(), settings);
+    }
+
+    /// Takes a question. `waiting` is closed when the answer is in the table.
+    pub(super) fn ask(&self, question: Question, waiting: Option<OwnedFd>) {
+        let state = &mut *lock(&self.state);
+        match question {
+            Question::Staple(subject) => {
+                if let Some((settings, issuer)) = state.settings_of(&subject) {
+                    self.add_asked_staple(state, &subject, issuer, settings);
+                }
+            }
+            Question::Status(subject) => {
+                if let Some((settings, issuer)) = state.settings_of(&subject) {
+                    self.add_status(state, &subject, issuer, settings, waiting);
+                }
+            }
+            Question::List { generation, url } => {
+                if let Some(known) = state.known(generation) {
+                    self.add_list(state, &url, &known.lists, waiting);
+                }
+            }
+        }
+    }
+
+    /// Publishes a value. If there is no memory, it is missing.
+    pub(super) fn publish(&self, key: &Key, value: &impl Published) {
+        if let Err(error) = lock(&self.table).put(key, &value.to_bytes()) {
+            let text = format!("OCSP responses and revocation lists cannot be passed on: {error}");
+            self.complaints
+                .complain(Severity::Error, "table", &error.to_string(), text);
+        }
+    }
+
+    pub(super) fn unpublish(&self, key: &Key) {
+        // If that is not possible, it is out of date at some time.
+        let _ = lock(&self.table).remove(key);
+    }
+
+    pub(super) fn complain_of_disk(&self, error: &std::io::Error) {
+        let text = format!(
+            "the directory of TLSRevocationCache cannot be used: {error}: what was fetched is not kept over a restart"
+        );
+        self.complaints
+            .complain(Severity::Warning, "disk", &error.to_string(), text);
+    }
+}
+
+impl State {
+    fn known(&self, generation: u64) -> Option<Arc<Known>> {
+        let mut all = self.settings.iter();
+        all.find(|(number, _)| *number == generation)
+            .map(|(_, known)| Arc::clone(known))
+    }
+
+    fn settings_of(&self, subject: &Subject) -> Option<(Arc<OcspSettings>, Arc<[u8]>)> {
+        let known = self.known(subject.generation)?;
+        let settings = known.ocsp.get(subject.settings as usize)?;
+        Some((Arc::clone(settings), subject.issuer.as_slice().into()))
+    }
+}
+
+/// The host of a URL with its port, or what there is.
+pub(super) fn host_of(url: &str) -> String {
+    let parsed = Url::parse(url).ok();
+    let host = parsed
+        .as_ref()
+        .and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    host.map_or_else(|| url.to_owned(), |(host, port)| format!("{host}:{port}"))
+}
+
+/// A number, to spread times. Without random numbers they are not spread.
+pub(super) fn random() -> u32 {
+    let mut bytes = [0; 4];
+    let _ = getrandom(&mut bytes, GetRandomFlags::empty());
+    u32::from_ne_bytes(bytes)
+}
