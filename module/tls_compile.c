@@ -219,6 +219,7 @@ static tls_status begin(compilation *x, const tls_process *process)
         .mode = x->mode,
         .server_root = ap_server_root,
         .control_socket = ap_runtime_dir_relative(x->p, "tls-certs.sock"),
+        .revocation_cache = ap_runtime_dir_relative(x->p, "tls-revocation"),
         .has_stapler = has_any(ap_hook_get_ssl_ocsp_prime_hook()),
         .has_supplier = has_any(ap_hook_get_ssl_add_cert_files()),
         .has_other_tls = !tls_has_ssl_directives() && ap_find_linked_module("mod_ssl.c"),

@@ -76,7 +76,7 @@ def is_refused(httpd, name):
 def visited(httpd, name, known, clients=4):
     """Visits `name` all the time. No handshake fails, and all certificates are `known`, by their serial numbers.
 
-    What changes meanwhile has been looked up before: a pair that is half written when it is first wanted cannot be used.
+    It was looked up before: a pair that is half written when it is first wanted cannot be used.
     """
     failures, done = [], threading.Event()
     assert presented(httpd, name) in known

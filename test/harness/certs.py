@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 PEM = serialization.Encoding.PEM
 PKCS8 = serialization.PrivateFormat.PKCS8
@@ -56,6 +56,16 @@ def certificate_builder(subject, issuer, key, begin, days, serial=None):
     )
 
 
+def ocsp_responder(url):
+    """The extension by which a certificate names its OCSP responder."""
+    location = x509.UniformResourceIdentifier(url)
+    return x509.AuthorityInformationAccess([x509.AccessDescription(AuthorityInformationAccessOID.OCSP, location)])
+
+
+# The extension by which clients refuse a certificate without an OCSP response.
+MUST_STAPLE = x509.TLSFeature([x509.TLSFeatureType.status_request])
+
+
 class Issued:
     """A certificate with its key and the certificates of its issuers."""
 
@@ -99,6 +109,10 @@ class Authority:
         return self.root.public_bytes(PEM)
 
     @property
+    def issuer(self):
+        return self._issuer
+
+    @property
     def issuer_key(self):
         return self._issuer.key
 
@@ -108,15 +122,19 @@ class Authority:
             self._keys[kind, number] = new_key(kind)
         return self._keys[kind, number]
 
-    def server(self, *names, kind="p256", number=0, start=-1, days=30, subject=None, self_signed=False, **signature):
-        """A server certificate for `names`, valid from `start` days from now for `days` days. For a self-signed one,
-        `signature` may have `hash` and `padding`."""
+    def server(
+        self, *names, kind="p256", number=0, start=-1, days=30, subject=None, self_signed=False, status=(), **signature
+    ):
+        """A server certificate for `names`, valid from `start` days from now for `days` days. `status` are extensions
+        about its status. For a self-signed one, `signature` may have `hash` and `padding`."""
         key = self.key(kind, number)
         subject = subject or common_name(names[0])
         if self_signed:
             return Issued(self._issue(subject, key, None, key, names=names, start=start, days=days, **signature), key)
         issuer = self._issuer
-        cert = self._issue(subject, key, issuer.cert, issuer.key, names=names, start=start, days=days)
+        cert = self._issue(
+            subject, key, issuer.cert, issuer.key, names=names, start=start, days=days, extensions=status
+        )
         return Issued(cert, key, [issuer.cert])
 
     def ocsp_response(self, issued, begin=0, days=1):
@@ -145,7 +163,20 @@ class Authority:
         return Issued(self._issue(name, key, issuer.cert, issuer.key, names=[name], days=30), key, [issuer.cert])
 
     @staticmethod
-    def _issue(subject, key, issuer, issuer_key, *, names=(), ca=False, start=-1, days=3650, hash=None, padding=None):
+    def _issue(
+        subject,
+        key,
+        issuer,
+        issuer_key,
+        *,
+        names=(),
+        ca=False,
+        start=-1,
+        days=3650,
+        extensions=(),
+        hash=None,
+        padding=None,
+    ):
         if isinstance(subject, str):
             subject = common_name(subject)
         now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
@@ -154,5 +185,7 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), False)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
         plain = isinstance(issuer_key, ed25519.Ed25519PrivateKey)
         return builder.sign(issuer_key, None if plain else hash or hashes.SHA256(), rsa_padding=padding)

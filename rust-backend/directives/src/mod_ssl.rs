@@ -3,9 +3,10 @@
 
 use crate::{Context, Directive};
 
-const OCSP: &str = "OCSP responders are never asked about client certificates";
-const STAPLING: &str =
-    "OCSP responses for stapling come from another module, with settings of its own (mod_md: MDStapling on)";
+const STAPLING_CACHE: &str =
+    "OCSP responses are in the memory of all processes, and in the directory of TLSRevocationCache";
+const STAPLING_ERRORS: &str =
+    "only responses are stapled that say that the certificate is not revoked: others only do harm";
 const SRP: &str = "rustls has no SRP: use client certificates (SSLVerifyClient) or passwords over TLS (AuthType Basic)";
 const LOG: &str = "mod_ssl has removed it as well: use ErrorLog and LogLevel";
 
@@ -159,75 +160,63 @@ pub const TABLE: &[Directive] = &[
         "SSLOCSPDefaultResponder",
         "url",
         Context::Host,
-        "Accepted and ignored: default OCSP responder",
-    )
-    .without_effect(OCSP),
+        "OCSP responder for client certificates that name none",
+    ),
     Directive::new(
         "SSLOCSPEnable",
-        "on|leaf|off",
+        "on|leaf|off [no_ocsp_for_cert_ok]",
         Context::Host,
-        "Refused unless off: OCSP checks of client certificates",
+        "Check client certificates by asking OCSP responders",
     )
-    .refused(
-        "client certificates are not checked by OCSP: use revocation lists (SSLCARevocationFile and \
-         SSLCARevocationCheck); `off` is accepted",
-    ),
+    .note("A handshake waits without a thread where the MPM can wait. Answers are kept for as long as they hold."),
     Directive::new(
         "SSLOCSPNoVerify",
         "on|off",
         Context::Host,
-        "Accepted and ignored: verification of OCSP responses",
-    )
-    .without_effect(OCSP),
+        "Do not verify the signatures of OCSP responses",
+    ),
     Directive::new(
         "SSLOCSPOverrideResponder",
         "on|off",
         Context::Host,
-        "Accepted and ignored: use of the default OCSP responder only",
-    )
-    .without_effect(OCSP),
+        "Ask only the default OCSP responder",
+    ),
     Directive::new(
         "SSLOCSPProxyURL",
         "url",
         Context::Host,
-        "Accepted and ignored: proxy for requests to OCSP responders",
-    )
-    .without_effect(OCSP),
+        "HTTP proxy for requests to OCSP responders",
+    ),
     Directive::new(
         "SSLOCSPResponderCertificateFile",
         "file",
         Context::Host,
-        "Accepted and ignored: certificates of OCSP responders",
-    )
-    .without_effect(OCSP),
+        "Certificates whose keys may sign OCSP responses",
+    ),
     Directive::new(
         "SSLOCSPResponderTimeout",
         "seconds",
         Context::Host,
-        "Accepted and ignored: timeout of requests to OCSP responders",
-    )
-    .without_effect(OCSP),
+        "Time limit for an answer of an OCSP responder, in seconds",
+    ),
     Directive::new(
         "SSLOCSPResponseMaxAge",
         "seconds",
         Context::Host,
-        "Accepted and ignored: maximum age of OCSP responses",
-    )
-    .without_effect(OCSP),
+        "Maximum age of OCSP responses, in seconds",
+    ),
     Directive::new(
         "SSLOCSPResponseTimeSkew",
         "seconds",
         Context::Host,
-        "Accepted and ignored: tolerated clock skew of OCSP responders",
-    )
-    .without_effect(OCSP),
+        "How much the clocks of OCSP responders may differ, in seconds",
+    ),
     Directive::new(
         "SSLOCSPUseRequestNonce",
         "on|off",
         Context::Host,
-        "Accepted and ignored: nonces in OCSP requests",
-    )
-    .without_effect(OCSP),
+        "Use nonces in OCSP requests",
+    ),
     Directive::new(
         "SSLOpenSSLConfCmd",
         "command value",
@@ -444,63 +433,59 @@ pub const TABLE: &[Directive] = &[
         Context::Server,
         "Accepted and ignored: cache for OCSP responses",
     )
-    .without_effect(STAPLING),
+    .without_effect(STAPLING_CACHE),
     Directive::new(
         "SSLStaplingErrorCacheTimeout",
         "seconds",
         Context::Host,
-        "Accepted and ignored: lifetime of failed OCSP responses in the cache",
+        "Pause before another attempt to fetch an OCSP response, in seconds",
     )
-    .without_effect(STAPLING),
+    .note("Without it the pause grows from 5 seconds to an hour."),
     Directive::new(
         "SSLStaplingFakeTryLater",
         "on|off",
         Context::Host,
         "Accepted and ignored: stapled tryLater responses after failed OCSP requests",
     )
-    .without_effect(STAPLING),
+    .without_effect(STAPLING_ERRORS),
     Directive::new(
         "SSLStaplingForceURL",
         "url",
         Context::Host,
-        "Accepted and ignored: OCSP responder to use instead of the certificate's",
-    )
-    .without_effect(STAPLING),
+        "OCSP responder to ask instead of the certificate's",
+    ),
     Directive::new(
         "SSLStaplingResponderTimeout",
         "seconds",
         Context::Host,
-        "Accepted and ignored: timeout of OCSP requests for stapling",
-    )
-    .without_effect(STAPLING),
+        "Time limit for OCSP requests for stapling, in seconds",
+    ),
     Directive::new(
         "SSLStaplingResponseMaxAge",
         "seconds",
         Context::Host,
-        "Accepted and ignored: maximum age of stapled OCSP responses",
-    )
-    .without_effect(STAPLING),
+        "Maximum age of OCSP responses for stapling, in seconds",
+    ),
     Directive::new(
         "SSLStaplingResponseTimeSkew",
         "seconds",
         Context::Host,
-        "Accepted and ignored: tolerated clock skew of stapled OCSP responses",
-    )
-    .without_effect(STAPLING),
+        "How much the clocks of OCSP responders may differ, in seconds",
+    ),
     Directive::new(
         "SSLStaplingReturnResponderErrors",
         "on|off",
         Context::Host,
         "Accepted and ignored: stapling of responses other than good",
     )
-    .without_effect(STAPLING),
+    .without_effect(STAPLING_ERRORS),
     Directive::new(
         "SSLStaplingStandardCacheTimeout",
         "seconds",
         Context::Host,
-        "Accepted and ignored: lifetime of OCSP responses in the cache",
+        "How often OCSP responses for stapling are fetched anew at least, in seconds",
     )
-    .without_effect(STAPLING),
+    .note("Without it they are fetched at half of their life."),
     Directive::new(
         "SSLStrictSNIVHostCheck",
         "on|off",
@@ -511,12 +496,9 @@ pub const TABLE: &[Directive] = &[
         "SSLUseStapling",
         "on|off",
         Context::Host,
-        "Expect OCSP responses from another module, to staple them",
+        "Fetch OCSP responses for certificates, and staple them",
     )
-    .note(
-        "OCSP responses that another module provides are stapled (mod_md: MDStapling on). If there is no such \
-         module, nothing is stapled, and a message at the start says so.",
-    ),
+    .note("Responses are fetched by another process before they are needed. One that another module provides is preferred (mod_md: MDStapling on)."),
     Directive::new(
         "SSLUserName",
         "variable",

@@ -29,6 +29,46 @@ pub const TABLE: &[Directive] = &[
     )
     .label("Certificate store"),
     Directive::new(
+        "TLSStapling",
+        "on|off",
+        Context::Host,
+        "Fetch OCSP responses for certificates, and staple them",
+    )
+    .default("off")
+    .counterpart("SSLUseStapling")
+    .label("OCSP stapling"),
+    Directive::new(
+        "TLSStaplingResponder",
+        "url|none",
+        Context::Host,
+        "OCSP responder to ask instead of those that certificates name",
+    )
+    .default("none")
+    .counterpart("SSLStaplingForceURL"),
+    Directive::new(
+        "TLSRevocationCache",
+        "directory",
+        Context::Server,
+        "Where OCSP responses and revocation lists that were fetched are kept",
+    )
+    .default_depends("`tls-revocation` in httpd's directory for runtime files (`DefaultRuntimeDir`)"),
+    Directive::new(
+        "TLSRevocationProxy",
+        "url|none",
+        Context::Server,
+        "HTTP proxy for requests to OCSP responders and for revocation lists",
+    )
+    .default("none")
+    .counterpart("SSLOCSPProxyURL"),
+    Directive::new(
+        "TLSRevocationTimeout",
+        "seconds",
+        Context::Server,
+        "Time limit for an answer of an OCSP responder, or for a revocation list",
+    )
+    .default("10")
+    .counterpart("SSLOCSPResponderTimeout"),
+    Directive::new(
         "TLSProtocol",
         "version ...",
         Context::Host,
@@ -307,6 +347,23 @@ pub const TABLE: &[Directive] = &[
     )
     .default_depends("`TLSClientCRLCheck chain` if there is a `TLSClientCRL`")
     .counterpart("SSLCARevocationCheck"),
+    Directive::new(
+        "TLSClientOCSP",
+        "off|leaf|chain [soft-fail] [no_ocsp_for_cert_ok]",
+        Context::Host,
+        "Which certificates of a client's chain are checked by asking OCSP responders",
+    )
+    .default("off")
+    .counterpart("SSLOCSPEnable")
+    .label("OCSP"),
+    Directive::new(
+        "TLSClientOCSPResponder",
+        "none | url [override]",
+        Context::Host,
+        "OCSP responder for client certificates that name none, or for all of them",
+    )
+    .default("none")
+    .counterpart("SSLOCSPDefaultResponder"),
     Directive::new(
         "TLSUserName",
         "variable",

@@ -119,7 +119,8 @@ pub unsafe extern "C" fn tls_conn_staple(conn: *mut ConnectionHandle, server: us
     unsafe {
         on_connection(conn, |conn| {
             let response = Some(response.bytes()).filter(|der| !der.is_empty());
-            if let Some(site) = conn.connection.config().site(server) {
+            let config = Arc::clone(conn.connection.config());
+            if let Some(site) = config.site(server) {
                 conn.connection.staple(site, response);
             }
             Some(Status::Ok)

@@ -81,6 +81,8 @@ pub struct EnvironmentInfo {
     pub server_root: *const c_char,
     /// The socket for `tls-certs` in httpd's directory for such files; null if that is not known.
     pub control_socket: *const c_char,
+    /// The directory of OCSP responses and revocation lists, unless the configuration names another one.
+    pub revocation_cache: *const c_char,
     /// The version of httpd: `2.4.71`.
     pub version: *const c_char,
     /// Whether another module provides OCSP responses.
@@ -218,12 +220,16 @@ pub unsafe extern "C" fn tls_builder_new(
         let (root, version) = unsafe { (CStr::from_ptr(info.server_root), c_text(info.version)) };
         directive_names::choose(info.has_only_mod_ssl, &version);
         // SAFETY: as above.
-        let socket = (!info.control_socket.is_null()).then(|| unsafe { CStr::from_ptr(info.control_socket) });
+        let path = |text: *const c_char| {
+            let text = (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) });
+            text.map(|path| OsStr::from_bytes(path.to_bytes()).into())
+        };
         let environment = Environment {
             mode: info.mode,
             server_root: OsStr::from_bytes(root.to_bytes()).into(),
             key_program: launcher::key_program(),
-            control_socket: socket.map(|path| OsStr::from_bytes(path.to_bytes()).into()),
+            control_socket: path(info.control_socket),
+            revocation_cache: path(info.revocation_cache),
             has_stapler: info.has_stapler,
             has_supplier: info.has_supplier,
             has_other_tls: info.has_other_tls,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The configuration: a [`Builder`] collects the directives and compiles them into the [`Config`] that connections use.
 //!
-//! May use: backend, base, crypto, directives, info, key_process, keys, mod_ssl, process, session, settings, site, trust, x509.
+//! May use: backend, base, crypto, directives, info, key_process, keys, mod_ssl, process, revocation, session, settings, site, trust,
+//! x509.
 
 pub mod catalogue;
 mod compile;
@@ -10,6 +11,7 @@ mod expiry;
 mod on_demand;
 mod reader;
 mod renewal;
+pub(crate) mod revocation;
 pub mod vhosts;
 
 use std::collections::HashMap;
@@ -26,6 +28,7 @@ use crate::base::log_codes::Code;
 use crate::config::catalogue::HostAddress;
 use crate::config::compile::Compiler;
 use crate::config::on_demand::{CertificateStore, StoreCache};
+use crate::config::revocation::Online;
 use crate::config::vhosts::{Address, NameIndex, UnknownName};
 use crate::crypto::LIBRARY;
 use crate::info::connection_info::INTERFACE;
@@ -110,6 +113,8 @@ pub struct Environment {
     pub key_program: Option<PathBuf>,
     /// Where `tls-certs` finds the socket by which it asks this server, if the configuration names no other place.
     pub control_socket: Option<PathBuf>,
+    /// Where OCSP responses and revocation lists are kept, if the configuration names no other place.
+    pub revocation_cache: Option<PathBuf>,
     /// Whether another module provides OCSP responses.
     pub has_stapler: bool,
     /// Whether another module may provide certificates for hosts later.
@@ -129,6 +134,7 @@ impl Environment {
             server_root: server_root.into(),
             key_program: None,
             control_socket: None,
+            revocation_cache: None,
             has_stapler: false,
             has_supplier: false,
             has_other_tls: false,
@@ -329,6 +335,8 @@ pub struct Config {
     pub(crate) sni_policy: Option<SniPolicy>,
     pub(crate) sites: Vec<Option<Site>>,
     pub(crate) watching: Watching,
+    /// What is asked of other machines.
+    pub(crate) online: Option<Online>,
     pub(crate) stores: Vec<CertificateStore>,
     pub(crate) store_cache: StoreCache,
     /// The socket for `tls-certs`.
@@ -433,6 +441,7 @@ impl Config {
         self.revocation_lists.iter().for_each(|lists| lists.refresh(now));
         self.proxies.refresh(now);
         self.process.tick(None);
+        self.ask_again();
         self.check_expiry(now, false);
     }
 

@@ -322,6 +322,9 @@ impl Config {
     fn keep(&self, key: Key, site: &Site, identity: Identity, stamp: u64) -> Arc<Site> {
         let size = OVERHEAD + identity.size();
         let site = Arc::new(site.presenting(identity));
+        for identity in site.identities() {
+            self.want_staple(&site, &identity);
+        }
         let entry = Entry {
             site: Arc::clone(&site),
             stamp,

@@ -52,6 +52,7 @@ impl Config {
     /// Makes use of some of the certificates that were renewed, if `tls-keyd` has the keys. Returns whether there may be more of
     /// them, for which the parent process calls this again when it has logged the messages about those.
     pub fn renew(&self) -> bool {
+        self.ask_again();
         let Some(keys) = self.process.key_process.get().filter(|keys| keys.is_on()) else {
             return false;
         };
@@ -111,6 +112,12 @@ impl Config {
         let objection = |old: &_, new: &_| self.objection(slot, old, new);
         let (severity, text, replaced) = match self.process.identities.renew(slot, reader, objection)? {
             Renewed::Used(old, new) => {
+                if let Some((_, site)) = self.sites_with(slot).find(|(_, site)| site.stapling().is_some()) {
+                    match reader {
+                        KeyReader::Process(..) => self.order_staple(site, &new),
+                        KeyReader::Here(_) => self.want_staple(site, &new),
+                    }
+                }
                 let host = self
                     .sites_with(slot)
                     .next()

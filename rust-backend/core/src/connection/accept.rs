@@ -131,6 +131,9 @@ impl Connection {
         let hello = accepted.client_hello();
         let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
         self.identity = self.identity_for(site, &hello);
+        if let Some(identity) = &self.identity {
+            self.staple_fetched(site, identity);
+        }
         self.begun = Some(Begun::new(&hello, site, self.identity.as_deref()));
         let (config, verification) = match site.handshake(&hello, protocol, self.hello.tickets) {
             Ok(made) => made,

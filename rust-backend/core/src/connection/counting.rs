@@ -92,8 +92,23 @@ fn only(mut values: impl Iterator<Item = u16>) -> Option<u16> {
 impl Connection {
     /// Staples `response` to the certificate that `site` presents to this client; none staples nothing. Between
     /// [`Event::Hello`](super::Event::Hello) and [`Self::accept`].
-    pub fn staple(&self, site: &Site, response: Option<&[u8]>) {
-        let Some(identity) = self.identity_at(site) else { return };
+    pub fn staple(&mut self, site: &Site, response: Option<&[u8]>) {
+        if let Some(identity) = self.identity_at(site) {
+            self.is_stapled = response.is_some();
+            self.staple_to(site, &identity, response);
+        }
+    }
+
+    /// Staples the response that was fetched for `identity`, unless another module has provided one.
+    pub(super) fn staple_fetched(&self, site: &Site, identity: &Identity) {
+        if !self.is_stapled
+            && let Some(response) = self.config.staple_for(site, identity)
+        {
+            self.staple_to(site, identity, response.as_deref());
+        }
+    }
+
+    fn staple_to(&self, site: &Site, identity: &Identity, response: Option<&[u8]>) {
         let (counters, key) = (self.config.counters(), SiteKey::of(&site.name));
         if identity.staple(response) {
             counters.set_staple(key, response.and_then(ocsp::validity));

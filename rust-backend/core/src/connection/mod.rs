@@ -108,6 +108,8 @@ pub struct Connection {
     framing: Framing,
     /// Data after the ClientHello that was received before the site was selected.
     behind_hello: Vec<u8>,
+    /// Whether another module has provided the OCSP response.
+    is_stapled: bool,
     /// Early data that has not been read yet.
     early_data: Vec<u8>,
     /// Data to be sent before the output of rustls.
@@ -183,6 +185,7 @@ impl Connection {
             head: Vec::new(),
             framing: Framing::default(),
             behind_hello: Vec::new(),
+            is_stapled: false,
             early_data: Vec::new(),
             alert: Vec::new(),
             protection: Protection::default(),

@@ -33,12 +33,6 @@ impl Interpreter<'_> {
         let refused = match row.name {
             "SSLCompression" | "SSLInsecureRenegotiation" => directive.flag()?,
             "SSLCryptoDevice" => !is("builtin"),
-            "SSLOCSPEnable" => {
-                if is("off") {
-                    return Ok(None);
-                }
-                true
-            }
             _ => row.class == Class::Refused,
         };
         if refused {
@@ -91,13 +85,8 @@ impl Interpreter<'_> {
             }
             "SSLVHostSNIPolicy" => self.global.sni_policy = Some(SniPolicy::parse(directive.single()?)?),
             "SSLStrictSNIVHostCheck" => host.policy.requires_sni = Some(directive.flag()?),
-            // The module that provides responses has its own directives for the hosts.
-            "SSLUseStapling" => {
-                if directive.flag()? && !self.has_stapler {
-                    let text = "SSLUseStapling: no module provides OCSP responses, so none are stapled: load mod_md, and say \
-                                MDStapling on";
-                    self.diagnostics.deviate(&origin, &directive.name, text);
-                }
+            name if name.starts_with("SSLStapling") || name.starts_with("SSLOCSP") || name == "SSLUseStapling" => {
+                host.policy.revocation.interpret_ssl(directive, self.server_root)?;
             }
             "SSLSessionCache" => {
                 let value = session_cache(directive.single()?)?;

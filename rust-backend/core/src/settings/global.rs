@@ -11,6 +11,7 @@ use crate::base::pin_values::PinValues;
 use crate::key_process::control::ControlSettings;
 use crate::keys::pass_phrase::Dialog;
 use crate::settings::monitoring::MonitoringSettings;
+use crate::settings::revocation::FetchDirectives;
 use crate::settings::sni_policy::SniPolicy;
 
 /// An address on which connections are TLS: `TLSEngine`.
@@ -224,6 +225,8 @@ pub struct GlobalSettings {
     pub pass_phrases: Option<Located<Dialog>>,
     /// What is reported about the running server.
     pub monitoring: MonitoringSettings,
+    /// How OCSP responders are asked, and lists are fetched.
+    pub fetching: FetchDirectives,
     /// When a request may name another virtual host than the handshake did.
     pub sni_policy: Option<SniPolicy>,
 }

@@ -17,6 +17,7 @@ use crate::session::resumption::{DEFAULT_EARLY_DATA, SessionSpec};
 use crate::session::tickets;
 use crate::settings::handshake_timeout::HandshakeTimeout;
 use crate::settings::only_suites::OnlySuites;
+use crate::settings::revocation::RevocationSettings;
 use crate::settings::sources::Sources;
 use crate::trust::client::verifier::CaNames;
 use crate::trust::client::verify_mode::{self, VerifyMode};
@@ -239,6 +240,8 @@ pub struct Policy {
     pub sessions: SessionSettings,
     /// Client certificates.
     pub clients: ClientSettings,
+    /// Revocation by what other machines say.
+    pub revocation: RevocationSettings,
     /// The time limit of handshakes.
     pub handshake_timeout: Option<Option<HandshakeTimeout>>,
 }
@@ -291,6 +294,7 @@ impl Policy {
             compression: self.compression.or(base.compression),
             sessions: self.sessions.clone().inherit(&base.sessions),
             clients: self.clients.clone().inherit(&base.clients),
+            revocation: self.revocation.clone().inherit(&base.revocation),
             handshake_timeout: self.handshake_timeout.or(base.handshake_timeout),
         }
     }

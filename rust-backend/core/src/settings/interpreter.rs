@@ -34,8 +34,6 @@ use crate::x509::variable_names;
 pub struct Interpreter<'a> {
     /// The directory that relative paths start from.
     pub server_root: &'a Path,
-    /// Whether another module provides OCSP responses.
-    pub has_stapler: bool,
     /// The settings of the whole server that were read so far.
     pub global: GlobalSettings,
     /// Messages about the directives.
@@ -46,10 +44,9 @@ pub struct Interpreter<'a> {
 
 impl<'a> Interpreter<'a> {
     /// Without any settings.
-    pub fn new(server_root: &'a Path, has_stapler: bool) -> Self {
+    pub fn new(server_root: &'a Path) -> Self {
         Self {
             server_root,
-            has_stapler,
             global: GlobalSettings::default(),
             diagnostics: Diagnostics::default(),
             nothing: CopyOnWrite::default(),
@@ -115,6 +112,13 @@ impl<'a> Interpreter<'a> {
             "TLSLogFailures" | "TLSLogFailuresLimit" | "TLSExpiryCommand" | "TLSCounters" => {
                 self.only_in_base_server(index)?;
                 self.global.monitoring.interpret(directive, self.server_root)?;
+            }
+            "TLSRevocationCache" | "TLSRevocationProxy" | "TLSRevocationTimeout" => {
+                self.only_in_base_server(index)?;
+                self.global.fetching.interpret(directive, self.server_root)?;
+            }
+            "TLSStapling" | "TLSStaplingResponder" | "TLSClientOCSP" | "TLSClientOCSPResponder" => {
+                host.policy.revocation.interpret(directive)?;
             }
             "TLSPolicy" => self.policy(directive, host)?,
             "TLSGroupsPrefer" => {

@@ -4,7 +4,7 @@
 //! The `TLS*` directives are interpreted here ([`Interpreter`]). The module `mod_ssl` translates mod_ssl's
 //! directives into the same settings.
 //!
-//! May use: base, crypto, key_process, keys, session, trust, x509.
+//! May use: base, crypto, key_process, keys, revocation, session, trust, x509.
 
 pub mod backend;
 mod control;
@@ -14,6 +14,7 @@ mod host;
 mod interpreter;
 pub mod monitoring;
 pub mod only_suites;
+pub mod revocation;
 pub mod sni_policy;
 pub mod sources;
 pub(crate) mod suites;

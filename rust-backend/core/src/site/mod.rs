@@ -20,6 +20,7 @@ use crate::keys::identity::Identity;
 use crate::session::resumption::MAX_TICKETS;
 use crate::site::profile::{Profile, offers_tls13};
 use crate::trust::client::verifier::ClientVerification;
+use crate::x509::Certificate;
 
 /// The certificates of a host, in order of preference.
 #[derive(Debug)]
@@ -84,6 +85,8 @@ pub struct Site {
     asks_clients: bool,
     /// The number of the store in which certificates are looked up by name.
     store: Option<usize>,
+    /// The number of the settings by which OCSP responses are fetched.
+    stapling: Option<u32>,
     /// The parts that all handshakes share, created at the first one. A process serves few of thousands of hosts.
     served: OnceLock<Box<Served>>,
 }
@@ -123,6 +126,7 @@ impl Site {
             names,
             asks_clients: true,
             store: None,
+            stapling: None,
             served: OnceLock::new(),
         }
     }
@@ -148,12 +152,39 @@ impl Site {
     /// The site with another certificate.
     pub(crate) fn presenting(&self, identity: Identity) -> Self {
         let identities = vec![Arc::new(identity)];
-        Self::new(&self.name, Arc::clone(self.profile()), identities, false, self.names)
+        Self::new(&self.name, Arc::clone(self.profile()), identities, false, self.names).with_stapling(self.stapling)
     }
 
     /// The site with a store, in which certificates are looked up for names that its own do not cover.
     pub(crate) fn with_store(self, store: Option<usize>) -> Self {
         Self { store, ..self }
+    }
+
+    /// The site with OCSP responses for its certificates, which are fetched with the settings of this number.
+    pub(crate) fn with_stapling(self, stapling: Option<u32>) -> Self {
+        Self { stapling, ..self }
+    }
+
+    /// The number of the settings by which OCSP responses for its certificates are fetched; none if they are not.
+    pub(crate) fn stapling(&self) -> Option<u32> {
+        self.stapling
+    }
+
+    /// The certificate of the CA that has issued that of `identity` in DER: one that is presented with it, or that is trusted to issue
+    /// certificates of clients.
+    pub(crate) fn issuer_of(&self, identity: &Identity) -> Option<Vec<u8>> {
+        let leaf = identity.leaf();
+        let parsed = Certificate::parse(&leaf).ok()?;
+        let is_issuer = |der: &&[u8]| Certificate::parse(der).is_ok_and(|issuer| issuer.may_have_issued(&parsed));
+        let presented = identity.issuers().iter().map(AsRef::as_ref).find(is_issuer);
+        let trusted = || {
+            let anchors = &self.profile().client_auth()?.policy.anchors;
+            anchors
+                .named(parsed.issuer_der())
+                .map(|anchor| anchor.der.as_ref())
+                .find(is_issuer)
+        };
+        presented.or_else(trusted).map(<[u8]>::to_vec)
     }
 
     /// The number of its store.

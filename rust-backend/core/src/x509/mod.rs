@@ -12,6 +12,7 @@ pub mod facts;
 mod names;
 pub mod ocsp;
 pub mod pem;
+pub mod status;
 pub(crate) mod variable_names;
 mod variables;
 pub(crate) mod wrong_file;

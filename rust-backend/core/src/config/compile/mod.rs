@@ -7,6 +7,7 @@ mod identities;
 mod key_process;
 mod names;
 mod plain;
+mod revocation;
 mod sessions;
 mod stores;
 mod tickets;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 use self::clients::ClientAuths;
 use self::identities::Identities;
+use self::revocation::OnlineParts;
 use crate::backend::store::ProxyStore;
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Severity};
@@ -53,6 +55,7 @@ pub(crate) struct Compiler {
     /// apply.
     profiles_by_policy: HashMap<(usize, bool), Arc<Profile>>,
     client_auths: ClientAuths,
+    online: OnlineParts,
     /// The stores of certificates, each once.
     stores: Vec<CertificateStore>,
     /// Certificates with intermediate certificates from other files, by digest and paths.
@@ -64,7 +67,7 @@ pub(crate) struct Compiler {
 impl Compiler {
     pub(crate) fn new(mut builder: Builder) -> Self {
         let root = builder.environment.server_root.clone();
-        let mut interpreter = Interpreter::new(&root, builder.environment.has_stapler);
+        let mut interpreter = Interpreter::new(&root);
         let blocks = builder
             .proxy_blocks
             .iter()
@@ -95,6 +98,7 @@ impl Compiler {
             profiles: HashMap::new(),
             profiles_by_policy: HashMap::new(),
             client_auths: ClientAuths::default(),
+            online: OnlineParts::default(),
             stores: Vec::new(),
             completed: HashMap::new(),
             proxies,
@@ -147,6 +151,7 @@ impl Compiler {
         };
         let key_place = self.key_place();
         let control = self.control();
+        let online = self.online(Vec::new(), false);
         let is_test = self.builder.environment.mode == CompileMode::Test;
         let described = self.builder.servers.iter().filter(|_| is_test);
         let config = Config {
@@ -180,6 +185,7 @@ impl Compiler {
             process: Arc::clone(&self.builder.process),
             sites,
             watching: self.global.watching.unwrap_or_default(),
+            online,
             stores: self.stores,
             store_cache: StoreCache::new(self.global.store_cache),
             control,
@@ -193,6 +199,7 @@ impl Compiler {
         };
         if self.builder.environment.mode == CompileMode::Run {
             config.begin_to_watch();
+            config.begin_to_ask();
         }
         (Some(Arc::new(config)), self.diagnostics)
     }
@@ -293,7 +300,7 @@ impl Compiler {
             self.check_encoding(index);
         }
         let store = self.store(index);
-        match identities {
+        let site = match identities {
             Identities::Own(identities) => {
                 if is_asked_for && store.is_none() {
                     self.check_names(index, &identities);
@@ -306,7 +313,12 @@ impl Compiler {
                 Some(Site::new(&name, profile?, Vec::new(), false, names).with_store(store))
             }
             Identities::None => Some(Site::new(&name, profile?, self.stopgaps(index)?, true, names)),
+        };
+        let site = self.with_stapling(index, site?);
+        if is_asked_for {
+            self.check_must_staple(index, &site);
         }
+        Some(site)
     }
 
     /// Checks that the host has a certificate for the configured signature algorithms. None if an error was reported.

@@ -179,6 +179,10 @@ struct ConnectionInfo {
     curve: Option<NamedGroup>,
     /// The notBefore and notAfter times, in seconds since 1970.
     validity: (i64, i64),
+    /// Whether the certificate names an OCSP responder.
+    names_responder: bool,
+    /// Whether clients refuse it without an OCSP response.
+    must_staple: bool,
     oddities: Oddities,
 }
 
@@ -186,6 +190,8 @@ impl ConnectionInfo {
     const UNKNOWN: Self = Self {
         curve: None,
         validity: (i64::MIN, i64::MAX),
+        names_responder: false,
+        must_staple: false,
         oddities: Oddities::NONE,
     };
 
@@ -193,6 +199,8 @@ impl ConnectionInfo {
         Self {
             curve: certificate.curve(),
             validity: (certificate.not_before(), certificate.not_after()),
+            names_responder: !certificate.ocsp_responders().is_empty(),
+            must_staple: certificate.must_staple(),
             oddities: Oddities::of(certificate),
         }
     }
@@ -289,6 +297,16 @@ impl Identity {
     /// The notBefore and notAfter times, in seconds since 1970.
     pub fn validity(&self) -> (i64, i64) {
         self.info.validity
+    }
+
+    /// Whether the certificate names an OCSP responder.
+    pub(crate) fn names_responder(&self) -> bool {
+        self.info.names_responder
+    }
+
+    /// Whether clients refuse the certificate without an OCSP response (RFC 7633).
+    pub(crate) fn must_staple(&self) -> bool {
+        self.info.must_staple
     }
 
     /// The intermediate certificates.

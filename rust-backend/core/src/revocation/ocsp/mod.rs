@@ -11,8 +11,6 @@ pub use response::{Answer, Checks, MAX_RESPONSE, OcspError, Status, is_successfu
 
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_parser::asn1_rs::{BitString, FromDer, Sequence};
-use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::prelude::X509Certificate;
 
 use crate::crypto::digest;
 use crate::x509::{Certificate, X509Error};
@@ -68,45 +66,9 @@ fn key_bits(spki: &[u8]) -> Option<Vec<u8>> {
     Some(bits.data.into_owned())
 }
 
-/// The URLs of the OCSP responders that a certificate (DER) names: id-ad-ocsp in its authorityInfoAccess extension (RFC 5280 section
-/// 4.2.2.1).
+/// The URLs of the OCSP responders that a certificate (DER) names.
 pub fn responders(certificate: &[u8]) -> Vec<String> {
-    const ID_AD_OCSP: &str = "1.3.6.1.5.5.7.48.1";
-    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
-        return Vec::new();
-    };
-    let extensions = parsed.extensions().iter();
-    let accesses = extensions.filter_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityInfoAccess(access) => Some(&access.accessdescs),
-        _ => None,
-    });
-    let urls = accesses.flatten().filter_map(|access| match &access.access_location {
-        GeneralName::URI(url) if access.access_method.to_id_string() == ID_AD_OCSP && is_http(url) => {
-            Some((*url).to_owned())
-        }
-        _ => None,
-    });
-    urls.collect()
-}
-
-/// Whether `url` is one of http or https.
-pub fn is_http(url: &str) -> bool {
-    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
-}
-
-/// Whether clients refuse a certificate (DER) without a stapled response: it has the extension for status_request (RFC 7633).
-pub fn must_staple(certificate: &[u8]) -> bool {
-    const ID_PE_TLSFEATURE: &str = "1.3.6.1.5.5.7.1.24";
-    // SEQUENCE OF INTEGER, in which 5 stands for status_request.
-    const STATUS_REQUEST: &[u8] = &[0x02, 0x01, 0x05];
-    X509Certificate::from_der(certificate).is_ok_and(|(_, parsed)| {
-        let mut extensions = parsed.extensions().iter();
-        extensions.any(|extension| {
-            extension.oid.to_id_string() == ID_PE_TLSFEATURE
-                && extension.value.windows(3).any(|part| part == STATUS_REQUEST)
-        })
-    })
+    Certificate::parse(certificate).map_or_else(|_| Vec::new(), |certificate| certificate.ocsp_responders())
 }
 
 /// What a certificate (DER) is called in messages: its subject and serial number.
