@@ -40,6 +40,11 @@ typedef struct {
     /** Whether the ClientHello was answered, and whether the connection has waited for a near client. */
     unsigned accepted : 1;
     unsigned waited : 1;
+    /** Whether other machines are asked about the client's certificate. */
+    unsigned awaiting : 1;
+    /** Whether the socket of the connection is that of the answer; `client_socket` is the client's descriptor meanwhile. */
+    unsigned waits_for_answer : 1;
+    int client_socket;
     /** The backend; NULL for a connection of a client. */
     tls_backend *outgoing_to;
     /** The server of the handshake. */

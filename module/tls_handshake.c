@@ -68,7 +68,7 @@ apr_status_t tls_handshake_run(tls_connection *tc, apr_read_type_e block)
         rv = begin_with_backend(tc);
     }
     while (rv == APR_SUCCESS && tc->phase == TLS_HANDSHAKE) {
-        rv = tls_transfer_receive(tc, block);
+        rv = tc->awaiting ? tls_transfer_answered(tc, block) : tls_transfer_receive(tc, block);
     }
     if (tls_connection_is_open(tc)) {
         return APR_SUCCESS;

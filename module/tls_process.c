@@ -16,6 +16,7 @@
 #include "tls_settings.h"
 #include "tls_state.h"
 #include "tls_transfer.h"
+#include "tls_wait.h"
 
 /* The maximum round-trip time of a near client in microseconds, and how long the worker waits for its answer in ms. */
 #define NEAR_RTT 5000
@@ -39,6 +40,7 @@ static apr_status_t abandoned(void *data)
     tls_connection *tc = data;
     int state;
 
+    tls_wait_end(tc);
     if (ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state != AP_MPMQ_STOPPING) {
         tls_handshake_interrupted(tc, APR_TIMEUP);
     }
@@ -110,7 +112,7 @@ static int answers_soon(tls_connection *tc)
     struct pollfd poll_fd = { 0, POLLIN, 0 };
     apr_socket_t *sock = ap_get_conn_socket(tc->c);
 
-    if (!tc->accepted || tc->waited || !sock || apr_os_sock_get(&poll_fd.fd, sock) != APR_SUCCESS
+    if (!tc->accepted || tc->waited || tc->awaiting || !sock || apr_os_sock_get(&poll_fd.fd, sock) != APR_SUCCESS
         || getsockopt(poll_fd.fd, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_rtt > NEAR_RTT) {
         return 0;
     }
@@ -129,6 +131,17 @@ static void shut_for_reading(void *socket)
 }
 #endif
 
+/* The MPM closes a connection that has waited for too long. */
+static int pre_close_connection(conn_rec *c)
+{
+    tls_connection *tc = c->master ? NULL : tls_connection_of(c);
+
+    if (tc) {
+        tls_wait_end(tc);
+    }
+    return OK;
+}
+
 /* Runs the handshake before the protocol is processed. Workers do not block if the MPM can wait. */
 static int process_connection(conn_rec *c)
 {
@@ -140,10 +153,18 @@ static int process_connection(conn_rec *c)
     if (!tc || tc->phase != TLS_HANDSHAKE) {
         return DECLINED;
     }
+    tls_wait_end(tc);
     int waits = mpm_waits(c);
     apr_status_t rv = begin_reading(tc, waits ? APR_NONBLOCK_READ : APR_BLOCK_READ);
     if (APR_STATUS_IS_EAGAIN(rv) && answers_soon(tc)) {
         rv = begin_reading(tc, APR_NONBLOCK_READ);
+    }
+    if (APR_STATUS_IS_EAGAIN(rv) && tc->awaiting) {
+        tls_conn_unwatch(tc->backend);
+        if (tls_wait_begin(tc)) {
+            return OK;
+        }
+        rv = begin_reading(tc, APR_BLOCK_READ);
     }
     if (rv == APR_SUCCESS) {
         tls_conn_unwatch(tc->backend);
@@ -181,4 +202,5 @@ void tls_process_register_hooks(apr_pool_t *)
     ap_hook_child_init(init_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_connection(pre_connection, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_process_connection(process_connection, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_pre_close_connection(pre_close_connection, NULL, NULL, APR_HOOK_REALLY_FIRST);
 }

@@ -86,6 +86,20 @@ static tls_status drain(tls_connection *tc, size_t *drained)
     return status;
 }
 
+/* Goes on with the handshake. */
+static tls_status take_event(tls_connection *tc, tls_event event)
+{
+    tls_status status = TLS_STATUS_OK;
+
+    tc->awaiting = event == TLS_EVENT_AWAITING;
+    if (event == TLS_EVENT_EARLY || event == TLS_EVENT_ESTABLISHED) {
+        status = tc->info ? TLS_STATUS_OK : tls_conn_info(tc->backend, &tc->info);
+        tc->phase = event == TLS_EVENT_EARLY ? TLS_EARLY : TLS_ESTABLISHED;
+        tls_state_log(tc->c->pool, tc->config, tc->server);
+    }
+    return status;
+}
+
 static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_t len)
 {
     while (len) {
@@ -102,10 +116,8 @@ static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_
             answer_plain_http(tc);
             return TLS_STATUS_FAILED;
         }
-        if (status == TLS_STATUS_OK && (event == TLS_EVENT_EARLY || event == TLS_EVENT_ESTABLISHED)) {
-            status = tc->info ? TLS_STATUS_OK : tls_conn_info(tc->backend, &tc->info);
-            tc->phase = event == TLS_EVENT_EARLY ? TLS_EARLY : TLS_ESTABLISHED;
-            tls_state_log(tc->c->pool, tc->config, tc->server);
+        if (status == TLS_STATUS_OK && event != TLS_EVENT_NONE) {
+            status = take_event(tc, event);
         }
         if (status == TLS_STATUS_OK) {
             status = drain(tc, &drained);
@@ -120,6 +132,21 @@ static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_
         len -= taken;
     }
     return TLS_STATUS_OK;
+}
+
+apr_status_t tls_transfer_answered(tls_connection *tc, apr_read_type_e block)
+{
+    tls_event event = TLS_EVENT_NONE;
+    tls_status status = tls_conn_answered(tc->backend, block == APR_BLOCK_READ, &event);
+
+    if (status == TLS_STATUS_OK) {
+        status = take_event(tc, event);
+    }
+    if (status != TLS_STATUS_OK) {
+        tls_transfer_fail(tc, status);
+        return APR_ECONNABORTED;
+    }
+    return tc->awaiting ? APR_EAGAIN : APR_SUCCESS;
 }
 
 /* The end of the TCP connection. Without close_notify before it, an attacker may have truncated the data. */

@@ -20,6 +20,12 @@ static inline int tls_transfer_may_continue(apr_status_t rv)
  */
 apr_status_t tls_transfer_receive(tls_connection *tc, apr_read_type_e block);
 
+/**
+ * Continues the handshake if there is an answer about the client's certificate, which is waited for if `block` says so.
+ * @return APR_EAGAIN if there is none yet; an error if the client is refused, after the alert was sent
+ */
+apr_status_t tls_transfer_answered(tls_connection *tc, apr_read_type_e block);
+
 /** Moves pending output of the TLS state to the end of `outgoing`. */
 void tls_transfer_collect(tls_connection *tc);
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One TLS connection.
 
+use std::ffi::c_int;
 use std::io::IoSlice;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use mod_tls_core::base::log_codes::Code;
@@ -41,6 +43,8 @@ pub enum EventCode {
     Hello,
     /// The client speaks plain HTTP; the connection cannot be used any more.
     PlainHttp,
+    /// Other machines are asked about the client's certificate: wait with `tls_conn_answered`.
+    Awaiting,
     /// There is early data, which can be read and answered before the handshake is complete.
     Early,
     /// The handshake is complete.
@@ -53,6 +57,7 @@ impl From<Event> for EventCode {
             Event::None => Self::None,
             Event::Hello => Self::Hello,
             Event::PlainHttp => Self::PlainHttp,
+            Event::Awaiting => Self::Awaiting,
             Event::Early => Self::Early,
             Event::Established => Self::Established,
         }
@@ -111,6 +116,53 @@ pub unsafe extern "C" fn tls_conn_new(config: *const ConfigHandle, out: *mut *mu
         *out = Box::into_raw(Box::new(ConnectionHandle::new(connection)));
         Some(Status::Ok)
     })
+}
+
+/// After `TLS_EVENT_AWAITING`: goes on if there is an answer about the client's certificate. With `waits`, it is waited for. `event`
+/// is again `TLS_EVENT_AWAITING` if there is none yet. Statuses as for `tls_conn_receive`.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_answered(conn: *mut ConnectionHandle, waits: bool, event: *mut EventCode) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            let event = event.as_mut()?;
+            match conn.connection.answered(waits) {
+                Ok(next) => {
+                    *event = next.into();
+                    Some(Status::Ok)
+                }
+                Err(failure) => Some(conn.failed(failure)),
+            }
+        })
+    }
+}
+
+/// What becomes readable when there is an answer about the client's certificate, and after how many milliseconds it is too late.
+/// `TLS_STATUS_FAILED` if none is awaited. The descriptor is valid until `tls_conn_answered` is called.
+///
+/// # Safety
+/// The pointers are valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_awaited(
+    conn: *mut ConnectionHandle,
+    descriptor: *mut c_int,
+    milliseconds: *mut u32,
+) -> Status {
+    // SAFETY: the caller promises that pointers that are not null are valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            let (descriptor, milliseconds) = (descriptor.as_mut()?, milliseconds.as_mut()?);
+            let Some((awaited, remaining)) = conn.connection.awaited() else {
+                return Some(Status::Failed);
+            };
+            *descriptor = awaited.as_raw_fd();
+            *milliseconds = u32::try_from(remaining.as_millis()).unwrap_or(u32::MAX);
+            Some(Status::Ok)
+        })
+    }
 }
 
 /// Makes a connection to the backend `host`, with the settings of the blocks of `chain`, for `protocol`. Its ClientHello is

@@ -17,8 +17,10 @@ use crate::process::Process;
 use crate::settings::backend::{BackendCheck, CaSource, ProxySettings};
 use crate::settings::suites::{self, SuiteSettings};
 use crate::trust::anchors::{Anchors, Report};
+use crate::trust::client::verifier::Asking;
 use crate::trust::path::{Policy, Role};
 use crate::trust::revocation::RevocationLists;
+use crate::trust::status::FetchedLists;
 
 /// The paths of CRLs, and the CAs that have signed them.
 type ListsKey = (Vec<PathBuf>, CaSource);
@@ -33,6 +35,8 @@ pub struct ProxyStore {
     blocks: Vec<ProxySettings>,
     /// Whether certificates in tokens are left out, in a test.
     leaves_tokens_out: bool,
+    /// How revocation lists are fetched.
+    asking: Asking,
     /// Objects that were built so far: at startup those for all foreseeable chains, later those for other chains.
     made: Mutex<Made>,
 }
@@ -55,6 +59,7 @@ impl ProxyStore {
             process,
             blocks,
             leaves_tokens_out: false,
+            asking: Asking::default(),
             made: Mutex::default(),
         }
     }
@@ -69,6 +74,24 @@ impl ProxyStore {
     /// Leaves certificates in tokens out: a test does not look at them.
     pub(crate) fn leave_tokens_out(&mut self) {
         self.leaves_tokens_out = true;
+    }
+
+    /// Whether revocation lists are fetched.
+    pub(crate) fn fetches_lists(&self) -> bool {
+        self.blocks.iter().any(|block| block.fetched_lists().is_some())
+    }
+
+    /// The URLs of lists that are named.
+    pub(crate) fn list_urls(&self) -> impl Iterator<Item = &String> {
+        self.blocks
+            .iter()
+            .filter_map(ProxySettings::fetched_lists)
+            .flat_map(|check| &check.urls)
+    }
+
+    /// Has revocation lists fetched by `asking`.
+    pub(crate) fn ask_by(&mut self, asking: Asking) {
+        self.asking = asking;
     }
 
     /// The files of the certificates that are named with their keys.
@@ -248,9 +271,13 @@ impl Maker<'_> {
     fn policy(&mut self, settings: &ProxySettings) -> Option<Policy> {
         let anchors = self.anchors(settings)?;
         let crl_check = settings.crl_check();
+        let Asking { fetch, link } = &self.store.asking;
+        let fetched = settings
+            .fetched_lists()
+            .map(|check| Arc::new(FetchedLists::new(check.clone(), Role::Backend, fetch, link.clone())));
         let lists = match (crl_check.depth.is_some(), settings.crl_files().is_empty()) {
             (true, false) => Some(self.lists(settings, &anchors)?),
-            (true, true) if settings.crl_check.is_some() => {
+            (true, true) if settings.crl_check.is_some() && fetched.is_none() => {
                 let text = "SSLProxyCARevocationCheck needs SSLProxyCARevocationFile or SSLProxyCARevocationPath";
                 self.report(Severity::Error, settings.crl_check.as_ref(), text);
                 return None;
@@ -263,6 +290,8 @@ impl Maker<'_> {
             depth: settings.max_depth(),
             lists,
             crl_check,
+            fetched,
+            ocsp: None,
         })
     }
 

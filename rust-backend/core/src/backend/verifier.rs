@@ -38,7 +38,11 @@ impl BackendVerifier {
         let Some((leaf, others)) = chain.split_first() else {
             return Ok(());
         };
-        match self.policy.as_ref().map(|policy| policy.verify(leaf, others, now)) {
+        match self
+            .policy
+            .as_ref()
+            .map(|policy| policy.verify_waiting(leaf, others, now))
+        {
             Some(Err(refusal)) if self.any_ca && refusal.reason == Reason::UnknownIssuer => {}
             Some(verified) => drop(verified?),
             None => {}

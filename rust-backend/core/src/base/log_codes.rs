@@ -127,6 +127,9 @@ codes! {
     ClientCrlExpired = 1307, "client_certificate_crl_expired",
         "The revocation list for the client's certificate has expired",
         "Repair what renews the list";
+    ClientStatusUnknown = 1320, "client_certificate_status_unknown",
+        "No OCSP responder says whether the client's certificate is revoked, and `TLSClientOCSP` requires that",
+        "Look at what the line says about the responder";
     ClientBadSignature = 1308, "client_certificate_bad_signature",
         "A signature in the path of the client's certificate is invalid",
         "Check that the CA in `TLSClientCA` is the current one: another key may have the same name";
@@ -339,7 +342,10 @@ impl Code {
 
     /// Whether it is about what clients do, not about errors of this server or backends.
     pub fn is_of_client(self) -> bool {
-        let is_ours = matches!(self, Self::ClientNoCrl | Self::ClientCrlExpired);
+        let is_ours = matches!(
+            self,
+            Self::ClientNoCrl | Self::ClientCrlExpired | Self::ClientStatusUnknown
+        );
         (1000..1500).contains(&self.number()) && !is_ours
     }
 

@@ -4,12 +4,14 @@
 //! [`Connection::receive`] accepts data from the network, [`Connection::take`] returns data for the network. Between
 //! ClientHello and ServerHello, the caller selects the site for the client.
 //!
-//! May use: backend, base, config, crypto, info, key_process, keys, process, session, site, trust, x509.
+//! May use: backend, base, config, crypto, info, key_process, keys, process, revocation, session, site, trust, x509.
 
 mod accept;
 pub(crate) mod alert;
+mod client_status;
 mod copying;
 mod counting;
+mod event;
 pub mod failure;
 mod framing;
 mod hello;
@@ -30,7 +32,10 @@ use rustls::server::{Accepted, Acceptor};
 use rustls::{AlertDescription, ProtocolVersion, SignatureScheme};
 use rustls_pki_types::ServerName;
 
+pub use self::event::Event;
+
 use self::alert::plaintext_record;
+use self::client_status::Awaited;
 use self::copying::{Sink, Source};
 use self::counting::Begun;
 use self::outcome::session_id;
@@ -50,22 +55,6 @@ use crate::keys::identity::Identity;
 use crate::process::counters::Counter;
 use crate::trust::client::verifier::ClientVerification;
 use crate::trust::client::verify_mode::HandshakeMode;
-
-/// The next action after [`Connection::receive`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// No special action: read plaintext, send pending data, receive more.
-    None,
-    /// The ClientHello is complete: select a site and call [`Connection::accept`].
-    Hello,
-    /// The client has sent plain HTTP. No data was consumed, and the connection cannot be used any further.
-    PlainHttp,
-    /// The client has sent early data (RFC 8446 section 2.3), which can be read and answered before the handshake is
-    /// complete. [`Connection::info`] are available.
-    Early,
-    /// The handshake is complete. [`Connection::info`] are available.
-    Established,
-}
 
 enum State {
     Hello(Box<Acceptor>),
@@ -110,6 +99,8 @@ pub struct Connection {
     behind_hello: Vec<u8>,
     /// Whether another module has provided the OCSP response.
     is_stapled: bool,
+    /// What was asked about the client's certificate.
+    awaited: Option<Awaited>,
     /// Early data that has not been read yet.
     early_data: Vec<u8>,
     /// Data to be sent before the output of rustls.
@@ -186,6 +177,7 @@ impl Connection {
             framing: Framing::default(),
             behind_hello: Vec::new(),
             is_stapled: false,
+            awaited: None,
             early_data: Vec::new(),
             alert: Vec::new(),
             protection: Protection::default(),
@@ -335,8 +327,19 @@ impl Connection {
         if self.established {
             return Ok(Event::None);
         }
+        self.progress()
+    }
+
+    /// What the state of the handshake means for the caller.
+    fn progress(&mut self) -> Result<Event, Failure> {
+        let State::Live(live) = &self.state else {
+            return Ok(Event::None);
+        };
         let complete = !live.is_handshaking();
         let has_early = self.receive_early_data();
+        if (complete || has_early) && self.awaits_answer()? {
+            return Ok(Event::Awaiting);
+        }
         if complete {
             self.check_backend()?;
             self.established = true;

@@ -78,6 +78,7 @@ pub(super) fn of_client_certificate(reason: Reason) -> Code {
         Reason::Revoked => Code::ClientRevoked,
         Reason::NoCrl => Code::ClientNoCrl,
         Reason::CrlExpired => Code::ClientCrlExpired,
+        Reason::StatusUnknown => Code::ClientStatusUnknown,
         Reason::BadSignature => Code::ClientBadSignature,
         Reason::WeakSignature => Code::ClientWeakSignature,
         Reason::WrongPurpose => Code::ClientWrongPurpose,

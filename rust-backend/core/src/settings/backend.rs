@@ -13,6 +13,7 @@ use crate::settings::only_suites::OnlySuites;
 use crate::settings::sources::Sources;
 use crate::settings::{Interpreter, suppressed_ciphers};
 use crate::trust::revocation::CrlCheck;
+use crate::trust::status::FetchCheck;
 
 /// Where trusted CAs come from: `TLSProxyCA`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +92,8 @@ pub struct ProxySettings {
     pub check_cn: Option<bool>,
     /// Which certificates are looked up in revocation lists.
     pub crl_check: Option<Located<CrlCheck>>,
+    /// Whether revocation lists are fetched.
+    pub fetch_lists: Option<Located<FetchCheck>>,
     /// Trusted CAs by mod_ssl's directives.
     pub ca_sources: Sources,
     /// Revocation lists by mod_ssl's directives.
@@ -128,6 +131,7 @@ impl ProxySettings {
             check_expire: self.check_expire.or(outer.check_expire),
             check_cn: self.check_cn.or(outer.check_cn),
             crl_check: self.crl_check.clone().or_else(|| outer.crl_check.clone()),
+            fetch_lists: self.fetch_lists.clone().or_else(|| outer.fetch_lists.clone()),
             ca_sources: self.ca_sources.inherit(&outer.ca_sources),
             crl_sources: self.crl_sources.inherit(&outer.crl_sources),
             machine_certificates: self.machine_certificates.inherit(&outer.machine_certificates),
@@ -145,7 +149,7 @@ impl ProxySettings {
                 .map(|said| said.value.iter().map(|cipher| cipher.id).collect::<Vec<_>>())
         };
         format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
             self.ca_source(),
             values(&self.crl_files()),
             self.protocols.as_ref().map(|said| said.value),
@@ -160,7 +164,14 @@ impl ProxySettings {
             self.crl_check(),
             values(&self.machine_certificates.list()),
             self.machine_chain.as_ref().map(|said| &said.value),
+            self.fetched_lists(),
         )
+    }
+
+    /// The revocation lists that are fetched, if any are.
+    pub fn fetched_lists(&self) -> Option<&FetchCheck> {
+        let check = self.fetch_lists.as_ref().map(|said| &said.value);
+        check.filter(|check| check.fetches)
     }
 
     /// Whether this module speaks TLS to backends.
@@ -234,8 +245,8 @@ impl ProxySettings {
     pub fn crl_check(&self) -> CrlCheck {
         match (&self.crl_check, self.crls.is_empty()) {
             (Some(said), _) => said.value,
-            (None, true) => CrlCheck::NONE,
-            (None, false) => CrlCheck::default(),
+            (None, true) if self.fetched_lists().is_none() => CrlCheck::NONE,
+            (None, _) => CrlCheck::default(),
         }
     }
 }
@@ -291,6 +302,10 @@ impl Interpreter<'_> {
             "TLSProxyCRL" => {
                 let paths = self.paths(directive)?;
                 settings.crls.extend(paths);
+            }
+            "TLSProxyRevocation" => {
+                let value = FetchCheck::parse(&directive.words())?;
+                settings.fetch_lists = Some(Located { value, origin });
             }
             "TLSProxyProtocol" => {
                 let value = self.protocols(index, directive)?;

@@ -22,6 +22,7 @@ use crate::settings::sources::Sources;
 use crate::trust::client::verifier::CaNames;
 use crate::trust::client::verify_mode::{self, VerifyMode};
 use crate::trust::revocation::CrlCheck;
+use crate::trust::status::FetchCheck;
 
 /// The default session lifetime of mod_ssl, in seconds.
 const MOD_SSL_LIFETIME: u32 = 300;
@@ -45,6 +46,8 @@ pub struct ClientSettings {
     pub crls: Vec<Located<PathBuf>>,
     /// Which certificates are looked up in them.
     pub crl_check: Option<Located<CrlCheck>>,
+    /// Whether revocation lists are fetched.
+    pub fetch_lists: Option<Located<FetchCheck>>,
     /// Trusted CAs by mod_ssl's directives.
     pub ca_sources: Sources,
     /// CA names that are sent to clients, by mod_ssl's directives.
@@ -69,6 +72,7 @@ impl ClientSettings {
             depth_somewhere: self.depth_somewhere.max(base.depth_somewhere),
             crls: or_base(self.crls, &base.crls),
             crl_check: self.crl_check.or_else(|| base.crl_check.clone()),
+            fetch_lists: self.fetch_lists.or_else(|| base.fetch_lists.clone()),
             ca_sources: self.ca_sources.inherit(&base.ca_sources),
             name_sources: self.name_sources.inherit(&base.name_sources),
             crl_sources: self.crl_sources.inherit(&base.crl_sources),

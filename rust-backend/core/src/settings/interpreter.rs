@@ -27,6 +27,7 @@ use crate::settings::{
 use crate::trust::client::verifier::CaNames;
 use crate::trust::client::verify_mode::VerifyMode;
 use crate::trust::revocation::CrlCheck;
+use crate::trust::status::FetchCheck;
 use crate::x509::variable_names;
 
 /// Interprets directives of servers.
@@ -209,6 +210,10 @@ impl<'a> Interpreter<'a> {
             "TLSClientCRLCheck" => {
                 let value = CrlCheck::parse(&directive.words())?;
                 host.policy.clients.crl_check = Some(Located { value, origin });
+            }
+            "TLSClientRevocation" => {
+                let value = FetchCheck::parse(&directive.words())?;
+                host.policy.clients.fetch_lists = Some(Located { value, origin });
             }
             "TLSUserName" => variable_names::check(directive.single()?)?,
             "ServerName" => host.named_at = Some(origin),

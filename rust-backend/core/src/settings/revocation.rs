@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::directive::{Directive, Located};
 use crate::revocation::orders::{FetchSettings, OcspSettings};
-use crate::trust::revocation::Depth;
+use crate::trust::status::OcspCheck;
 use crate::x509::status::is_http;
 
 /// The longest time limit for an answer, in seconds.
@@ -104,56 +104,6 @@ impl OcspDirectives {
             refresh: self.refresh,
             retry: self.retry,
         }
-    }
-}
-
-/// Whether certificates of clients are checked by OCSP: `TLSClientOCSP`.
-///
-/// # Examples
-///
-/// ```
-/// use mod_tls_core::settings::revocation::OcspCheck;
-/// use mod_tls_core::trust::revocation::Depth;
-///
-/// let check = OcspCheck::parse(&["leaf", "soft-fail"]).unwrap();
-/// assert_eq!((check.depth, check.soft_fail), (Some(Depth::Leaf), true));
-/// assert!(OcspCheck::parse(&["maybe"]).is_err());
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct OcspCheck {
-    /// Which certificates of a path; none if there is no check.
-    pub depth: Option<Depth>,
-    /// Whether a certificate is accepted about which there is no answer.
-    pub soft_fail: bool,
-    /// Whether a certificate is accepted that names no responder, if none is configured.
-    pub missing_ok: bool,
-}
-
-impl OcspCheck {
-    /// Parses the arguments.
-    pub fn parse(words: &[&str]) -> Result<Self, String> {
-        let (first, flags) = words.split_first().ok_or("takes off, leaf or chain")?;
-        let mut check = Self {
-            depth: match first.to_ascii_lowercase().as_str() {
-                "off" => None,
-                "leaf" => Some(Depth::Leaf),
-                "chain" | "on" => Some(Depth::Chain),
-                _ => return Err(format!("takes off, leaf or chain, not \"{first}\"")),
-            },
-            ..Self::default()
-        };
-        for flag in flags {
-            match flag.to_ascii_lowercase().as_str() {
-                "soft-fail" => check.soft_fail = true,
-                "no_ocsp_for_cert_ok" => check.missing_ok = true,
-                _ => {
-                    return Err(format!(
-                        "knows the flags soft-fail and no_ocsp_for_cert_ok, not \"{flag}\""
-                    ));
-                }
-            }
-        }
-        Ok(check)
     }
 }
 

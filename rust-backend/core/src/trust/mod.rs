@@ -4,7 +4,7 @@
 //! rustls-webpki builds and checks paths. This room adds policy: the depth of the path, the extensions of the trust
 //! anchor's certificate, and revocation lists.
 //!
-//! May use: base, crypto, x509.
+//! May use: base, crypto, revocation, x509.
 
 pub mod anchors;
 pub mod client;
@@ -12,3 +12,4 @@ pub mod crl;
 pub mod path;
 pub mod refusal;
 pub mod revocation;
+pub mod status;

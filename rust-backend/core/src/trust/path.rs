@@ -2,6 +2,7 @@
 //! Verification of a certificate: the path to a trust anchor, and the policy for that path.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use super::anchors::Anchors;
 use super::refusal::{Reason, Refusal};
 use super::revocation::{CrlCheck, Depth, RevocationLists, Subject};
+use super::status::{FetchedLists, Known, OcspStatus};
 use crate::crypto::verification_algorithms;
+use crate::revocation::questions::{Asked, Question};
 use crate::x509::{Certificate, Context};
 
 /// The owners of the certificates to be verified.
@@ -48,6 +51,14 @@ impl Role {
         match self {
             Self::Client => "TLSClientCRL",
             Self::Backend => "TLSProxyCRL",
+        }
+    }
+
+    /// The directive by which revocation lists are fetched.
+    pub fn fetch_directive(self) -> &'static str {
+        match self {
+            Self::Client => "TLSClientRevocation",
+            Self::Backend => "TLSProxyRevocation",
         }
     }
 
@@ -99,6 +110,22 @@ pub struct Policy {
     pub lists: Option<Arc<RevocationLists>>,
     /// Which certificates are checked against them.
     pub crl_check: CrlCheck,
+    /// The revocation lists that are fetched, if any are.
+    pub fetched: Option<Arc<FetchedLists>>,
+    /// The OCSP check, if there is one.
+    pub ocsp: Option<Arc<OcspStatus>>,
+}
+
+/// How many questions there may be about one certificate and the CAs above it.
+pub const MAX_QUESTIONS: usize = 8;
+
+/// Why a certificate is not accepted, or not yet.
+#[derive(Debug)]
+pub enum Unverified {
+    /// It is refused.
+    Refused(Refusal),
+    /// This has to be asked first.
+    Asks(Question),
 }
 
 /// The signature schemes that are offered to peers.
@@ -130,13 +157,74 @@ pub fn verify_signature_tls13(
 impl Policy {
     /// Verifies `leaf` at `now` (seconds since 1970); `others` are the other certificates that the peer sent. Returns
     /// the number of CAs above it.
+    ///
+    /// What is not known yet counts as unknown. See [`Self::verify_or_ask`].
     pub fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>], now: i64) -> Result<usize, Refusal> {
+        self.examine(leaf, others, None, now)
+    }
+
+    /// The same, unless other machines have to be asked first.
+    pub fn verify_or_ask(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: i64,
+    ) -> Result<usize, Unverified> {
+        let question = RefCell::new(None);
+        let examined = self.examine(leaf, others, Some(&question), now);
+        examined.map_err(|refusal| match question.into_inner() {
+            Some(question) => Unverified::Asks(question),
+            None => Unverified::Refused(refusal),
+        })
+    }
+
+    /// The same, and other machines are asked and waited for.
+    pub fn verify_waiting(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: i64,
+    ) -> Result<usize, Refusal> {
+        for _ in 0..MAX_QUESTIONS {
+            match self.verify_or_ask(leaf, others, now) {
+                Ok(issuers) => return Ok(issuers),
+                Err(Unverified::Refused(refusal)) => return Err(refusal),
+                Err(Unverified::Asks(question)) => match self.ask(&question) {
+                    Some(Ok(asked)) => asked.wait(),
+                    _ => break,
+                },
+            }
+        }
+        self.verify(leaf, others, now)
+    }
+
+    /// Asks a question that [`Self::verify_or_ask`] has. None if there is nobody to ask.
+    pub fn ask(&self, question: &Question) -> Option<io::Result<Asked>> {
+        match question {
+            Question::Status(_) | Question::Staple(_) => self.ocsp.as_ref()?.ask(question),
+            Question::List { .. } => self.fetched.as_ref()?.ask(question),
+        }
+    }
+
+    /// Whether other machines may have to be asked.
+    pub fn may_ask(&self) -> bool {
+        self.fetched.is_some() || self.ocsp.is_some()
+    }
+
+    /// Verifies a certificate. With `question`, there may be a refusal that is none, but a question.
+    fn examine(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        question: Option<&RefCell<Option<Question>>>,
+        now: i64,
+    ) -> Result<usize, Refusal> {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now).unwrap_or(0)));
         // The policy is applied only to paths that are otherwise valid, so its last objection is the reason of a
         // failure.
         let objection: RefCell<Option<(Reason, String)>> = RefCell::new(None);
         let above = Cell::new(0);
-        let policy = |path: &VerifiedPath<'_>| match self.check_path(path, now) {
+        let policy = |path: &VerifiedPath<'_>| match self.check_path(path, question, now) {
             Ok(issuers) => {
                 above.set(issuers);
                 Ok(())
@@ -165,7 +253,12 @@ impl Policy {
     }
 
     /// Applies the policy to a path that webpki accepts. Returns the number of CAs in it.
-    fn check_path(&self, path: &VerifiedPath<'_>, now: i64) -> Result<usize, (Reason, String)> {
+    fn check_path(
+        &self,
+        path: &VerifiedPath<'_>,
+        question: Option<&RefCell<Option<Question>>>,
+        now: i64,
+    ) -> Result<usize, (Reason, String)> {
         let Some(anchor) = self.anchors.find(path.anchor()) else {
             return Err((Reason::UnknownIssuer, "its trust anchor is not known".to_owned()));
         };
@@ -189,25 +282,33 @@ impl Policy {
         if now > anchor.validity.1 {
             return Err((Reason::Expired, format!("the CA's certificate in {file} has expired")));
         }
-        self.check_revocation(path, anchor.der.as_ref(), now).map(|()| issuers)
+        let revocation = self.check_revocation(path, anchor.der.as_ref(), question.is_some(), now);
+        match revocation {
+            Known::Good => {
+                // An earlier path had a question, but this one has none.
+                question.into_iter().for_each(|question| drop(question.take()));
+                Ok(issuers)
+            }
+            Known::Bad(reason, why) => Err((reason, why)),
+            Known::Ask(asked) => {
+                question
+                    .into_iter()
+                    .for_each(|question| *question.borrow_mut() = Some(asked.clone()));
+                Err((Reason::StatusUnknown, "its status has to be asked for".to_owned()))
+            }
+        }
     }
 
-    fn check_revocation(&self, path: &VerifiedPath<'_>, anchor: &[u8], now: i64) -> Result<(), (Reason, String)> {
-        let (Some(lists), Some(depth)) = (&self.lists, self.crl_check.depth) else {
-            return Ok(());
-        };
+    /// What is known about the certificates of a path.
+    fn check_revocation(&self, path: &VerifiedPath<'_>, anchor: &[u8], asks: bool, now: i64) -> Known {
         let leaf = path.end_entity();
         if leaf.der().as_ref() == anchor {
-            return Ok(());
+            return Known::Good;
         }
         let certificates: Vec<_> = std::iter::once(&**leaf)
             .chain(path.intermediate_certificates())
             .collect();
-        let count = match depth {
-            Depth::Leaf => 1,
-            Depth::Chain => certificates.len(),
-        };
-        for (at, certificate) in certificates.iter().enumerate().take(count) {
+        for (at, certificate) in certificates.iter().enumerate() {
             let (der, issuer) = (certificate.der(), certificates.get(at + 1).map(|issuer| issuer.der()));
             let subject = Subject {
                 der: &der,
@@ -216,16 +317,51 @@ impl Policy {
                 is_leaf: at == 0,
                 issuer_der: issuer.as_deref().unwrap_or(anchor),
             };
-            match lists.check(&subject, now) {
-                Err((Reason::NoCrl, _)) if self.crl_check.missing_ok => {}
-                Err((reason, text)) if at > 0 => {
-                    return Err((reason, format!("its issuer {}: {text}", whose(&der))));
+            match self.check_one(&subject, asks, now) {
+                Known::Good => {}
+                Known::Bad(reason, text) if at > 0 => {
+                    return Known::Bad(reason, format!("its issuer {}: {text}", whose(&der)));
                 }
-                Err(refused) => return Err(refused),
-                Ok(()) => {}
+                other => return other,
             }
         }
-        Ok(())
+        Known::Good
+    }
+
+    /// What is known about a certificate: it must be on no list, in a list's domain, and well known to its responder.
+    fn check_one(&self, subject: &Subject<'_>, asks: bool, now: i64) -> Known {
+        let is_wanted = match self.crl_check.depth {
+            Some(Depth::Chain) => true,
+            Some(Depth::Leaf) => subject.is_leaf,
+            None => false,
+        };
+        let in_files = self
+            .lists
+            .as_ref()
+            .filter(|_| is_wanted)
+            .map(|lists| lists.check(subject, now));
+        let in_files = match in_files {
+            Some(Err((Reason::NoCrl, _))) if self.crl_check.missing_ok => Some(Ok(())),
+            other => other,
+        };
+        if let Some(Err((Reason::Revoked, text))) = in_files {
+            return Known::Bad(Reason::Revoked, text);
+        }
+        let fetched = self
+            .fetched
+            .as_ref()
+            .filter(|_| is_wanted)
+            .map(|lists| lists.check(subject, asks, now));
+        match (in_files, fetched) {
+            (_, Some(known @ (Known::Ask(_) | Known::Bad(Reason::Revoked, _)))) => return known,
+            // One of both is enough.
+            (Some(Ok(())), _) | (_, Some(Known::Good)) | (None, None) => {}
+            (_, Some(known)) => return known,
+            (Some(Err((reason, text))), None) => return Known::Bad(reason, text),
+        }
+        self.ocsp
+            .as_ref()
+            .map_or(Known::Good, |ocsp| ocsp.check(subject, asks, now))
     }
 
     /// Translates `error` for the administrator and the owner of the certificate.

@@ -22,6 +22,8 @@ pub enum Reason {
     NoCrl,
     /// The revocation list that covers it has expired.
     CrlExpired,
+    /// No OCSP responder says whether it is revoked.
+    StatusUnknown,
     /// A signature in its path is invalid.
     BadSignature,
     /// A signature in its path uses a weak or unknown algorithm.
@@ -58,6 +60,7 @@ impl Reason {
             Self::Revoked => "certificate revoked",
             Self::NoCrl => "unable to get certificate CRL",
             Self::CrlExpired => "CRL has expired",
+            Self::StatusUnknown => "application verification failure",
             Self::BadSignature => "certificate signature failure",
             Self::WeakSignature => "CA signature digest algorithm too weak",
             Self::WrongPurpose => "unsuitable certificate purpose",
@@ -72,7 +75,7 @@ impl Reason {
 
     /// Whether the administrator of the server has to act, and not the client.
     pub fn is_ours(self) -> bool {
-        matches!(self, Self::NoCrl | Self::CrlExpired)
+        matches!(self, Self::NoCrl | Self::CrlExpired | Self::StatusUnknown)
     }
 }
 
@@ -101,7 +104,7 @@ impl From<Refusal> for CertificateError {
             Reason::NotYetValid => Self::NotValidYet,
             Reason::UnknownIssuer => Self::UnknownIssuer,
             Reason::Revoked => Self::Revoked,
-            Reason::NoCrl => Self::UnknownRevocationStatus,
+            Reason::NoCrl | Reason::StatusUnknown => Self::UnknownRevocationStatus,
             Reason::CrlExpired => Self::ExpiredRevocationList,
             Reason::BadSignature => Self::BadSignature,
             Reason::WrongPurpose => Self::InvalidPurpose,

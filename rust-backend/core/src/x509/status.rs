@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a certificate says about how to find out whether it is revoked.
 
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtension};
 
 use super::Certificate;
 
@@ -29,6 +29,27 @@ impl Certificate<'_> {
             .flatten()
             .filter(|access| access.access_method.to_id_string() == ID_AD_OCSP);
         let urls = responders.filter_map(|access| match &access.access_location {
+            GeneralName::URI(url) if is_http(url) => Some((*url).to_owned()),
+            _ => None,
+        });
+        urls.collect()
+    }
+
+    /// Where revocation lists are that cover it: the URLs of http and https in its cRLDistributionPoints extension.
+    pub fn crl_urls(&self) -> Vec<String> {
+        let points = self
+            .parsed
+            .extensions()
+            .iter()
+            .filter_map(|one| match one.parsed_extension() {
+                ParsedExtension::CRLDistributionPoints(points) => Some(points.iter()),
+                _ => None,
+            });
+        let names = points.flatten().filter_map(|point| match &point.distribution_point {
+            Some(DistributionPointName::FullName(names)) => Some(names),
+            _ => None,
+        });
+        let urls = names.flatten().filter_map(|name| match name {
             GeneralName::URI(url) if is_http(url) => Some((*url).to_owned()),
             _ => None,
         });

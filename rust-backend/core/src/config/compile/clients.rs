@@ -12,7 +12,7 @@ use crate::base::diagnostics::Severity;
 use crate::base::directive::Located;
 use crate::settings::ClientSettings;
 use crate::trust::anchors::{Anchors, Report};
-use crate::trust::client::verifier::{CaNames, ClientAuth, ClientAuthSpec, DEFAULT_DEPTH};
+use crate::trust::client::verifier::{Asking, CaNames, ClientAuth, ClientAuthSpec, DEFAULT_DEPTH};
 use crate::trust::client::verify_mode::HandshakeMode;
 use crate::trust::path::Role;
 use crate::trust::revocation::RevocationLists;
@@ -64,7 +64,9 @@ impl Compiler {
                 return None;
             }
         }
-        let spec = spec(mode, &clients);
+        let mut spec = spec(mode, &clients);
+        spec.ocsp = self.ocsp_spec(index)?;
+        self.check_fetching(index, &clients)?;
         if let Some(known) = self.client_auths.auths.get(&spec) {
             return known.clone().map(Some);
         }
@@ -91,12 +93,20 @@ impl Compiler {
             Some(false) => None,
             None => return None,
         };
-        Some(Arc::new(ClientAuth::new(spec.clone(), anchors, lists, hints)))
+        let asks = spec.fetch.fetches || spec.ocsp.is_some();
+        let asking = Asking {
+            fetch: self.global.fetching.settings(),
+            link: asks.then(|| self.revocation_link()).flatten(),
+        };
+        if spec.fetch.fetches {
+            self.want_lists(&spec.fetch, &anchors);
+        }
+        Some(Arc::new(ClientAuth::new(spec.clone(), anchors, lists, hints, asking)))
     }
 
     fn needs_lists(&mut self, index: usize, clients: &ClientSettings, spec: &ClientAuthSpec) -> Option<bool> {
         match (&clients.crl_check, spec.crls.is_empty()) {
-            (Some(said), true) if said.value.depth.is_some() => {
+            (Some(said), true) if said.value.depth.is_some() && !spec.fetch.fetches => {
                 let text =
                     "TLSClientCRLCheck needs TLSClientCRL: name the file or the directory of the CA's revocation lists";
                 self.report_at(Severity::Error, index, said, text);
@@ -206,5 +216,11 @@ fn spec(mode: HandshakeMode, clients: &ClientSettings) -> ClientAuthSpec {
         usual_depth,
         crls: paths(&clients.crls),
         crl_check: clients.crl_check.as_ref().map(|said| said.value).unwrap_or_default(),
+        fetch: clients
+            .fetch_lists
+            .as_ref()
+            .map(|said| said.value.clone())
+            .unwrap_or_default(),
+        ocsp: None,
     }
 }

@@ -136,6 +136,7 @@ impl Compiler {
         if self.leaves_tokens_out() {
             self.proxies.leave_tokens_out();
         }
+        self.want_lists_of_backends();
         self.check_proxies();
         self.builder.process.identities.forget_unused();
         self.builder.process.backend_identities.forget_unused();
@@ -151,7 +152,7 @@ impl Compiler {
         };
         let key_place = self.key_place();
         let control = self.control();
-        let online = self.online(Vec::new(), false);
+        let online = self.online();
         let is_test = self.builder.environment.mode == CompileMode::Test;
         let described = self.builder.servers.iter().filter(|_| is_test);
         let config = Config {

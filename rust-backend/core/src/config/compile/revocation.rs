@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Validation of the settings for revocation by what other machines say.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,9 +14,12 @@ use crate::config::revocation::Online;
 use crate::key_process::parent::Launch;
 use crate::revocation::orders::OcspSettings;
 use crate::revocation::process::Link;
-use crate::settings::KeyPlace;
+use crate::settings::{ClientSettings, KeyPlace};
 use crate::site::Site;
-use crate::x509::pem;
+use crate::trust::anchors::Anchors;
+use crate::trust::client::verifier::Asking;
+use crate::trust::status::{FetchCheck, OcspSpec};
+use crate::x509::{Certificate, pem};
 
 /// The directory of what was fetched, if none is configured and httpd has told none.
 const CACHE: &str = "tls-revocation";
@@ -25,6 +29,10 @@ const CACHE: &str = "tls-revocation";
 pub(super) struct OnlineParts {
     link: Option<Arc<Link>>,
     ocsp: Vec<OcspSettings>,
+    /// Where lists are that are fetched ahead of time.
+    lists: BTreeSet<String>,
+    /// Whether child processes ask questions.
+    has_questions: bool,
     /// Whether it was said that there is no program.
     has_complained: bool,
 }
@@ -140,8 +148,79 @@ impl Compiler {
         }
     }
 
+    /// The OCSP check of the host's clients: the inner `None` if there is none, the outer one if an error was reported.
+    pub(super) fn ocsp_spec(&mut self, index: usize) -> Option<Option<OcspSpec>> {
+        let revocation = self.hosts[index].policy.revocation.clone();
+        let Some(said) = revocation
+            .client_check
+            .as_ref()
+            .filter(|said| said.value.depth.is_some())
+        else {
+            return Some(None);
+        };
+        self.needs_program(index, said, "TLSClientOCSP")?;
+        let signers = self.signers(index, revocation.clients.signers.as_ref())?;
+        let settings = revocation.clients.settings(&self.global.fetching.settings(), signers);
+        self.online.has_questions = true;
+        Some(Some(OcspSpec {
+            check: said.value,
+            number: self.ocsp_number(settings.clone()),
+            settings,
+        }))
+    }
+
+    /// None if lists cannot be fetched that are to be fetched for the host's clients: an error was reported.
+    pub(super) fn check_fetching(&mut self, index: usize, clients: &ClientSettings) -> Option<()> {
+        match clients.fetch_lists.as_ref().filter(|said| said.value.fetches) {
+            Some(said) => self.needs_program(index, said, "TLSClientRevocation"),
+            None => Some(()),
+        }
+    }
+
+    /// Without the program, clients would be accepted or refused without a reason. None if it is not there.
+    fn needs_program<T>(&mut self, index: usize, said: &Located<T>, directive: &str) -> Option<()> {
+        if self.revocation_program().is_some() {
+            return Some(());
+        }
+        let text = format!(
+            "{directive}: other machines are asked by the program tls-keyd, which is not installed beside this module"
+        );
+        self.report_at(Severity::Error, index, said, text);
+        None
+    }
+
+    /// Has lists fetched ahead of time: those that are named, and those that CAs say are about themselves.
+    pub(super) fn want_lists(&mut self, check: &FetchCheck, anchors: &Anchors) {
+        self.online.has_questions = true;
+        self.online.lists.extend(check.urls.iter().cloned());
+        for anchor in anchors.list() {
+            if let Ok(parsed) = Certificate::parse(&anchor.der) {
+                self.online.lists.extend(parsed.crl_urls());
+            }
+        }
+    }
+
+    /// The same for backends.
+    pub(super) fn want_lists_of_backends(&mut self) {
+        if !self.proxies.fetches_lists() {
+            return;
+        }
+        let urls: Vec<String> = self.proxies.list_urls().cloned().collect();
+        self.online.lists.extend(urls);
+        self.online.has_questions = true;
+        if self.revocation_program().is_none() {
+            let text = "TLSProxyRevocation: other machines are asked by the program tls-keyd, which is not installed beside this module";
+            self.report(Severity::Error, 0, text);
+        }
+        let asking = Asking {
+            fetch: self.global.fetching.settings(),
+            link: self.revocation_link(),
+        };
+        self.proxies.ask_by(asking);
+    }
+
     /// The certificates of OCSP responders in a file, in DER.
-    pub(super) fn signers(&mut self, index: usize, said: Option<&Located<PathBuf>>) -> Option<Vec<Vec<u8>>> {
+    fn signers(&mut self, index: usize, said: Option<&Located<PathBuf>>) -> Option<Vec<Vec<u8>>> {
         let Some(said) = said else { return Some(Vec::new()) };
         let path = &said.value;
         let found = file_reading::read(path)
@@ -162,7 +241,7 @@ impl Compiler {
     }
 
     /// What the configuration needs of the process that asks other machines. None if it needs nothing.
-    pub(super) fn online(&mut self, lists: Vec<String>, has_questions: bool) -> Option<Online> {
+    pub(super) fn online(&mut self) -> Option<Online> {
         let link = self.online.link.clone()?;
         let environment = &self.builder.environment;
         let configured = self.global.fetching.cache.clone();
@@ -177,8 +256,8 @@ impl Compiler {
             },
             ocsp: std::mem::take(&mut self.online.ocsp),
             fetch: self.global.fetching.settings(),
-            lists,
-            has_questions,
+            lists: std::mem::take(&mut self.online.lists).into_iter().collect(),
+            has_questions: self.online.has_questions,
         })
     }
 }

@@ -13,10 +13,14 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use super::verify_mode::HandshakeMode;
 use super::verify_result::VerifyResult;
 use crate::crypto::digest;
+use crate::revocation::orders::FetchSettings;
+use crate::revocation::process::Link;
+use crate::revocation::questions::{Asked, Question};
 use crate::trust::anchors::Anchors;
-use crate::trust::path::{self, Policy, Role};
+use crate::trust::path::{self, Policy, Role, Unverified};
 use crate::trust::refusal::Refusal;
 use crate::trust::revocation::{CrlCheck, RevocationLists};
+use crate::trust::status::{FetchCheck, FetchedLists, OcspSpec, OcspStatus};
 
 /// The CA names that are sent to clients: `TLSClientCANames`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,10 +51,23 @@ pub struct ClientAuthSpec {
     pub crls: Vec<PathBuf>,
     /// Which certificates are checked against them.
     pub crl_check: CrlCheck,
+    /// Whether revocation lists are fetched.
+    pub fetch: FetchCheck,
+    /// The OCSP check, if there is one.
+    pub ocsp: Option<OcspSpec>,
 }
 
 /// The default of `TLSClientVerifyDepth`, as in mod_ssl.
 pub const DEFAULT_DEPTH: usize = 1;
+
+/// How other machines are asked.
+#[derive(Clone, Debug, Default)]
+pub struct Asking {
+    /// How lists are fetched.
+    pub fetch: FetchSettings,
+    /// The way to the process that asks, if there is one.
+    pub link: Option<Arc<Link>>,
+}
 
 /// Verifies clients with one set of settings.
 #[derive(Debug)]
@@ -64,19 +81,33 @@ pub struct ClientAuth {
 }
 
 impl ClientAuth {
-    /// A verifier with the settings `spec`, which trusts `anchors`, checks `lists` and sends `hints` to clients.
+    /// A verifier with the settings `spec`, which trusts `anchors`, checks `lists` and sends `hints` to clients. What has to be asked
+    /// of other machines is asked by `asking`.
     pub fn new(
         spec: ClientAuthSpec,
         anchors: Arc<Anchors>,
         lists: Option<Arc<RevocationLists>>,
         hints: Vec<DistinguishedName>,
+        asking: Asking,
     ) -> Self {
+        let Asking { fetch, link } = asking;
+        let fetched = (spec.fetch.fetches).then(|| {
+            Arc::new(FetchedLists::new(
+                spec.fetch.clone(),
+                Role::Client,
+                &fetch,
+                link.clone(),
+            ))
+        });
+        let ocsp = spec.ocsp.clone().map(|spec| Arc::new(OcspStatus::new(spec, link)));
         let policy = Policy {
             role: Role::Client,
             anchors,
             depth: spec.depth,
             lists,
             crl_check: spec.crl_check,
+            fetched,
+            ocsp,
         };
         Self { spec, policy, hints }
     }
@@ -88,8 +119,8 @@ impl ClientAuth {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(
             format!(
-                "{:?} {} {} {:?}",
-                spec.mode, spec.depth, spec.usual_depth, spec.crl_check
+                "{:?} {} {} {:?} {:?} {:?}",
+                spec.mode, spec.depth, spec.usual_depth, spec.crl_check, spec.fetch, spec.ocsp
             )
             .as_bytes(),
         );
@@ -116,6 +147,20 @@ impl ClientAuth {
             Err(refusal) => VerifyResult::Refused(refusal),
         }
     }
+
+    /// The same, unless other machines have to be asked first.
+    fn verify_or_ask(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: i64,
+    ) -> Result<VerifyResult, Question> {
+        match self.policy.verify_or_ask(leaf, others, now) {
+            Ok(issuers) => Ok(VerifyResult::Verified { issuers }),
+            Err(Unverified::Refused(refusal)) => Ok(VerifyResult::Refused(refusal)),
+            Err(Unverified::Asks(question)) => Err(question),
+        }
+    }
 }
 
 /// The verifier of one connection, which stores its verdict.
@@ -140,6 +185,47 @@ impl ClientVerification {
     /// have become invalid in the meantime.
     pub(crate) fn result(&self, chain: &[CertificateDer<'_>], now: i64) -> VerifyResult {
         self.found().unwrap_or_else(|| self.auth.judge(chain, now))
+    }
+
+    /// What has to be asked before it is known whether the client can be accepted. Called when the handshake has verified that the
+    /// client has the key of the certificate, or has resumed its session.
+    pub(crate) fn question(&self, chain: &[CertificateDer<'_>], now: i64) -> Option<Question> {
+        let (leaf, others) = chain.split_first().filter(|_| self.auth.policy.may_ask())?;
+        if self.found().is_some() {
+            return None;
+        }
+        match self.auth.verify_or_ask(leaf, others, now) {
+            Ok(result) => {
+                self.note(result);
+                None
+            }
+            Err(question) => Some(question),
+        }
+    }
+
+    /// Asks a question. None if there is nobody to ask.
+    pub(crate) fn ask(&self, question: &Question) -> Option<Asked> {
+        self.auth.policy.ask(question)?.ok()
+    }
+
+    /// There are no more questions. The error says why the client is not accepted.
+    pub(crate) fn decide(&self, chain: &[CertificateDer<'_>], now: i64) -> Result<(), Error> {
+        let result = self.result(chain, now);
+        self.note(result.clone());
+        self.check(result)
+    }
+
+    /// Whether the handshake may go on with this result.
+    fn check(&self, result: VerifyResult) -> Result<(), Error> {
+        let stands = result.stands(Some(self.mode())).is_ok();
+        match result {
+            VerifyResult::Refused(refusal) if !stands => Err(Error::InvalidCertificate(refusal.into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn note(&self, result: VerifyResult) {
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
     }
 
     /// The reason, if the handshake failed because of the certificate.
@@ -179,13 +265,12 @@ impl ClientCertVerifier for ClientVerification {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let result = self.auth.verify(end_entity, intermediates, now);
-        let stands = result.stands(Some(self.mode())).is_ok();
-        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.clone());
-        match result {
-            VerifyResult::Refused(refusal) if !stands => Err(Error::InvalidCertificate(refusal.into())),
-            _ => Ok(ClientCertVerified::assertion()),
-        }
+        // The handshake goes on, and no request is processed before there is an answer.
+        let Ok(result) = self.auth.verify_or_ask(end_entity, intermediates, now) else {
+            return Ok(ClientCertVerified::assertion());
+        };
+        self.note(result.clone());
+        self.check(result).map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
