@@ -5,13 +5,14 @@ import datetime
 import subprocess
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness.certs import PEM, Issued, certificate_builder, common_name, key_pem, new_key
 
 DAY = datetime.timedelta(days=1)
+DER = serialization.Encoding.DER
 CLIENT = [ExtendedKeyUsageOID.CLIENT_AUTH]
 SERVER = [ExtendedKeyUsageOID.SERVER_AUTH]
 

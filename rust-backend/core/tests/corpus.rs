@@ -95,3 +95,8 @@ fn store() {
 fn key_process() {
     replay("key_process", common::key_process);
 }
+
+#[test]
+fn ocsp() {
+    replay("ocsp", common::ocsp);
+}

@@ -348,6 +348,14 @@ pub const TABLE: &[Directive] = &[
     .default_depends("`TLSClientCRLCheck chain` if there is a `TLSClientCRL`")
     .counterpart("SSLCARevocationCheck"),
     Directive::new(
+        "TLSClientRevocation",
+        "off | fetch [soft-fail] [url ...]",
+        Context::Host,
+        "Fetch the revocation lists that client certificates name",
+    )
+    .default("off")
+    .label("Fetched lists"),
+    Directive::new(
         "TLSClientOCSP",
         "off|leaf|chain [soft-fail] [no_ocsp_for_cert_ok]",
         Context::Host,
@@ -413,6 +421,13 @@ pub const TABLE: &[Directive] = &[
     )
     .counterpart("SSLProxyCARevocationFile")
     .label("Revocation list"),
+    Directive::new(
+        "TLSProxyRevocation",
+        "off | fetch [soft-fail] [url ...]",
+        Context::Proxy,
+        "Fetch the revocation lists that certificates of backends name",
+    )
+    .default("off"),
     Directive::new(
         "TLSProxyProtocol",
         "version ...",

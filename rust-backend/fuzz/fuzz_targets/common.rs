@@ -20,11 +20,13 @@ use mod_tls_core::keys::encrypted_key::EncryptedKey;
 use mod_tls_core::keys::identity::Identity;
 use mod_tls_core::keys::store_pattern::Pattern;
 use mod_tls_core::mod_ssl::{protocol, suites};
+use mod_tls_core::revocation::ocsp::{self, CertId, Checks, Status};
 use mod_tls_core::trust::anchors::{Anchors, Report};
-use mod_tls_core::trust::client::verifier::{CaNames, ClientAuth, ClientAuthSpec};
+use mod_tls_core::trust::client::verifier::{Asking, CaNames, ClientAuth, ClientAuthSpec};
 use mod_tls_core::trust::client::verify_mode::{HandshakeMode, VerifyMode};
 use mod_tls_core::trust::crl::{self, Crl};
 use mod_tls_core::trust::revocation::CrlCheck;
+use mod_tls_core::trust::status::FetchCheck;
 use mod_tls_core::x509::{Certificate, Context};
 
 fn config() -> Arc<Config> {
@@ -307,8 +309,38 @@ pub fn client(data: &[u8]) {
         usual_depth: 3,
         crls: Vec::new(),
         crl_check: CrlCheck::default(),
+        fetch: FetchCheck::default(),
+        ocsp: None,
     };
-    let result = ClientAuth::new(spec, Arc::new(anchors), None, Vec::new()).judge(chain, 1_800_000_000);
+    let result =
+        ClientAuth::new(spec, Arc::new(anchors), None, Vec::new(), Asking::default()).judge(chain, 1_800_000_000);
     let _ = result.variable(None);
     let _ = result.satisfies(VerifyMode::Required);
+}
+
+/// An OCSP response for `leaf.der`, which `issuer.der` has issued. Nothing but what the issuer has signed is believed.
+pub fn ocsp(data: &[u8]) {
+    const ISSUER: &[u8] = include_bytes!("../ocsp/issuer.der");
+    const LEAF: &[u8] = include_bytes!("../ocsp/leaf.der");
+    let id = CertId::new(LEAF, ISSUER).expect("they are well-formed");
+    let mut checks = Checks {
+        issuer: ISSUER,
+        responders: &[],
+        nonce: None,
+        skew: 300,
+        max_age: None,
+        no_verify: false,
+        now: 1_793_750_400,
+    };
+    if let Ok(answer) = ocsp::verify(data, &id, &checks)
+        && answer.status == Status::Good
+    {
+        assert_eq!(answer.this_update, 1_793_491_200);
+        assert_eq!(answer.next_update, Some(1_794_096_000));
+    }
+    checks.no_verify = true;
+    let _ = ocsp::verify(data, &id, &checks);
+    let _ = ocsp::is_successful(data);
+    let _ = ocsp::responders(data);
+    let _ = CertId::new(data, ISSUER).map(|id| ocsp::request(&id, Some(b"nonce")));
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! When to fetch anew. All times are in seconds; points of time since 1970.
 
-/// How soon what was fetched is fetched again at the earliest.
+/// How soon what was fetched is fetched again at the earliest, unless it does not live that long.
 const SOONEST: i64 = 60;
+const SOONEST_OF_ALL: i64 = 2;
 
 /// How soon what does not say when there will be a newer one.
 const UNKNOWN_LIFE: i64 = 3600;
@@ -44,7 +45,9 @@ pub fn refresh_at(this_update: i64, next_update: Option<i64>, now: i64, longest:
         _ => now + spread(UNKNOWN_LIFE, random),
     };
     let latest = longest.map_or(i64::MAX, |longest| now + i64::from(longest).max(1));
-    due.max(now + SOONEST).min(latest)
+    let left = next_update.map_or(i64::MAX, |next| next - now);
+    let soonest = SOONEST.min(left / 2).max(SOONEST_OF_ALL);
+    due.max(now + soonest).min(latest)
 }
 
 /// When to try again after `failures` in sequence, if what there is can be used until `until`. `pause` is a fixed pause.
@@ -75,7 +78,9 @@ mod tests {
         // Fetched late.
         let due = refresh_at(NOW - 3 * DAY, Some(NOW + DAY), NOW, None, u32::MAX / 2);
         assert!((due - NOW - DAY / 2).abs() < 10);
-        assert_eq!(refresh_at(NOW, Some(NOW + 10), NOW, None, 7), NOW + SOONEST);
+        assert_eq!(refresh_at(NOW, Some(NOW + 10), NOW, None, 7), NOW + 5);
+        assert_eq!(refresh_at(NOW, Some(NOW + 100), NOW, None, 7), NOW + 50);
+        assert_eq!(refresh_at(NOW, Some(NOW), NOW, None, 7), NOW + SOONEST_OF_ALL);
         assert_eq!(refresh_at(NOW, Some(NOW + DAY), NOW, Some(3), 7), NOW + 3);
         assert!(refresh_at(NOW, None, NOW, None, 0) < NOW + UNKNOWN_LIFE);
     }
@@ -95,7 +100,7 @@ mod tests {
         #[test]
         fn never_at_once(this: i32, next: Option<i32>, failures: u32, until: Option<i32>, random: u32) {
             let next = next.map(i64::from);
-            prop_assert!(refresh_at(this.into(), next, NOW, None, random) >= NOW + SOONEST);
+            prop_assert!(refresh_at(this.into(), next, NOW, None, random) >= NOW + SOONEST_OF_ALL);
             prop_assert!(refresh_at(this.into(), next, NOW, Some(0), random) > NOW);
             let due = retry_at(failures, until.map(i64::from), NOW, None, random);
             prop_assert!(due > NOW && due <= NOW + LONGEST_PAUSE * 2);

@@ -201,9 +201,10 @@ mod tests {
 
     use super::*;
     use crate::trust::anchors::{Anchors, Report};
-    use crate::trust::client::verifier::{CaNames, ClientAuthSpec};
+    use crate::trust::client::verifier::{Asking, CaNames, ClientAuthSpec};
     use crate::trust::client::verify_mode::HandshakeMode;
     use crate::trust::revocation::CrlCheck;
+    use crate::trust::status::FetchCheck;
 
     fn authenticated() -> Scope {
         let spec = ClientAuthSpec {
@@ -214,9 +215,17 @@ mod tests {
             depth: 1,
             crls: Vec::new(),
             crl_check: CrlCheck::default(),
+            fetch: FetchCheck::default(),
+            ocsp: None,
         };
         let nobody = Arc::new(Anchors::new(Vec::new(), &mut Report::default()));
-        Scope::Authenticated(Arc::new(ClientAuth::new(spec, nobody, None, Vec::new())))
+        Scope::Authenticated(Arc::new(ClientAuth::new(
+            spec,
+            nobody,
+            None,
+            Vec::new(),
+            Asking::default(),
+        )))
     }
 
     #[derive(Debug, Default, Clone)]

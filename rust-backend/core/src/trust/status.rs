@@ -230,9 +230,12 @@ pub struct FetchedLists {
     /// How long a list may take.
     limit: Duration,
     link: Option<Arc<Link>>,
-    /// Lists that were parsed, by their URLs, with the version of what is published.
-    parsed: Mutex<HashMap<String, ([u8; 32], Arc<Crl>)>>,
+    /// Lists that were parsed, by their URLs.
+    parsed: Mutex<HashMap<String, Parsed>>,
 }
+
+/// A list, and the version of what is published.
+type Parsed = ([u8; 32], Arc<Crl>);
 
 /// How many lists are kept in each process.
 const MAX_PARSED: usize = 64;

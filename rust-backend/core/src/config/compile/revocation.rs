@@ -106,6 +106,8 @@ impl Compiler {
             self.revocation_link();
         }
         let site = site.with_stapling(Some(number));
+        // Child processes find the certificates.
+        self.online.has_questions |= site.store().is_some();
         self.check_stapling(index, said, number, &site);
         site
     }
