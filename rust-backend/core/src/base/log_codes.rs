@@ -127,9 +127,6 @@ codes! {
     ClientCrlExpired = 1307, "client_certificate_crl_expired",
         "The revocation list for the client's certificate has expired",
         "Repair what renews the list";
-    ClientStatusUnknown = 1320, "client_certificate_status_unknown",
-        "No OCSP responder says whether the client's certificate is revoked, and `TLSClientOCSP` requires that",
-        "Look at what the line says about the responder";
     ClientBadSignature = 1308, "client_certificate_bad_signature",
         "A signature in the path of the client's certificate is invalid",
         "Check that the CA in `TLSClientCA` is the current one: another key may have the same name";
@@ -166,6 +163,9 @@ codes! {
     ClientNoProof = 1319, "client_certificate_no_proof",
         "The client's signature does not prove that it has the key of its certificate",
         "The client uses the wrong key, or is defective";
+    ClientStatusUnknown = 1320, "client_certificate_status_unknown",
+        "No OCSP responder says whether the client's certificate is revoked, and `TLSClientOCSP` requires that",
+        "Look at what the line says about the responder";
 
     AlertUnknownCa = 1401, "alert_unknown_ca",
         "The client does not know the CA of the server's certificate (alert unknown_ca)",

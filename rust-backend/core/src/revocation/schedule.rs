@@ -80,7 +80,7 @@ mod tests {
         assert!((due - NOW - DAY / 2).abs() < 10);
         assert_eq!(refresh_at(NOW, Some(NOW + 10), NOW, None, 7), NOW + 5);
         assert_eq!(refresh_at(NOW, Some(NOW + 100), NOW, None, 7), NOW + 50);
-        assert_eq!(refresh_at(NOW, Some(NOW), NOW, None, 7), NOW + SOONEST_OF_ALL);
+        assert_eq!(refresh_at(NOW - 9, Some(NOW), NOW, None, 7), NOW + SOONEST_OF_ALL);
         assert_eq!(refresh_at(NOW, Some(NOW + DAY), NOW, Some(3), 7), NOW + 3);
         assert!(refresh_at(NOW, None, NOW, None, 0) < NOW + UNKNOWN_LIFE);
     }
