@@ -3,15 +3,17 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::machines::{MachineSet, Machines};
 use super::profile::{Parts, ProxyProfile};
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Located;
+use crate::base::lock::lock;
 use crate::crypto::protocol::Protocols;
 use crate::key_process::protocol::Purpose;
-use crate::keys::identity::{self, Identity, IdentityFiles};
+use crate::keys::identity::{Identity, IdentityFiles};
 use crate::keys::unlock::Unlock;
 use crate::process::Process;
 use crate::settings::backend::{BackendCheck, CaSource, ProxySettings};
@@ -41,7 +43,7 @@ pub struct ProxyStore {
 struct Made {
     anchors: HashMap<CaSource, Option<Arc<Anchors>>>,
     identities: HashMap<IdentityFiles, Option<Arc<Identity>>>,
-    machines: HashMap<MachineKey, Option<Vec<Arc<Identity>>>>,
+    machines: HashMap<MachineKey, Option<Arc<MachineSet>>>,
     lists: HashMap<ListsKey, Option<Arc<RevocationLists>>>,
     profiles: HashMap<Vec<usize>, Option<Arc<ProxyProfile>>>,
     /// Profiles by the content of their settings: connections are shared by all chains with equal settings.
@@ -61,9 +63,19 @@ impl ProxyStore {
 
     /// The certificates for backends that were read so far.
     pub(crate) fn made_identities(&self) -> Vec<Arc<Identity>> {
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let machines = made.machines.values().flatten().flatten();
-        made.identities.values().flatten().chain(machines).cloned().collect()
+        let one = |identity: &Arc<Identity>| Machines::One(Arc::clone(identity));
+        let identities: Vec<_> = self.made().identities.values().flatten().map(one).collect();
+        let sets = self.machine_sets().into_iter().map(Machines::Set);
+        sets.chain(identities).flat_map(|machines| machines.current()).collect()
+    }
+
+    /// The files and directories of certificates that were read so far.
+    pub(crate) fn machine_sets(&self) -> Vec<Arc<MachineSet>> {
+        self.made().machines.values().flatten().cloned().collect()
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        lock(&self.made)
     }
 
     /// Leaves certificates in tokens out: a test does not look at them.
@@ -95,7 +107,7 @@ impl ProxyStore {
 
     /// The profile of `chain`. None if it cannot be built; the reason was reported at the first attempt.
     pub fn profile(&self, chain: &[usize], index: usize, diagnostics: &mut Diagnostics) -> Option<Arc<ProxyProfile>> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made();
         if let Some(known) = made.profiles.get(chain) {
             return known.clone();
         }
@@ -119,7 +131,7 @@ impl ProxyStore {
 
     /// Reloads changed revocation lists.
     pub fn refresh(&self, now: i64) {
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = self.made();
         made.lists.values().flatten().for_each(|lists| lists.refresh(now));
     }
 }
@@ -165,8 +177,9 @@ impl Maker<'_> {
         let is_looked_at = |said: &&Located<IdentityFiles>| !(leaves_tokens_out && said.value.is_in_token());
         let looked_at = settings.identities.iter().filter(is_looked_at);
         let identities: Vec<_> = looked_at.map(|said| self.identity(said)).collect();
-        let mut identities = identities.into_iter().collect::<Option<Vec<_>>>()?;
-        identities.extend(self.machine_identities(settings)?);
+        let identities = identities.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut machines: Vec<_> = identities.into_iter().map(Machines::One).collect();
+        machines.extend(self.machine_sets(settings)?.into_iter().map(Machines::Set));
         let parts = Parts {
             protocols,
             suites,
@@ -174,7 +187,7 @@ impl Maker<'_> {
             any_ca: check == BackendCheck::AnyCa,
             check_name: settings.name_check(),
             check_expiry: settings.checks_expiry(),
-            identities,
+            machines,
         };
         match ProxyProfile::new(parts) {
             Ok(profile) => Some(profile),
@@ -209,33 +222,33 @@ impl Maker<'_> {
     }
 
     /// The certificates for backends from mod_ssl's directives.
-    fn machine_identities(&mut self, settings: &ProxySettings) -> Option<Vec<Arc<Identity>>> {
+    fn machine_sets(&mut self, settings: &ProxySettings) -> Option<Vec<Arc<MachineSet>>> {
         let chain = settings.machine_chain.as_ref().map(|said| said.value.as_path());
-        let mut identities = Vec::new();
+        let mut sets = Vec::new();
         for said in settings.machine_certificates.list() {
             let key = (said.value.clone(), chain.map(Path::to_owned));
             let read = match self.made.machines.get(&key) {
                 Some(known) => known.clone(),
                 None => {
-                    let read = self.read_machine_identities(&said, chain);
+                    let read = self.machine_set(&said, chain);
                     self.made.machines.insert(key, read.clone());
                     read
                 }
             };
-            identities.extend(read?);
+            sets.push(read?);
         }
-        Some(identities)
+        Some(sets)
     }
 
-    fn read_machine_identities(&mut self, said: &Located<PathBuf>, chain: Option<&Path>) -> Option<Vec<Arc<Identity>>> {
+    fn machine_set(&mut self, said: &Located<PathBuf>, chain: Option<&Path>) -> Option<Arc<MachineSet>> {
         let reader = self.store.process.key_reader(Purpose::Client, true);
-        match identity::machine_identities(&said.value, chain, &reader) {
-            Ok(read) => {
-                let warnings = read.iter().filter_map(|one| one.key_warning(&one.only_file()));
-                for text in warnings.collect::<Vec<_>>() {
+        match MachineSet::new(&said.value, chain, &reader) {
+            Ok(set) => {
+                let identities = set.current();
+                for text in identities.iter().filter_map(|one| one.key_warning(&one.only_file())) {
                     self.report(Severity::Warning, Some(said), &text);
                 }
-                Some(read.into_iter().map(Arc::new).collect())
+                Some(Arc::new(set))
             }
             Err(error) => {
                 let text = format!("TLSProxyMachineCertificate {error}");

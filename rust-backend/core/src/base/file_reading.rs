@@ -226,6 +226,13 @@ impl FileStamp {
     }
 }
 
+impl FileStamp {
+    /// When the file was changed, in nanoseconds since 1970.
+    pub(crate) fn changed(&self) -> i64 {
+        self.changed
+    }
+}
+
 impl From<&Metadata> for FileStamp {
     fn from(metadata: &Metadata) -> Self {
         Self {

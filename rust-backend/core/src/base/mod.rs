@@ -18,4 +18,7 @@ pub mod panic_points;
 pub mod pin_values;
 pub(crate) mod punycode;
 pub(crate) mod shell;
+pub mod slots;
+pub mod stamp;
+pub mod watched;
 pub mod wildcard;

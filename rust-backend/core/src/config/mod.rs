@@ -10,6 +10,7 @@ mod expiry;
 mod on_demand;
 mod reader;
 mod renewal;
+mod reread;
 pub mod vhosts;
 
 use std::collections::HashMap;
@@ -329,6 +330,8 @@ pub struct Config {
     pub(crate) sni_policy: Option<SniPolicy>,
     pub(crate) sites: Vec<Option<Site>>,
     pub(crate) watching: Watching,
+    /// Whether private keys are in httpd's processes, so that nobody watches files for them.
+    pub(crate) is_without_keyd: bool,
     pub(crate) stores: Vec<CertificateStore>,
     pub(crate) store_cache: StoreCache,
     /// The socket for `tls-certs`.

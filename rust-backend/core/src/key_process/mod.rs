@@ -10,6 +10,7 @@ pub mod channel;
 pub mod control;
 pub mod door;
 pub mod inquiry;
+pub mod journal;
 pub mod parent;
 pub mod permitted;
 pub mod protocol;

@@ -21,7 +21,9 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::base::diagnostics::Severity;
 use crate::base::log_queue::LogQueue;
+use crate::base::slots;
 use crate::crypto;
+use crate::key_process::journal::Journal;
 use crate::key_process::parent::{KeyProcess, Launcher};
 use crate::key_process::protocol::Purpose;
 use crate::keys::identity::{Identity, IdentityStore};
@@ -52,6 +54,8 @@ pub struct Process {
     pub pass_phrases: PassPhrases,
     /// The dialogs that ask for them.
     pub dialogs: Arc<Dialogs>,
+    /// How child processes learn of files that were read again.
+    pub journal: Option<Journal>,
     /// The process that has the private keys, if one can be started.
     pub key_process: OnceLock<KeyProcess>,
     /// Whether this process has read private keys itself.
@@ -67,14 +71,18 @@ impl Process {
     /// learn of renewed certificates.
     pub fn with_launcher(launcher: Box<dyn Launcher>, journal: Option<&'static AtomicU64>) -> Self {
         let process = Self::default();
-        let opened = journal.ok_or(io::ErrorKind::OutOfMemory.into());
-        if let Err(error) = opened.and_then(|len| process.identities.open_journal(len)) {
+        let opened = journal.ok_or(io::ErrorKind::OutOfMemory.into()).and_then(Journal::new);
+        let journal = opened.map_err(|error| {
             let text = format!("renewed certificates are used only after a reload: {error}");
             process.log_queue.add(Severity::Warning, text);
-        }
+        });
         let keys = KeyProcess::new(launcher, Arc::clone(&process.log_queue));
         let key_process = OnceLock::from(keys);
-        Self { key_process, ..process }
+        Self {
+            journal: journal.ok(),
+            key_process,
+            ..process
+        }
     }
 
     /// Who reads private keys for this purpose. If this process does, keys are parsed when they are first needed, unless
@@ -114,7 +122,10 @@ impl Process {
     /// connections.
     pub fn in_child(&self, threads: usize) {
         self.pass_phrases.forget();
-        self.identities.in_child();
+        slots::set_child(true);
+        if let Some(journal) = &self.journal {
+            journal.in_child();
+        }
         if let Some(keys) = self.key_process.get() {
             keys.in_child(threads);
         }
@@ -125,11 +136,6 @@ impl Process {
         if let Some(keys) = self.key_process.get() {
             keys.end_control();
         }
-    }
-
-    /// Makes use of renewed certificates of which the parent process has told. The cost is negligible if there are none.
-    pub(crate) fn catch_up(&self) {
-        self.identities.catch_up(|| self.key_process.get()?.door());
     }
 
     /// The ticket keys of this server without a key file, kept over reloads, for sessions with `lifetime` seconds.

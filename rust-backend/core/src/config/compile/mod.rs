@@ -24,6 +24,7 @@ use crate::backend::store::ProxyStore;
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Located;
+use crate::base::slots;
 use crate::config::on_demand::{CertificateStore, StoreCache};
 use crate::config::vhosts::NameIndex;
 use crate::config::{Builder, CompileMode, Config, Server};
@@ -63,6 +64,7 @@ pub(crate) struct Compiler {
 
 impl Compiler {
     pub(crate) fn new(mut builder: Builder) -> Self {
+        slots::set_child(false);
         let root = builder.environment.server_root.clone();
         let mut interpreter = Interpreter::new(&root, builder.environment.has_stapler);
         let blocks = builder
@@ -147,6 +149,7 @@ impl Compiler {
         };
         let key_place = self.key_place();
         let control = self.control();
+        let is_without_keyd = self.is_without_keyd();
         let is_test = self.builder.environment.mode == CompileMode::Test;
         let described = self.builder.servers.iter().filter(|_| is_test);
         let config = Config {
@@ -180,6 +183,7 @@ impl Compiler {
             process: Arc::clone(&self.builder.process),
             sites,
             watching: self.global.watching.unwrap_or_default(),
+            is_without_keyd,
             stores: self.stores,
             store_cache: StoreCache::new(self.global.store_cache),
             control,
