@@ -21,6 +21,7 @@ use mod_tls_core::keys::identity::Identity;
 use mod_tls_core::keys::store_pattern::Pattern;
 use mod_tls_core::mod_ssl::{protocol, suites};
 use mod_tls_core::trust::anchors::{Anchors, Report};
+use mod_tls_core::trust::ca_set::CaSet;
 use mod_tls_core::trust::client::verifier::{CaNames, ClientAuth, ClientAuthSpec};
 use mod_tls_core::trust::client::verify_mode::{HandshakeMode, VerifyMode};
 use mod_tls_core::trust::crl::{self, Crl};
@@ -308,7 +309,7 @@ pub fn client(data: &[u8]) {
         crls: Vec::new(),
         crl_check: CrlCheck::default(),
     };
-    let result = ClientAuth::new(spec, Arc::new(anchors), None, Vec::new()).judge(chain, 1_800_000_000);
+    let result = ClientAuth::new(spec, Arc::new(CaSet::fixed(anchors)), None, None).judge(chain, 1_800_000_000);
     let _ = result.variable(None);
     let _ = result.satisfies(VerifyMode::Required);
 }

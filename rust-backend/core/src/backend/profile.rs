@@ -18,6 +18,7 @@ use crate::crypto::protocol::Protocols;
 use crate::crypto::{self, default_provider};
 use crate::keys::identity::Identity;
 use crate::settings::backend::NameCheck;
+use crate::trust::ca_set::CaSet;
 use crate::trust::path::Policy;
 use crate::trust::refusal::Refusal;
 use crate::x509::Certificate;
@@ -142,6 +143,11 @@ impl ProxyProfile {
             template,
             made: Mutex::default(),
         })
+    }
+
+    /// The CAs that backends are verified by.
+    pub(crate) fn cas(&self) -> Option<&Arc<CaSet>> {
+        self.verifier.policy.as_ref().map(|policy| &policy.cas)
     }
 
     /// Where the certificates for backends come from.

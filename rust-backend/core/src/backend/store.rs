@@ -18,7 +18,8 @@ use crate::keys::unlock::Unlock;
 use crate::process::Process;
 use crate::settings::backend::{BackendCheck, CaSource, ProxySettings};
 use crate::settings::suites::{self, SuiteSettings};
-use crate::trust::anchors::{Anchors, Report};
+use crate::trust::anchors::Report;
+use crate::trust::ca_set::CaSet;
 use crate::trust::path::{Policy, Role};
 use crate::trust::revocation::RevocationLists;
 
@@ -41,7 +42,7 @@ pub struct ProxyStore {
 
 #[derive(Debug, Default)]
 struct Made {
-    anchors: HashMap<CaSource, Option<Arc<Anchors>>>,
+    cas: HashMap<CaSource, Option<Arc<CaSet>>>,
     identities: HashMap<IdentityFiles, Option<Arc<Identity>>>,
     machines: HashMap<MachineKey, Option<Arc<MachineSet>>>,
     lists: HashMap<ListsKey, Option<Arc<RevocationLists>>>,
@@ -72,6 +73,11 @@ impl ProxyStore {
     /// The files and directories of certificates that were read so far.
     pub(crate) fn machine_sets(&self) -> Vec<Arc<MachineSet>> {
         self.made().machines.values().flatten().cloned().collect()
+    }
+
+    /// The sets of CAs that were read so far.
+    pub(crate) fn ca_sets(&self) -> Vec<Arc<CaSet>> {
+        self.made().cas.values().flatten().cloned().collect()
     }
 
     fn made(&self) -> MutexGuard<'_, Made> {
@@ -259,10 +265,10 @@ impl Maker<'_> {
     }
 
     fn policy(&mut self, settings: &ProxySettings) -> Option<Policy> {
-        let anchors = self.anchors(settings)?;
+        let cas = self.cas(settings)?;
         let crl_check = settings.crl_check();
         let lists = match (crl_check.depth.is_some(), settings.crl_files().is_empty()) {
-            (true, false) => Some(self.lists(settings, &anchors)?),
+            (true, false) => Some(self.lists(settings, &cas)?),
             (true, true) if settings.crl_check.is_some() => {
                 let text = "SSLProxyCARevocationCheck needs SSLProxyCARevocationFile or SSLProxyCARevocationPath";
                 self.report(Severity::Error, settings.crl_check.as_ref(), text);
@@ -272,27 +278,27 @@ impl Maker<'_> {
         };
         Some(Policy {
             role: Role::Backend,
-            anchors,
+            cas,
             depth: settings.max_depth(),
             lists,
             crl_check,
         })
     }
 
-    fn anchors(&mut self, settings: &ProxySettings) -> Option<Arc<Anchors>> {
+    fn cas(&mut self, settings: &ProxySettings) -> Option<Arc<CaSet>> {
         let source = settings.ca_source();
-        if let Some(known) = self.made.anchors.get(&source) {
+        if let Some(known) = self.made.cas.get(&source) {
             return known.clone();
         }
         let mut report = Report::default();
-        let anchors = Anchors::load_with_system(&source.paths, source.system, &mut report);
+        let cas = CaSet::load("TLSProxyCA", &source.paths, source.system, &mut report);
         let problems = match settings.check() {
             // mod_ssl starts without any CA, and then trusts no backend.
             BackendCheck::Required if settings.is_mod_ssls == Some(true) => &mut report.warnings,
             BackendCheck::AnyCa => &mut Vec::new(),
             _ => &mut report.errors,
         };
-        if anchors.trust().is_empty() && problems.is_empty() {
+        if cas.current().trust().is_empty() && problems.is_empty() {
             problems.push(
                 "there is no CA to verify backends by: name a PEM file, or install the platform's certificates (Debian: \
                  ca-certificates)"
@@ -302,12 +308,12 @@ impl Maker<'_> {
         let origin = settings.ca_origin();
         let origin = origin.or(settings.engine.as_ref().map(|said| said.origin.clone()));
         let usable = report.tell(self.diagnostics, self.index, origin.as_ref(), "TLSProxyCA ");
-        let anchors = usable.then(|| Arc::new(anchors));
-        self.made.anchors.insert(source, anchors.clone());
-        anchors
+        let cas = usable.then(|| Arc::new(cas));
+        self.made.cas.insert(source, cas.clone());
+        cas
     }
 
-    fn lists(&mut self, settings: &ProxySettings, anchors: &Arc<Anchors>) -> Option<Arc<RevocationLists>> {
+    fn lists(&mut self, settings: &ProxySettings, cas: &Arc<CaSet>) -> Option<Arc<RevocationLists>> {
         let files = settings.crl_files();
         let paths: Vec<_> = files.iter().map(|said| said.value.clone()).collect();
         let key = (paths, settings.ca_source());
@@ -316,7 +322,7 @@ impl Maker<'_> {
         }
         let mut report = Report::default();
         let log_queue = &self.store.process.log_queue;
-        let lists = RevocationLists::load(&key.0, Role::Backend, anchors, log_queue, unix_now(), &mut report);
+        let lists = RevocationLists::load(&key.0, Role::Backend, cas, log_queue, unix_now(), &mut report);
         let origin = files.first().map(|said| &said.origin);
         let usable = report.tell(self.diagnostics, self.index, origin, "");
         let lists = usable.then(|| Arc::new(lists));

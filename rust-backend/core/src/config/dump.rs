@@ -236,7 +236,8 @@ fn describe_backends(settings: &ProxySettings, text: &mut String) {
 fn describe_clients(auth: &ClientAuth, now: i64, lines: &mut Lines<'_>) {
     lines.add(const { label("TLSClientCertificate") }, auth.spec.mode.name());
     lines.add_detail(const { label("TLSClientVerifyDepth") }, &auth.spec.depth.to_string());
-    for anchor in auth.policy.anchors.list() {
+    let anchors = auth.policy.cas.current();
+    for anchor in anchors.list() {
         let subject = Certificate::parse(&anchor.der).map_or_else(|why| why.to_string(), |ca| ca.subject());
         let state = match anchor.validity.1 < now {
             true => " (EXPIRED)",
@@ -247,10 +248,10 @@ fn describe_clients(auth: &ClientAuth, now: i64, lines: &mut Lines<'_>) {
             &format!("{subject}, {}{state}", anchor.file.display()),
         );
     }
-    for refused in auth.policy.anchors.refused() {
+    for refused in anchors.refused() {
         lines.add_detail("Refused CA", refused);
     }
-    lines.add_detail(const { label("TLSClientCANames") }, &auth.hints.len().to_string());
+    lines.add_detail(const { label("TLSClientCANames") }, &auth.names().len().to_string());
     let list = const { label("TLSClientCRL") };
     let Some(lists) = &auth.policy.lists else {
         lines.add_detail(&format!("{list}s"), "none");

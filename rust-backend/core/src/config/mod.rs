@@ -43,6 +43,7 @@ use crate::settings::monitoring::MonitoringSettings;
 use crate::settings::sni_policy::SniPolicy;
 use crate::settings::{EngineAddress, SessionCache, Watching};
 use crate::site::Site;
+use crate::trust::ca_set::CaSet;
 use crate::trust::revocation::RevocationLists;
 
 /// A server in httpd's terms: the base server or a virtual host.
@@ -343,6 +344,8 @@ pub struct Config {
     pub(crate) session_cache_required: bool,
     pub(crate) ticket_keys: Vec<Arc<TicketKeys>>,
     pub(crate) monitoring: MonitoringSettings,
+    /// The CAs of clients.
+    pub(crate) client_cas: Vec<Arc<CaSet>>,
     pub(crate) revocation_lists: Vec<Arc<RevocationLists>>,
     pub(crate) proxies: ProxyStore,
     pub(crate) proxy_chains: Vec<(usize, Vec<usize>)>,

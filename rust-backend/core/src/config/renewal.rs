@@ -12,12 +12,12 @@ use serde_bytes::ByteBuf;
 
 use super::Config;
 use super::catalogue::Record;
+use super::reread::Live;
 use crate::backend::machines::Machines;
 use crate::backend::profile::ProxyProfile;
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::Severity;
 use crate::base::watched::LOOK_EVERY;
-use crate::key_process::journal::{Change, Content};
 use crate::key_process::parent::KeyProcess;
 use crate::key_process::protocol::Purpose;
 use crate::key_process::watch_orders::WatchedFiles;
@@ -25,6 +25,7 @@ use crate::keys::identity::{Identity, IdentityStore, Invalidity, Renewed, Watche
 use crate::keys::key_file::KeyReader;
 use crate::settings::Watching;
 use crate::site::Site;
+use crate::trust::client::verifier::ClientAuth;
 use crate::x509::{Certificate, Context};
 
 /// How many certificates are read before the messages about them are logged.
@@ -118,25 +119,6 @@ impl Config {
         }
     }
 
-    fn make_use_of(&self, change: Change) {
-        let slot = change.slot;
-        match change.content {
-            Content::Identities(certificates) => {
-                let Some(door) = self.process.key_process.get().and_then(KeyProcess::door) else {
-                    return;
-                };
-                if let Some(set) = self.machine_set(slot) {
-                    let told = certificates.iter();
-                    let told = told.filter_map(|certificate| Identity::told(certificate, &door));
-                    set.replace(told.map(Arc::new).collect());
-                } else if let [certificate] = certificates.as_slice() {
-                    let stores = [&self.process.identities, &self.process.backend_identities];
-                    stores.iter().for_each(|store| store.replace(slot, certificate, &door));
-                }
-            }
-        }
-    }
-
     /// Whether child processes look at files themselves.
     pub(super) fn looks_itself(&self) -> bool {
         self.watching != Watching::Off && self.is_without_keyd
@@ -146,6 +128,16 @@ impl Config {
     /// task. True if another one is to be presented.
     pub(crate) fn look_at(&self, identity: &Identity) -> bool {
         self.looks_itself() && self.look_in(&self.process.identities, identity)
+    }
+
+    /// In a child process that is about to continue the handshake of a client, which is verified by `auth`: looks whether the
+    /// files of CAs have changed, if that is its task.
+    pub(crate) fn look_for_client(&self, auth: Option<&Arc<ClientAuth>>) {
+        if self.looks_itself() {
+            let cas = auth.into_iter().flat_map(|auth| auth.ca_sets());
+            let cas = cas.map(|set| Live::Cas(Arc::clone(set)));
+            cas.for_each(|live| self.look_again(&live));
+        }
     }
 
     fn look_in(&self, store: &IdentityStore, identity: &Identity) -> bool {
@@ -166,8 +158,11 @@ impl Config {
                 Machines::One(identity) => {
                     self.look_in(&self.process.backend_identities, identity);
                 }
-                Machines::Set(set) => self.look_again(set.watched()),
+                Machines::Set(set) => self.look_again(&Live::Machines(Arc::clone(set))),
             }
+        }
+        if let Some(cas) = profile.cas() {
+            self.look_again(&Live::Cas(Arc::clone(cas)));
         }
     }
 

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files that are read again without a reload, other than those of a certificate with its key.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use rustls_pki_types::CertificateDer;
+use serde_bytes::ByteBuf;
 
 use super::Config;
 use super::renewal::{Replaced, bytes, expiry, not_valid};
@@ -11,43 +17,134 @@ use crate::base::diagnostics::Severity;
 use crate::base::stamp::Stamp;
 use crate::base::watched::Watched;
 use crate::key_process::journal::{Change, Content};
+use crate::key_process::parent::KeyProcess;
 use crate::key_process::protocol::Purpose;
 use crate::key_process::watch_orders::{Settled, WatchedFiles};
 use crate::keys::identity::Identity;
 use crate::keys::key_file::KeyReader;
+use crate::trust::anchors::Anchor;
+use crate::trust::ca_set::CaSet;
 
 /// Who reads private keys for a purpose.
 type Readers<'r, 'a> = &'r dyn Fn(Purpose) -> KeyReader<'a>;
 
+/// What is read again.
+pub(super) enum Live {
+    /// Certificates for backends.
+    Machines(Arc<MachineSet>),
+    /// Trusted CAs, or those whose names are sent.
+    Cas(Arc<CaSet>),
+}
+
+impl Live {
+    fn watched(&self) -> &Watched {
+        match self {
+            Self::Machines(set) => set.watched(),
+            Self::Cas(set) => set.watched(),
+        }
+    }
+}
+
 impl Config {
+    fn live(&self) -> impl Iterator<Item = Live> {
+        let machines = self.proxies.machine_sets().into_iter().map(Live::Machines);
+        let cas = self.proxies.ca_sets().into_iter();
+        let cas = cas.chain(self.client_cas.iter().cloned()).map(Live::Cas);
+        machines.chain(cas)
+    }
+
+    fn live_with(&self, slot: u32) -> Option<Live> {
+        self.live().find(|live| live.watched().slot() == slot)
+    }
+
     /// The files that are watched.
     pub(super) fn watched_others(&self) -> impl Iterator<Item = WatchedFiles> {
-        let sets = self.proxies.machine_sets().into_iter();
-        sets.map(|set| to_watch(set.watched()))
+        let live = self.live().filter(|live| !live.watched().paths().is_empty());
+        live.map(|live| to_watch(live.watched()))
     }
 
-    /// The certificates for backends with this number.
-    pub(super) fn machine_set(&self, slot: u32) -> Option<Arc<MachineSet>> {
-        let mut sets = self.proxies.machine_sets().into_iter();
-        sets.find(|set| set.watched().slot() == slot)
-    }
-
-    /// In a child process: looks whether files have changed, and reads them again.
-    pub(super) fn look_again(&self, watched: &Watched) {
-        if watched.is_found_changed(unix_now() as u32) {
-            self.read_changed(watched.slot(), &|_| KeyReader::Here(None));
+    /// In a child process: makes use of what the parent process has told.
+    pub(super) fn make_use_of(&self, change: Change) {
+        let slot = change.slot;
+        let door = || self.process.key_process.get().and_then(KeyProcess::door);
+        match (change.content, self.live_with(slot)) {
+            (Content::Identities(certificates), Some(Live::Machines(set))) => {
+                let Some(door) = door() else { return };
+                let told = certificates.iter();
+                let told = told.filter_map(|certificate| Identity::told(certificate, &door));
+                set.replace(told.map(Arc::new).collect());
+            }
+            (Content::Identities(certificates), None) => {
+                if let (Some(door), [certificate]) = (door(), certificates.as_slice()) {
+                    let stores = [&self.process.identities, &self.process.backend_identities];
+                    stores.iter().for_each(|store| store.replace(slot, certificate, &door));
+                }
+            }
+            (Content::Authorities(told), Some(Live::Cas(set))) => {
+                let path = |bytes: &ByteBuf| PathBuf::from(OsStr::from_bytes(bytes));
+                let told = told.into_iter();
+                set.told(
+                    told.map(|(file, der)| (path(&file), CertificateDer::from(der.into_vec())))
+                        .collect(),
+                );
+            }
+            // It belongs to another configuration.
+            _ => {}
         }
     }
 
-    /// Reads the files with this number again if they have changed, and logs what becomes of them. Returns what is no longer
-    /// used, if it is replaced.
-    pub(super) fn read_again(&self, slot: u32, readers: Readers<'_, '_>) -> Option<Replaced> {
-        let set = self.machine_set(slot)?;
-        set.watched().is_changed().then(|| self.read_changed(slot, readers))?
+    /// In a child process that looks at files itself: reads those again that have changed.
+    pub(super) fn look_again(&self, live: &Live) {
+        if live.watched().is_found_changed(unix_now() as u32) {
+            self.read_changed(live, &|_| KeyReader::Here(None));
+        }
     }
 
-    fn read_changed(&self, slot: u32, readers: Readers<'_, '_>) -> Option<Replaced> {
-        self.read_machines(&*self.machine_set(slot)?, &readers(Purpose::Client))
+    /// Reads the files with this number again if they have changed, and logs what becomes of them. Returns the certificates that are
+    /// no longer used, if some are replaced.
+    pub(super) fn read_again(&self, slot: u32, readers: Readers<'_, '_>) -> Option<Replaced> {
+        let live = self.live_with(slot)?;
+        live.watched().is_changed().then(|| self.read_changed(&live, readers))?
+    }
+
+    fn read_changed(&self, live: &Live, readers: Readers<'_, '_>) -> Option<Replaced> {
+        match live {
+            Live::Machines(set) => self.read_machines(set, &readers(Purpose::Client)),
+            Live::Cas(set) => {
+                self.read_cas(set);
+                None
+            }
+        }
+    }
+
+    fn read_cas(&self, set: &CaSet) {
+        let name = set.name();
+        let read = set.read().and_then(|read| {
+            if let Some((new, _)) = &read {
+                let bytes = |anchor: &Anchor| (bytes(&anchor.file), ByteBuf::from(anchor.der.to_vec()));
+                let all = new.list().iter().map(bytes).collect();
+                self.tell(set.watched().slot(), Content::Authorities(all))?;
+            }
+            Ok(read)
+        });
+        match read {
+            Ok(Some((new, warnings))) => {
+                let text = format!(
+                    "{name} has changed, and is used from now on: there are {} CAs",
+                    new.list().len()
+                );
+                self.note(Severity::Notice, text);
+                for warning in warnings {
+                    self.note(Severity::Warning, warning);
+                }
+                set.replace(new);
+            }
+            Ok(None) => {}
+            Err(why) => {
+                let text = format!("{name} has changed and is not used: {why}; the CAs of before are used");
+                self.note(Severity::Warning, text);
+            }
+        }
     }
 
     fn read_machines(&self, set: &MachineSet, reader: &KeyReader<'_>) -> Option<Replaced> {

@@ -132,6 +132,7 @@ impl Connection {
         let is_fallback = hello.cipher_suites().contains(&FALLBACK_SCSV);
         self.identity = self.identity_for(site, &hello);
         self.begun = Some(Begun::new(&hello, site, self.identity.as_deref()));
+        self.config.look_for_client(site.profile().client_auth());
         let (config, verification) = match site.handshake(&hello, protocol, self.hello.tickets) {
             Ok(made) => made,
             Err(error) => return Err(self.fail(Code::NoSettings, AlertDescription::InternalError, error)),

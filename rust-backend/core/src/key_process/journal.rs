@@ -33,6 +33,8 @@ pub struct Change {
 pub enum Content {
     /// Certificates whose keys are in `tls-keyd`.
     Identities(Vec<RemoteCertificate>),
+    /// Certificates of CAs in DER, each with the path of its file.
+    Authorities(Vec<(ByteBuf, ByteBuf)>),
 }
 
 /// A certificate whose key is in `tls-keyd`.

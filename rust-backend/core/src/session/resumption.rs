@@ -201,6 +201,7 @@ mod tests {
 
     use super::*;
     use crate::trust::anchors::{Anchors, Report};
+    use crate::trust::ca_set::CaSet;
     use crate::trust::client::verifier::{CaNames, ClientAuthSpec};
     use crate::trust::client::verify_mode::HandshakeMode;
     use crate::trust::revocation::CrlCheck;
@@ -215,8 +216,8 @@ mod tests {
             crls: Vec::new(),
             crl_check: CrlCheck::default(),
         };
-        let nobody = Arc::new(Anchors::new(Vec::new(), &mut Report::default()));
-        Scope::Authenticated(Arc::new(ClientAuth::new(spec, nobody, None, Vec::new())))
+        let nobody = Arc::new(CaSet::fixed(Anchors::new(Vec::new(), &mut Report::default())));
+        Scope::Authenticated(Arc::new(ClientAuth::new(spec, nobody, None, None)))
     }
 
     #[derive(Debug, Default, Clone)]

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls::DistinguishedName;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
@@ -50,8 +51,14 @@ pub struct Anchors {
     trust: Vec<TrustAnchor<'static>>,
     /// Certificates that cannot be used, and the reasons.
     refused: Vec<String>,
+    /// The names that are sent to clients.
+    names: Arc<[DistinguishedName]>,
     digest: [u8; 32],
 }
+
+/// A CertificateRequest can contain 65535 bytes of names (RFC 8446 section 4.2.4). This leaves space for its other
+/// contents.
+const MAX_NAMES: usize = 60_000;
 
 /// Messages about CA files.
 #[derive(Debug, Default)]
@@ -83,12 +90,8 @@ impl Report {
 }
 
 impl Anchors {
-    /// Reads the certificates in `paths`: PEM files, or directories of PEM files with any names.
-    pub fn load(paths: &[PathBuf], report: &mut Report) -> Self {
-        Self::load_with_system(paths, false, report)
-    }
-
-    /// Reads `paths`, and the platform's trust store if `system` is set. Unusable certificates in the trust store are
+    /// Reads the certificates in `paths`, PEM files or directories of PEM files with any names, and the platform's trust store if
+    /// `system` is set. Unusable certificates in the trust store are
     /// ignored without a message, because they are not part of the configuration.
     pub fn load_with_system(paths: &[PathBuf], system: bool, report: &mut Report) -> Self {
         let mut certificates = Vec::new();
@@ -111,6 +114,7 @@ impl Anchors {
             list: Vec::new(),
             trust: Vec::new(),
             refused: Vec::new(),
+            names: Arc::new([]),
             digest: [0; 32],
         };
         let mut seen = HashSet::new();
@@ -119,6 +123,7 @@ impl Anchors {
                 anchors.add(file, der, report);
             }
         }
+        anchors.names = anchors.distinct_names();
         let mut context = digest::Context::new(&digest::SHA256);
         for anchor in &anchors.list {
             context.update(&(anchor.der.len() as u64).to_be_bytes());
@@ -202,7 +207,24 @@ impl Anchors {
     }
 
     /// The names that are sent to clients (RFC 8446 section 4.2.4), without duplicates.
-    pub fn names(&self) -> Vec<DistinguishedName> {
+    pub fn names(&self) -> &Arc<[DistinguishedName]> {
+        &self.names
+    }
+
+    /// The error is why the names cannot be sent to clients.
+    pub fn check_names(&self) -> Result<(), String> {
+        let size: usize = self.names.iter().map(|name| name.as_ref().len() + 2).sum();
+        match size > MAX_NAMES {
+            true => Err(format!(
+                "the names of {} CAs do not fit in a handshake: say which ones clients are to be told with \
+                 TLSClientCANames, or none",
+                self.names.len()
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn distinct_names(&self) -> Arc<[DistinguishedName]> {
         let mut seen = HashSet::new();
         self.trust
             .iter()

@@ -88,8 +88,8 @@ impl Compiler {
         if let Some(known) = self.completed.get(&key) {
             return Arc::clone(known);
         }
-        let anchors = self.anchors(index, "TLSClientCA", &key.1, cas.first());
-        let completed = anchors.and_then(|anchors| identity.completed(&anchors));
+        let found = self.cas(index, "TLSClientCA", &key.1, cas.first());
+        let completed = found.and_then(|cas| identity.completed(&cas.current()));
         let completed = completed.map_or(identity, Arc::new);
         self.completed.insert(key, Arc::clone(&completed));
         completed

@@ -150,6 +150,7 @@ impl Compiler {
         let key_place = self.key_place();
         let control = self.control();
         let is_without_keyd = self.is_without_keyd();
+        let (client_cas, revocation_lists) = std::mem::take(&mut self.client_auths).into_parts();
         let is_test = self.builder.environment.mode == CompileMode::Test;
         let described = self.builder.servers.iter().filter(|_| is_test);
         let config = Config {
@@ -191,7 +192,8 @@ impl Compiler {
             session_cache,
             session_cache_required,
             ticket_keys: tickets.into_values().collect(),
-            revocation_lists: self.client_auths.into_lists(),
+            client_cas,
+            revocation_lists,
             proxies: self.proxies,
             proxy_chains: self.builder.proxy_chains,
         };

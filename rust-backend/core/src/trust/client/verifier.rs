@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use super::verify_mode::HandshakeMode;
 use super::verify_result::VerifyResult;
 use crate::crypto::digest;
-use crate::trust::anchors::Anchors;
+use crate::trust::ca_set::CaSet;
 use crate::trust::path::{self, Policy, Role};
 use crate::trust::refusal::Refusal;
 use crate::trust::revocation::{CrlCheck, RevocationLists};
@@ -59,21 +59,22 @@ pub struct ClientAuth {
     pub spec: ClientAuthSpec,
     /// The requirements for certificates.
     pub policy: Policy,
-    /// The CA names that are sent to clients.
-    pub hints: Vec<DistinguishedName>,
+    /// The CAs whose names are sent to clients, if any are.
+    pub hints: Option<Arc<CaSet>>,
 }
 
 impl ClientAuth {
-    /// A verifier with the settings `spec`, which trusts `anchors`, checks `lists` and sends `hints` to clients.
+    /// A verifier with the settings `spec`, which trusts `cas`, checks `lists` and sends the names of `hints` to
+    /// clients.
     pub fn new(
         spec: ClientAuthSpec,
-        anchors: Arc<Anchors>,
+        cas: Arc<CaSet>,
         lists: Option<Arc<RevocationLists>>,
-        hints: Vec<DistinguishedName>,
+        hints: Option<Arc<CaSet>>,
     ) -> Self {
         let policy = Policy {
             role: Role::Client,
-            anchors,
+            cas,
             depth: spec.depth,
             lists,
             crl_check: spec.crl_check,
@@ -93,13 +94,24 @@ impl ClientAuth {
             )
             .as_bytes(),
         );
-        context.update(self.policy.anchors.digest());
+        context.update(self.policy.cas.current().digest());
         if let Some(lists) = &self.policy.lists {
             context.update(&lists.digest(now));
         }
         let mut scope = [0; 32];
         scope.copy_from_slice(context.finish().as_ref());
         scope
+    }
+
+    /// The sets of CAs that are used.
+    pub(crate) fn ca_sets(&self) -> impl Iterator<Item = &Arc<CaSet>> {
+        std::iter::once(&self.policy.cas).chain(&self.hints)
+    }
+
+    /// The CA names that are sent to clients.
+    pub(crate) fn names(&self) -> Arc<[DistinguishedName]> {
+        let names = |set: &Arc<CaSet>| Arc::clone(set.current().names());
+        self.hints.as_ref().map_or_else(|| Arc::new([]), names)
     }
 
     /// Verifies `chain`, the client's certificate first, at `now` (seconds since 1970).
@@ -121,6 +133,7 @@ impl ClientAuth {
 /// The verifier of one connection, which stores its verdict.
 pub(crate) struct ClientVerification {
     auth: Arc<ClientAuth>,
+    names: Arc<[DistinguishedName]>,
     result: Mutex<Option<VerifyResult>>,
 }
 
@@ -128,6 +141,7 @@ impl ClientVerification {
     pub(crate) fn new(auth: &Arc<ClientAuth>) -> Self {
         Self {
             auth: Arc::clone(auth),
+            names: auth.names(),
             result: Mutex::default(),
         }
     }
@@ -169,7 +183,7 @@ impl ClientCertVerifier for ClientVerification {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.auth.hints
+        &self.names
     }
 
     fn verify_client_cert(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files other than the certificates of hosts that are replaced while httpd runs: they are used without a reload."""
+"""Certificates with which httpd logs in at backends, which are renewed while it runs."""
 
 import threading
 
@@ -9,14 +9,7 @@ from harness.certs import key_pem
 from harness.client_certs import ClientCa
 from harness.clients import plain_get
 from harness.httpd import wait_for
-from harness.live import PLACES, THREE_CHILDREN, replace
-
-MPMS = pytest.mark.parametrize("mpm", ["event", "prefork"])
-
-
-def allow_prefork(httpd, mpm):
-    if mpm == "prefork":
-        httpd.log.allow("AH10034")  # mod_http2 requires threads
+from harness.live import MPMS, PLACES, THREE_CHILDREN, allow_prefork, replace
 
 
 class Login:
@@ -66,8 +59,6 @@ def login(httpd, proxy, backend):
 
 
 class TestMachineCertificates:
-    """Certificates with which httpd logs in at backends."""
-
     @MPMS
     @pytest.mark.parametrize("place", PLACES)
     def test_01_renewed(self, httpd, login, mpm, place):
