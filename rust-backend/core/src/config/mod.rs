@@ -11,6 +11,7 @@ mod on_demand;
 mod reader;
 mod renewal;
 mod reread;
+mod seed;
 pub mod vhosts;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use crate::base::log_codes::Code;
 use crate::config::catalogue::HostAddress;
 use crate::config::compile::Compiler;
 use crate::config::on_demand::{CertificateStore, StoreCache};
+use crate::config::seed::SeedFile;
 use crate::config::vhosts::{Address, NameIndex, UnknownName};
 use crate::crypto::LIBRARY;
 use crate::info::connection_info::INTERFACE;
@@ -343,6 +345,7 @@ pub struct Config {
     pub(crate) session_cache: SessionCache,
     pub(crate) session_cache_required: bool,
     pub(crate) ticket_keys: Vec<Arc<TicketKeys>>,
+    pub(crate) seeds: Vec<Arc<SeedFile>>,
     pub(crate) monitoring: MonitoringSettings,
     /// The CAs of clients.
     pub(crate) client_cas: Vec<Arc<CaSet>>,

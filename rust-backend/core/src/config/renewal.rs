@@ -131,12 +131,13 @@ impl Config {
     }
 
     /// In a child process that is about to continue the handshake of a client, which is verified by `auth`: looks whether the
-    /// files of CAs have changed, if that is its task.
+    /// files of CAs and tickets have changed, if that is its task.
     pub(crate) fn look_for_client(&self, auth: Option<&Arc<ClientAuth>>) {
         if self.looks_itself() {
             let cas = auth.into_iter().flat_map(|auth| auth.ca_sets());
             let cas = cas.map(|set| Live::Cas(Arc::clone(set)));
-            cas.for_each(|live| self.look_again(&live));
+            let seeds = self.seeds.iter().map(|file| Live::Seed(Arc::clone(file)));
+            cas.chain(seeds).for_each(|live| self.look_again(&live));
         }
     }
 

@@ -11,6 +11,7 @@ use serde_bytes::ByteBuf;
 
 use super::Config;
 use super::renewal::{Replaced, bytes, expiry, not_valid};
+use super::seed::SeedFile;
 use crate::backend::machines::MachineSet;
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::Severity;
@@ -22,6 +23,7 @@ use crate::key_process::protocol::Purpose;
 use crate::key_process::watch_orders::{Settled, WatchedFiles};
 use crate::keys::identity::Identity;
 use crate::keys::key_file::KeyReader;
+use crate::session::tickets::{RatchetState, SealedState};
 use crate::trust::anchors::Anchor;
 use crate::trust::ca_set::CaSet;
 
@@ -34,6 +36,8 @@ pub(super) enum Live {
     Machines(Arc<MachineSet>),
     /// Trusted CAs, or those whose names are sent.
     Cas(Arc<CaSet>),
+    /// A seed of ticket keys.
+    Seed(Arc<SeedFile>),
 }
 
 impl Live {
@@ -41,6 +45,7 @@ impl Live {
         match self {
             Self::Machines(set) => set.watched(),
             Self::Cas(set) => set.watched(),
+            Self::Seed(file) => file.watched(),
         }
     }
 }
@@ -50,7 +55,8 @@ impl Config {
         let machines = self.proxies.machine_sets().into_iter().map(Live::Machines);
         let cas = self.proxies.ca_sets().into_iter();
         let cas = cas.chain(self.client_cas.iter().cloned()).map(Live::Cas);
-        machines.chain(cas)
+        let seeds = self.seeds.iter().cloned().map(Live::Seed);
+        machines.chain(cas).chain(seeds)
     }
 
     fn live_with(&self, slot: u32) -> Option<Live> {
@@ -88,6 +94,10 @@ impl Config {
                         .collect(),
                 );
             }
+            (Content::TicketState(period, sealed), Some(Live::Seed(file))) => {
+                let sealed = sealed.into_vec();
+                self.use_told_seed(&file, &SealedState { period, sealed });
+            }
             // It belongs to another configuration.
             _ => {}
         }
@@ -112,6 +122,10 @@ impl Config {
             Live::Machines(set) => self.read_machines(set, &readers(Purpose::Client)),
             Live::Cas(set) => {
                 self.read_cas(set);
+                None
+            }
+            Live::Seed(file) => {
+                self.read_seed(file, &readers(Purpose::Server));
                 None
             }
         }
@@ -144,6 +158,46 @@ impl Config {
                 let text = format!("{name} has changed and is not used: {why}; the CAs of before are used");
                 self.note(Severity::Warning, text);
             }
+        }
+    }
+
+    fn read_seed(&self, file: &SeedFile, reader: &KeyReader<'_>) {
+        let (slot, path, now) = (file.watched().slot(), file.path().display(), unix_now());
+        let read = file.read(now, reader).and_then(|state| {
+            if let Some(state) = &state {
+                let own = self.process.own_ticket_keys();
+                let sealed = own.and_then(|own| own.seal_state(slot, state));
+                let sealed = sealed.ok_or("it cannot be encrypted for httpd's processes; reload httpd")?;
+                self.tell(slot, Content::TicketState(sealed.period, sealed.sealed.into()))?;
+            }
+            Ok(state)
+        });
+        match read {
+            Ok(Some(state)) => {
+                file.keys().replace(state, now);
+                let text = format!(
+                    "TLSSessionTicketKeyFile {path} has changed: tickets have keys of the new seed from now on, and earlier \
+                     sessions are not resumed"
+                );
+                self.note(Severity::Notice, text);
+            }
+            Ok(None) => {}
+            Err(why) => {
+                let text = format!(
+                    "TLSSessionTicketKeyFile {path} has changed and is not used: {why}; the keys of the seed of before are used"
+                );
+                self.note(Severity::Warning, text);
+            }
+        }
+    }
+
+    /// In a child process: uses the keys of which the parent process has told. If it cannot know them, it must not go on with those
+    /// of before, and uses some that no other process has.
+    fn use_told_seed(&self, file: &SeedFile, sealed: &SealedState) {
+        let own = self.process.own_ticket_keys();
+        let state = own.and_then(|own| own.open_state(file.watched().slot(), sealed));
+        if let Some(state) = state.or_else(RatchetState::random) {
+            file.keys().replace(state, unix_now());
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How child processes learn of files that were read again: the parent process appends what is in them to a file in memory, which
-//! child processes inherit and can only read. There is nothing secret in it: keys are named by their numbers in `tls-keyd`.
+//! child processes inherit and can only read. There is nothing secret in it in plain text: private keys are named by their numbers in `tls-keyd`, and
+//! ticket keys are encrypted with others that child processes have inherited.
 //!
 //! A counter in shared memory tells how long the file is, so that a child process needs no system call to see that there is
 //! nothing new.
@@ -35,6 +36,8 @@ pub enum Content {
     Identities(Vec<RemoteCertificate>),
     /// Certificates of CAs in DER, each with the path of its file.
     Authorities(Vec<(ByteBuf, ByteBuf)>),
+    /// The state of ticket keys, encrypted with the keys of the server that no file has, and the period of those.
+    TicketState(u64, ByteBuf),
 }
 
 /// A certificate whose key is in `tls-keyd`.

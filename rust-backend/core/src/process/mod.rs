@@ -14,12 +14,13 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::base::diagnostics::Severity;
+use crate::base::lock::lock;
 use crate::base::log_queue::LogQueue;
 use crate::base::slots;
 use crate::crypto;
@@ -140,13 +141,18 @@ impl Process {
 
     /// The ticket keys of this server without a key file, kept over reloads, for sessions with `lifetime` seconds.
     pub fn ticket_keys(&self, lifetime: u32) -> Result<Arc<TicketKeys>, String> {
-        let mut slot = self.ticket_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(&self.ticket_keys);
         if let Some(keys) = &*slot {
             keys.keep_for(lifetime);
             return Ok(Arc::clone(keys));
         }
         let keys = TicketKeys::random(lifetime).ok_or("the system provides no random numbers")?;
         Ok(Arc::clone(slot.insert(Arc::new(keys))))
+    }
+
+    /// The same keys, if there are some.
+    pub(crate) fn own_ticket_keys(&self) -> Option<Arc<TicketKeys>> {
+        lock(&self.ticket_keys).clone()
     }
 
     /// The certificate of hosts without one, so that clients can get an error page: it is self-signed, for a name that

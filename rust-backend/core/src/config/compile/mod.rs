@@ -26,6 +26,7 @@ use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Located;
 use crate::base::slots;
 use crate::config::on_demand::{CertificateStore, StoreCache};
+use crate::config::seed::SeedFile;
 use crate::config::vhosts::NameIndex;
 use crate::config::{Builder, CompileMode, Config, Server};
 use crate::crypto::protocol::Protocols;
@@ -54,6 +55,7 @@ pub(crate) struct Compiler {
     /// apply.
     profiles_by_policy: HashMap<(usize, bool), Arc<Profile>>,
     client_auths: ClientAuths,
+    seeds: Vec<Arc<SeedFile>>,
     /// The stores of certificates, each once.
     stores: Vec<CertificateStore>,
     /// Certificates with intermediate certificates from other files, by digest and paths.
@@ -97,6 +99,7 @@ impl Compiler {
             profiles: HashMap::new(),
             profiles_by_policy: HashMap::new(),
             client_auths: ClientAuths::default(),
+            seeds: Vec::new(),
             stores: Vec::new(),
             completed: HashMap::new(),
             proxies,
@@ -192,6 +195,7 @@ impl Compiler {
             session_cache,
             session_cache_required,
             ticket_keys: tickets.into_values().collect(),
+            seeds: self.seeds,
             client_cas,
             revocation_lists,
             proxies: self.proxies,
