@@ -4,6 +4,7 @@
 import os
 import re
 import ssl
+import subprocess
 import threading
 
 import pytest
@@ -175,7 +176,38 @@ class TestClients:
         clients.becomes(admitted=clients.bob, refused=clients.alice)
         assert f"SSLCACertificateFile {clients.file} has changed" in httpd.log.text()
 
-    def test_05_names_of_cas(self, httpd, clients):
+    @pytest.mark.parametrize("place", PLACES)
+    def test_05_links_by_hash(self, httpd, clients, place):
+        """`openssl rehash` makes the links by which CAs are found, and removes those that lead nowhere."""
+        directory = httpd.root / "cas"
+        directory.mkdir()
+        directory.chmod(0o755)
+
+        def rehash():
+            subprocess.run(["openssl", "rehash", directory], check=True, capture_output=True)
+
+        directory.joinpath("old.pem").write_bytes(clients.old.pem)
+        rehash()
+        cert, key = httpd.authority.server("a.test").write(httpd.root, "a.test").split()
+        httpd.start(
+            f"<VirtualHost *:{httpd.port}>\nServerName a.test\nSSLEngine on\nSSLCertificateFile {cert}",
+            f"SSLCertificateKeyFile {key}\nSSLCACertificatePath {directory}\nSSLVerifyClient require",
+            ASKS[1],
+            "</VirtualHost>",
+            *PLACES[place],
+            records=("ssl", "tls"),
+        )
+        httpd.log.allow("has changed and is not used: there is no CA in it")
+        assert clients.admits(clients.alice) and not clients.admits(clients.bob)
+        directory.joinpath("new.pem").write_bytes(clients.new.pem)
+        rehash()
+        wait_for(lambda: clients.admits(clients.bob), "another CA", 10)
+        assert clients.admits(clients.alice)
+        directory.joinpath("old.pem").unlink()
+        rehash()
+        clients.becomes(admitted=clients.bob, refused=clients.alice)
+
+    def test_06_names_of_cas(self, httpd, clients):
         """Those that clients are told, of `TLSClientCA` and of `TLSClientCANames`."""
 
         clients.start()
@@ -183,7 +215,7 @@ class TestClients:
         clients.trust(clients.old, clients.new)
         wait_for(lambda: told_names(httpd) == {"Old CA", "New CA"}, "the names", 10)
 
-    def test_06_only_names(self, httpd, clients):
+    def test_07_only_names(self, httpd, clients):
         file = httpd.root / "names.pem"
         file.write_bytes(clients.new.pem)
         clients.start(f"TLSClientCANames {file}")
@@ -193,7 +225,7 @@ class TestClients:
         wait_for(lambda: f"TLSClientCANames {file} has changed" in httpd.log.text(), "the message")
 
     @AS_ROOT
-    def test_07_files_of_root(self, httpd, clients):
+    def test_08_files_of_root(self, httpd, clients):
         """Child processes need not be able to read them with tls-keyd."""
         directory = httpd.root / "private"
         directory.mkdir()
@@ -205,7 +237,7 @@ class TestClients:
         clients.trust(clients.new)
         clients.becomes(admitted=clients.bob, refused=clients.alice)
 
-    def test_08_under_handshakes(self, httpd, clients):
+    def test_09_under_handshakes(self, httpd, clients):
         """Who is trusted before and after is never refused, while the file is written again and again."""
         httpd.log.allow("has changed and is not used")
         clients.start()
@@ -232,7 +264,7 @@ class TestClients:
                 thread.join()
         assert not failed
 
-    def test_09_reloads_and_later_children(self, httpd, clients):
+    def test_10_reloads_and_later_children(self, httpd, clients):
         clients.start()
         clients.trust(clients.new)
         clients.becomes(admitted=clients.bob, refused=clients.alice)
@@ -241,7 +273,7 @@ class TestClients:
         clients.trust(clients.old)
         clients.becomes(admitted=clients.alice, refused=clients.bob)
 
-    def test_10_not_watched(self, httpd, clients):
+    def test_11_not_watched(self, httpd, clients):
         clients.start()
         httpd.configure(
             f"TLSEngine {httpd.port}", httpd.vhost("a.test", f"TLSClientCA {clients.file}", *ASKS), "TLSWatch off"

@@ -40,9 +40,9 @@ pub struct MachineSet {
 impl MachineSet {
     /// Reads the certificates at `path`. `chain` is a file with further intermediate certificates.
     pub(super) fn new(path: &Path, chain: Option<&Path>, reader: &KeyReader<'_>) -> Result<Self, IdentityError> {
-        let paths = iter::once(path).chain(chain).map(Path::to_owned);
+        let places = iter::once(path).chain(chain).map(|path| path.to_owned().into());
         let set = Self {
-            watched: Watched::new(paths.collect()),
+            watched: Watched::new(places.collect()),
             path: path.to_owned(),
             chain: chain.map(Path::to_owned),
             identities: RwLock::new(Arc::new([])),

@@ -244,7 +244,7 @@ impl From<&Metadata> for FileStamp {
 }
 
 /// The files in a directory that are found by the hash of a name; `openssl rehash` creates the links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hashed {
     /// Certificates: `9d66eef0.0`.
     Certificates,

@@ -16,6 +16,7 @@ pub mod log_queue;
 pub mod memory_file;
 pub mod panic_points;
 pub mod pin_values;
+pub mod place;
 pub(crate) mod punycode;
 pub(crate) mod shell;
 pub mod slots;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use super::file_reading::{self, FileError, FileStamp};
+use super::file_reading::{FileError, FileStamp};
 use super::lock::lock;
+use super::place::Place;
 use super::slots;
 use super::stamp::Stamp;
 
@@ -20,7 +21,7 @@ const QUIET: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Watched {
     slot: u32,
-    paths: Vec<PathBuf>,
+    places: Vec<Place>,
     last: Mutex<Last>,
 }
 
@@ -43,10 +44,10 @@ struct Seen {
 
 impl Watched {
     /// Begins with what is there now, which is to be read afterwards.
-    pub fn new(paths: Vec<PathBuf>) -> Self {
+    pub fn new(places: Vec<Place>) -> Self {
         let watched = Self {
             slot: slots::next(),
-            paths,
+            places,
             last: Mutex::default(),
         };
         watched.is_changed();
@@ -59,8 +60,8 @@ impl Watched {
     }
 
     /// The files and directories.
-    pub fn paths(&self) -> &[PathBuf] {
-        &self.paths
+    pub fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// The stamp of what was last read.
@@ -70,7 +71,8 @@ impl Watched {
 
     /// The paths, and those of the files in directories.
     pub fn all_paths(&self) -> Vec<PathBuf> {
-        self.look().map_or_else(|_| self.paths.clone(), |seen| seen.paths)
+        let named = || self.places.iter().map(|place| place.path.clone()).collect();
+        self.look().map_or_else(|_| named(), |seen| seen.paths)
     }
 
     /// Whether something has changed since the last call, so that it is to be read.
@@ -104,11 +106,11 @@ impl Watched {
     }
 
     fn look(&self) -> Result<Seen, FileError> {
-        let mut paths = Vec::with_capacity(self.paths.len());
-        for path in &self.paths {
-            let files = file_reading::expand(path)?;
-            if files.first() != Some(path) {
-                paths.push(path.clone());
+        let mut paths = Vec::with_capacity(self.places.len());
+        for place in &self.places {
+            let files = place.files()?;
+            if files.first() != Some(&place.path) {
+                paths.push(place.path.clone());
             }
             paths.extend(files);
         }
@@ -143,7 +145,7 @@ mod tests {
         fs::create_dir(path("all")).unwrap();
         fs::write(path("all/a"), "1").unwrap();
         fs::write(path("one"), "1").unwrap();
-        let watched = Watched::new(vec![path("one"), path("all")]);
+        let watched = Watched::new(vec![path("one").into(), path("all").into()]);
         assert_eq!(watched.all_paths(), [path("one"), path("all"), path("all/a")]);
         assert!(!watched.is_changed());
         for name in ["one", "all/a", "all/b"] {
@@ -164,7 +166,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("one");
         fs::write(&file, "1").unwrap();
-        let watched = Watched::new(vec![file.clone()]);
+        let watched = Watched::new(vec![file.clone().into()]);
         assert!(!watched.is_found_changed(100));
         fs::write(&file, "22").unwrap();
         assert!(!watched.is_found_changed(100), "it has looked in this second");

@@ -204,7 +204,11 @@ fn describe_backends(settings: &ProxySettings, text: &mut String) {
     let place = settings.place.as_ref().map(|origin| format!("as said at {origin}"));
     lines.add(const { label("TLSProxyEngine") }, &place.unwrap_or_default());
     let source = settings.ca_source();
-    let mut cas: Vec<String> = source.paths.iter().map(|path| path.display().to_string()).collect();
+    let mut cas: Vec<String> = source
+        .paths
+        .iter()
+        .map(|place| place.path.display().to_string())
+        .collect();
     if source.system {
         cas.push("the platform's trust store".to_owned());
     }

@@ -65,7 +65,7 @@ impl Config {
 
     /// The files that are watched.
     pub(super) fn watched_others(&self) -> impl Iterator<Item = WatchedFiles> {
-        let live = self.live().filter(|live| !live.watched().paths().is_empty());
+        let live = self.live().filter(|live| !live.watched().places().is_empty());
         live.map(|live| to_watch(live.watched()))
     }
 

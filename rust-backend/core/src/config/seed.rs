@@ -39,7 +39,7 @@ impl SeedFile {
         now: i64,
         reader: &KeyReader<'_>,
     ) -> Result<(Self, Exposure), String> {
-        let watched = Watched::new(vec![path.to_owned()]);
+        let watched = Watched::new(vec![path.to_owned().into()]);
         let Seed { state, exposure } = read(path, lifetime, now, reader)?;
         let file = Self {
             watched,

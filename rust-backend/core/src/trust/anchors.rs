@@ -2,7 +2,7 @@
 //! `TLSClientCA`, `TLSProxyCA`: the trusted CAs.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::DistinguishedName;
@@ -10,6 +10,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use crate::base::diagnostics::{Diagnostics, Origin, Severity};
 use crate::base::file_reading;
+use crate::base::place::Place;
 use crate::crypto::digest;
 use crate::x509::Certificate;
 use crate::x509::pem;
@@ -90,13 +91,13 @@ impl Report {
 }
 
 impl Anchors {
-    /// Reads the certificates in `paths`, PEM files or directories of PEM files with any names, and the platform's trust store if
+    /// Reads the certificates in `places`, PEM files or directories of PEM files with any names, and the platform's trust store if
     /// `system` is set. Unusable certificates in the trust store are
     /// ignored without a message, because they are not part of the configuration.
-    pub fn load_with_system(paths: &[PathBuf], system: bool, report: &mut Report) -> Self {
+    pub fn load_with_system(places: impl IntoIterator<Item = Place>, system: bool, report: &mut Report) -> Self {
         let mut certificates = Vec::new();
-        for path in paths {
-            certificates.extend(read_certificates(path, report));
+        for place in places {
+            certificates.extend(read_certificates(&place, report));
         }
         if system && system_store_is_readable(report) {
             let store = rustls_native_certs::load_native_certs().certs;
@@ -257,15 +258,16 @@ fn system_store_is_readable(report: &mut Report) -> bool {
     regular.is_ok()
 }
 
-fn read_certificates(path: &Path, report: &mut Report) -> Vec<(PathBuf, CertificateDer<'static>)> {
-    let files = match file_reading::expand(path) {
+fn read_certificates(place: &Place, report: &mut Report) -> Vec<(PathBuf, CertificateDer<'static>)> {
+    let files = match place.files() {
         Ok(files) => files,
         Err(error) => {
             report.errors.push(error.to_string());
             return Vec::new();
         }
     };
-    let is_directory = files.len() != 1 || files[0] != path;
+    // Links by hash are made for certificates.
+    let is_directory = place.hashed.is_none() && (files.len() != 1 || files[0] != place.path);
     let mut found = Vec::new();
     for file in files {
         let read = file_reading::read(&file).map_err(|error| error.to_string());
@@ -289,7 +291,7 @@ fn read_certificates(path: &Path, report: &mut Report) -> Vec<(PathBuf, Certific
     if is_directory && found.is_empty() {
         report.errors.push(format!(
             "{}: no file in this directory has a certificate in PEM",
-            path.display()
+            place.path.display()
         ));
     }
     found

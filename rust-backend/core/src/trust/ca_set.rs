@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls_pki_types::CertificateDer;
 
 use super::anchors::{Anchors, Report};
+use crate::base::place::Place;
 use crate::base::watched::Watched;
 
 /// The CAs in some files and directories.
@@ -24,10 +25,10 @@ pub struct CaSet {
 }
 
 impl CaSet {
-    /// Reads the CAs in `paths`, which `directive` names, and those of the platform's trust store if `has_system` is set.
-    pub fn load(directive: &'static str, paths: &[PathBuf], has_system: bool, report: &mut Report) -> Self {
-        let watched = Watched::new(paths.to_vec());
-        let anchors = Anchors::load_with_system(paths, has_system, report);
+    /// Reads the CAs in `places`, which `directive` names, and those of the platform's trust store if `has_system` is set.
+    pub fn load(directive: &'static str, places: &[Place], has_system: bool, report: &mut Report) -> Self {
+        let watched = Watched::new(places.to_vec());
+        let anchors = Anchors::load_with_system(places.iter().cloned(), has_system, report);
         Self {
             directive,
             watched,
@@ -46,8 +47,8 @@ impl CaSet {
 
     /// The directive and the files that it names, for messages.
     pub fn name(&self) -> String {
-        let (first, others) = match self.watched.paths() {
-            [first, others @ ..] => (first.as_path(), others.len()),
+        let (first, others) = match self.watched.places() {
+            [first, others @ ..] => (first.path.as_path(), others.len()),
             [] => (Path::new("the platform's trust store"), 0),
         };
         match others {
@@ -86,7 +87,7 @@ impl CaSet {
     /// be used.
     pub fn read(&self) -> Result<Option<(Anchors, Vec<String>)>, String> {
         let mut report = Report::default();
-        let new = Anchors::load_with_system(self.watched.paths(), self.has_system, &mut report);
+        let new = Anchors::load_with_system(self.watched.places().iter().cloned(), self.has_system, &mut report);
         let old = self.current();
         if let Some(why) = report.errors.into_iter().next() {
             return Err(why);

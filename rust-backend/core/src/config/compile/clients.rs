@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Compiler;
 use crate::base::diagnostics::Severity;
 use crate::base::directive::Located;
+use crate::base::place::Place;
 use crate::settings::ClientSettings;
 use crate::trust::anchors::Report;
 use crate::trust::ca_set::CaSet;
@@ -17,13 +18,13 @@ use crate::trust::path::Role;
 use crate::trust::revocation::RevocationLists;
 
 /// The paths of CRLs, and of the CAs that have signed them.
-type ListsKey = (Vec<PathBuf>, Vec<PathBuf>);
+type ListsKey = (Vec<PathBuf>, Vec<Place>);
 
 /// Objects that hosts share: each file is read once, even if several hosts use it.
 #[derive(Default)]
 pub(super) struct ClientAuths {
     auths: HashMap<ClientAuthSpec, Option<Arc<ClientAuth>>>,
-    cas: HashMap<Vec<PathBuf>, Option<Arc<CaSet>>>,
+    cas: HashMap<Vec<Place>, Option<Arc<CaSet>>>,
     lists: HashMap<ListsKey, Option<Arc<RevocationLists>>>,
 }
 
@@ -111,14 +112,14 @@ impl Compiler {
         &mut self,
         index: usize,
         directive: &'static str,
-        paths: &[PathBuf],
+        places: &[Place],
         said: Option<&Located<T>>,
     ) -> Option<Arc<CaSet>> {
-        if let Some(known) = self.client_auths.cas.get(paths) {
+        if let Some(known) = self.client_auths.cas.get(places) {
             return known.clone();
         }
         let mut report = Report::default();
-        let cas = CaSet::load(directive, paths, false, &mut report);
+        let cas = CaSet::load(directive, places, false, &mut report);
         for anchor in cas.current().list() {
             if anchor.validity.1 < self.now {
                 report.warnings.push(format!(
@@ -130,7 +131,7 @@ impl Compiler {
         let origin = said.map(|said| &said.origin);
         let usable = report.tell(&mut self.diagnostics, index, origin, &format!("{directive} "));
         let cas = usable.then(|| Arc::new(cas));
-        self.client_auths.cas.insert(paths.to_vec(), cas.clone());
+        self.client_auths.cas.insert(places.to_vec(), cas.clone());
         cas
     }
 
@@ -182,18 +183,20 @@ impl Compiler {
 }
 
 fn spec(mode: HandshakeMode, clients: &ClientSettings) -> ClientAuthSpec {
-    let paths = |said: &[Located<PathBuf>]| said.iter().map(|said| said.value.clone()).collect();
+    fn values<T: Clone>(said: &[Located<T>]) -> Vec<T> {
+        said.iter().map(|said| said.value.clone()).collect()
+    }
     let usual_depth = clients.depth.unwrap_or(DEFAULT_DEPTH);
     ClientAuthSpec {
         mode,
-        cas: paths(&clients.cas),
+        cas: values(&clients.cas),
         names: clients
             .names
             .as_ref()
             .map_or(CaNames::Trusted, |said| said.value.clone()),
         depth: usual_depth.max(clients.depth_somewhere.unwrap_or_default()),
         usual_depth,
-        crls: paths(&clients.crls),
+        crls: values(&clients.crls),
         crl_check: clients.crl_check.as_ref().map(|said| said.value).unwrap_or_default(),
     }
 }

@@ -15,7 +15,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use self::clients::ClientAuths;
@@ -24,6 +24,7 @@ use crate::backend::store::ProxyStore;
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Located;
+use crate::base::place::Place;
 use crate::base::slots;
 use crate::config::on_demand::{CertificateStore, StoreCache};
 use crate::config::seed::SeedFile;
@@ -59,7 +60,7 @@ pub(crate) struct Compiler {
     /// The stores of certificates, each once.
     stores: Vec<CertificateStore>,
     /// Certificates with intermediate certificates from other files, by digest and paths.
-    completed: HashMap<([u8; 32], Vec<PathBuf>), Arc<Identity>>,
+    completed: HashMap<([u8; 32], Vec<Place>), Arc<Identity>>,
     proxies: ProxyStore,
     now: i64,
 }

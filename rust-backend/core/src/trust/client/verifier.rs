@@ -12,6 +12,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::verify_mode::HandshakeMode;
 use super::verify_result::VerifyResult;
+use crate::base::place::Place;
 use crate::crypto::digest;
 use crate::trust::ca_set::CaSet;
 use crate::trust::path::{self, Policy, Role};
@@ -24,7 +25,7 @@ pub enum CaNames {
     /// The names of the trusted CAs.
     Trusted,
     /// The subjects of the certificates in these files.
-    Of(Vec<PathBuf>),
+    Of(Vec<Place>),
     /// None: the client may present any certificate.
     None,
 }
@@ -35,7 +36,7 @@ pub struct ClientAuthSpec {
     /// Whether a certificate is required.
     pub mode: HandshakeMode,
     /// The files of trusted CAs.
-    pub cas: Vec<PathBuf>,
+    pub cas: Vec<Place>,
     /// The CA names that are sent to clients.
     pub names: CaNames,
     /// The maximum number of CAs above the client certificate in any location; 0 allows only certificates that are
