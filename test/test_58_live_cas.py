@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import ssl
 import subprocess
 import threading
@@ -12,6 +13,7 @@ import pytest
 from harness.client_certs import ClientCa
 from harness.clients import connect, context, plain_get, read_response, request, s_client
 from harness.httpd import wait_for
+from harness.keyd import keyd
 from harness.live import MPMS, PLACES, THREE_CHILDREN, allow_prefork, replace
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -273,7 +275,17 @@ class TestClients:
         clients.trust(clients.old)
         clients.becomes(admitted=clients.alice, refused=clients.bob)
 
-    def test_11_not_watched(self, httpd, clients):
+    def test_11_the_watcher_is_killed(self, httpd, clients):
+        """What is replaced while there is none is noticed by the next one."""
+        clients.start()
+        for other in set(httpd.key_processes()) - {keyd(httpd)}:
+            os.kill(other, signal.SIGKILL)
+        clients.trust(clients.new)
+        clients.becomes(admitted=clients.bob, refused=clients.alice)
+        clients.trust(clients.old)
+        clients.becomes(admitted=clients.alice, refused=clients.bob)
+
+    def test_12_not_watched(self, httpd, clients):
         clients.start()
         httpd.configure(
             f"TLSEngine {httpd.port}", httpd.vhost("a.test", f"TLSClientCA {clients.file}", *ASKS), "TLSWatch off"

@@ -8,6 +8,7 @@ import pytest
 
 from harness.clients import connect, context, read_all, request
 from harness.httpd import wait_for
+from harness.keyd import kill
 from harness.live import MPMS, PLACES, THREE_CHILDREN, allow_prefork, replace
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -150,7 +151,18 @@ class TestSeeds:
         httpd.graceful()
         wait_for(lambda: fleet.accepts(httpd, VERSIONS[1], session), "the same seed after a reload", 10)
 
-    def test_06_not_watched(self, httpd, fleet):
+    def test_06_tls_keyd_is_killed(self, httpd, fleet):
+        """It reads the file. What is replaced while there is none is used when there is another one."""
+        httpd.log.allow("has changed and is not used: .*tls-keyd")
+        fleet.start()
+        session = fleet.visit(httpd, VERSIONS[1])[1]
+        kill(httpd, wait=False)
+        fleet.write(os.urandom(48), httpd)
+        wait_for(lambda: fleet.accepts(httpd, VERSIONS[1], session) is False, "the new seed", 20)
+        session = fleet.visit(httpd, VERSIONS[1])[1]
+        assert fleet.accepts(httpd, VERSIONS[1], session)
+
+    def test_07_not_watched(self, httpd, fleet):
         fleet.start("TLSWatch off")
         session = fleet.visit(httpd, VERSIONS[1])[1]
         fleet.write(os.urandom(48), httpd)

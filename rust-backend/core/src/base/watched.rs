@@ -29,6 +29,8 @@ pub struct Watched {
 struct Last {
     /// The stamp of what was last read; none if it could not be looked at.
     stamp: Option<Stamp>,
+    /// Whether it could not be used.
+    is_refused: bool,
     /// When this process has looked, in seconds.
     looked: u32,
 }
@@ -75,10 +77,17 @@ impl Watched {
         self.look().map_or_else(|_| named(), |seen| seen.paths)
     }
 
-    /// Whether something has changed since the last call, so that it is to be read.
+    /// Whether it is to be read: something has changed since the last call, or what was read then could not be used.
     pub fn is_changed(&self) -> bool {
         let stamp = self.look().ok().map(|seen| seen.stamp);
-        std::mem::replace(&mut lock(&self.last).stamp, stamp) != stamp
+        let mut last = lock(&self.last);
+        let is_refused = std::mem::take(&mut last.is_refused);
+        std::mem::replace(&mut last.stamp, stamp) != stamp || is_refused
+    }
+
+    /// Notes that what was read could not be used.
+    pub fn refuse(&self) {
+        lock(&self.last).is_refused = true;
     }
 
     /// The same for a process that looks from time to time; `now` is the time in seconds. What it must not look at has not
@@ -159,6 +168,8 @@ mod tests {
         assert!(watched.is_changed() && !watched.is_changed());
         fs::write(path("one"), "22").unwrap();
         assert!(watched.is_changed());
+        watched.refuse();
+        assert!(watched.is_changed() && !watched.is_changed());
     }
 
     #[test]

@@ -100,8 +100,10 @@ impl Config {
         let known = self.process.identities.known_as(slot);
         let Some(known) = known.or_else(|| self.process.backend_identities.known_as(slot)) else {
             // Other files may be in a directory now.
-            let files = self.watched_others().find(|files| files.slot == slot);
-            return files.into_iter().for_each(|files| keys.watch_again(files));
+            return self
+                .watched_other(slot)
+                .into_iter()
+                .for_each(|files| keys.watch_again(files));
         };
         if keys.has_catalogue()
             && let Some(entry) = self.catalogue_entry(&known)

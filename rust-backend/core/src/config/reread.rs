@@ -69,6 +69,11 @@ impl Config {
         live.map(|live| to_watch(live.watched()))
     }
 
+    /// Those with this number.
+    pub(super) fn watched_other(&self, slot: u32) -> Option<WatchedFiles> {
+        self.live_with(slot).map(|live| to_watch(live.watched()))
+    }
+
     /// In a child process: makes use of what the parent process has told.
     pub(super) fn make_use_of(&self, change: Change) {
         let slot = change.slot;
@@ -156,7 +161,7 @@ impl Config {
             Ok(None) => {}
             Err(why) => {
                 let text = format!("{name} has changed and is not used: {why}; the CAs of before are used");
-                self.note(Severity::Warning, text);
+                self.refuse(set.watched(), text);
             }
         }
     }
@@ -186,7 +191,7 @@ impl Config {
                 let text = format!(
                     "TLSSessionTicketKeyFile {path} has changed and is not used: {why}; the keys of the seed of before are used"
                 );
-                self.note(Severity::Warning, text);
+                self.refuse(file.watched(), text);
             }
         }
     }
@@ -237,7 +242,7 @@ impl Config {
                 let text = format!(
                     "the certificates in {path} have changed and are not used: {why}; those of before are used"
                 );
-                self.note(Severity::Warning, text);
+                self.refuse(set.watched(), text);
                 None
             }
         }
@@ -249,6 +254,11 @@ impl Config {
             Some(journal) if !self.is_without_keyd => journal.append(&Change { slot, content }),
             _ => Ok(()),
         }
+    }
+
+    fn refuse(&self, watched: &Watched, text: String) {
+        watched.refuse();
+        self.note(Severity::Warning, text);
     }
 
     fn note(&self, severity: Severity, text: String) {

@@ -142,13 +142,17 @@ impl Files {
         self.next_round = is_polling.then(|| now + self.interval);
     }
 
-    /// Watches these files in place of those with the same number.
+    /// Watches these files in place of those with the same number. If they are the same, nothing is looked at: what this process
+    /// cannot see, httpd's parent process may see, and neither must call the other again and again for that.
     pub(super) fn watch_again(&mut self, watched: WatchedFiles) {
         let slot = watched.slot;
-        if let Some(site) = self.sites.get_mut(&slot) {
-            site.paths = paths_of(&watched);
-            site.stamp = watched.settled.stamp.map(Stamp::from_bits);
-            site.settled = watched.settled;
+        let Some(site) = self.sites.get_mut(&slot) else { return };
+        let paths = paths_of(&watched);
+        let is_other = site.paths != paths;
+        site.settled = watched.settled;
+        if is_other {
+            site.stamp = site.settled.stamp.map(Stamp::from_bits);
+            site.paths = paths;
             self.follow(slot);
             self.look_at(slot);
         }

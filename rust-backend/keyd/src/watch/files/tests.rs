@@ -138,8 +138,15 @@ fn entries_of_a_directory() {
     let again = now(&watched, &["all", "all/a", "all/b"]);
     watched.files.watch_again(again);
     assert!(!watched.files.has_news() && watched.changed().is_empty());
+    let again = now(&watched, &["all", "all/a", "all/b"]);
     fs::write(watched.at("all/b"), "22").unwrap();
+    watched.files.watch_again(again);
+    assert!(!watched.files.has_news(), "the kernel will tell");
     assert_eq!(watched.changed(), [SLOT]);
+    let again = now(&watched, &["all", "all/a"]);
+    fs::write(watched.at("all/a"), "333").unwrap();
+    watched.files.watch_again(again);
+    assert!(watched.files.has_news() && watched.changed() == [SLOT]);
     fs::remove_file(watched.at("all/b")).unwrap();
     assert_eq!(watched.changed(), [SLOT]);
 }
