@@ -123,6 +123,31 @@ def test_02_tickets(serve, httpd):
     client.close()
 
 
+def test_05_a_new_seed(serve, httpd):
+    """The keys of the seed of before are gone. Those of the new one are not in the file that tells child processes."""
+    old, new = os.urandom(48), os.urandom(48)
+    file = httpd.root / "seed"
+    file.write_bytes(old)
+    file.chmod(0o600)
+    serve(f"TLSSessionTicketKeyFile {file}")
+    client = Client(httpd, "1.3")
+    client.open()
+    client.close()
+    file.write_bytes(new)
+    wait_for(lambda: "keys of the new seed" in httpd.log.text(), "the new seed", 10)
+    for resume in (False, True):
+        client.open(resume)
+        client.close()
+    secrets = ticket_secrets(new)
+    dumped, excluded = search_all(httpd, secrets)
+    assert not dumped and list(secrets)[-1] in excluded
+    assert search_all(httpd, ticket_secrets(old)) == (set(), set())
+    links = Path(f"/proc/{httpd.pid}/fd").iterdir()
+    (journal, *_) = (link for link in links if "files that were read again" in os.readlink(link))
+    told = journal.read_bytes()
+    assert told and not [name for name, secret in secrets.items() if secret in told]
+
+
 def serving_child(httpd, secrets):
     return next(pid for pid in processes(httpd) if search(pid, secrets)[1])
 

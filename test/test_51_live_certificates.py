@@ -14,17 +14,9 @@ from harness.certs import key_pem
 from harness.clients import connect, context, curl, read_response, request
 from harness.httpd import wait_for
 from harness.keyd import keyd, kill
+from harness.live import THREE_CHILDREN, replace
 
 MPMS = pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
-THREADED = (
-    "StartServers 3\nServerLimit 3\nThreadsPerChild 4\nThreadLimit 4\nMaxRequestWorkers 12\n"
-    "MinSpareThreads 1\nMaxSpareThreads 12"
-)
-THREE_CHILDREN = {
-    "event": THREADED,
-    "worker": THREADED,
-    "prefork": "StartServers 3\nServerLimit 3\nMaxRequestWorkers 3\nMinSpareServers 1\nMaxSpareServers 3",
-}
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
@@ -49,12 +41,6 @@ def renew(httpd, authority, name="a.test", *, names=(), directory=None, number=1
     replace(directory / f"{name}.pem", issued.chain_pem)
     replace(directory / f"{name}.key", key_pem(issued.key))
     return issued
-
-
-def replace(path, content):
-    new = path.with_suffix(".new")
-    new.write_bytes(content)
-    new.rename(path)
 
 
 def is_presented(httpd, issued, name="a.test"):

@@ -97,7 +97,7 @@ class TestWarnings:
         wait_for(lambda: len(said(httpd)) > 1, "another warning")
 
     def test_08_certificates_for_backends(self, httpd, authority):
-        httpd.log.expect(r"TLSProxyMachineCertificate, expires in 4 days \(\S+\): renew it and reload ")
+        httpd.log.expect(r"TLSProxyMachineCertificate, expires in 4 days \(\S+\): renew it ")
         cert = authority.server("us", start=-300, days=304.3).write(httpd.root, "us")
         modules = ["proxy", "proxy_http"]
         lines = ["TLSProxyEngine on", f"TLSProxyMachineCertificate {cert}", "ProxyPass /b https://localhost:1/"]

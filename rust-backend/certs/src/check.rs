@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mod_tls_core::base::clock::unix_now;
 use mod_tls_core::base::file_reading;
+use mod_tls_core::base::place::Place;
 use mod_tls_core::keys::identity::IdentityFiles;
 use mod_tls_core::keys::inspection::{Inspection, inspect};
 use mod_tls_core::trust::anchors::{Anchors, Report};
@@ -41,7 +42,8 @@ struct Pair {
 pub(crate) fn run(options: &Check, output: Output) -> Result<Outcome, String> {
     let now = unix_now();
     let mut report = Report::default();
-    let anchors = Anchors::load_with_system(&options.ca, true, &mut report);
+    let places = options.ca.iter().cloned().map(Place::from);
+    let anchors = Anchors::load_with_system(places, true, &mut report);
     if let Some(error) = report.errors.first() {
         return Err(format!("--ca {error}"));
     }

@@ -13,6 +13,7 @@ use crate::cache::CacheOperations;
 use crate::diagnostics::SeverityCode;
 use crate::guard::{Status, guard};
 use crate::info::InfoHandle;
+use crate::stack::{Secrets, leaving_nothing};
 use crate::types::{OwnedText, Slice, array, c_text};
 
 /// A configuration. Each connection has its own reference.
@@ -239,12 +240,16 @@ pub unsafe extern "C" fn tls_config_tick(config: *const ConfigHandle) -> Status 
 /// The pointer is valid.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tls_config_renew(config: *const ConfigHandle) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that a pointer that is not null is valid.
-        match unsafe { config.as_ref()? }.0.renew() {
-            true => Some(Status::Ok),
-            false => Some(Status::Failed),
-        }
+    // Keys of tickets may be derived in here.
+    leaving_nothing(|| {
+        let status = guard(|| {
+            // SAFETY: the caller promises that a pointer that is not null is valid.
+            match unsafe { config.as_ref()? }.0.renew() {
+                true => Some(Status::Ok),
+                false => Some(Status::Failed),
+            }
+        });
+        (status, Secrets::Used)
     })
 }
 

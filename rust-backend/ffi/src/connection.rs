@@ -180,25 +180,29 @@ pub unsafe extern "C" fn tls_conn_to_backend(
     protocol: Slice,
     out: *mut *mut ConnectionHandle,
 ) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
-        // SAFETY: the caller promises `count` elements, and valid slices.
-        let (chain, host, protocol) = unsafe { (array(chain, count), host.text(), protocol.bytes()) };
-        let profile = config.0.proxy_profile(chain);
-        let connected = profile
-            .map_err(|why| Failure::ours(Code::BackendSettings, why))
-            .and_then(|profile| Connection::to_backend(Arc::clone(&config.0), profile, &host, protocol));
-        let (handle, status) = match connected {
-            Ok(connection) => (ConnectionHandle::new(connection), Status::Ok),
-            Err(failure) => {
-                let mut handle = ConnectionHandle::new(Connection::new(Arc::clone(&config.0)));
-                let status = handle.failed(failure);
-                (handle, status)
-            }
-        };
-        *out = Box::into_raw(Box::new(handle));
-        Some(status)
+    // The key share is made in here, and keys of tickets may be derived.
+    leaving_nothing(|| {
+        let status = guard(|| {
+            // SAFETY: the caller promises that pointers that are not null are valid.
+            let (config, out) = unsafe { (config.as_ref()?, out.as_mut()?) };
+            // SAFETY: the caller promises `count` elements, and valid slices.
+            let (chain, host, protocol) = unsafe { (array(chain, count), host.text(), protocol.bytes()) };
+            let profile = config.0.proxy_profile(chain);
+            let connected = profile
+                .map_err(|why| Failure::ours(Code::BackendSettings, why))
+                .and_then(|profile| Connection::to_backend(Arc::clone(&config.0), profile, &host, protocol));
+            let (handle, status) = match connected {
+                Ok(connection) => (ConnectionHandle::new(connection), Status::Ok),
+                Err(failure) => {
+                    let mut handle = ConnectionHandle::new(Connection::new(Arc::clone(&config.0)));
+                    let status = handle.failed(failure);
+                    (handle, status)
+                }
+            };
+            *out = Box::into_raw(Box::new(handle));
+            Some(status)
+        });
+        (status, Secrets::Used)
     })
 }
 

@@ -5,6 +5,7 @@ use mod_tls_core::status::{StatusKind, StatusRequest, respond};
 
 use crate::config::ConfigHandle;
 use crate::guard::{Status, guard};
+use crate::stack::{Secrets, leaving_nothing};
 use crate::types::{OwnedText, Slice, array};
 
 /// A request for the status, and what httpd knows about itself.
@@ -51,31 +52,35 @@ pub unsafe extern "C" fn tls_config_status(
     asked: *const StatusAsked,
     out: *mut StatusAnswer,
 ) -> Status {
-    guard(|| {
-        // SAFETY: the caller promises that pointers that are not null are valid.
-        let (config, asked, out) = unsafe { (config.as_ref()?, asked.as_ref()?, out.as_mut()?) };
-        // SAFETY: the caller promises valid slices, and the elements.
-        let (query, accept, children) = unsafe {
-            (
-                asked.query.text(),
-                asked.accept.text(),
-                array(asked.children, asked.children_count),
-            )
-        };
-        let request = StatusRequest {
-            query: &query,
-            accept: &accept,
-            now: asked.now,
-            configured: asked.configured,
-            generation: asked.generation,
-            children: children.into(),
-        };
-        let response = respond(&config.0, asked.kind, &request);
-        *out = StatusAnswer {
-            content_type: OwnedText::give(response.content_type),
-            policy: OwnedText::give(response.policy),
-            body: OwnedText::give(response.body),
-        };
-        Some(Status::Ok)
+    // Keys of tickets may be derived in here, if the parent process has told of a new seed.
+    leaving_nothing(|| {
+        let status = guard(|| {
+            // SAFETY: the caller promises that pointers that are not null are valid.
+            let (config, asked, out) = unsafe { (config.as_ref()?, asked.as_ref()?, out.as_mut()?) };
+            // SAFETY: the caller promises valid slices, and the elements.
+            let (query, accept, children) = unsafe {
+                (
+                    asked.query.text(),
+                    asked.accept.text(),
+                    array(asked.children, asked.children_count),
+                )
+            };
+            let request = StatusRequest {
+                query: &query,
+                accept: &accept,
+                now: asked.now,
+                configured: asked.configured,
+                generation: asked.generation,
+                children: children.into(),
+            };
+            let response = respond(&config.0, asked.kind, &request);
+            *out = StatusAnswer {
+                content_type: OwnedText::give(response.content_type),
+                policy: OwnedText::give(response.policy),
+                body: OwnedText::give(response.body),
+            };
+            Some(Status::Ok)
+        });
+        (status, Secrets::Used)
     })
 }

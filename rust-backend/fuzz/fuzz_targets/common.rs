@@ -22,6 +22,7 @@ use mod_tls_core::keys::store_pattern::Pattern;
 use mod_tls_core::mod_ssl::{protocol, suites};
 use mod_tls_core::revocation::ocsp::{self, CertId, Checks, Status};
 use mod_tls_core::trust::anchors::{Anchors, Report};
+use mod_tls_core::trust::ca_set::CaSet;
 use mod_tls_core::trust::client::verifier::{Asking, CaNames, ClientAuth, ClientAuthSpec};
 use mod_tls_core::trust::client::verify_mode::{HandshakeMode, VerifyMode};
 use mod_tls_core::trust::crl::{self, Crl};
@@ -312,8 +313,8 @@ pub fn client(data: &[u8]) {
         fetch: FetchCheck::default(),
         ocsp: None,
     };
-    let result =
-        ClientAuth::new(spec, Arc::new(anchors), None, Vec::new(), Asking::default()).judge(chain, 1_800_000_000);
+    let cas = Arc::new(CaSet::fixed(anchors));
+    let result = ClientAuth::new(spec, cas, None, None, Asking::default()).judge(chain, 1_800_000_000);
     let _ = result.variable(None);
     let _ = result.satisfies(VerifyMode::Required);
 }

@@ -8,6 +8,7 @@
 //!
 //! May use: base, crypto, key_process, keys, process, settings, trust, x509.
 
+pub mod machines;
 pub mod profile;
 pub mod store;
 mod verifier;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustls::client::{ClientConfig, ClientConnection, ResolvesClientCert, Resumption};
 use rustls::crypto::CryptoProvider;
@@ -11,11 +11,14 @@ use rustls::sign::CertifiedKey;
 use rustls::{SignatureScheme, SupportedCipherSuite};
 use rustls_pki_types::{CertificateDer, ServerName};
 
+use super::machines::Machines;
 use super::verifier::BackendVerifier;
+use crate::base::lock::lock;
 use crate::crypto::protocol::Protocols;
 use crate::crypto::{self, default_provider};
 use crate::keys::identity::Identity;
 use crate::settings::backend::NameCheck;
+use crate::trust::ca_set::CaSet;
 use crate::trust::path::Policy;
 use crate::trust::refusal::Refusal;
 use crate::x509::Certificate;
@@ -39,15 +42,52 @@ pub struct Parts {
     /// Whether expired certificates are refused even if there is no `policy`.
     pub check_expiry: bool,
     /// The certificates for backends that request one.
-    pub identities: Vec<Arc<Identity>>,
+    pub machines: Vec<Machines>,
 }
 
 /// Compiled settings of connections to backends. Connections with the same profile are interchangeable.
 pub struct ProxyProfile {
     verifier: Arc<BackendVerifier>,
+    machines: Vec<Machines>,
+    template: ClientConfig,
+    made: Mutex<Option<Made>>,
+}
+
+/// What depends on the certificates as they are.
+struct Made {
+    identities: Vec<Arc<Identity>>,
     template: ClientConfig,
     /// Configurations for each ALPN protocol.
-    configs: Mutex<HashMap<Vec<u8>, Arc<ClientConfig>>>,
+    configs: HashMap<Vec<u8>, Arc<ClientConfig>>,
+}
+
+impl Made {
+    /// Sessions with other certificates are not resumed: they would be those of who has logged in with these.
+    fn new(template: &ClientConfig, identities: Vec<Arc<Identity>>) -> Self {
+        let mut template = template.clone();
+        template.client_auth_cert_resolver = Arc::new(Identities(identities.clone()));
+        template.resumption = Resumption::in_memory_sessions(REMEMBERED_BACKENDS);
+        Self {
+            identities,
+            template,
+            configs: HashMap::new(),
+        }
+    }
+
+    fn is_for(&self, identities: &[Arc<Identity>]) -> bool {
+        let same = |(one, other): (&Arc<Identity>, &Arc<Identity>)| Arc::ptr_eq(one, other);
+        self.identities.len() == identities.len() && self.identities.iter().zip(identities).all(same)
+    }
+
+    fn config(&mut self, protocol: &[u8]) -> Arc<ClientConfig> {
+        let template = &self.template;
+        let config = self.configs.entry(protocol.to_vec()).or_insert_with(|| {
+            let mut config = template.clone();
+            config.alpn_protocols = vec![protocol.to_vec()];
+            Arc::new(config)
+        });
+        Arc::clone(config)
+    }
 }
 
 /// The certificates for backends.
@@ -92,17 +132,27 @@ impl ProxyProfile {
             check_name: parts.check_name,
             check_expiry: parts.check_expiry,
         });
-        let mut template = ClientConfig::builder_with_provider(provider)
+        let template = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&parts.protocols.rustls_versions())?
             .dangerous()
             .with_custom_certificate_verifier(verifier.clone())
-            .with_client_cert_resolver(Arc::new(Identities(parts.identities)));
-        template.resumption = Resumption::in_memory_sessions(REMEMBERED_BACKENDS);
+            .with_no_client_auth();
         Ok(Self {
             verifier,
+            machines: parts.machines,
             template,
-            configs: Mutex::default(),
+            made: Mutex::default(),
         })
+    }
+
+    /// The CAs that backends are verified by.
+    pub(crate) fn cas(&self) -> Option<&Arc<CaSet>> {
+        self.verifier.policy.as_ref().map(|policy| &policy.cas)
+    }
+
+    /// Where the certificates for backends come from.
+    pub(crate) fn machines(&self) -> &[Machines] {
+        &self.machines
     }
 
     /// Whether all settings are approved by FIPS 140-3.
@@ -121,14 +171,14 @@ impl ProxyProfile {
         name: ServerName<'static>,
         protocol: &[u8],
     ) -> Result<ClientConnection, rustls::Error> {
-        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = configs.entry(protocol.to_vec()).or_insert_with(|| {
-            let mut config = self.template.clone();
-            config.alpn_protocols = vec![protocol.to_vec()];
-            Arc::new(config)
-        });
-        let config = Arc::clone(config);
-        drop(configs);
+        let identities: Vec<_> = self.machines.iter().flat_map(Machines::current).collect();
+        let mut slot = lock(&self.made);
+        let made = match slot.take().filter(|made| made.is_for(&identities)) {
+            Some(made) => slot.insert(made),
+            None => slot.insert(Made::new(&self.template, identities)),
+        };
+        let config = made.config(protocol);
+        drop(slot);
         ClientConnection::new(config, name)
     }
 

@@ -3,20 +3,23 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::machines::{MachineSet, Machines};
 use super::profile::{Parts, ProxyProfile};
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Located;
+use crate::base::lock::lock;
 use crate::crypto::protocol::Protocols;
 use crate::key_process::protocol::Purpose;
-use crate::keys::identity::{self, Identity, IdentityFiles};
+use crate::keys::identity::{Identity, IdentityFiles};
 use crate::keys::unlock::Unlock;
 use crate::process::Process;
 use crate::settings::backend::{BackendCheck, CaSource, ProxySettings};
 use crate::settings::suites::{self, SuiteSettings};
-use crate::trust::anchors::{Anchors, Report};
+use crate::trust::anchors::Report;
+use crate::trust::ca_set::CaSet;
 use crate::trust::client::verifier::Asking;
 use crate::trust::path::{Policy, Role};
 use crate::trust::revocation::RevocationLists;
@@ -43,9 +46,9 @@ pub struct ProxyStore {
 
 #[derive(Debug, Default)]
 struct Made {
-    anchors: HashMap<CaSource, Option<Arc<Anchors>>>,
+    cas: HashMap<CaSource, Option<Arc<CaSet>>>,
     identities: HashMap<IdentityFiles, Option<Arc<Identity>>>,
-    machines: HashMap<MachineKey, Option<Vec<Arc<Identity>>>>,
+    machines: HashMap<MachineKey, Option<Arc<MachineSet>>>,
     lists: HashMap<ListsKey, Option<Arc<RevocationLists>>>,
     profiles: HashMap<Vec<usize>, Option<Arc<ProxyProfile>>>,
     /// Profiles by the content of their settings: connections are shared by all chains with equal settings.
@@ -66,9 +69,24 @@ impl ProxyStore {
 
     /// The certificates for backends that were read so far.
     pub(crate) fn made_identities(&self) -> Vec<Arc<Identity>> {
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let machines = made.machines.values().flatten().flatten();
-        made.identities.values().flatten().chain(machines).cloned().collect()
+        let one = |identity: &Arc<Identity>| Machines::One(Arc::clone(identity));
+        let identities: Vec<_> = self.made().identities.values().flatten().map(one).collect();
+        let sets = self.machine_sets().into_iter().map(Machines::Set);
+        sets.chain(identities).flat_map(|machines| machines.current()).collect()
+    }
+
+    /// The files and directories of certificates that were read so far.
+    pub(crate) fn machine_sets(&self) -> Vec<Arc<MachineSet>> {
+        self.made().machines.values().flatten().cloned().collect()
+    }
+
+    /// The sets of CAs that were read so far.
+    pub(crate) fn ca_sets(&self) -> Vec<Arc<CaSet>> {
+        self.made().cas.values().flatten().cloned().collect()
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        lock(&self.made)
     }
 
     /// Leaves certificates in tokens out: a test does not look at them.
@@ -118,7 +136,7 @@ impl ProxyStore {
 
     /// The profile of `chain`. None if it cannot be built; the reason was reported at the first attempt.
     pub fn profile(&self, chain: &[usize], index: usize, diagnostics: &mut Diagnostics) -> Option<Arc<ProxyProfile>> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made();
         if let Some(known) = made.profiles.get(chain) {
             return known.clone();
         }
@@ -142,7 +160,7 @@ impl ProxyStore {
 
     /// Reloads changed revocation lists.
     pub fn refresh(&self, now: i64) {
-        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = self.made();
         made.lists.values().flatten().for_each(|lists| lists.refresh(now));
     }
 }
@@ -188,8 +206,9 @@ impl Maker<'_> {
         let is_looked_at = |said: &&Located<IdentityFiles>| !(leaves_tokens_out && said.value.is_in_token());
         let looked_at = settings.identities.iter().filter(is_looked_at);
         let identities: Vec<_> = looked_at.map(|said| self.identity(said)).collect();
-        let mut identities = identities.into_iter().collect::<Option<Vec<_>>>()?;
-        identities.extend(self.machine_identities(settings)?);
+        let identities = identities.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut machines: Vec<_> = identities.into_iter().map(Machines::One).collect();
+        machines.extend(self.machine_sets(settings)?.into_iter().map(Machines::Set));
         let parts = Parts {
             protocols,
             suites,
@@ -197,7 +216,7 @@ impl Maker<'_> {
             any_ca: check == BackendCheck::AnyCa,
             check_name: settings.name_check(),
             check_expiry: settings.checks_expiry(),
-            identities,
+            machines,
         };
         match ProxyProfile::new(parts) {
             Ok(profile) => Some(profile),
@@ -232,33 +251,33 @@ impl Maker<'_> {
     }
 
     /// The certificates for backends from mod_ssl's directives.
-    fn machine_identities(&mut self, settings: &ProxySettings) -> Option<Vec<Arc<Identity>>> {
+    fn machine_sets(&mut self, settings: &ProxySettings) -> Option<Vec<Arc<MachineSet>>> {
         let chain = settings.machine_chain.as_ref().map(|said| said.value.as_path());
-        let mut identities = Vec::new();
+        let mut sets = Vec::new();
         for said in settings.machine_certificates.list() {
             let key = (said.value.clone(), chain.map(Path::to_owned));
             let read = match self.made.machines.get(&key) {
                 Some(known) => known.clone(),
                 None => {
-                    let read = self.read_machine_identities(&said, chain);
+                    let read = self.machine_set(&said, chain);
                     self.made.machines.insert(key, read.clone());
                     read
                 }
             };
-            identities.extend(read?);
+            sets.push(read?);
         }
-        Some(identities)
+        Some(sets)
     }
 
-    fn read_machine_identities(&mut self, said: &Located<PathBuf>, chain: Option<&Path>) -> Option<Vec<Arc<Identity>>> {
+    fn machine_set(&mut self, said: &Located<PathBuf>, chain: Option<&Path>) -> Option<Arc<MachineSet>> {
         let reader = self.store.process.key_reader(Purpose::Client, true);
-        match identity::machine_identities(&said.value, chain, &reader) {
-            Ok(read) => {
-                let warnings = read.iter().filter_map(|one| one.key_warning(&one.only_file()));
-                for text in warnings.collect::<Vec<_>>() {
+        match MachineSet::new(&said.value, chain, &reader) {
+            Ok(set) => {
+                let identities = set.current();
+                for text in identities.iter().filter_map(|one| one.key_warning(&one.only_file())) {
                     self.report(Severity::Warning, Some(said), &text);
                 }
-                Some(read.into_iter().map(Arc::new).collect())
+                Some(Arc::new(set))
             }
             Err(error) => {
                 let text = format!("TLSProxyMachineCertificate {error}");
@@ -269,14 +288,14 @@ impl Maker<'_> {
     }
 
     fn policy(&mut self, settings: &ProxySettings) -> Option<Policy> {
-        let anchors = self.anchors(settings)?;
+        let cas = self.cas(settings)?;
         let crl_check = settings.crl_check();
         let Asking { fetch, link } = &self.store.asking;
         let fetched = settings
             .fetched_lists()
             .map(|check| Arc::new(FetchedLists::new(check.clone(), Role::Backend, fetch, link.clone())));
         let lists = match (crl_check.depth.is_some(), settings.crl_files().is_empty()) {
-            (true, false) => Some(self.lists(settings, &anchors)?),
+            (true, false) => Some(self.lists(settings, &cas)?),
             (true, true) if settings.crl_check.is_some() && fetched.is_none() => {
                 let text = "SSLProxyCARevocationCheck needs SSLProxyCARevocationFile or SSLProxyCARevocationPath";
                 self.report(Severity::Error, settings.crl_check.as_ref(), text);
@@ -286,7 +305,7 @@ impl Maker<'_> {
         };
         Some(Policy {
             role: Role::Backend,
-            anchors,
+            cas,
             depth: settings.max_depth(),
             lists,
             crl_check,
@@ -295,20 +314,20 @@ impl Maker<'_> {
         })
     }
 
-    fn anchors(&mut self, settings: &ProxySettings) -> Option<Arc<Anchors>> {
+    fn cas(&mut self, settings: &ProxySettings) -> Option<Arc<CaSet>> {
         let source = settings.ca_source();
-        if let Some(known) = self.made.anchors.get(&source) {
+        if let Some(known) = self.made.cas.get(&source) {
             return known.clone();
         }
         let mut report = Report::default();
-        let anchors = Anchors::load_with_system(&source.paths, source.system, &mut report);
+        let cas = CaSet::load("TLSProxyCA", &source.paths, source.system, &mut report);
         let problems = match settings.check() {
             // mod_ssl starts without any CA, and then trusts no backend.
             BackendCheck::Required if settings.is_mod_ssls == Some(true) => &mut report.warnings,
             BackendCheck::AnyCa => &mut Vec::new(),
             _ => &mut report.errors,
         };
-        if anchors.trust().is_empty() && problems.is_empty() {
+        if cas.current().trust().is_empty() && problems.is_empty() {
             problems.push(
                 "there is no CA to verify backends by: name a PEM file, or install the platform's certificates (Debian: \
                  ca-certificates)"
@@ -318,12 +337,12 @@ impl Maker<'_> {
         let origin = settings.ca_origin();
         let origin = origin.or(settings.engine.as_ref().map(|said| said.origin.clone()));
         let usable = report.tell(self.diagnostics, self.index, origin.as_ref(), "TLSProxyCA ");
-        let anchors = usable.then(|| Arc::new(anchors));
-        self.made.anchors.insert(source, anchors.clone());
-        anchors
+        let cas = usable.then(|| Arc::new(cas));
+        self.made.cas.insert(source, cas.clone());
+        cas
     }
 
-    fn lists(&mut self, settings: &ProxySettings, anchors: &Arc<Anchors>) -> Option<Arc<RevocationLists>> {
+    fn lists(&mut self, settings: &ProxySettings, cas: &Arc<CaSet>) -> Option<Arc<RevocationLists>> {
         let files = settings.crl_files();
         let paths: Vec<_> = files.iter().map(|said| said.value.clone()).collect();
         let key = (paths, settings.ca_source());
@@ -332,7 +351,7 @@ impl Maker<'_> {
         }
         let mut report = Report::default();
         let log_queue = &self.store.process.log_queue;
-        let lists = RevocationLists::load(&key.0, Role::Backend, anchors, log_queue, unix_now(), &mut report);
+        let lists = RevocationLists::load(&key.0, Role::Backend, cas, log_queue, unix_now(), &mut report);
         let origin = files.first().map(|said| &said.origin);
         let usable = report.tell(self.diagnostics, self.index, origin, "");
         let lists = usable.then(|| Arc::new(lists));

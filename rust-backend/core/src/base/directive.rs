@@ -68,6 +68,14 @@ pub struct Located<T> {
 }
 
 impl<T> Located<T> {
+    /// The same as another type.
+    pub fn into<U: From<T>>(self) -> Located<U> {
+        Located {
+            value: self.value.into(),
+            origin: self.origin,
+        }
+    }
+
     /// The setting `value` from `directive`.
     pub fn new(directive: &Directive, value: T) -> Self {
         Self {

@@ -226,6 +226,13 @@ impl FileStamp {
     }
 }
 
+impl FileStamp {
+    /// When the file was changed, in nanoseconds since 1970.
+    pub(crate) fn changed(&self) -> i64 {
+        self.changed
+    }
+}
+
 impl From<&Metadata> for FileStamp {
     fn from(metadata: &Metadata) -> Self {
         Self {
@@ -237,7 +244,7 @@ impl From<&Metadata> for FileStamp {
 }
 
 /// The files in a directory that are found by the hash of a name; `openssl rehash` creates the links.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hashed {
     /// Certificates: `9d66eef0.0`.
     Certificates,

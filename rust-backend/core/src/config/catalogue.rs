@@ -252,7 +252,7 @@ impl Config {
         Catalogue {
             interface: INTERFACE.to_owned(),
             process: std::process::id(),
-            is_watching: self.watching != Watching::Off && self.process.identities.has_journal(),
+            is_watching: self.watching != Watching::Off && self.process.journal.is_some(),
             strict_sni: self.strict_sni,
             addresses: self.addresses.clone(),
             names: chains

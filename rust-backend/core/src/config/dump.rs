@@ -204,7 +204,11 @@ fn describe_backends(settings: &ProxySettings, text: &mut String) {
     let place = settings.place.as_ref().map(|origin| format!("as said at {origin}"));
     lines.add(const { label("TLSProxyEngine") }, &place.unwrap_or_default());
     let source = settings.ca_source();
-    let mut cas: Vec<String> = source.paths.iter().map(|path| path.display().to_string()).collect();
+    let mut cas: Vec<String> = source
+        .paths
+        .iter()
+        .map(|place| place.path.display().to_string())
+        .collect();
     if source.system {
         cas.push("the platform's trust store".to_owned());
     }
@@ -236,7 +240,8 @@ fn describe_backends(settings: &ProxySettings, text: &mut String) {
 fn describe_clients(auth: &ClientAuth, now: i64, lines: &mut Lines<'_>) {
     lines.add(const { label("TLSClientCertificate") }, auth.spec.mode.name());
     lines.add_detail(const { label("TLSClientVerifyDepth") }, &auth.spec.depth.to_string());
-    for anchor in auth.policy.anchors.list() {
+    let anchors = auth.policy.cas.current();
+    for anchor in anchors.list() {
         let subject = Certificate::parse(&anchor.der).map_or_else(|why| why.to_string(), |ca| ca.subject());
         let state = match anchor.validity.1 < now {
             true => " (EXPIRED)",
@@ -247,10 +252,10 @@ fn describe_clients(auth: &ClientAuth, now: i64, lines: &mut Lines<'_>) {
             &format!("{subject}, {}{state}", anchor.file.display()),
         );
     }
-    for refused in auth.policy.anchors.refused() {
+    for refused in anchors.refused() {
         lines.add_detail("Refused CA", refused);
     }
-    lines.add_detail(const { label("TLSClientCANames") }, &auth.hints.len().to_string());
+    lines.add_detail(const { label("TLSClientCANames") }, &auth.names().len().to_string());
     let list = const { label("TLSClientCRL") };
     let Some(lists) = &auth.policy.lists else {
         lines.add_detail(&format!("{list}s"), "none");

@@ -14,22 +14,23 @@ use crate::settings::Watching;
 /// How many are logged one by one at a time.
 const MAX_LINES: usize = 20;
 
-/// What uses the certificates of `TLSProxyMachineCertificate`.
-const BACKENDS: User<'_> = User {
-    name: "TLSProxyMachineCertificate",
-    is_watched: false,
-};
+/// What uses the certificates for backends.
+const BACKENDS: &str = "TLSProxyMachineCertificate";
 
 impl Config {
     /// Queues messages for the error log, and notices for the command, about certificates that expire. Called in the parent
     /// process. `is_start` is whether the configuration is new: then those that have expired were logged before.
     pub fn check_expiry(&self, now: i64, is_start: bool) {
         let backends = self.proxies.made_identities();
-        let backends = backends.iter().map(|identity| (Cow::Borrowed(identity), BACKENDS));
+        let user = User {
+            name: BACKENDS,
+            is_watched: self.watching != Watching::Off,
+        };
+        let backends = backends.iter().map(|identity| (Cow::Borrowed(identity), user));
         let notices = self.process.expiry.check(self.served().chain(backends), now);
         let said: Vec<_> = notices
             .iter()
-            .filter(|notice| !is_start || notice.code() == Code::Expires || notice.host == BACKENDS.name)
+            .filter(|notice| !is_start || notice.code() == Code::Expires || notice.host == BACKENDS)
             .collect();
         for notice in said.iter().take(MAX_LINES) {
             self.process.log_queue.add(Severity::Warning, notice.text());

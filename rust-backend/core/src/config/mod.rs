@@ -11,7 +11,9 @@ mod expiry;
 mod on_demand;
 mod reader;
 mod renewal;
+mod reread;
 pub(crate) mod revocation;
+mod seed;
 pub mod vhosts;
 
 use std::collections::HashMap;
@@ -29,6 +31,7 @@ use crate::config::catalogue::HostAddress;
 use crate::config::compile::Compiler;
 use crate::config::on_demand::{CertificateStore, StoreCache};
 use crate::config::revocation::Online;
+use crate::config::seed::SeedFile;
 use crate::config::vhosts::{Address, NameIndex, UnknownName};
 use crate::crypto::LIBRARY;
 use crate::info::connection_info::INTERFACE;
@@ -45,6 +48,7 @@ use crate::settings::monitoring::MonitoringSettings;
 use crate::settings::sni_policy::SniPolicy;
 use crate::settings::{EngineAddress, SessionCache, Watching};
 use crate::site::Site;
+use crate::trust::ca_set::CaSet;
 use crate::trust::revocation::RevocationLists;
 
 /// A server in httpd's terms: the base server or a virtual host.
@@ -337,6 +341,8 @@ pub struct Config {
     pub(crate) watching: Watching,
     /// What is asked of other machines.
     pub(crate) online: Option<Online>,
+    /// Whether private keys are in httpd's processes, so that nobody watches files for them.
+    pub(crate) is_without_keyd: bool,
     pub(crate) stores: Vec<CertificateStore>,
     pub(crate) store_cache: StoreCache,
     /// The socket for `tls-certs`.
@@ -347,7 +353,10 @@ pub struct Config {
     pub(crate) session_cache: SessionCache,
     pub(crate) session_cache_required: bool,
     pub(crate) ticket_keys: Vec<Arc<TicketKeys>>,
+    pub(crate) seeds: Vec<Arc<SeedFile>>,
     pub(crate) monitoring: MonitoringSettings,
+    /// The CAs of clients.
+    pub(crate) client_cas: Vec<Arc<CaSet>>,
     pub(crate) revocation_lists: Vec<Arc<RevocationLists>>,
     pub(crate) proxies: ProxyStore,
     pub(crate) proxy_chains: Vec<(usize, Vec<usize>)>,

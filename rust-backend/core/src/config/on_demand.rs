@@ -18,9 +18,10 @@ use crate::base::file_reading::FileError;
 use crate::base::host_name::HostName;
 use crate::base::lock::lock;
 use crate::base::log_codes::Code;
+use crate::base::stamp::Stamp;
 use crate::key_process::protocol::Found;
 use crate::key_process::remote_key::{RemoteKey, StorePlace};
-use crate::keys::identity::{Identity, Stamp};
+use crate::keys::identity::Identity;
 use crate::keys::store_source::StoreSource;
 use crate::process::counters::Counter;
 use crate::settings::{StoreCacheSize, Watching};
@@ -396,7 +397,7 @@ impl Config {
             true => Absent::NotThere,
             false => Absent::Failed(error.to_string()),
         };
-        let stamp = Stamp::of_paths(&certificate, key.as_deref()).map_err(absent)?;
+        let stamp = Stamp::of(std::iter::once(&certificate).chain(&key)).map_err(absent)?;
         if stamp.to_bits() == known {
             return Ok(LookedUp::Same);
         }

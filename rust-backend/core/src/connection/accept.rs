@@ -135,6 +135,7 @@ impl Connection {
             self.staple_fetched(site, identity);
         }
         self.begun = Some(Begun::new(&hello, site, self.identity.as_deref()));
+        self.config.look_for_client(site.profile().client_auth());
         let (config, verification) = match site.handshake(&hello, protocol, self.hello.tickets) {
             Ok(made) => made,
             Err(error) => return Err(self.fail(Code::NoSettings, AlertDescription::InternalError, error)),

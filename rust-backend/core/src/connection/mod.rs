@@ -152,6 +152,7 @@ impl Connection {
             .map_err(|_| format!("\"{host}\" is neither a DNS name nor an IP address"))
             .map_err(|why| Failure::ours(Code::BackendName, why))?;
         let unusable = |error| Failure::ours(Code::BackendSettings, error);
+        config.prepare_for_backend(&profile);
         let mut live = profile.connect(name, protocol).map_err(unusable)?;
         live.set_buffer_limit(None);
         let sendable = live.process_new_packets().map_err(unusable)?.tls_bytes_to_write();

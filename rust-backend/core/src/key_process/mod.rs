@@ -11,6 +11,7 @@ pub mod companion;
 pub mod control;
 pub mod door;
 pub mod inquiry;
+pub mod journal;
 pub mod parent;
 pub mod permitted;
 pub mod protocol;

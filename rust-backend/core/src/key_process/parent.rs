@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -30,6 +29,7 @@ use super::watcher::Watcher;
 use crate::base::lock::lock;
 use crate::base::log_queue::LogQueue;
 use crate::base::pin_values::PinValues;
+use crate::base::stamp::hash_of;
 
 /// The most keys in one file.
 pub const MAX_KEYS: u64 = 64;
@@ -165,7 +165,7 @@ pub struct KeyProcess {
     pub(super) watcher: Mutex<Option<Watcher>>,
     /// Whether the process that watches has to be told the files.
     pub(super) wants_files: AtomicBool,
-    /// The numbers of identities whose files have changed.
+    /// The numbers of files that have changed.
     pub(super) changed: Mutex<Vec<u32>>,
     /// All stores of certificates since the start, by their numbers.
     pub(super) stores: Mutex<Vec<KnownStore>>,
@@ -208,10 +208,6 @@ pub struct ReadFile {
     pub keys: Vec<Result<OpenedKey, String>>,
     /// Whether there is an encrypted key that no known pass phrase opens.
     pub is_locked: bool,
-}
-
-pub(super) fn hash_of(public: &[u8]) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(public)
 }
 
 impl KeyProcess {

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::door::Door;
-use super::parent::{KeyProcess, KeySource, Known, Launch, State, hash_of};
+use super::parent::{KeyProcess, KeySource, Known, Launch, State};
 use super::protocol::{Answer, FileContent, FileOrder, KeyId, KeyInfo, Order, Wanted};
 use super::running::{LIMIT, Running};
 use super::watching::Call;
@@ -18,6 +18,7 @@ use crate::base::diagnostics::Severity;
 use crate::base::file_reading;
 use crate::base::lock::lock;
 use crate::base::pin_values::PinValues;
+use crate::base::stamp::hash_of;
 
 /// How long `tls-keyd` may take to answer a ping before it is replaced.
 const PING_LIMIT: Duration = Duration::from_secs(3);

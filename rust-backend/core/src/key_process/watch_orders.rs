@@ -3,6 +3,7 @@
 //! the [protocol](super::protocol).
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::base::diagnostics::Severity;
 
@@ -23,6 +24,8 @@ pub enum WatchOrder {
         /// The files.
         list: Vec<WatchedFiles>,
     },
+    /// To watch these files in place of those with the same number.
+    Again(WatchedFiles),
     /// To report what has happened since the last report.
     Report,
     /// What became of the files of an identity that have changed.
@@ -45,7 +48,7 @@ pub enum WatchOrder {
     NoCatalogue,
 }
 
-/// What became of the files of an identity when httpd's parent process read them.
+/// What became of files when httpd's parent process read them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
     /// Their stamp; none if one could not be looked at.
@@ -56,25 +59,21 @@ pub struct Settled {
     pub refused: Option<String>,
 }
 
-/// The files of an identity.
+/// Files that are read together, those of an identity for example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchedFiles {
-    /// The number of the identity.
+    /// Their [number](crate::base::slots).
     pub slot: u32,
     /// What became of them.
     pub settled: Settled,
-    /// The path of the certificate.
-    pub certificate: Vec<u8>,
-    /// The path of the key, if it is in another file.
-    pub key: Option<Vec<u8>>,
-    /// The path of the intermediate certificates, if they are in another file.
-    pub chain: Option<Vec<u8>>,
+    /// Their paths. A directory stands for its entries; the files in it are named, too.
+    pub paths: Vec<ByteBuf>,
 }
 
 /// What has happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchReport {
-    /// The numbers of identities whose files have changed.
+    /// The numbers of files that have changed.
     pub changed: Vec<u32>,
     /// Whether `tls-keyd` has not answered for a while.
     pub is_silent: bool,

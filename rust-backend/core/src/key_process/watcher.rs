@@ -53,6 +53,11 @@ impl Watcher {
         self.channel.send(&WatchOrder::Files { interval, list }, &[])
     }
 
+    /// Has it watch these files in place of those with the same number.
+    pub(super) fn watch_again(&self, files: WatchedFiles) -> io::Result<()> {
+        self.channel.send(&WatchOrder::Again(files), &[])
+    }
+
     /// Tells it what became of the files of an identity.
     pub(super) fn settle(&self, slot: u32, settled: Settled) -> io::Result<()> {
         self.channel.send(&WatchOrder::Settled { slot, settled }, &[])

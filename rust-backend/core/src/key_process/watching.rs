@@ -85,13 +85,13 @@ impl KeyProcess {
         }
     }
 
-    /// The number of an identity whose files have changed, as long as there is a `tls-keyd` that can read them.
+    /// The number of files that have changed, as long as there is a `tls-keyd` that can read them.
     pub fn next_changed(&self) -> Option<u32> {
         let is_running = matches!(*lock(&self.state), State::Running(_));
         is_running.then(|| lock(&self.changed).pop())?
     }
 
-    /// The files of an identity are to be read again when `tls-keyd` was replaced, if it has failed just now.
+    /// These files are to be read again when `tls-keyd` was replaced, if it has failed just now.
     pub fn read_later(&self, slot: u32) {
         if matches!(*lock(&self.state), State::Lost(_)) {
             lock(&self.changed).push(slot);
@@ -116,6 +116,14 @@ impl KeyProcess {
                 .watch_files(interval, list)
                 .and_then(|()| watcher.serve_tool(control.as_ref()));
             self.wants_files.store(told.is_err(), Relaxed);
+        }
+    }
+
+    /// Has these files watched in place of those with the same number.
+    pub fn watch_again(&self, files: WatchedFiles) {
+        if let Some(watcher) = &*lock(&self.watcher) {
+            // If it has ended, another one is told all files.
+            let _ = watcher.watch_again(files);
         }
     }
 

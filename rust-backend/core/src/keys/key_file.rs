@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::base::file_reading::{self, Content, Exposure, FileError, FileStamp};
 use crate::base::log_queue::LogQueue;
+use crate::base::stamp::Stamp;
 use crate::key_process::parent::{FileRequest, KeyProcess, OpenedKey, ReadFile};
 use crate::key_process::protocol::{Purpose, Wanted};
 use crate::keys::identity::{IdentityError, IdentityFiles};
@@ -221,5 +222,12 @@ impl IdentityContent {
     /// The file with the key.
     pub(crate) fn key_file(&self) -> &KeyFile {
         self.key.as_ref().unwrap_or(&self.certificate)
+    }
+
+    /// The stamp of the files. None if one is an object in a token.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        let files = std::iter::once(&self.certificate).chain(&self.key).chain(&self.chain);
+        let stamps: Option<Vec<_>> = files.map(|file| file.stamp).collect();
+        stamps.map(Stamp::of_files)
     }
 }

@@ -19,7 +19,7 @@ use crate::trust::revocation::CrlCheck;
 use crate::x509::variable_names;
 
 use crate::base::file_reading::Hashed;
-use crate::settings::sources::{Content, Sources};
+use crate::settings::sources::Content;
 
 impl Interpreter<'_> {
     /// The row of a directive of mod_ssl in the table; none if the directive has no effect here.
@@ -283,21 +283,20 @@ impl ClientSettings {
 
     /// Applies the settings of mod_ssl's directives where the others are not set.
     pub(crate) fn settle(&mut self, is_mod_ssls: bool) {
-        let own = |list: &mut Vec<Located<PathBuf>>, sources: &Sources| {
-            if list.is_empty() {
-                *list = sources.list();
-            }
-        };
         let has_lists = self.crls.is_empty();
-        own(&mut self.cas, &self.ca_sources);
-        own(&mut self.crls, &self.crl_sources);
+        if self.cas.is_empty() {
+            self.cas = self.ca_sources.places();
+        }
+        if self.crls.is_empty() {
+            self.crls = self.crl_sources.list();
+        }
         let names = self.name_sources.list();
         if self.names.is_none()
             && let Some(first) = names.first()
         {
             self.names = Some(Located {
                 origin: first.origin.clone(),
-                value: CaNames::Of(names.iter().map(|said| said.value.clone()).collect()),
+                value: CaNames::Of(names.iter().map(|said| said.value.clone().into()).collect()),
             });
         }
         // mod_ssl checks revocation lists only if SSLCARevocationCheck is set.

@@ -3,8 +3,9 @@
 
 use crate::base::directive::{Directive, Located};
 use crate::base::file_reading;
+use crate::base::place::Place;
 use crate::settings::Interpreter;
-use crate::settings::sources::{Content, Sources};
+use crate::settings::sources::{Content, Directory, Sources};
 
 impl Interpreter<'_> {
     /// Reads one directive of a pair.
@@ -17,7 +18,12 @@ impl Interpreter<'_> {
         let path = self.path(directive.single()?);
         match (directive.name.ends_with("Path"), content) {
             (false, _) => sources.file = Some(Located::new(directive, path)),
-            (true, Content::All) => sources.path = Some(vec![Located::new(directive, path)]),
+            (true, Content::All) => {
+                sources.path = Some(Directory {
+                    files: vec![Located::new(directive, path.clone())],
+                    place: Some(Located::new(directive, path.into())),
+                });
+            }
             (true, Content::Hashed(kind)) => {
                 let found = file_reading::hashed(&path, kind).map_err(|error| error.to_string())?;
                 if found.is_empty() {
@@ -29,7 +35,10 @@ impl Interpreter<'_> {
                     );
                     self.diagnostics.deviate(&directive.origin, &directive.name, text);
                 }
-                sources.path = Some(found.into_iter().map(|file| Located::new(directive, file)).collect());
+                let hashed = Some(kind);
+                let place = (!found.is_empty()).then(|| Located::new(directive, Place { path, hashed }));
+                let files = found.into_iter().map(|file| Located::new(directive, file)).collect();
+                sources.path = Some(Directory { files, place });
             }
         }
         Ok(())

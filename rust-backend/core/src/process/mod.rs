@@ -14,14 +14,17 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::base::diagnostics::Severity;
+use crate::base::lock::lock;
 use crate::base::log_queue::LogQueue;
+use crate::base::slots;
 use crate::crypto;
+use crate::key_process::journal::Journal;
 use crate::key_process::parent::{KeyProcess, Launcher};
 use crate::key_process::protocol::Purpose;
 use crate::keys::identity::{Identity, IdentityStore};
@@ -53,6 +56,8 @@ pub struct Process {
     pub pass_phrases: PassPhrases,
     /// The dialogs that ask for them.
     pub dialogs: Arc<Dialogs>,
+    /// How child processes learn of files that were read again.
+    pub journal: Option<Journal>,
     /// The process that has the private keys, if one can be started.
     pub key_process: OnceLock<KeyProcess>,
     /// The process that asks OCSP responders and fetches revocation lists, if one can be started.
@@ -70,14 +75,15 @@ impl Process {
     /// learn of renewed certificates.
     pub fn with_launcher(launcher: Arc<dyn Launcher>, journal: Option<&'static AtomicU64>) -> Self {
         let process = Self::default();
-        let opened = journal.ok_or(io::ErrorKind::OutOfMemory.into());
-        if let Err(error) = opened.and_then(|len| process.identities.open_journal(len)) {
+        let opened = journal.ok_or(io::ErrorKind::OutOfMemory.into()).and_then(Journal::new);
+        let journal = opened.map_err(|error| {
             let text = format!("renewed certificates are used only after a reload: {error}");
             process.log_queue.add(Severity::Warning, text);
-        }
+        });
         let keys = KeyProcess::new(Arc::clone(&launcher), Arc::clone(&process.log_queue));
         let revocation = RevocationProcess::new(launcher, Arc::clone(&process.log_queue));
         Self {
+            journal: journal.ok(),
             key_process: OnceLock::from(keys),
             revocation: OnceLock::from(revocation),
             ..process
@@ -127,7 +133,10 @@ impl Process {
     /// connections.
     pub fn in_child(&self, threads: usize) {
         self.pass_phrases.forget();
-        self.identities.in_child();
+        slots::set_child(true);
+        if let Some(journal) = &self.journal {
+            journal.in_child();
+        }
         if let Some(keys) = self.key_process.get() {
             keys.in_child(threads);
         }
@@ -143,20 +152,20 @@ impl Process {
         }
     }
 
-    /// Makes use of renewed certificates of which the parent process has told. The cost is negligible if there are none.
-    pub(crate) fn catch_up(&self) {
-        self.identities.catch_up(|| self.key_process.get()?.door());
-    }
-
     /// The ticket keys of this server without a key file, kept over reloads, for sessions with `lifetime` seconds.
     pub fn ticket_keys(&self, lifetime: u32) -> Result<Arc<TicketKeys>, String> {
-        let mut slot = self.ticket_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(&self.ticket_keys);
         if let Some(keys) = &*slot {
             keys.keep_for(lifetime);
             return Ok(Arc::clone(keys));
         }
         let keys = TicketKeys::random(lifetime).ok_or("the system provides no random numbers")?;
         Ok(Arc::clone(slot.insert(Arc::new(keys))))
+    }
+
+    /// The same keys, if there are some.
+    pub(crate) fn own_ticket_keys(&self) -> Option<Arc<TicketKeys>> {
+        lock(&self.ticket_keys).clone()
     }
 
     /// The certificate of hosts without one, so that clients can get an error page: it is self-signed, for a name that

@@ -201,6 +201,7 @@ mod tests {
 
     use super::*;
     use crate::trust::anchors::{Anchors, Report};
+    use crate::trust::ca_set::CaSet;
     use crate::trust::client::verifier::{Asking, CaNames, ClientAuthSpec};
     use crate::trust::client::verify_mode::HandshakeMode;
     use crate::trust::revocation::CrlCheck;
@@ -218,14 +219,8 @@ mod tests {
             fetch: FetchCheck::default(),
             ocsp: None,
         };
-        let nobody = Arc::new(Anchors::new(Vec::new(), &mut Report::default()));
-        Scope::Authenticated(Arc::new(ClientAuth::new(
-            spec,
-            nobody,
-            None,
-            Vec::new(),
-            Asking::default(),
-        )))
+        let nobody = Arc::new(CaSet::fixed(Anchors::new(Vec::new(), &mut Report::default())));
+        Scope::Authenticated(Arc::new(ClientAuth::new(spec, nobody, None, None, Asking::default())))
     }
 
     #[derive(Debug, Default, Clone)]

@@ -8,7 +8,7 @@
 //! earlier ones.
 
 use std::fmt;
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use zeroize::Zeroizing;
 
@@ -33,6 +33,9 @@ const ORIGIN: u64 = 1_767_225_600;
 pub const MIN_SEED: usize = 32;
 
 const KEY_NAME_LEN: usize = 8;
+
+/// The size of an encoded [`RatchetState`].
+const STATE_LEN: usize = 8 + 32;
 
 /// The keys of one period.
 struct PeriodKeys {
@@ -121,6 +124,22 @@ impl Ratchet {
         }
         self.keys.truncate(self.past as usize + 1);
     }
+
+    fn open(&self, scope: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        let (name, rest) = sealed.split_at_checked(KEY_NAME_LEN)?;
+        let (nonce, ciphertext) = rest.split_at_checked(NONCE_LEN)?;
+        let known = self.keys.iter().find(|keys| keys.name == name)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut plain = ciphertext.to_vec();
+        let len = known.key.open_in_place(nonce, Aad::from(scope), &mut plain).ok()?.len();
+        plain.truncate(len);
+        Some(plain)
+    }
+}
+
+/// What a state is encrypted for: that of `file` for child processes. It has another length than the scopes of sessions.
+fn state_scope(file: u32) -> Vec<u8> {
+    [b"mod_tls ticket state of file ".as_slice(), &file.to_be_bytes()].concat()
 }
 
 /// The period of `now` (seconds since 1970).
@@ -137,9 +156,9 @@ impl TicketKeys {
     /// Keys from a random secret that is not stored anywhere else, for sessions with `lifetime` seconds. None if the
     /// system provides no random numbers.
     pub fn random(lifetime: u32) -> Option<Self> {
-        let mut state = Zeroizing::new([0; 32]);
-        fill_random(state.as_mut()).then(|| Self {
-            ratchet: RwLock::new(Ratchet::start(period_of(unix_now()), state, periods(lifetime))),
+        let RatchetState { period, state } = RatchetState::random()?;
+        Some(Self {
+            ratchet: RwLock::new(Ratchet::start(period, state, periods(lifetime))),
         })
     }
 
@@ -169,6 +188,13 @@ pub struct RatchetState {
 }
 
 impl RatchetState {
+    /// A random state for the current period. None if the system provides no random numbers.
+    pub fn random() -> Option<Self> {
+        let mut state = Zeroizing::new([0; 32]);
+        let period = period_of(unix_now());
+        fill_random(state.as_mut()).then_some(Self { period, state })
+    }
+
     /// The state of the earliest period of which sessions with `lifetime` seconds are accepted at `now` (seconds since 1970).
     pub fn from_seed(seed: &[u8], lifetime: u32, now: i64) -> Self {
         let mut state = Zeroizing::new([0; 32]);
@@ -183,6 +209,15 @@ impl RatchetState {
         }
         Self { period, state }
     }
+}
+
+/// A state that is encrypted for the child processes of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedState {
+    /// The period of the key with which it is encrypted.
+    pub period: u64,
+    /// The ciphertext.
+    pub sealed: Vec<u8>,
 }
 
 impl fmt::Debug for RatchetState {
@@ -203,7 +238,7 @@ impl TicketKeys {
     /// Sets the session lifetime, which a reload may change, to `lifetime` seconds. Keys that were already erased are
     /// not restored.
     pub fn keep_for(&self, lifetime: u32) {
-        let mut ratchet = self.ratchet.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut ratchet = self.write();
         ratchet.past = periods(lifetime);
         let period = ratchet.period;
         ratchet.advance_to(period);
@@ -218,15 +253,59 @@ impl TicketKeys {
     fn tick_at(&self, now: i64) {
         let period = period_of(now);
         if self.read().period < period {
-            self.ratchet
-                .write()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .advance_to(period);
+            self.write().advance_to(period);
         }
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Ratchet> {
-        self.ratchet.read().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// Whether these are the keys that are derived from `state`, of a period before `now`.
+    pub fn has(&self, state: &RatchetState, now: i64) -> bool {
+        self.tick_at(now);
+        let ratchet = self.read();
+        let mut other = Ratchet::start(state.period, state.state.clone(), 0);
+        other.advance_to(ratchet.period);
+        other.period == ratchet.period && *other.state == *ratchet.state
+    }
+
+    /// Uses the keys that are derived from `state`, of a period before `now`, from now on, and no others.
+    pub fn replace(&self, state: RatchetState, now: i64) {
+        let past = self.read().past;
+        let mut ratchet = Ratchet::start(state.period, state.state, past);
+        ratchet.advance_to(period_of(now));
+        *self.write() = ratchet;
+    }
+
+    /// Encrypts the state of other keys, those of `file`, for processes that have these keys.
+    pub fn seal_state(&self, file: u32, state: &RatchetState) -> Option<SealedState> {
+        let mut plain = Zeroizing::new(Vec::with_capacity(STATE_LEN));
+        plain.extend_from_slice(&state.period.to_be_bytes());
+        plain.extend_from_slice(&*state.state);
+        let sealed = self.seal(&state_scope(file), &plain)?;
+        let period = self.read().period;
+        Some(SealedState { period, sealed })
+    }
+
+    /// Decrypts what [`Self::seal_state`] has encrypted in a process that had the same keys.
+    ///
+    /// A process that has done nothing for days has still the state of the period in which it was encrypted, which it would erase
+    /// if it went on to the current one.
+    pub fn open_state(&self, file: u32, sealed: &SealedState) -> Option<RatchetState> {
+        if self.read().period < sealed.period {
+            self.write().advance_to(sealed.period.min(period_of(unix_now())));
+        }
+        let plain = Zeroizing::new(self.read().open(&state_scope(file), &sealed.sealed)?);
+        let (period, state) = plain.split_first_chunk()?;
+        Some(RatchetState {
+            period: u64::from_be_bytes(*period),
+            state: Zeroizing::new(state.try_into().ok()?),
+        })
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Ratchet> {
+        self.ratchet.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Ratchet> {
+        self.ratchet.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Encrypts `plain` with the current key. It can be decrypted only with the same `scope`.
@@ -255,15 +334,7 @@ impl TicketKeys {
     /// Decrypts data that [`Self::seal`] encrypted in one of the accepted periods for the same `scope`.
     pub fn open(&self, scope: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         self.tick();
-        let (name, rest) = sealed.split_at_checked(KEY_NAME_LEN)?;
-        let (nonce, ciphertext) = rest.split_at_checked(NONCE_LEN)?;
-        let ratchet = self.read();
-        let known = ratchet.keys.iter().find(|keys| keys.name == name)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut plain = ciphertext.to_vec();
-        let len = known.key.open_in_place(nonce, Aad::from(scope), &mut plain).ok()?.len();
-        plain.truncate(len);
-        Some(plain)
+        self.read().open(scope, sealed)
     }
 }
 
@@ -337,6 +408,50 @@ mod tests {
         let name = keys.read().keys[0].name;
         keys.tick_at(NOW - 10 * PERIOD);
         assert_eq!(keys.read().keys[0].name, name);
+    }
+
+    #[test]
+    fn processes_tell_each_other_states() {
+        let now = unix_now();
+        let state = |keys: &TicketKeys| RatchetState {
+            period: keys.read().period,
+            state: keys.read().state.clone(),
+        };
+        let before = RatchetState {
+            period: period_of(now) - 10,
+            ..RatchetState::random().unwrap()
+        };
+        // A child process that was forked just now, and one that has not done anything for ten periods.
+        let early = TicketKeys {
+            ratchet: RwLock::new(Ratchet::start(before.period, before.state.clone(), 2)),
+        };
+        let parent = TicketKeys::from_state(before, DEFAULT_LIFETIME, now);
+        let late = TicketKeys::from_state(state(&parent), DEFAULT_LIFETIME, now);
+        let seed = RatchetState::from_seed(b"another secret", DEFAULT_LIFETIME, now);
+        let sealed = parent.seal_state(7, &seed).unwrap();
+        assert!(!sealed.sealed.windows(32).any(|window| window == *seed.state));
+        for keys in [early, late] {
+            let told = keys.open_state(7, &sealed).unwrap();
+            assert_eq!((told.period, &told.state), (seed.period, &seed.state));
+            assert!(keys.open_state(8, &sealed).is_none());
+            assert!(keys.open(&[0; 32], &sealed.sealed).is_none());
+        }
+        assert!(random().open_state(7, &sealed).is_none());
+    }
+
+    #[test]
+    fn another_seed() {
+        let now = unix_now();
+        let seed = |text: &[u8]| RatchetState::from_seed(text, DEFAULT_LIFETIME, now);
+        let keys = TicketKeys::from_state(seed(b"one"), DEFAULT_LIFETIME, now);
+        let ticket = keys.seal(b"scope", b"session").unwrap();
+        assert!(keys.has(&seed(b"one"), now) && !keys.has(&seed(b"two"), now));
+        keys.replace(seed(b"two"), now);
+        assert!(keys.has(&seed(b"two"), now) && keys.open(b"scope", &ticket).is_none());
+        let other = TicketKeys::from_state(seed(b"two"), DEFAULT_LIFETIME, now);
+        let ticket = other.seal(b"scope", b"session").unwrap();
+        assert_eq!(keys.open(b"scope", &ticket).unwrap(), b"session");
+        assert_eq!(keys.read().keys.len(), PAST_PERIODS + 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::base::diagnostics::Origin;
 use crate::base::directive::Directive;
 use crate::base::directive::Located;
+use crate::base::place::Place;
 use crate::crypto::ciphers::Cipher;
 use crate::crypto::protocol::Protocols;
 use crate::keys::identity::IdentityFiles;
@@ -21,7 +22,7 @@ pub struct CaSource {
     /// The trust store of the platform.
     pub system: bool,
     /// Files and directories.
-    pub paths: Vec<PathBuf>,
+    pub paths: Vec<Place>,
 }
 
 impl Default for CaSource {
@@ -215,7 +216,7 @@ impl ProxySettings {
             Some(said) => said.value.clone(),
             None if self.by_mod_ssls_rules() => CaSource {
                 system: false,
-                paths: self.ca_sources.list().into_iter().map(|said| said.value).collect(),
+                paths: self.ca_sources.places().into_iter().map(|said| said.value).collect(),
             },
             None => CaSource::default(),
         }
@@ -284,7 +285,7 @@ impl Interpreter<'_> {
                     paths: Vec::new(),
                 };
                 for said in self.paths(directive)? {
-                    value.paths.push(said.value);
+                    value.paths.push(said.value.into());
                 }
                 for (at, word) in directive.words().iter().enumerate().rev() {
                     if ["system", "default"].iter().any(|all| word.eq_ignore_ascii_case(all)) {

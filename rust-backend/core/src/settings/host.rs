@@ -8,6 +8,7 @@ use rustls::SignatureScheme;
 use crate::base::copy_on_write::CopyOnWrite;
 use crate::base::diagnostics::Origin;
 use crate::base::directive::Located;
+use crate::base::place::Place;
 use crate::crypto::ciphers::Cipher;
 use crate::crypto::groups::GroupSettings;
 use crate::crypto::protocol::Protocols;
@@ -35,7 +36,7 @@ pub struct ClientSettings {
     /// The same for sections: all their settings combined.
     pub somewhere: Option<Located<VerifyMode>>,
     /// Files and directories with trusted CAs.
-    pub cas: Vec<Located<PathBuf>>,
+    pub cas: Vec<Located<Place>>,
     /// The CA names that are sent to clients.
     pub names: Option<Located<CaNames>>,
     /// The maximum number of CAs above a client certificate.
@@ -58,10 +59,12 @@ pub struct ClientSettings {
 
 impl ClientSettings {
     fn inherit(self, base: &Self) -> Self {
-        let or_base = |own: Vec<Located<PathBuf>>, base: &Vec<Located<PathBuf>>| match own.is_empty() {
-            true => base.clone(),
-            false => own,
-        };
+        fn or_base<T: Clone>(own: Vec<Located<T>>, base: &[Located<T>]) -> Vec<Located<T>> {
+            match own.is_empty() {
+                true => base.to_vec(),
+                false => own,
+            }
+        }
         Self {
             mode: self.mode.or_else(|| base.mode.clone()),
             // Sections of the base server apply to all virtual hosts.

@@ -186,13 +186,13 @@ impl<'a> Interpreter<'a> {
             }
             "TLSClientCA" => {
                 let paths = self.paths(directive)?;
-                host.policy.clients.cas.extend(paths);
+                host.policy.clients.cas.extend(paths.into_iter().map(Located::into));
             }
             "TLSClientCANames" => {
                 let paths = self.paths(directive)?;
                 let value = match directive.words().as_slice() {
                     [word] if word.eq_ignore_ascii_case("none") => CaNames::None,
-                    _ => CaNames::Of(paths.into_iter().map(|said| said.value).collect()),
+                    _ => CaNames::Of(paths.into_iter().map(|said| said.value.into()).collect()),
                 };
                 host.policy.clients.names = Some(Located { value, origin });
             }

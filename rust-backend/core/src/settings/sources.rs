@@ -5,14 +5,23 @@ use std::path::PathBuf;
 
 use crate::base::directive::Located;
 use crate::base::file_reading::Hashed;
+use crate::base::place::Place;
 
 /// The value of such a pair. A later directive replaces an earlier one of the same name; those of a virtual host replace
 /// those of the base server.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     pub(crate) file: Option<Located<PathBuf>>,
+    pub(crate) path: Option<Directory>,
+}
+
+/// A directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Directory {
     /// The directory, or the files of it that are used.
-    pub(crate) path: Option<Vec<Located<PathBuf>>>,
+    pub(crate) files: Vec<Located<PathBuf>>,
+    /// The directory, if any of its files are used.
+    pub(crate) place: Option<Located<Place>>,
 }
 
 /// Which files of a directory are used.
@@ -35,7 +44,13 @@ impl Sources {
 
     /// The files and directories that are named.
     pub fn list(&self) -> Vec<Located<PathBuf>> {
-        let path = self.path.iter().flatten();
+        let path = self.path.iter().flat_map(|path| &path.files);
         self.file.iter().chain(path).cloned().collect()
+    }
+
+    /// The same, for who looks into directories again.
+    pub(crate) fn places(&self) -> Vec<Located<Place>> {
+        let path = self.path.iter().filter_map(|path| path.place.clone());
+        self.file.iter().cloned().map(Located::into).chain(path).collect()
     }
 }

@@ -175,16 +175,14 @@ impl Site {
     pub(crate) fn issuer_of(&self, identity: &Identity) -> Option<Vec<u8>> {
         let leaf = identity.leaf();
         let parsed = Certificate::parse(&leaf).ok()?;
-        let is_issuer = |der: &&[u8]| Certificate::parse(der).is_ok_and(|issuer| issuer.may_have_issued(&parsed));
-        let presented = identity.issuers().iter().map(AsRef::as_ref).find(is_issuer);
-        let trusted = || {
-            let anchors = &self.profile().client_auth()?.policy.anchors;
-            anchors
-                .named(parsed.issuer_der())
-                .map(|anchor| anchor.der.as_ref())
-                .find(is_issuer)
-        };
-        presented.or_else(trusted).map(<[u8]>::to_vec)
+        let is_issuer = |der: &[u8]| Certificate::parse(der).is_ok_and(|issuer| issuer.may_have_issued(&parsed));
+        let presented = identity.issuers().iter().find(|der| is_issuer(der));
+        if let Some(der) = presented {
+            return Some(der.to_vec());
+        }
+        let anchors = self.profile().client_auth()?.policy.cas.current();
+        let trusted = anchors.list().iter().find(|anchor| is_issuer(&anchor.der));
+        trusted.map(|anchor| anchor.der.to_vec())
     }
 
     /// The number of its store.

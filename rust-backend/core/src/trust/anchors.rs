@@ -2,13 +2,15 @@
 //! `TLSClientCA`, `TLSProxyCA`: the trusted CAs.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustls::DistinguishedName;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use crate::base::diagnostics::{Diagnostics, Origin, Severity};
 use crate::base::file_reading;
+use crate::base::place::Place;
 use crate::crypto::digest;
 use crate::x509::Certificate;
 use crate::x509::pem;
@@ -50,8 +52,14 @@ pub struct Anchors {
     trust: Vec<TrustAnchor<'static>>,
     /// Certificates that cannot be used, and the reasons.
     refused: Vec<String>,
+    /// The names that are sent to clients.
+    names: Arc<[DistinguishedName]>,
     digest: [u8; 32],
 }
+
+/// A CertificateRequest can contain 65535 bytes of names (RFC 8446 section 4.2.4). This leaves space for its other
+/// contents.
+const MAX_NAMES: usize = 60_000;
 
 /// Messages about CA files.
 #[derive(Debug, Default)]
@@ -83,17 +91,13 @@ impl Report {
 }
 
 impl Anchors {
-    /// Reads the certificates in `paths`: PEM files, or directories of PEM files with any names.
-    pub fn load(paths: &[PathBuf], report: &mut Report) -> Self {
-        Self::load_with_system(paths, false, report)
-    }
-
-    /// Reads `paths`, and the platform's trust store if `system` is set. Unusable certificates in the trust store are
+    /// Reads the certificates in `places`, PEM files or directories of PEM files with any names, and the platform's trust store if
+    /// `system` is set. Unusable certificates in the trust store are
     /// ignored without a message, because they are not part of the configuration.
-    pub fn load_with_system(paths: &[PathBuf], system: bool, report: &mut Report) -> Self {
+    pub fn load_with_system(places: impl IntoIterator<Item = Place>, system: bool, report: &mut Report) -> Self {
         let mut certificates = Vec::new();
-        for path in paths {
-            certificates.extend(read_certificates(path, report));
+        for place in places {
+            certificates.extend(read_certificates(&place, report));
         }
         if system && system_store_is_readable(report) {
             let store = rustls_native_certs::load_native_certs().certs;
@@ -111,6 +115,7 @@ impl Anchors {
             list: Vec::new(),
             trust: Vec::new(),
             refused: Vec::new(),
+            names: Arc::new([]),
             digest: [0; 32],
         };
         let mut seen = HashSet::new();
@@ -119,6 +124,7 @@ impl Anchors {
                 anchors.add(file, der, report);
             }
         }
+        anchors.names = anchors.distinct_names();
         let mut context = digest::Context::new(&digest::SHA256);
         for anchor in &anchors.list {
             context.update(&(anchor.der.len() as u64).to_be_bytes());
@@ -202,7 +208,24 @@ impl Anchors {
     }
 
     /// The names that are sent to clients (RFC 8446 section 4.2.4), without duplicates.
-    pub fn names(&self) -> Vec<DistinguishedName> {
+    pub fn names(&self) -> &Arc<[DistinguishedName]> {
+        &self.names
+    }
+
+    /// The error is why the names cannot be sent to clients.
+    pub fn check_names(&self) -> Result<(), String> {
+        let size: usize = self.names.iter().map(|name| name.as_ref().len() + 2).sum();
+        match size > MAX_NAMES {
+            true => Err(format!(
+                "the names of {} CAs do not fit in a handshake: say which ones clients are to be told with \
+                 TLSClientCANames, or none",
+                self.names.len()
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn distinct_names(&self) -> Arc<[DistinguishedName]> {
         let mut seen = HashSet::new();
         self.trust
             .iter()
@@ -235,15 +258,16 @@ fn system_store_is_readable(report: &mut Report) -> bool {
     regular.is_ok()
 }
 
-fn read_certificates(path: &Path, report: &mut Report) -> Vec<(PathBuf, CertificateDer<'static>)> {
-    let files = match file_reading::expand(path) {
+fn read_certificates(place: &Place, report: &mut Report) -> Vec<(PathBuf, CertificateDer<'static>)> {
+    let files = match place.files() {
         Ok(files) => files,
         Err(error) => {
             report.errors.push(error.to_string());
             return Vec::new();
         }
     };
-    let is_directory = files.len() != 1 || files[0] != path;
+    // Links by hash are made for certificates.
+    let is_directory = place.hashed.is_none() && (files.len() != 1 || files[0] != place.path);
     let mut found = Vec::new();
     for file in files {
         let read = file_reading::read(&file).map_err(|error| error.to_string());
@@ -267,7 +291,7 @@ fn read_certificates(path: &Path, report: &mut Report) -> Vec<(PathBuf, Certific
     if is_directory && found.is_empty() {
         report.errors.push(format!(
             "{}: no file in this directory has a certificate in PEM",
-            path.display()
+            place.path.display()
         ));
     }
     found

@@ -7,6 +7,7 @@
 //! May use: base, crypto, revocation, x509.
 
 pub mod anchors;
+pub mod ca_set;
 pub mod client;
 pub mod crl;
 pub mod path;

@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
 use super::anchors::Anchors;
+use super::ca_set::CaSet;
 use super::refusal::{Reason, Refusal};
 use super::revocation::{CrlCheck, Depth, RevocationLists, Subject};
 use super::status::{FetchedLists, Known, OcspStatus};
@@ -102,8 +103,8 @@ impl Role {
 pub struct Policy {
     /// The owners of the certificates.
     pub role: Role,
-    /// The trust anchors.
-    pub anchors: Arc<Anchors>,
+    /// The trusted CAs.
+    pub cas: Arc<CaSet>,
     /// The maximum number of CAs above a certificate.
     pub depth: usize,
     /// The revocation lists, if any are checked.
@@ -224,7 +225,8 @@ impl Policy {
         // failure.
         let objection: RefCell<Option<(Reason, String)>> = RefCell::new(None);
         let above = Cell::new(0);
-        let policy = |path: &VerifiedPath<'_>| match self.check_path(path, question, now) {
+        let anchors = self.cas.current();
+        let policy = |path: &VerifiedPath<'_>| match self.check_path(&anchors, path, question, now) {
             Ok(issuers) => {
                 above.set(issuers);
                 Ok(())
@@ -238,7 +240,7 @@ impl Policy {
             end_entity
                 .verify_for_usage(
                     verification_algorithms().all,
-                    self.anchors.trust(),
+                    anchors.trust(),
                     others,
                     time,
                     self.role.purpose().0,
@@ -255,11 +257,12 @@ impl Policy {
     /// Applies the policy to a path that webpki accepts. Returns the number of CAs in it.
     fn check_path(
         &self,
+        anchors: &Anchors,
         path: &VerifiedPath<'_>,
         question: Option<&RefCell<Option<Question>>>,
         now: i64,
     ) -> Result<usize, (Reason, String)> {
-        let Some(anchor) = self.anchors.find(path.anchor()) else {
+        let Some(anchor) = anchors.find(path.anchor()) else {
             return Err((Reason::UnknownIssuer, "its trust anchor is not known".to_owned()));
         };
         let leaf = path.end_entity();

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use x509_parser::time::ASN1Time;
 
-use super::anchors::{Anchors, Report};
+use super::anchors::Report;
+use super::ca_set::CaSet;
 use super::crl::{self, Crl, CrlError};
 use super::path::Role;
 use super::refusal::Reason;
@@ -113,7 +114,7 @@ struct Lists {
 pub struct RevocationLists {
     paths: Vec<PathBuf>,
     role: Role,
-    anchors: Arc<Anchors>,
+    cas: Arc<CaSet>,
     log_queue: Arc<LogQueue>,
     lists: RwLock<Arc<Lists>>,
     /// The time of the last check of the files, in seconds since 1970.
@@ -123,11 +124,11 @@ pub struct RevocationLists {
 }
 
 impl RevocationLists {
-    /// Reads the lists in `paths`. Lists of CAs in `anchors` must be signed by these.
+    /// Reads the lists in `paths`. Lists of CAs in `cas` must be signed by these.
     pub fn load(
         paths: &[PathBuf],
         role: Role,
-        anchors: &Arc<Anchors>,
+        cas: &Arc<CaSet>,
         log_queue: &Arc<LogQueue>,
         now: i64,
         report: &mut Report,
@@ -135,7 +136,7 @@ impl RevocationLists {
         let lists = Self {
             paths: paths.to_vec(),
             role,
-            anchors: Arc::clone(anchors),
+            cas: Arc::clone(cas),
             log_queue: Arc::clone(log_queue),
             lists: RwLock::default(),
             looked: AtomicI64::new(now),
@@ -297,7 +298,8 @@ impl RevocationLists {
 
     fn examine(&self, crl: &Crl, now: i64, report: &mut Report) {
         let (directive, file) = (self.role.crl_directive(), crl.file.display());
-        let mut issuers = self.anchors.named(crl.issuer()).peekable();
+        let anchors = self.cas.current();
+        let mut issuers = anchors.named(crl.issuer()).peekable();
         if issuers.peek().is_some() && !issuers.any(|issuer| crl.is_signed_by(&issuer.der, &verification_algorithms()))
         {
             report

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use mod_tls_core::base::file_reading::{self, FileError, Opened};
 use mod_tls_core::base::host_name::HostName;
+use mod_tls_core::base::stamp::Stamp;
 use mod_tls_core::key_process::supply::Supplied;
-use mod_tls_core::keys::identity::Stamp;
 use mod_tls_core::keys::store_pattern::{Pattern, StorePatterns};
 
 use super::Answer;
@@ -35,18 +35,18 @@ impl FileStore {
 
     fn open(&self, name: &HostName, known: u64) -> Result<Answer, FileError> {
         let (certificate_path, key_path) = self.0.paths(name);
-        if known != 0 && Stamp::of_paths(&certificate_path, key_path.as_deref())?.to_bits() == known {
+        if known != 0 && Stamp::of(std::iter::once(&certificate_path).chain(&key_path))?.to_bits() == known {
             return Ok(Supplied::Same.into());
         }
         let certificate = file_reading::open(&certificate_path)?;
         let key = key_path.as_deref().map(file_reading::open).transpose()?;
+        let opened: Vec<Opened> = std::iter::once(certificate).chain(key).collect();
         let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
         let supplied = Supplied::Files {
-            stamp: Stamp::of_opened(&certificate, key.as_ref()).to_bits(),
+            stamp: Stamp::of_files(opened.iter().map(|opened| opened.stamp)).to_bits(),
             certificate: bytes(&certificate_path),
             key: key_path.as_deref().map(bytes),
         };
-        let opened: Vec<Opened> = std::iter::once(certificate).chain(key).collect();
         Ok(Answer {
             supplied,
             descriptors: opened.into_iter().map(|opened| OwnedFd::from(opened.file)).collect(),

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Notices that files of certificates have changed.
+//! Notices that files have changed, those of certificates above all.
 //!
 //! The kernel tells of changes in directories (inotify(7)). Where it cannot, as on network file systems, the files are looked at
 //! from time to time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mod_tls_core::base::diagnostics::Severity;
+use mod_tls_core::base::stamp::{Stamp, hash_of};
 use mod_tls_core::key_process::inquiry::FileState;
 use mod_tls_core::key_process::watch_orders::{Settled, WatchedFiles};
-use mod_tls_core::keys::identity::{IdentityFiles, Stamp};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::statfs;
 use rustix::io::Errno;
@@ -47,8 +45,11 @@ const REMOTE: [u64; 12] = [
     0x7461_636f, // OCFS2
 ];
 
-/// The number of a watched directory, and a hash of the name in it.
+/// The number of a watched directory, and a hash of the name in it, or [`ANY`].
 type Key = (i32, u64);
+
+/// Stands for all names in a directory.
+const ANY: u64 = 0;
 
 /// The files that are watched.
 pub(super) struct Files {
@@ -69,7 +70,7 @@ pub(super) struct Files {
 }
 
 struct Site {
-    files: IdentityFiles,
+    paths: Vec<PathBuf>,
     /// None if the files could not be looked at.
     stamp: Option<Stamp>,
     /// What became of them when httpd's parent process last read them.
@@ -112,12 +113,12 @@ impl Files {
         self.interval = interval.max(Duration::from_secs(1));
         self.has_complained = false;
         for watched in list {
-            let files = files_of(&watched);
+            let paths = paths_of(&watched);
             let known = old
                 .remove(&watched.slot)
-                .filter(|site| site.files == files && !site.is_polled);
+                .filter(|site| site.paths == paths && !site.is_polled);
             let mut site = known.unwrap_or(Site {
-                files,
+                paths,
                 stamp: None,
                 settled: watched.settled.clone(),
                 keys: Vec::new(),
@@ -141,25 +142,47 @@ impl Files {
         self.next_round = is_polling.then(|| now + self.interval);
     }
 
+    /// Watches these files in place of those with the same number. If they are the same, nothing is looked at: what this process
+    /// cannot see, httpd's parent process may see, and neither must call the other again and again for that.
+    pub(super) fn watch_again(&mut self, watched: WatchedFiles) {
+        let slot = watched.slot;
+        let Some(site) = self.sites.get_mut(&slot) else { return };
+        let paths = paths_of(&watched);
+        let is_other = site.paths != paths;
+        site.settled = watched.settled;
+        if is_other {
+            site.stamp = site.settled.stamp.map(Stamp::from_bits);
+            site.paths = paths;
+            self.follow(slot);
+            self.look_at(slot);
+        }
+    }
+
     /// Watches the entries of directories on which the site depends now.
     fn follow(&mut self, slot: u32) {
         let Some(site) = self.sites.get_mut(&slot) else { return };
         let old = std::mem::take(&mut site.keys);
-        let files = site.files.clone();
-        let paths = std::iter::once(&files.certificate)
-            .chain(&files.key)
-            .chain(&files.chain);
+        let paths = site.paths.clone();
         let mut keys = Vec::new();
         let mut is_polled = false;
-        for entry in paths.flat_map(|path| links::entries(path)) {
-            match self.directory(&entry.directory) {
-                Ok(number) => {
-                    is_polled |= self.remote.contains(&number);
-                    keys.push((number, hash(&entry.name)));
-                }
-                Err(error) => {
-                    is_polled = true;
-                    self.complain(&entry.directory, error);
+        for path in paths {
+            let entries = links::entries(&path).into_iter();
+            let mut wanted: Vec<_> = entries
+                .map(|entry| (entry.directory, hash_of(entry.name.as_bytes())))
+                .collect();
+            if path.is_dir() {
+                wanted.push((path, ANY));
+            }
+            for (directory, name) in wanted {
+                match self.directory(&directory) {
+                    Ok(number) => {
+                        is_polled |= self.remote.contains(&number);
+                        keys.push((number, name));
+                    }
+                    Err(error) => {
+                        is_polled = true;
+                        self.complain(&directory, error);
+                    }
                 }
             }
         }
@@ -251,7 +274,7 @@ impl Files {
                 let own = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED | ReadFlags::UNMOUNT;
                 match event.file_name() {
                     Some(name) => {
-                        let name = hash(OsStr::from_bytes(name.to_bytes()));
+                        let name = hash_of(name.to_bytes());
                         found.push((event.wd(), Some(name)));
                     }
                     None if event.events().intersects(own) => found.push((event.wd(), None)),
@@ -263,8 +286,10 @@ impl Files {
         for (number, name) in found {
             match name {
                 Some(name) => {
-                    let range = self.by_entry.range((number, name, 0)..=(number, name, u32::MAX));
-                    slots.extend(range.map(|(_, _, slot)| *slot));
+                    for name in [ANY, name] {
+                        let range = self.by_entry.range((number, name, 0)..=(number, name, u32::MAX));
+                        slots.extend(range.map(|(_, _, slot)| *slot));
+                    }
                 }
                 None => slots.extend(self.in_directory(number)),
             }
@@ -300,7 +325,7 @@ impl Files {
     /// Notes whether the files of a site have changed.
     fn look_at(&mut self, slot: u32) {
         let Some(site) = self.sites.get_mut(&slot) else { return };
-        let stamp = Stamp::of(&site.files).ok();
+        let stamp = Stamp::of(&site.paths).ok();
         if std::mem::replace(&mut site.stamp, stamp) != stamp && !self.changed.contains(&slot) {
             self.changed.push(slot);
         }
@@ -332,12 +357,17 @@ impl Files {
         let Some(site) = self.sites.get(&slot) else {
             return FileState::Unknown;
         };
-        let stamp = Stamp::of(&site.files).ok().map(Stamp::to_bits);
+        let stamp = Stamp::of(&site.paths).ok().map(Stamp::to_bits);
         match &site.settled.refused {
             _ if stamp != site.settled.stamp || self.changed.contains(&slot) => FileState::Pending,
             Some(why) => FileState::Refused(site.settled.since, why.clone()),
             None => FileState::Used(site.settled.since),
         }
+    }
+
+    /// Whether something has happened since the last report.
+    pub(super) fn has_news(&self) -> bool {
+        !self.changed.is_empty() || !self.messages.is_empty()
     }
 
     /// What has happened since the last call.
@@ -346,17 +376,9 @@ impl Files {
     }
 }
 
-fn files_of(watched: &WatchedFiles) -> IdentityFiles {
-    let path = |bytes: &Vec<u8>| Arc::from(Path::new(OsStr::from_bytes(bytes)));
-    IdentityFiles {
-        certificate: path(&watched.certificate),
-        key: watched.key.as_ref().map(path),
-        chain: watched.chain.as_ref().map(path),
-    }
-}
-
-fn hash(name: &OsStr) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(name)
+fn paths_of(watched: &WatchedFiles) -> Vec<PathBuf> {
+    let paths = watched.paths.iter();
+    paths.map(|path| OsStr::from_bytes(path).into()).collect()
 }
 
 #[cfg(test)]

@@ -165,6 +165,11 @@ impl Watch {
                 self.clients.set_catalogue(None);
                 self.files
                     .watch(Duration::from_secs(interval.into()), list, Instant::now());
+                self.is_calling |= self.files.has_news();
+            }
+            WatchOrder::Again(files) => {
+                self.files.watch_again(files);
+                self.is_calling |= self.files.has_news();
             }
             WatchOrder::Report => {
                 let (changed, messages) = self.files.report();

@@ -5,37 +5,34 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::DistinguishedName;
-
 use super::Compiler;
 use crate::base::diagnostics::Severity;
 use crate::base::directive::Located;
+use crate::base::place::Place;
 use crate::settings::ClientSettings;
-use crate::trust::anchors::{Anchors, Report};
+use crate::trust::anchors::Report;
+use crate::trust::ca_set::CaSet;
 use crate::trust::client::verifier::{Asking, CaNames, ClientAuth, ClientAuthSpec, DEFAULT_DEPTH};
 use crate::trust::client::verify_mode::HandshakeMode;
 use crate::trust::path::Role;
 use crate::trust::revocation::RevocationLists;
 
-/// A CertificateRequest can contain 65535 bytes of names (RFC 8446 section 4.2.4). This leaves space for its other
-/// contents.
-const MAX_NAMES: usize = 60_000;
-
 /// The paths of CRLs, and of the CAs that have signed them.
-type ListsKey = (Vec<PathBuf>, Vec<PathBuf>);
+type ListsKey = (Vec<PathBuf>, Vec<Place>);
 
 /// Objects that hosts share: each file is read once, even if several hosts use it.
 #[derive(Default)]
 pub(super) struct ClientAuths {
     auths: HashMap<ClientAuthSpec, Option<Arc<ClientAuth>>>,
-    anchors: HashMap<Vec<PathBuf>, Option<Arc<Anchors>>>,
+    cas: HashMap<Vec<Place>, Option<Arc<CaSet>>>,
     lists: HashMap<ListsKey, Option<Arc<RevocationLists>>>,
 }
 
 impl ClientAuths {
-    /// All revocation lists of the configuration.
-    pub(super) fn into_lists(self) -> Vec<Arc<RevocationLists>> {
-        self.lists.into_values().flatten().collect()
+    /// All sets of CAs, and all revocation lists, of the configuration.
+    pub(super) fn into_parts(self) -> (Vec<Arc<CaSet>>, Vec<Arc<RevocationLists>>) {
+        let cas = self.cas.into_values().flatten();
+        (cas.collect(), self.lists.into_values().flatten().collect())
     }
 }
 
@@ -81,15 +78,15 @@ impl Compiler {
         clients: &ClientSettings,
         spec: &ClientAuthSpec,
     ) -> Option<Arc<ClientAuth>> {
-        let anchors = self.anchors(index, "TLSClientCA", &spec.cas, clients.cas.first())?;
-        if anchors.trust().is_empty() && !spec.cas.is_empty() {
+        let cas = self.cas(index, "TLSClientCA", &spec.cas, clients.cas.first())?;
+        if cas.current().trust().is_empty() && !spec.cas.is_empty() {
             let text = "TLSClientCA has no certificate of a CA that can be trusted, see above";
             self.report_said(Severity::Error, index, clients.cas.first(), text);
             return None;
         }
-        let hints = self.hints(index, clients, spec, &anchors)?;
+        let hints = self.hints(index, clients, spec, &cas)?;
         let lists = match self.needs_lists(index, clients, spec) {
-            Some(true) => Some(self.lists(index, clients, spec, &anchors)?),
+            Some(true) => Some(self.lists(index, clients, spec, &cas)?),
             Some(false) => None,
             None => return None,
         };
@@ -99,9 +96,9 @@ impl Compiler {
             link: asks.then(|| self.revocation_link()).flatten(),
         };
         if spec.fetch.fetches {
-            self.want_lists(&spec.fetch, &anchors);
+            self.want_lists(&spec.fetch, &cas.current());
         }
-        Some(Arc::new(ClientAuth::new(spec.clone(), anchors, lists, hints, asking)))
+        Some(Arc::new(ClientAuth::new(spec.clone(), cas, lists, hints, asking)))
     }
 
     fn needs_lists(&mut self, index: usize, clients: &ClientSettings, spec: &ClientAuthSpec) -> Option<bool> {
@@ -121,19 +118,19 @@ impl Compiler {
         }
     }
 
-    pub(super) fn anchors<T>(
+    pub(super) fn cas<T>(
         &mut self,
         index: usize,
-        directive: &str,
-        paths: &[PathBuf],
+        directive: &'static str,
+        places: &[Place],
         said: Option<&Located<T>>,
-    ) -> Option<Arc<Anchors>> {
-        if let Some(known) = self.client_auths.anchors.get(paths) {
+    ) -> Option<Arc<CaSet>> {
+        if let Some(known) = self.client_auths.cas.get(places) {
             return known.clone();
         }
         let mut report = Report::default();
-        let anchors = Anchors::load(paths, &mut report);
-        for anchor in anchors.list() {
+        let cas = CaSet::load(directive, places, false, &mut report);
+        for anchor in cas.current().list() {
             if anchor.validity.1 < self.now {
                 report.warnings.push(format!(
                     "{}: the CA's certificate has expired: what it has issued will be refused until it is replaced",
@@ -143,36 +140,29 @@ impl Compiler {
         }
         let origin = said.map(|said| &said.origin);
         let usable = report.tell(&mut self.diagnostics, index, origin, &format!("{directive} "));
-        let anchors = usable.then(|| Arc::new(anchors));
-        self.client_auths.anchors.insert(paths.to_vec(), anchors.clone());
-        anchors
+        let cas = usable.then(|| Arc::new(cas));
+        self.client_auths.cas.insert(places.to_vec(), cas.clone());
+        cas
     }
 
+    /// The CAs whose names are sent to clients: the inner `None` means none, the outer `None` that an error was reported.
     fn hints(
         &mut self,
         index: usize,
         clients: &ClientSettings,
         spec: &ClientAuthSpec,
-        anchors: &Anchors,
-    ) -> Option<Vec<DistinguishedName>> {
-        let names = match &spec.names {
-            CaNames::None => Vec::new(),
-            CaNames::Trusted => anchors.names(),
-            CaNames::Of(paths) => self
-                .anchors(index, "TLSClientCANames", paths, clients.names.as_ref())?
-                .names(),
+        cas: &Arc<CaSet>,
+    ) -> Option<Option<Arc<CaSet>>> {
+        let named = match &spec.names {
+            CaNames::None => return Some(None),
+            CaNames::Trusted => Arc::clone(cas),
+            CaNames::Of(paths) => self.cas(index, "TLSClientCANames", paths, clients.names.as_ref())?,
         };
-        let size: usize = names.iter().map(|name| name.as_ref().len() + 2).sum();
-        if size > MAX_NAMES {
-            let text = format!(
-                "the names of {} CAs do not fit in a handshake: say which ones clients are to be told with \
-                 TLSClientCANames, or none",
-                names.len()
-            );
-            self.report_said(Severity::Error, index, clients.cas.first(), &text);
+        if let Err(why) = named.tell_names() {
+            self.report_said(Severity::Error, index, clients.cas.first(), &why);
             return None;
         }
-        Some(names)
+        Some(Some(named))
     }
 
     fn lists(
@@ -180,7 +170,7 @@ impl Compiler {
         index: usize,
         clients: &ClientSettings,
         spec: &ClientAuthSpec,
-        anchors: &Arc<Anchors>,
+        cas: &Arc<CaSet>,
     ) -> Option<Arc<RevocationLists>> {
         let key = (spec.crls.clone(), spec.cas.clone());
         if let Some(known) = self.client_auths.lists.get(&key) {
@@ -188,7 +178,7 @@ impl Compiler {
         }
         let mut report = Report::default();
         let log_queue = &self.builder.process.log_queue;
-        let lists = RevocationLists::load(&spec.crls, Role::Client, anchors, log_queue, self.now, &mut report);
+        let lists = RevocationLists::load(&spec.crls, Role::Client, cas, log_queue, self.now, &mut report);
         let origin = clients.crls.first().map(|said| &said.origin);
         let usable = report.tell(&mut self.diagnostics, index, origin, "");
         let lists = usable.then(|| Arc::new(lists));
@@ -203,18 +193,20 @@ impl Compiler {
 }
 
 fn spec(mode: HandshakeMode, clients: &ClientSettings) -> ClientAuthSpec {
-    let paths = |said: &[Located<PathBuf>]| said.iter().map(|said| said.value.clone()).collect();
+    fn values<T: Clone>(said: &[Located<T>]) -> Vec<T> {
+        said.iter().map(|said| said.value.clone()).collect()
+    }
     let usual_depth = clients.depth.unwrap_or(DEFAULT_DEPTH);
     ClientAuthSpec {
         mode,
-        cas: paths(&clients.cas),
+        cas: values(&clients.cas),
         names: clients
             .names
             .as_ref()
             .map_or(CaNames::Trusted, |said| said.value.clone()),
         depth: usual_depth.max(clients.depth_somewhere.unwrap_or_default()),
         usual_depth,
-        crls: paths(&clients.crls),
+        crls: values(&clients.crls),
         crl_check: clients.crl_check.as_ref().map(|said| said.value).unwrap_or_default(),
         fetch: clients
             .fetch_lists

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Selection and validation of the certificates of hosts.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::SignatureAlgorithm;
@@ -9,6 +8,7 @@ use rustls::SignatureAlgorithm;
 use super::Compiler;
 use crate::base::diagnostics::Severity;
 use crate::base::directive::Located;
+use crate::base::place::Place;
 use crate::config::CompileMode;
 use crate::key_process::protocol::Purpose;
 use crate::keys::identity::{Identity, IdentityError, IdentityFiles};
@@ -83,13 +83,13 @@ impl Compiler {
         if cas.is_empty() || identity.has_issuers() {
             return identity;
         }
-        let paths: Vec<PathBuf> = cas.iter().map(|said| said.value.clone()).collect();
-        let key = (identity.id(), paths);
+        let places: Vec<Place> = cas.iter().map(|said| said.value.clone()).collect();
+        let key = (identity.id(), places);
         if let Some(known) = self.completed.get(&key) {
             return Arc::clone(known);
         }
-        let anchors = self.anchors(index, "TLSClientCA", &key.1, cas.first());
-        let completed = anchors.and_then(|anchors| identity.completed(&anchors));
+        let found = self.cas(index, "TLSClientCA", &key.1, cas.first());
+        let completed = found.and_then(|cas| identity.completed(&cas.current()));
         let completed = completed.map_or(identity, Arc::new);
         self.completed.insert(key, Arc::clone(&completed));
         completed

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Compiler;
 use crate::base::diagnostics::Severity;
 use crate::config::CompileMode;
-use crate::key_process::parent::Launch;
+use crate::key_process::parent::{KeyProcess, Launch};
 use crate::key_process::protocol::Purpose;
 use crate::keys::identity::IdentityFiles;
 use crate::settings::KeyPlace;
@@ -69,6 +69,12 @@ impl Compiler {
                 self.report_key_process(Severity::Error, &why);
             }
         }
+    }
+
+    /// Whether private keys are in httpd's processes.
+    pub(super) fn is_without_keyd(&self) -> bool {
+        let keys = self.builder.process.key_process.get();
+        !keys.is_some_and(KeyProcess::is_on)
     }
 
     fn report_key_process(&mut self, severity: Severity, text: &str) {

@@ -16,7 +16,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use self::clients::ClientAuths;
@@ -26,7 +26,10 @@ use crate::backend::store::ProxyStore;
 use crate::base::clock::unix_now;
 use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Located;
+use crate::base::place::Place;
+use crate::base::slots;
 use crate::config::on_demand::{CertificateStore, StoreCache};
+use crate::config::seed::SeedFile;
 use crate::config::vhosts::NameIndex;
 use crate::config::{Builder, CompileMode, Config, Server};
 use crate::crypto::protocol::Protocols;
@@ -56,16 +59,18 @@ pub(crate) struct Compiler {
     profiles_by_policy: HashMap<(usize, bool), Arc<Profile>>,
     client_auths: ClientAuths,
     online: OnlineParts,
+    seeds: Vec<Arc<SeedFile>>,
     /// The stores of certificates, each once.
     stores: Vec<CertificateStore>,
     /// Certificates with intermediate certificates from other files, by digest and paths.
-    completed: HashMap<([u8; 32], Vec<PathBuf>), Arc<Identity>>,
+    completed: HashMap<([u8; 32], Vec<Place>), Arc<Identity>>,
     proxies: ProxyStore,
     now: i64,
 }
 
 impl Compiler {
     pub(crate) fn new(mut builder: Builder) -> Self {
+        slots::set_child(false);
         let root = builder.environment.server_root.clone();
         let mut interpreter = Interpreter::new(&root);
         let blocks = builder
@@ -99,6 +104,7 @@ impl Compiler {
             profiles_by_policy: HashMap::new(),
             client_auths: ClientAuths::default(),
             online: OnlineParts::default(),
+            seeds: Vec::new(),
             stores: Vec::new(),
             completed: HashMap::new(),
             proxies,
@@ -153,6 +159,8 @@ impl Compiler {
         let key_place = self.key_place();
         let control = self.control();
         let online = self.online();
+        let is_without_keyd = self.is_without_keyd();
+        let (client_cas, revocation_lists) = std::mem::take(&mut self.client_auths).into_parts();
         let is_test = self.builder.environment.mode == CompileMode::Test;
         let described = self.builder.servers.iter().filter(|_| is_test);
         let config = Config {
@@ -187,6 +195,7 @@ impl Compiler {
             sites,
             watching: self.global.watching.unwrap_or_default(),
             online,
+            is_without_keyd,
             stores: self.stores,
             store_cache: StoreCache::new(self.global.store_cache),
             control,
@@ -194,7 +203,9 @@ impl Compiler {
             session_cache,
             session_cache_required,
             ticket_keys: tickets.into_values().collect(),
-            revocation_lists: self.client_auths.into_lists(),
+            seeds: self.seeds,
+            client_cas,
+            revocation_lists,
             proxies: self.proxies,
             proxy_chains: self.builder.proxy_chains,
         };

@@ -2,29 +2,18 @@
 //! Sources of ticket keys.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-
-use zeroize::Zeroizing;
 
 use super::Compiler;
 use crate::base::diagnostics::Severity;
 use crate::base::directive::Located;
-use crate::base::file_reading::{self, Exposure};
-use crate::key_process::protocol::{Purpose, TicketState};
-use crate::keys::key_file::KeyReader;
-use crate::session::tickets::{DEFAULT_LIFETIME, MIN_SEED, RatchetState, TicketKeys};
+use crate::config::seed::SeedFile;
+use crate::key_process::protocol::Purpose;
+use crate::session::tickets::{DEFAULT_LIFETIME, TicketKeys};
 
 /// Ticket keys by key file; the keys without a file are those of the process.
 pub(super) type TicketStores = HashMap<Option<PathBuf>, Arc<TicketKeys>>;
-
-/// A seed file.
-struct Seed {
-    /// None if the file is too small.
-    keys: Option<TicketKeys>,
-    size: u64,
-    exposure: Exposure,
-}
 
 impl Compiler {
     /// The key file of a host.
@@ -38,16 +27,17 @@ impl Compiler {
         let lifetimes = self.hosts.iter().map(|host| host.session_spec().lifetime);
         let lifetime = lifetimes.max().unwrap_or(DEFAULT_LIFETIME);
         let mut stores = HashMap::new();
-        let mut usable = true;
+        // By these, child processes are told new seeds.
+        let own = self.own_keys(lifetime);
+        let mut usable = own.is_some();
+        stores.insert(None, own);
         for index in 0..self.hosts.len() {
             let file = self.ticket_key_file(index);
             if stores.contains_key(&file) {
                 continue;
             }
-            let keys = match self.hosts[index].policy.sessions.ticket_key_file.clone() {
-                Some(said) => self.shared_keys(index, &said, lifetime),
-                None => self.own_keys(lifetime),
-            };
+            let said = self.hosts[index].policy.sessions.ticket_key_file.clone();
+            let keys = said.and_then(|said| self.shared_keys(index, &said, lifetime));
             usable &= keys.is_some();
             stores.insert(file, keys);
         }
@@ -71,12 +61,10 @@ impl Compiler {
             );
             self.report_at(Severity::Error, index, &tickets, text);
         }
-        match self.seed(&said.value, lifetime) {
-            Ok(Seed {
-                keys: Some(keys),
-                exposure,
-                ..
-            }) => {
+        let process = Arc::clone(&self.builder.process);
+        let reader = process.key_reader(Purpose::Server, true);
+        match SeedFile::load(&said.value, lifetime, self.now, &reader) {
+            Ok((file, exposure)) => {
                 if let Some(text) = exposure.about(&said.value, "read what is in all tickets") {
                     self.report_at(
                         Severity::Warning,
@@ -85,50 +73,13 @@ impl Compiler {
                         format!("TLSSessionTicketKeyFile {text}"),
                     );
                 }
-                Some(Arc::new(keys))
-            }
-            Ok(Seed { keys: None, size, .. }) => {
-                let path = said.value.display();
-                let text = format!(
-                    "TLSSessionTicketKeyFile {path} has {size} bytes, which can be guessed: make it with \
-                     `openssl rand -out {path} 48`"
-                );
-                self.report_at(Severity::Error, index, said, text);
-                None
+                let keys = Arc::clone(file.keys());
+                self.seeds.push(Arc::new(file));
+                Some(keys)
             }
             Err(why) => {
                 self.report_at(Severity::Error, index, said, format!("TLSSessionTicketKeyFile {why}"));
                 None
-            }
-        }
-    }
-
-    /// Has the seed file read, by `tls-keyd` if that has the private keys.
-    fn seed(&self, path: &Path, lifetime: u32) -> Result<Seed, String> {
-        match self.builder.process.key_reader(Purpose::Server, true) {
-            KeyReader::Process(process, _) => {
-                let opened = file_reading::open(path).map_err(|error| error.to_string())?;
-                let (size, state) = process
-                    .ticket_state(&opened.file, self.now, lifetime)
-                    .map_err(|why| format!("{}: cannot be read: {why}", path.display()))?;
-                let state = state.map(|TicketState { period, state }| RatchetState {
-                    period,
-                    state: Zeroizing::new(state),
-                });
-                Ok(Seed {
-                    keys: state.map(|state| TicketKeys::from_state(state, lifetime, self.now)),
-                    size,
-                    exposure: opened.exposure,
-                })
-            }
-            KeyReader::Here(_) => {
-                let seed = file_reading::read_stamped(path).map_err(|error| error.to_string())?;
-                let is_long = seed.bytes.len() >= MIN_SEED;
-                Ok(Seed {
-                    keys: is_long.then(|| TicketKeys::from_seed(&seed.bytes, lifetime)),
-                    size: seed.bytes.len() as u64,
-                    exposure: seed.exposure,
-                })
             }
         }
     }

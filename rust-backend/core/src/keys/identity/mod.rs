@@ -3,18 +3,15 @@
 
 mod alone;
 mod error;
-mod journal;
 mod loading;
 mod oddities;
 mod renewal;
-mod stamp;
 mod store;
 
 pub use error::IdentityError;
 pub use loading::machine_identities;
 pub(crate) use oddities::Invalidity;
 pub use renewal::{Known, Renewed, Watched};
-pub use stamp::Stamp;
 pub use store::IdentityStore;
 
 use loading::{FoundKey, certificates, issuers_of, leaf_and_issuers, position_of, well_formed};
@@ -22,7 +19,6 @@ use loading::{FoundKey, certificates, issuers_of, leaf_and_issuers, position_of,
 use oddities::Oddities;
 
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -33,6 +29,8 @@ use rustls::{NamedGroup, SignatureAlgorithm, SignatureScheme};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
 use crate::base::file_reading::Exposure;
+use crate::base::slots;
+use crate::base::stamp::{Stamp, hash_of};
 use crate::crypto::digest;
 use crate::key_process::protocol::Wanted;
 use crate::key_process::remote_key::RemoteKey;
@@ -82,10 +80,19 @@ impl IdentityFiles {
         }
     }
 
+    /// The paths of all files.
+    pub fn paths(&self) -> impl Iterator<Item = &Arc<Path>> {
+        std::iter::once(&self.certificate).chain(&self.key).chain(&self.chain)
+    }
+
     /// Whether a part of it is an object in a token.
     pub(crate) fn is_in_token(&self) -> bool {
-        let paths = std::iter::once(&self.certificate).chain(&self.key).chain(&self.chain);
-        paths.into_iter().any(|path| token_uri(path).is_some())
+        self.paths().any(|path| token_uri(path).is_some())
+    }
+
+    /// The current stamp of the files.
+    pub(crate) fn stamp(&self) -> Result<Stamp, IdentityError> {
+        Stamp::of(self.paths()).map_err(IdentityError::File)
     }
 
     /// The warning that other users may have the file with the key, who then `can` do something, or that with the PIN of its
@@ -131,7 +138,7 @@ pub struct Identity {
     certified: RwLock<Option<Arc<CertifiedKey>>>,
     /// The hash of the last names that the certificate was found to cover; 0 if none were checked.
     covered: AtomicU64,
-    /// Its number in the [`IdentityStore`], which its renewals have too. 0 if it does not come from there.
+    /// Its [number](crate::base::slots) in the [`IdentityStore`], which its renewals have too.
     slot: u32,
     /// The renewed certificate, which is used in place of this one.
     renewed: RwLock<Option<Arc<Identity>>>,
@@ -258,7 +265,7 @@ impl Identity {
             key,
             certified: RwLock::default(),
             covered: AtomicU64::new(0),
-            slot: 0,
+            slot: slots::NONE,
             renewed: RwLock::default(),
             is_renewed: AtomicBool::new(false),
         }
@@ -419,11 +426,6 @@ impl Identity {
         *self.certified.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(certified));
         true
     }
-}
-
-/// A hash that is equal for equal values in this process and its child processes.
-fn hash_of(value: impl Hash) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
 }
 
 /// A key that is limited to some signature schemes.

@@ -2,23 +2,26 @@
 //! Certificates that are renewed while httpd runs.
 //!
 //! If the keys are in `tls-keyd`, the parent process reads files that have changed, and tells the child processes by the
-//! [`Journal`]. If they are in httpd's processes, each child process looks itself from time to time.
+//! [journal](crate::key_process::journal). If they are in httpd's processes, each child process looks itself from time to time.
 
 use std::borrow::Cow;
-use std::io;
-use std::sync::atomic::AtomicU64;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, PoisonError};
 
 use rustls_pki_types::CertificateDer;
 use serde_bytes::ByteBuf;
 
-use super::journal::{Journal, Renewal};
 use super::store::Entry;
-use super::{ConnectionInfo, Identity, IdentityFiles, IdentityStore, Key, Stamp};
+use super::{ConnectionInfo, Identity, IdentityFiles, IdentityStore, Key};
 use crate::base::clock::unix_now;
 use crate::base::lock::lock;
+use crate::base::slots;
+use crate::base::stamp::Stamp;
 use crate::key_process::door::Door;
+use crate::key_process::journal::{Change, Content, Journal, RemoteCertificate};
 use crate::key_process::remote_key::RemoteKey;
 use crate::key_process::watch_orders::Settled;
 use crate::keys::key_file::KeyReader;
@@ -168,7 +171,7 @@ impl Identity {
     }
 
     /// Whether it has the same certificates and the same key as `other`: the key belongs to the certificate.
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.leaf == other.leaf && self.issuers == other.issuers
     }
 
@@ -180,10 +183,11 @@ impl Identity {
         }
     }
 
-    fn renewal(&self) -> Option<Renewal> {
+    /// What child processes are told of it. None if the key is not in `tls-keyd`.
+    pub(crate) fn remote_certificate(&self) -> Option<RemoteCertificate> {
         let Key::Remote(key) = &self.key else { return None };
-        Some(Renewal {
-            slot: self.slot,
+        Some(RemoteCertificate {
+            source: self.source.as_os_str().as_bytes().to_vec(),
             leaf: self.leaf.to_vec(),
             issuers: self.issuers.iter().map(|der| ByteBuf::from(der.to_vec())).collect(),
             key: key.id(),
@@ -191,50 +195,19 @@ impl Identity {
         })
     }
 
-    /// The identity that replaces this one, of what the parent process tells.
-    fn renewed_by(&self, renewal: Renewal, door: &Arc<Door>) -> Option<Self> {
-        let info = ConnectionInfo::of(&Certificate::parse(&renewal.leaf).ok()?);
-        let issuers = renewal
-            .issuers
-            .into_iter()
-            .map(|der| CertificateDer::from(der.into_vec()));
-        let key = RemoteKey::in_child(renewal.key, &renewal.schemes, Arc::clone(door));
+    /// The identity of which the parent process tells. None if the certificate cannot be parsed.
+    pub(crate) fn told(certificate: &RemoteCertificate, door: &Arc<Door>) -> Option<Self> {
+        let info = ConnectionInfo::of(&Certificate::parse(&certificate.leaf).ok()?);
+        let issuers = certificate.issuers.iter();
+        let issuers = issuers.map(|der| CertificateDer::from(der.to_vec()));
+        let key = RemoteKey::in_child(certificate.key, &certificate.schemes, Arc::clone(door));
         let key = Key::Remote(Arc::new(key));
-        let mut new = Self::with(&self.source, info, &renewal.leaf, issuers.collect(), key);
-        new.slot = self.slot;
-        Some(new)
+        let source = Path::new(OsStr::from_bytes(&certificate.source)).into();
+        Some(Self::with(&source, info, &certificate.leaf, issuers.collect(), key))
     }
 }
 
 impl IdentityStore {
-    /// Makes renewals possible that child processes learn of. `len` is in memory that all processes share. Called once, in the
-    /// parent process, before it has child processes.
-    pub fn open_journal(&self, len: &'static AtomicU64) -> io::Result<()> {
-        let journal = Journal::new(len)?;
-        // Only the first one is used: child processes may have it.
-        let _ = self.journal.set(journal);
-        Ok(())
-    }
-
-    /// Whether child processes can be told of renewals.
-    pub fn has_journal(&self) -> bool {
-        self.journal.get().is_some()
-    }
-
-    /// Drops what only the parent process needs.
-    pub(crate) fn in_child(&self) {
-        if let Some(journal) = self.journal.get() {
-            journal.in_child();
-        }
-    }
-
-    /// Forgets renewals that only child processes of earlier configurations have not made use of. Called at each reload.
-    pub fn forget_renewals(&self) {
-        if let Some(journal) = self.journal.get() {
-            journal.forget();
-        }
-    }
-
     /// The identities whose files can be watched.
     pub fn watched(&self) -> Vec<Watched> {
         let entries = lock(&self.entries);
@@ -263,32 +236,29 @@ impl IdentityStore {
         found.map(|(files, entry)| entry.known(files))
     }
 
-    /// In a child process: makes use of what the parent process has told since the last call. The cost is negligible if that
-    /// is nothing.
-    pub fn catch_up(&self, door: impl Fn() -> Option<Arc<Door>>) {
-        let Some(journal) = self.journal.get() else { return };
-        journal.catch_up(|renewal| {
-            let slot = renewal.slot;
-            let known = lock(&self.entries)
-                .values()
-                .find(|entry| entry.identity.slot == slot)
-                .map(|entry| Arc::clone(&entry.identity));
-            if let Some(known) = known
-                && let Some(door) = door()
-                && let Some(new) = known.renewed_by(renewal, &door)
-            {
-                known.replace_by(Arc::new(new));
-            }
-        });
+    /// In a child process: uses `certificate`, of which the parent process has told, in place of the identity `slot`, if that is
+    /// in this store.
+    pub fn replace(&self, slot: u32, certificate: &RemoteCertificate, door: &Arc<Door>) {
+        let known = lock(&self.entries)
+            .values()
+            .find(|entry| entry.identity.slot == slot)
+            .map(|entry| Arc::clone(&entry.identity));
+        if let Some(known) = known
+            && let Some(mut new) = Identity::told(certificate, door)
+        {
+            new.slot = slot;
+            known.replace_by(Arc::new(new));
+        }
     }
 
-    /// In the parent process: reads the files of an identity again, which have changed, and tells the child processes, unless
-    /// `objection` has something against the new identity, which it compares with the one of before. None if the identity is
+    /// Reads the files of an identity again, which have changed, and tells the child processes by `journal`, unless `objection`
+    /// has something against the new identity, which it compares with the one of before. None if the identity is
     /// no longer used, or its files are as they were. The error is why there is no new one.
     pub fn renew(
         &self,
         slot: u32,
         reader: &KeyReader<'_>,
+        journal: Option<&Journal>,
         objection: impl FnOnce(&Arc<Identity>, &Arc<Identity>) -> Option<String>,
     ) -> Option<Renewed> {
         let found = lock(&self.entries)
@@ -296,12 +266,12 @@ impl IdentityStore {
             .find(|(_, entry)| entry.identity.slot == slot)
             .map(|(files, entry)| (files.clone(), entry.stamp, Arc::clone(&entry.identity)));
         let (files, stamp, base) = found?;
-        let looked_at = Stamp::of(&files).ok();
+        let looked_at = files.stamp().ok();
         let is_as_before = stamp.is_some() && looked_at == stamp;
         let old = base.current().into_owned();
         let outcome = match is_as_before {
             true => Ok((stamp, old.clone())),
-            false => self.read_again(slot, &files, &old, reader, objection),
+            false => self.read_again(slot, &files, &old, reader, journal, objection),
         };
         if let Ok((_, new)) = &outcome
             && !Arc::ptr_eq(new, &old)
@@ -327,10 +297,11 @@ impl IdentityStore {
         files: &IdentityFiles,
         old: &Arc<Identity>,
         reader: &KeyReader<'_>,
+        journal: Option<&Journal>,
         objection: impl FnOnce(&Arc<Identity>, &Arc<Identity>) -> Option<String>,
     ) -> Result<Outcome, String> {
         let read = reader.read_all(files, &Unlock::Nobody).and_then(|content| {
-            let stamp = Stamp::of_content(&content);
+            let stamp = content.stamp();
             let mut identity = self.assemble(files, content, reader, &Unlock::Nobody)?;
             identity.slot = slot;
             Ok((stamp, Arc::new(identity)))
@@ -342,17 +313,11 @@ impl IdentityStore {
         if let Some(why) = objection(old, &new) {
             return Err(why);
         }
-        self.publish(&new)?;
+        if let (Some(journal), Some(certificate)) = (journal, new.remote_certificate()) {
+            let content = Content::Identities(vec![certificate]);
+            journal.append(&Change { slot, content })?;
+        }
         Ok((stamp, new))
-    }
-
-    /// Tells the child processes of a renewal if the key is in `tls-keyd`.
-    fn publish(&self, new: &Identity) -> Result<(), String> {
-        let (Some(journal), Some(renewal)) = (self.journal.get(), new.renewal()) else {
-            return Ok(());
-        };
-        let told = journal.append(&renewal);
-        told.map_err(|error| format!("httpd's processes cannot be told of it: {error}; reload httpd"))
     }
 
     /// In a child process whose parent does not watch files: the number of an identity whose files have changed. They are
@@ -360,12 +325,12 @@ impl IdentityStore {
     /// look at have not changed.
     pub fn has_changed(&self, identity: &Identity, now: u32, interval: u32) -> Option<u32> {
         let slot = identity.slot();
-        if slot == 0 {
+        if slot == slots::NONE {
             return None;
         }
         let files = self.take_look(slot, now, interval)?;
         // Not under the lock: a file system that does not answer must keep only this handshake waiting.
-        let stamp = Stamp::of(&files).ok()?;
+        let stamp = files.stamp().ok()?;
         let mut looks = lock(&self.looks);
         let known = &mut looks.as_mut()?.get_mut(&slot)?.watched.stamp;
         (std::mem::replace(known, stamp) != stamp).then_some(slot)

@@ -5,20 +5,18 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::CertificateDer;
 
-use super::journal::Journal;
 use super::loading::FoundKey;
 use super::oddities::Links;
 use super::renewal::{Look, Refused};
-use super::stamp::Stamp;
-use super::{Chain, Identity, IdentityError, IdentityFiles, certificates, hash_of, leaf_and_issuers, well_formed};
+use super::{Chain, Identity, IdentityError, IdentityFiles, certificates, leaf_and_issuers, well_formed};
 use crate::base::clock::unix_now;
 use crate::base::lock::lock;
+use crate::base::slots;
+use crate::base::stamp::{Stamp, hash_of};
 use crate::key_process::parent::{FileRequest, KeyProcess, ReadFile};
 use crate::key_process::protocol::{Purpose, Wanted};
 use crate::keys::key_file::{self, Facts, IdentityContent, KeyFile, KeyReader};
@@ -38,10 +36,6 @@ pub struct IdentityStore {
     issuers: Mutex<HashSet<&'static [u8]>>,
     /// Intermediate certificates by their PEM text.
     issuer_texts: Mutex<HashMap<Box<[u8]>, Issuers>>,
-    /// The number of the last identity.
-    last_slot: AtomicU32,
-    /// How child processes learn of renewals.
-    pub(super) journal: OnceLock<Journal>,
     /// In a child process that looks at the files itself: when it has looked, by the numbers of identities.
     pub(super) looks: Mutex<Option<HashMap<u32, Look>>>,
 }
@@ -86,7 +80,7 @@ impl Entry {
         }
         match self.stamp {
             _ if self.is_fresh => Ok(true),
-            Some(stamp) => Ok(stamp == Stamp::of(files)?),
+            Some(stamp) => Ok(stamp == files.stamp()?),
             None => Ok(false),
         }
     }
@@ -228,9 +222,9 @@ impl IdentityStore {
         unlock: &Unlock<'_>,
         used: bool,
     ) -> Result<Arc<Identity>, IdentityError> {
-        let stamp = Stamp::of_content(&content);
+        let stamp = content.stamp();
         let mut identity = self.assemble(&files, content, reader, unlock)?;
-        identity.slot = self.last_slot.fetch_add(1, Relaxed) + 1;
+        identity.slot = slots::next();
         let identity = Arc::new(identity);
         let entry = Entry {
             stamp,

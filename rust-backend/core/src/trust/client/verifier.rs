@@ -12,11 +12,12 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::verify_mode::HandshakeMode;
 use super::verify_result::VerifyResult;
+use crate::base::place::Place;
 use crate::crypto::digest;
 use crate::revocation::orders::FetchSettings;
 use crate::revocation::process::Link;
 use crate::revocation::questions::{Asked, Question};
-use crate::trust::anchors::Anchors;
+use crate::trust::ca_set::CaSet;
 use crate::trust::path::{self, Policy, Role, Unverified};
 use crate::trust::refusal::Refusal;
 use crate::trust::revocation::{CrlCheck, RevocationLists};
@@ -28,7 +29,7 @@ pub enum CaNames {
     /// The names of the trusted CAs.
     Trusted,
     /// The subjects of the certificates in these files.
-    Of(Vec<PathBuf>),
+    Of(Vec<Place>),
     /// None: the client may present any certificate.
     None,
 }
@@ -39,7 +40,7 @@ pub struct ClientAuthSpec {
     /// Whether a certificate is required.
     pub mode: HandshakeMode,
     /// The files of trusted CAs.
-    pub cas: Vec<PathBuf>,
+    pub cas: Vec<Place>,
     /// The CA names that are sent to clients.
     pub names: CaNames,
     /// The maximum number of CAs above the client certificate in any location; 0 allows only certificates that are
@@ -76,18 +77,18 @@ pub struct ClientAuth {
     pub spec: ClientAuthSpec,
     /// The requirements for certificates.
     pub policy: Policy,
-    /// The CA names that are sent to clients.
-    pub hints: Vec<DistinguishedName>,
+    /// The CAs whose names are sent to clients, if any are.
+    pub hints: Option<Arc<CaSet>>,
 }
 
 impl ClientAuth {
-    /// A verifier with the settings `spec`, which trusts `anchors`, checks `lists` and sends `hints` to clients. What has to be asked
-    /// of other machines is asked by `asking`.
+    /// A verifier with the settings `spec`, which trusts `cas`, checks `lists` and sends the names of `hints` to clients. What has
+    /// to be asked of other machines is asked by `asking`.
     pub fn new(
         spec: ClientAuthSpec,
-        anchors: Arc<Anchors>,
+        cas: Arc<CaSet>,
         lists: Option<Arc<RevocationLists>>,
-        hints: Vec<DistinguishedName>,
+        hints: Option<Arc<CaSet>>,
         asking: Asking,
     ) -> Self {
         let Asking { fetch, link } = asking;
@@ -102,7 +103,7 @@ impl ClientAuth {
         let ocsp = spec.ocsp.clone().map(|spec| Arc::new(OcspStatus::new(spec, link)));
         let policy = Policy {
             role: Role::Client,
-            anchors,
+            cas,
             depth: spec.depth,
             lists,
             crl_check: spec.crl_check,
@@ -124,13 +125,24 @@ impl ClientAuth {
             )
             .as_bytes(),
         );
-        context.update(self.policy.anchors.digest());
+        context.update(self.policy.cas.current().digest());
         if let Some(lists) = &self.policy.lists {
             context.update(&lists.digest(now));
         }
         let mut scope = [0; 32];
         scope.copy_from_slice(context.finish().as_ref());
         scope
+    }
+
+    /// The sets of CAs that are used.
+    pub(crate) fn ca_sets(&self) -> impl Iterator<Item = &Arc<CaSet>> {
+        std::iter::once(&self.policy.cas).chain(&self.hints)
+    }
+
+    /// The CA names that are sent to clients.
+    pub(crate) fn names(&self) -> Arc<[DistinguishedName]> {
+        let names = |set: &Arc<CaSet>| Arc::clone(set.current().names());
+        self.hints.as_ref().map_or_else(|| Arc::new([]), names)
     }
 
     /// Verifies `chain`, the client's certificate first, at `now` (seconds since 1970).
@@ -166,6 +178,7 @@ impl ClientAuth {
 /// The verifier of one connection, which stores its verdict.
 pub(crate) struct ClientVerification {
     auth: Arc<ClientAuth>,
+    names: Arc<[DistinguishedName]>,
     result: Mutex<Option<VerifyResult>>,
 }
 
@@ -173,6 +186,7 @@ impl ClientVerification {
     pub(crate) fn new(auth: &Arc<ClientAuth>) -> Self {
         Self {
             auth: Arc::clone(auth),
+            names: auth.names(),
             result: Mutex::default(),
         }
     }
@@ -255,7 +269,7 @@ impl ClientCertVerifier for ClientVerification {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.auth.hints
+        &self.names
     }
 
     fn verify_client_cert(

@@ -22,15 +22,7 @@ impl Watched {
         let directory = tempfile::tempdir().unwrap();
         prepare(directory.path());
         let mut files = Files::new();
-        let path = |name: &str| directory.path().join(name).into_os_string().into_encoded_bytes();
-        let mut watched = WatchedFiles {
-            slot: SLOT,
-            settled: settled(0),
-            certificate: path("cert.pem"),
-            key: Some(path("key.pem")),
-            chain: None,
-        };
-        watched.settled.stamp = Some(Stamp::of(&files_of(&watched)).unwrap().to_bits());
+        let watched = current(directory.path(), &["cert.pem", "key.pem"]);
         files.watch(Duration::from_secs(3600), vec![watched], Instant::now());
         assert_eq!(files.report().0, [0; 0]);
         Self { directory, files }
@@ -46,6 +38,19 @@ impl Watched {
         self.files.take_events(now);
         self.files.turn(now + LATEST);
         self.files.report().0
+    }
+}
+
+/// These files as they are now.
+fn current(directory: &Path, names: &[&str]) -> WatchedFiles {
+    let paths: Vec<_> = names.iter().map(|name| directory.join(name)).collect();
+    WatchedFiles {
+        slot: SLOT,
+        settled: settled(Stamp::of(&paths).unwrap().to_bits()),
+        paths: paths
+            .iter()
+            .map(|path| path.as_os_str().as_bytes().to_vec().into())
+            .collect(),
     }
 }
 
@@ -118,6 +123,35 @@ fn a_directory_that_is_replaced() {
 }
 
 #[test]
+fn entries_of_a_directory() {
+    let mut watched = Watched::new(two_files);
+    fs::create_dir(watched.at("all")).unwrap();
+    fs::write(watched.at("all/a"), "1").unwrap();
+    let now = |watched: &Watched, names: &[&str]| current(watched.directory.path(), names);
+    let list = vec![now(&watched, &["all", "all/a"])];
+    watched.files.watch(Duration::from_secs(3600), list, Instant::now());
+    assert!(watched.changed().is_empty());
+    fs::write(watched.at("all/a"), "22").unwrap();
+    assert_eq!(watched.changed(), [SLOT]);
+    fs::write(watched.at("all/b"), "1").unwrap();
+    assert_eq!(watched.changed(), [SLOT]);
+    let again = now(&watched, &["all", "all/a", "all/b"]);
+    watched.files.watch_again(again);
+    assert!(!watched.files.has_news() && watched.changed().is_empty());
+    let again = now(&watched, &["all", "all/a", "all/b"]);
+    fs::write(watched.at("all/b"), "22").unwrap();
+    watched.files.watch_again(again);
+    assert!(!watched.files.has_news(), "the kernel will tell");
+    assert_eq!(watched.changed(), [SLOT]);
+    let again = now(&watched, &["all", "all/a"]);
+    fs::write(watched.at("all/a"), "333").unwrap();
+    watched.files.watch_again(again);
+    assert!(watched.files.has_news() && watched.changed() == [SLOT]);
+    fs::remove_file(watched.at("all/b")).unwrap();
+    assert_eq!(watched.changed(), [SLOT]);
+}
+
+#[test]
 fn sites_that_are_no_longer_watched() {
     let mut watched = Watched::new(two_files);
     watched.files.watch(Duration::from_secs(1), Vec::new(), Instant::now());
@@ -129,13 +163,10 @@ fn sites_that_are_no_longer_watched() {
 #[test]
 fn what_has_changed_before_it_was_watched() {
     let mut watched = Watched::new(two_files);
-    let path = |name: &str| watched.at(name).into_os_string().into_encoded_bytes();
     let other = WatchedFiles {
         slot: 8,
         settled: settled(1),
-        certificate: path("cert.pem"),
-        key: Some(path("key.pem")),
-        chain: None,
+        ..current(watched.directory.path(), &["cert.pem", "key.pem"])
     };
     watched.files.watch(Duration::from_secs(1), vec![other], Instant::now());
     assert_eq!(watched.files.report().0, [8]);
@@ -149,11 +180,8 @@ fn files_are_looked_at_where_the_kernel_does_not_watch() {
     let mut files = Files::new();
     files.inotify = None;
     let watched = WatchedFiles {
-        slot: SLOT,
         settled: settled(0),
-        certificate: directory.path().join("cert.pem").into_os_string().into_encoded_bytes(),
-        key: None,
-        chain: None,
+        ..current(directory.path(), &["cert.pem"])
     };
     let now = Instant::now();
     files.watch(Duration::from_secs(5), vec![watched], now);
@@ -176,7 +204,7 @@ fn what_became_of_files() {
     assert_eq!(watched.files.state(SLOT), FileState::Pending);
     assert!(watched.files.look_now(SLOT));
     assert_eq!(watched.files.report().0, [SLOT]);
-    let now = Stamp::of(&watched.files.sites[&SLOT].files).unwrap().to_bits();
+    let now = Stamp::of(&watched.files.sites[&SLOT].paths).unwrap().to_bits();
     let refused = Settled {
         stamp: Some(now),
         since: 2000,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How child processes learn of renewed certificates: the parent process appends them to a file in memory, which child
-//! processes inherit and can only read. There is nothing secret in it: keys are named by their numbers in `tls-keyd`.
+//! How child processes learn of files that were read again: the parent process appends what is in them to a file in memory, which
+//! child processes inherit and can only read. There is nothing secret in it in plain text: private keys are named by their numbers in `tls-keyd`, and
+//! ticket keys are encrypted with others that child processes have inherited.
 //!
 //! A counter in shared memory tells how long the file is, so that a child process needs no system call to see that there is
 //! nothing new.
@@ -13,30 +14,52 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use rustix::fs::{FallocateFlags, fallocate, fstat};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
+use super::protocol::{self, KeyId, MAX_CONTROL_FRAME};
 use crate::base::lock::lock;
 use crate::base::memory_file;
-use crate::key_process::protocol::{self, KeyId, MAX_CONTROL_FRAME};
 
-/// A certificate that replaces another one.
+/// What was read again.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Renewal {
-    /// The number of the identity that it replaces.
-    pub(super) slot: u32,
+pub struct Change {
+    /// Its [number](crate::base::slots).
+    pub slot: u32,
+    /// What replaces what was there before.
+    pub content: Content,
+}
+
+/// The content of files.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// Certificates whose keys are in `tls-keyd`.
+    Identities(Vec<RemoteCertificate>),
+    /// Certificates of CAs in DER, each with the path of its file.
+    Authorities(Vec<(ByteBuf, ByteBuf)>),
+    /// The state of ticket keys, encrypted with the keys of the server that no file has, and the period of those.
+    TicketState(u64, ByteBuf),
+}
+
+/// A certificate whose key is in `tls-keyd`.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteCertificate {
+    /// The path of its file.
+    #[serde(with = "serde_bytes")]
+    pub source: Vec<u8>,
     /// The certificate in DER.
     #[serde(with = "serde_bytes")]
-    pub(super) leaf: Vec<u8>,
+    pub leaf: Vec<u8>,
     /// The intermediate certificates in DER.
-    pub(super) issuers: Vec<serde_bytes::ByteBuf>,
+    pub issuers: Vec<ByteBuf>,
     /// The number of its key.
-    pub(super) key: KeyId,
+    pub key: KeyId,
     /// The numbers of the key's signature schemes.
-    pub(super) schemes: Vec<u16>,
+    pub schemes: Vec<u16>,
 }
 
 /// The file. It belongs to the parent process and the child processes that inherit it.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub struct Journal {
     /// Only in the parent process.
     write: Mutex<Option<OwnedFd>>,
     read: OwnedFd,
@@ -52,8 +75,8 @@ pub(super) struct Journal {
 
 impl Journal {
     /// An empty one. `len` is in shared memory.
-    pub(super) fn new(len: &'static AtomicU64) -> io::Result<Self> {
-        let (write, read) = memory_file::create("mod_tls: renewed certificates")?;
+    pub fn new(len: &'static AtomicU64) -> io::Result<Self> {
+        let (write, read) = memory_file::create("mod_tls: files that were read again")?;
         Ok(Self {
             write: Mutex::new(Some(write)),
             read,
@@ -65,16 +88,21 @@ impl Journal {
     }
 
     /// From now on, this process only reads.
-    pub(super) fn in_child(&self) {
+    pub fn in_child(&self) {
         lock(&self.write).take();
     }
 
-    /// Appends a renewal, which this process has made use of already.
-    pub(super) fn append(&self, renewal: &Renewal) -> io::Result<()> {
+    /// Appends a change, which this process has made use of already. The error says what to do.
+    pub fn append(&self, change: &Change) -> Result<(), String> {
+        self.try_to_append(change)
+            .map_err(|error| format!("httpd's processes cannot be told of it: {error}; reload httpd"))
+    }
+
+    fn try_to_append(&self, change: &Change) -> io::Result<()> {
         let write = lock(&self.write);
         let file = write.as_ref().ok_or(io::ErrorKind::PermissionDenied)?;
         let mut frame = Vec::new();
-        protocol::encode(renewal, &mut frame);
+        protocol::encode(change, &mut frame);
         let start = self.seen.load(Relaxed);
         memory_file::write_at(file, &frame, start)?;
         let end = start + frame.len() as u64;
@@ -84,7 +112,7 @@ impl Journal {
     }
 
     /// Gives back the memory of what was appended before the last call: at a reload, child processes are replaced.
-    pub(super) fn forget(&self) {
+    pub fn forget(&self) {
         let old = self.mark.swap(self.seen.load(Relaxed), Relaxed);
         if let Some(file) = &*lock(&self.write)
             && old > 0
@@ -94,8 +122,8 @@ impl Journal {
         }
     }
 
-    /// Calls `each` with all renewals that this process has not seen. One thread does that; others go on meanwhile.
-    pub(super) fn catch_up(&self, mut each: impl FnMut(Renewal)) {
+    /// Calls `each` with all changes that this process has not seen. One thread does that; others go on meanwhile.
+    pub fn catch_up(&self, mut each: impl FnMut(Change)) {
         if self.len.load(Acquire) == self.seen.load(Relaxed) || self.is_read.swap(true, Acquire) {
             return;
         }
@@ -104,8 +132,8 @@ impl Journal {
             while let Ok(Some(len)) = protocol::frame_len(rest, MAX_CONTROL_FRAME)
                 && len <= rest.len()
             {
-                if let Ok(renewal) = protocol::decode(&rest[..len]) {
-                    each(renewal);
+                if let Ok(change) = protocol::decode(&rest[..len]) {
+                    each(change);
                 }
                 rest = &rest[len..];
             }
@@ -130,13 +158,17 @@ impl Journal {
 mod tests {
     use super::*;
 
-    fn renewal(slot: u32) -> Renewal {
-        Renewal {
-            slot,
+    fn renewal(slot: u32) -> Change {
+        let certificate = RemoteCertificate {
+            source: b"a.pem".to_vec(),
             leaf: vec![1; 1000],
-            issuers: vec![serde_bytes::ByteBuf::from(vec![2; 10])],
+            issuers: vec![ByteBuf::from(vec![2; 10])],
             key: 7,
             schemes: vec![0x0403],
+        };
+        Change {
+            slot,
+            content: Content::Identities(vec![certificate]),
         }
     }
 
@@ -157,7 +189,7 @@ mod tests {
 
     fn seen(journal: &Journal) -> Vec<u32> {
         let mut slots = Vec::new();
-        journal.catch_up(|renewal| slots.push(renewal.slot));
+        journal.catch_up(|change| slots.push(change.slot));
         slots
     }
 
