@@ -20,7 +20,6 @@ use crate::trust::anchors::{Anchors, Report};
 use crate::trust::client::verifier::Asking;
 use crate::trust::path::{Policy, Role};
 use crate::trust::revocation::RevocationLists;
-use crate::trust::status::FetchedLists;
 
 /// The paths of CRLs, and the CAs that have signed them.
 type ListsKey = (Vec<PathBuf>, CaSource);
@@ -87,6 +86,12 @@ impl ProxyStore {
             .iter()
             .filter_map(ProxySettings::fetched_lists)
             .flat_map(|check| &check.urls)
+    }
+
+    /// The CAs that were read for these settings.
+    pub(crate) fn anchors_of(&self, settings: &ProxySettings) -> Option<Arc<Anchors>> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.anchors.get(&settings.ca_source()).cloned().flatten()
     }
 
     /// Has revocation lists fetched by `asking`.
@@ -271,10 +276,9 @@ impl Maker<'_> {
     fn policy(&mut self, settings: &ProxySettings) -> Option<Policy> {
         let anchors = self.anchors(settings)?;
         let crl_check = settings.crl_check();
-        let Asking { fetch, link } = &self.store.asking;
         let fetched = settings
             .fetched_lists()
-            .map(|check| Arc::new(FetchedLists::new(check.clone(), Role::Backend, fetch, link.clone())));
+            .map(|check| Arc::new(self.store.asking.lists(check, Role::Backend)));
         let lists = match (crl_check.depth.is_some(), settings.crl_files().is_empty()) {
             (true, false) => Some(self.lists(settings, &anchors)?),
             (true, true) if settings.crl_check.is_some() && fetched.is_none() => {

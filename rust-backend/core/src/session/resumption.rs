@@ -204,7 +204,7 @@ mod tests {
     use crate::trust::client::verifier::{Asking, CaNames, ClientAuthSpec};
     use crate::trust::client::verify_mode::HandshakeMode;
     use crate::trust::revocation::CrlCheck;
-    use crate::trust::status::FetchCheck;
+    use crate::trust::fetched_lists::FetchCheck;
 
     fn authenticated() -> Scope {
         let spec = ClientAuthSpec {

@@ -9,6 +9,7 @@
 pub mod anchors;
 pub mod client;
 pub mod crl;
+pub mod fetched_lists;
 pub mod path;
 pub mod refusal;
 pub mod revocation;

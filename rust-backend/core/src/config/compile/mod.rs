@@ -213,6 +213,10 @@ impl Compiler {
                 continue;
             }
             let profile = self.proxies.profile(chain, *server, &mut self.diagnostics);
+            let anchors = settings
+                .fetched_lists()
+                .and_then(|_| self.proxies.anchors_of(&settings));
+            anchors.iter().for_each(|anchors| self.online.want_lists_of(anchors));
             if let Some(profile) = profile.filter(|profile| self.global.wants_fips() && !profile.is_fips()) {
                 let text = format!(
                     "TLSFIPS: connections to backends are not approved: they would use {}",
