@@ -203,8 +203,8 @@ mod tests {
     use crate::trust::anchors::{Anchors, Report};
     use crate::trust::client::verifier::{Asking, CaNames, ClientAuthSpec};
     use crate::trust::client::verify_mode::HandshakeMode;
-    use crate::trust::revocation::CrlCheck;
     use crate::trust::fetched_lists::FetchCheck;
+    use crate::trust::revocation::CrlCheck;
 
     fn authenticated() -> Scope {
         let spec = ClientAuthSpec {
