@@ -11,6 +11,7 @@ pub(crate) mod alert;
 mod client_status;
 mod copying;
 mod counting;
+mod ending;
 mod event;
 pub mod failure;
 mod framing;
@@ -34,7 +35,6 @@ use rustls_pki_types::ServerName;
 
 pub use self::event::Event;
 
-use self::alert::plaintext_record;
 use self::client_status::Awaited;
 use self::copying::{Sink, Source};
 use self::counting::Begun;
@@ -453,42 +453,6 @@ impl Connection {
             }
         }
         sink.used
-    }
-
-    /// Sends close_notify. It is not sent after a fatal alert.
-    pub fn close(&mut self) {
-        panic_points::point("close", self.hello.sni.as_deref());
-        if let State::Live(live) = &mut self.state
-            && !self.closing
-        {
-            self.closing = true;
-            live.send_close_notify();
-            self.sendable += UNKNOWN_SENDABLE;
-        }
-    }
-
-    /// Ends the connection after a failure: the pending output of rustls is sent, then `alert`, unless rustls has sent
-    /// one.
-    fn end(&mut self, alert: Option<AlertDescription>) {
-        let State::Live(mut live) = std::mem::replace(&mut self.state, State::Failed) else {
-            return;
-        };
-        // Writing to memory does not fail.
-        while live.wants_write() && live.write_tls(&mut self.alert).is_ok() {}
-        self.add_alert(alert);
-    }
-
-    /// Ends the connection after an internal error. The encryption state may be inconsistent, so nothing is sent,
-    /// except in a handshake without keys.
-    pub fn poison(&mut self) {
-        self.config.counters().count(Counter::InternalErrors);
-        let has_keys = matches!(self.state, State::Live(_)) || self.info.is_some();
-        self.state = State::Failed;
-        self.alert.clear();
-        if !has_keys {
-            self.alert
-                .extend_from_slice(&plaintext_record(AlertDescription::InternalError));
-        }
     }
 }
 
