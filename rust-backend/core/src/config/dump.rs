@@ -156,6 +156,9 @@ impl Site {
         if let Some(store) = self.store().and_then(|number| stores.get(number)) {
             lines.add(const { label("TLSCertificateStore") }, &store.source.to_string());
         }
+        if self.stapling().is_some() {
+            lines.add(const { label("TLSStapling") }, "on");
+        }
         if self.unavailable {
             lines.add("Requests", "answered with 503: there is no certificate");
         }
@@ -273,6 +276,9 @@ fn describe_clients(auth: &ClientAuth, now: i64, lines: &mut Lines<'_>) {
     }
     if auth.policy.fetched.is_some() {
         lines.add_detail(const { label("TLSClientRevocation") }, &auth.spec.fetch.to_string());
+    }
+    if let Some(ocsp) = &auth.spec.ocsp {
+        lines.add_detail(const { label("TLSClientOCSP") }, &ocsp.check.to_string());
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What OCSP responders say about a certificate. Nothing here waits: what is not known yet is a question, which somebody else asks.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,24 @@ impl OcspCheck {
             }
         }
         Ok(check)
+    }
+}
+
+impl fmt::Display for OcspCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.depth {
+            None => "off",
+            Some(Depth::Leaf) => "leaf",
+            Some(Depth::Chain) => "chain",
+        })?;
+        let flags = [
+            (self.soft_fail, " soft-fail"),
+            (self.missing_ok, " no_ocsp_for_cert_ok"),
+        ];
+        flags
+            .iter()
+            .filter(|(is_set, _)| *is_set)
+            .try_for_each(|(_, flag)| f.write_str(flag))
     }
 }
 
