@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -324,3 +325,30 @@ class TestLife:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in file)
         assert [int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd")] == [0] * 3
         assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+
+    def test_10_an_outage_of_days(self, httpd, site, responder):
+        """The response of before serves as long as it is valid; when the responder is back, there is a new one."""
+        httpd.log.expect("no OCSP response: .*Connection refused.*; the one of before is good for 1[78] hours more")
+        httpd.log.expect("no OCSP response: .*Connection refused.*; nothing is stapled")
+        site.start(site.vhost(behaviour="two-days"))
+        site.wait()
+        responder.stop()
+        self.later(httpd, 30)
+        assert site.is_stapled()
+        wait_for(lambda: "good for 1" in httpd.log.text(), "the message")
+        assert site.is_stapled()
+        self.later(httpd, 49)
+        wait_for(lambda: "nothing is stapled" in httpd.log.text(), "the message")
+        assert not site.is_stapled()
+        responder.ahead = 49 * 3600
+        responder.start()
+        site.wait(timeout=60)
+
+    @staticmethod
+    def later(httpd, hours):
+        """Starts httpd again after so many hours."""
+        httpd.stop()
+        (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+        fake = {"LD_PRELOAD": str(library), "FAKETIME": f"+{hours}h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        httpd.environment |= fake
+        httpd.start()

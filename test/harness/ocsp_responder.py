@@ -40,6 +40,7 @@ STATUS = ocsp.OCSPResponseStatus
 BEHAVIOURS = {
     "good": Behaviour(),
     "short": Behaviour(life=4),
+    "two-days": Behaviour(life=2 * 86400),
     "delegated": Behaviour(signer="delegated"),
     "stranger": Behaviour(signer="stranger"),
     "no-eku": Behaviour(signer="no-eku"),
@@ -167,6 +168,8 @@ class Responder:
         self.documents = {}
         self.requests = []
         self.delay = 0.5
+        # How far its clock is ahead, in seconds.
+        self.ahead = 0
         self.port = 0
         self._signers = {"issuer": (issuer.cert, issuer.key)}
         self._server = None
@@ -206,7 +209,8 @@ class Responder:
         return (behaviour.change(der) if behaviour.change else der), behaviour.status
 
     def response(self, request, behaviour):
-        begin = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=behaviour.begin)
+        now = datetime.datetime.now(datetime.timezone.utc)
+        begin = now + datetime.timedelta(seconds=behaviour.begin + self.ahead)
         life = datetime.timedelta(seconds=behaviour.life) if behaviour.life else None
         status = self.statuses.get(request.serial_number, "good")
         certificate, key = self.signer(behaviour.signer)
