@@ -427,7 +427,8 @@ pub const TABLE: &[Directive] = &[
         Context::Proxy,
         "Fetch the revocation lists that certificates of backends name",
     )
-    .default("off"),
+    .default("off")
+    .label("Fetched lists"),
     Directive::new(
         "TLSProxyProtocol",
         "version ...",

@@ -23,7 +23,6 @@ use crate::trust::ca_set::CaSet;
 use crate::trust::client::verifier::Asking;
 use crate::trust::path::{Policy, Role};
 use crate::trust::revocation::RevocationLists;
-use crate::trust::status::FetchedLists;
 
 /// The paths of CRLs, and the CAs that have signed them.
 type ListsKey = (Vec<PathBuf>, CaSource);
@@ -105,6 +104,11 @@ impl ProxyStore {
             .iter()
             .filter_map(ProxySettings::fetched_lists)
             .flat_map(|check| &check.urls)
+    }
+
+    /// The CAs that were read for these settings.
+    pub(crate) fn cas_of(&self, settings: &ProxySettings) -> Option<Arc<CaSet>> {
+        lock(&self.made).cas.get(&settings.ca_source()).cloned().flatten()
     }
 
     /// Has revocation lists fetched by `asking`.
@@ -290,10 +294,9 @@ impl Maker<'_> {
     fn policy(&mut self, settings: &ProxySettings) -> Option<Policy> {
         let cas = self.cas(settings)?;
         let crl_check = settings.crl_check();
-        let Asking { fetch, link } = &self.store.asking;
         let fetched = settings
             .fetched_lists()
-            .map(|check| Arc::new(FetchedLists::new(check.clone(), Role::Backend, fetch, link.clone())));
+            .map(|check| Arc::new(self.store.asking.lists(check, Role::Backend)));
         let lists = match (crl_check.depth.is_some(), settings.crl_files().is_empty()) {
             (true, false) => Some(self.lists(settings, &cas)?),
             (true, true) if settings.crl_check.is_some() && fetched.is_none() => {

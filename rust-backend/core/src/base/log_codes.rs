@@ -122,8 +122,8 @@ codes! {
         "The client's certificate, or a CA above it, is revoked",
         "Issue a new one";
     ClientNoCrl = 1306, "client_certificate_no_crl",
-        "No revocation list covers the client's certificate, and `TLSClientCRLCheck` requires one",
-        "Add the list of its issuer to `TLSClientCRL`";
+        "No revocation list covers the client's certificate, and `TLSClientCRLCheck` or `TLSClientRevocation` requires one",
+        "Add the list of its issuer to `TLSClientCRL`, or look at what the line says about the list that could not be fetched";
     ClientCrlExpired = 1307, "client_certificate_crl_expired",
         "The revocation list for the client's certificate has expired",
         "Repair what renews the list";
@@ -248,8 +248,8 @@ codes! {
         "The backend's certificate, or a CA above it, is revoked",
         "Issue a new one";
     BackendNoCrl = 2306, "backend_certificate_no_crl",
-        "No revocation list of `TLSProxyCRL` covers the backend's certificate",
-        "Add the list of its issuer to `TLSProxyCRL`";
+        "No revocation list covers the backend's certificate, neither of `TLSProxyCRL` nor of `TLSProxyRevocation`",
+        "Add the list of its issuer to `TLSProxyCRL`, or look at what the line says about the list that could not be fetched";
     BackendCrlExpired = 2307, "backend_certificate_crl_expired",
         "The revocation list for the backend's certificate has expired",
         "Repair what renews the list";

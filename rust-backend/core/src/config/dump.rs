@@ -227,6 +227,9 @@ fn describe_backends(settings: &ProxySettings, text: &mut String) {
     for said in settings.crl_files() {
         lines.add_detail(const { label("TLSProxyCRL") }, &said.value.display().to_string());
     }
+    if let Some(check) = settings.fetched_lists() {
+        lines.add_detail(const { label("TLSProxyRevocation") }, &check.to_string());
+    }
     let protocols = settings.protocols.as_ref().map(|said| said.value).unwrap_or_default();
     lines.add_detail(const { label("TLSProxyProtocol") }, &protocols.to_string());
     for said in &settings.identities {
@@ -257,16 +260,19 @@ fn describe_clients(auth: &ClientAuth, now: i64, lines: &mut Lines<'_>) {
     }
     lines.add_detail(const { label("TLSClientCANames") }, &auth.names().len().to_string());
     let list = const { label("TLSClientCRL") };
-    let Some(lists) = &auth.policy.lists else {
+    if auth.policy.lists.is_none() {
         lines.add_detail(&format!("{list}s"), "none");
-        return;
-    };
-    for (file, entries, next_update) in lists.describe(now) {
+    }
+    let described = auth.policy.lists.iter().flat_map(|lists| lists.describe(now));
+    for (file, entries, next_update) in described {
         let state = match next_update < now {
             true => "EXPIRED",
             false => "current",
         };
         lines.add_detail(list, &format!("{}, {entries} entries, {state}", file.display()));
+    }
+    if auth.policy.fetched.is_some() {
+        lines.add_detail(const { label("TLSClientRevocation") }, &auth.spec.fetch.to_string());
     }
 }
 

@@ -299,9 +299,10 @@ impl ClientSettings {
                 value: CaNames::Of(names.iter().map(|said| said.value.clone().into()).collect()),
             });
         }
-        // mod_ssl checks revocation lists only if SSLCARevocationCheck is set.
+        // mod_ssl checks revocation lists only if SSLCARevocationCheck is set. It cannot fetch any.
         if is_mod_ssls
             && has_lists
+            && !self.fetches()
             && self.crl_check.is_none()
             && let Some(first) = self.crls.first()
         {

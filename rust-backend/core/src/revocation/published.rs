@@ -45,8 +45,6 @@ pub enum Verdict {
 /// A revocation list that was fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct List {
-    /// When it was fetched, or found to be unchanged, in seconds since 1970.
-    pub fetched: i64,
     /// It in DER; or why there is none.
     pub content: Result<serde_bytes::ByteBuf, String>,
 }

@@ -204,8 +204,8 @@ mod tests {
     use crate::trust::ca_set::CaSet;
     use crate::trust::client::verifier::{Asking, CaNames, ClientAuthSpec};
     use crate::trust::client::verify_mode::HandshakeMode;
+    use crate::trust::fetched_lists::FetchCheck;
     use crate::trust::revocation::CrlCheck;
-    use crate::trust::status::FetchCheck;
 
     fn authenticated() -> Scope {
         let spec = ClientAuthSpec {

@@ -13,8 +13,8 @@ use crate::keys::identity::IdentityFiles;
 use crate::settings::only_suites::OnlySuites;
 use crate::settings::sources::Sources;
 use crate::settings::{Interpreter, suppressed_ciphers};
+use crate::trust::fetched_lists::FetchCheck;
 use crate::trust::revocation::CrlCheck;
-use crate::trust::status::FetchCheck;
 
 /// Where trusted CAs come from: `TLSProxyCA`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -22,8 +22,8 @@ use crate::settings::revocation::RevocationSettings;
 use crate::settings::sources::Sources;
 use crate::trust::client::verifier::CaNames;
 use crate::trust::client::verify_mode::{self, VerifyMode};
+use crate::trust::fetched_lists::FetchCheck;
 use crate::trust::revocation::CrlCheck;
-use crate::trust::status::FetchCheck;
 
 /// The default session lifetime of mod_ssl, in seconds.
 const MOD_SSL_LIFETIME: u32 = 300;
@@ -80,6 +80,11 @@ impl ClientSettings {
             name_sources: self.name_sources.inherit(&base.name_sources),
             crl_sources: self.crl_sources.inherit(&base.crl_sources),
         }
+    }
+
+    /// Whether revocation lists are fetched.
+    pub fn fetches(&self) -> bool {
+        self.fetch_lists.as_ref().is_some_and(|said| said.value.fetches)
     }
 
     /// The setting for the whole host, and that of sections.

@@ -26,8 +26,8 @@ use crate::settings::{
 };
 use crate::trust::client::verifier::CaNames;
 use crate::trust::client::verify_mode::VerifyMode;
+use crate::trust::fetched_lists::FetchCheck;
 use crate::trust::revocation::CrlCheck;
-use crate::trust::status::FetchCheck;
 use crate::x509::variable_names;
 
 /// Interprets directives of servers.

@@ -10,6 +10,7 @@ pub mod anchors;
 pub mod ca_set;
 pub mod client;
 pub mod crl;
+pub mod fetched_lists;
 pub mod path;
 pub mod refusal;
 pub mod revocation;

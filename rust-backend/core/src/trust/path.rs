@@ -14,9 +14,10 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
 use super::anchors::Anchors;
 use super::ca_set::CaSet;
+use super::fetched_lists::FetchedLists;
 use super::refusal::{Reason, Refusal};
 use super::revocation::{CrlCheck, Depth, RevocationLists, Subject};
-use super::status::{FetchedLists, Known, OcspStatus};
+use super::status::{Known, OcspStatus};
 use crate::crypto::verification_algorithms;
 use crate::revocation::questions::{Asked, Question};
 use crate::x509::{Certificate, Context};
@@ -338,13 +339,16 @@ impl Policy {
             Some(Depth::Leaf) => subject.is_leaf,
             None => false,
         };
+        let missing_ok = self.crl_check.missing_ok;
         let in_files = self
             .lists
             .as_ref()
             .filter(|_| is_wanted)
             .map(|lists| lists.check(subject, now));
         let in_files = match in_files {
-            Some(Err((Reason::NoCrl, _))) if self.crl_check.missing_ok => Some(Ok(())),
+            // Lists that are fetched still have a say.
+            Some(Err((Reason::NoCrl, _))) if missing_ok && self.fetched.is_some() => None,
+            Some(Err((Reason::NoCrl, _))) if missing_ok => Some(Ok(())),
             other => other,
         };
         if let Some(Err((Reason::Revoked, text))) = in_files {
@@ -354,7 +358,7 @@ impl Policy {
             .fetched
             .as_ref()
             .filter(|_| is_wanted)
-            .map(|lists| lists.check(subject, asks, now));
+            .map(|lists| lists.check(subject, asks, missing_ok, now));
         match (in_files, fetched) {
             (_, Some(known @ (Known::Ask(_) | Known::Bad(Reason::Revoked, _)))) => return known,
             // One of both is enough.

@@ -124,7 +124,7 @@ impl Service {
                 None,
                 random(),
             );
-            self.publish(key, &present(&kept, now));
+            self.publish(key, &present(&kept));
             known = Some(Arc::new(kept));
             // It may be old: there may be a newer one by now.
             if due > now {
@@ -141,7 +141,7 @@ impl Service {
                     None => known,
                 };
                 let due = list.as_ref().map_or(now, |list| {
-                    self.publish(key, &present(list, unix_now()));
+                    self.publish(key, &present(list));
                     refresh_at(
                         list.this_update,
                         Some(list.next_update),
@@ -258,16 +258,12 @@ fn parse(url: &str, fetched: Fetched) -> Result<Kept, String> {
     })
 }
 
-fn present(kept: &Kept, now: i64) -> List {
+fn present(kept: &Kept) -> List {
     List {
-        fetched: now,
         content: Ok(kept.der.clone().into()),
     }
 }
 
 fn missing(why: String) -> List {
-    List {
-        fetched: unix_now(),
-        content: Err(why),
-    }
+    List { content: Err(why) }
 }

@@ -12,7 +12,7 @@ use crate::base::place::Place;
 use crate::settings::ClientSettings;
 use crate::trust::anchors::Report;
 use crate::trust::ca_set::CaSet;
-use crate::trust::client::verifier::{Asking, CaNames, ClientAuth, ClientAuthSpec, DEFAULT_DEPTH};
+use crate::trust::client::verifier::{CaNames, ClientAuth, ClientAuthSpec, DEFAULT_DEPTH};
 use crate::trust::client::verify_mode::HandshakeMode;
 use crate::trust::path::Role;
 use crate::trust::revocation::RevocationLists;
@@ -91,10 +91,7 @@ impl Compiler {
             None => return None,
         };
         let asks = spec.fetch.fetches || spec.ocsp.is_some();
-        let asking = Asking {
-            fetch: self.global.fetching.settings(),
-            link: asks.then(|| self.revocation_link()).flatten(),
-        };
+        let asking = self.asking(asks);
         if spec.fetch.fetches {
             self.want_lists(&spec.fetch, &cas.current());
         }
@@ -104,13 +101,17 @@ impl Compiler {
     fn needs_lists(&mut self, index: usize, clients: &ClientSettings, spec: &ClientAuthSpec) -> Option<bool> {
         match (&clients.crl_check, spec.crls.is_empty()) {
             (Some(said), true) if said.value.depth.is_some() && !spec.fetch.fetches => {
-                let text =
-                    "TLSClientCRLCheck needs TLSClientCRL: name the file or the directory of the CA's revocation lists";
+                let text = "TLSClientCRLCheck needs TLSClientCRL: name the file or the directory of the CA's revocation lists, or have \
+                     them fetched with TLSClientRevocation";
                 self.report_at(Severity::Error, index, said, text);
                 None
             }
-            (Some(said), false) if said.value.depth.is_none() => {
-                let text = "TLSClientCRLCheck none: the revocation lists of TLSClientCRL are not used";
+            (Some(said), nothing_there) if said.value.depth.is_none() && (clients.fetches() || !nothing_there) => {
+                let lists = match nothing_there {
+                    true => "TLSClientRevocation",
+                    false => "TLSClientCRL",
+                };
+                let text = format!("TLSClientCRLCheck none: the revocation lists of {lists} are not used");
                 self.report_at(Severity::Notice, index, said, text);
                 Some(false)
             }
@@ -197,6 +198,8 @@ fn spec(mode: HandshakeMode, clients: &ClientSettings) -> ClientAuthSpec {
         said.iter().map(|said| said.value.clone()).collect()
     }
     let usual_depth = clients.depth.unwrap_or(DEFAULT_DEPTH);
+    let crl_check = clients.crl_check.as_ref().map(|said| said.value).unwrap_or_default();
+    let fetch = clients.fetch_lists.as_ref().filter(|_| crl_check.depth.is_some());
     ClientAuthSpec {
         mode,
         cas: values(&clients.cas),
@@ -207,12 +210,8 @@ fn spec(mode: HandshakeMode, clients: &ClientSettings) -> ClientAuthSpec {
         depth: usual_depth.max(clients.depth_somewhere.unwrap_or_default()),
         usual_depth,
         crls: values(&clients.crls),
-        crl_check: clients.crl_check.as_ref().map(|said| said.value).unwrap_or_default(),
-        fetch: clients
-            .fetch_lists
-            .as_ref()
-            .map(|said| said.value.clone())
-            .unwrap_or_default(),
+        crl_check,
+        fetch: fetch.map(|said| said.value.clone()).unwrap_or_default(),
         ocsp: None,
     }
 }

@@ -224,6 +224,8 @@ impl Compiler {
                 continue;
             }
             let profile = self.proxies.profile(chain, *server, &mut self.diagnostics);
+            let cas = settings.fetched_lists().and_then(|_| self.proxies.cas_of(&settings));
+            cas.iter().for_each(|cas| self.online.want_lists_of(&cas.current()));
             if let Some(profile) = profile.filter(|profile| self.global.wants_fips() && !profile.is_fips()) {
                 let text = format!(
                     "TLSFIPS: connections to backends are not approved: they would use {}",

@@ -18,7 +18,8 @@ use crate::settings::{ClientSettings, KeyPlace};
 use crate::site::Site;
 use crate::trust::anchors::Anchors;
 use crate::trust::client::verifier::Asking;
-use crate::trust::status::{FetchCheck, OcspSpec};
+use crate::trust::fetched_lists::{FetchCheck, ParsedLists};
+use crate::trust::status::OcspSpec;
 use crate::x509::{Certificate, pem};
 
 /// The directory of what was fetched, if none is configured and httpd has told none.
@@ -31,10 +32,23 @@ pub(super) struct OnlineParts {
     ocsp: Vec<OcspSettings>,
     /// Where lists are that are fetched ahead of time.
     lists: BTreeSet<String>,
+    /// Lists that were fetched and parsed.
+    parsed: Arc<ParsedLists>,
     /// Whether child processes ask questions.
     has_questions: bool,
     /// Whether it was said that there is no program.
     has_complained: bool,
+}
+
+impl OnlineParts {
+    /// Has the lists fetched ahead of time that the certificates of CAs name: those of their issuers.
+    pub(super) fn want_lists_of(&mut self, anchors: &Anchors) {
+        for anchor in anchors.list() {
+            if let Ok(parsed) = Certificate::parse(&anchor.der) {
+                self.lists.extend(parsed.crl_urls());
+            }
+        }
+    }
 }
 
 impl Compiler {
@@ -67,6 +81,15 @@ impl Compiler {
                 self.report(Severity::Error, 0, text);
                 None
             }
+        }
+    }
+
+    /// How other machines are asked, if something is asked.
+    pub(super) fn asking(&mut self, asks: bool) -> Asking {
+        Asking {
+            fetch: self.global.fetching.settings(),
+            link: asks.then(|| self.revocation_link()).flatten(),
+            parsed: Arc::clone(&self.online.parsed),
         }
     }
 
@@ -195,11 +218,7 @@ impl Compiler {
     pub(super) fn want_lists(&mut self, check: &FetchCheck, anchors: &Anchors) {
         self.online.has_questions = true;
         self.online.lists.extend(check.urls.iter().cloned());
-        for anchor in anchors.list() {
-            if let Ok(parsed) = Certificate::parse(&anchor.der) {
-                self.online.lists.extend(parsed.crl_urls());
-            }
-        }
+        self.online.want_lists_of(anchors);
     }
 
     /// The same for backends.
@@ -214,10 +233,7 @@ impl Compiler {
             let text = "TLSProxyRevocation: other machines are asked by the program tls-keyd, which is not installed beside this module";
             self.report(Severity::Error, 0, text);
         }
-        let asking = Asking {
-            fetch: self.global.fetching.settings(),
-            link: self.revocation_link(),
-        };
+        let asking = self.asking(true);
         self.proxies.ask_by(asking);
     }
 

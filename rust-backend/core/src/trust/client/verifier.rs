@@ -18,10 +18,11 @@ use crate::revocation::orders::FetchSettings;
 use crate::revocation::process::Link;
 use crate::revocation::questions::{Asked, Question};
 use crate::trust::ca_set::CaSet;
+use crate::trust::fetched_lists::{FetchCheck, FetchedLists, ParsedLists};
 use crate::trust::path::{self, Policy, Role, Unverified};
 use crate::trust::refusal::Refusal;
 use crate::trust::revocation::{CrlCheck, RevocationLists};
-use crate::trust::status::{FetchCheck, FetchedLists, OcspSpec, OcspStatus};
+use crate::trust::status::{OcspSpec, OcspStatus};
 
 /// The CA names that are sent to clients: `TLSClientCANames`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +69,21 @@ pub struct Asking {
     pub fetch: FetchSettings,
     /// The way to the process that asks, if there is one.
     pub link: Option<Arc<Link>>,
+    /// Lists that were parsed.
+    pub parsed: Arc<ParsedLists>,
+}
+
+impl Asking {
+    /// The revocation lists that are fetched with the settings `check`.
+    pub fn lists(&self, check: &FetchCheck, role: Role) -> FetchedLists {
+        FetchedLists::new(
+            check.clone(),
+            role,
+            &self.fetch,
+            self.link.clone(),
+            Arc::clone(&self.parsed),
+        )
+    }
 }
 
 /// Verifies clients with one set of settings.
@@ -91,16 +107,9 @@ impl ClientAuth {
         hints: Option<Arc<CaSet>>,
         asking: Asking,
     ) -> Self {
-        let Asking { fetch, link } = asking;
-        let fetched = (spec.fetch.fetches).then(|| {
-            Arc::new(FetchedLists::new(
-                spec.fetch.clone(),
-                Role::Client,
-                &fetch,
-                link.clone(),
-            ))
-        });
-        let ocsp = spec.ocsp.clone().map(|spec| Arc::new(OcspStatus::new(spec, link)));
+        let fetched = (spec.fetch.fetches).then(|| Arc::new(asking.lists(&spec.fetch, Role::Client)));
+        let ocsp = spec.ocsp.clone();
+        let ocsp = ocsp.map(|spec| Arc::new(OcspStatus::new(spec, asking.link)));
         let policy = Policy {
             role: Role::Client,
             cas,
