@@ -26,8 +26,8 @@ use mod_tls_core::trust::ca_set::CaSet;
 use mod_tls_core::trust::client::verifier::{Asking, CaNames, ClientAuth, ClientAuthSpec};
 use mod_tls_core::trust::client::verify_mode::{HandshakeMode, VerifyMode};
 use mod_tls_core::trust::crl::{self, Crl};
+use mod_tls_core::trust::fetched_lists::FetchCheck;
 use mod_tls_core::trust::revocation::CrlCheck;
-use mod_tls_core::trust::status::FetchCheck;
 use mod_tls_core::x509::{Certificate, Context};
 
 fn config() -> Arc<Config> {

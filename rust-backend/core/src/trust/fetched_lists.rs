@@ -182,31 +182,30 @@ impl FetchedLists {
     /// Whether there is a list that says something about a certificate. With `asks`, a question can be asked. With `missing_ok`, a
     /// certificate is accepted for which no list is named anywhere.
     pub(super) fn check(&self, subject: &Subject<'_>, asks: bool, missing_ok: bool, now: i64) -> Known {
-        let urls = self.urls(subject);
-        if urls.is_empty() {
-            let why = format!(
-                "it names no revocation list of http or https, and {} names none",
-                self.role.fetch_directive()
-            );
-            return match missing_ok {
-                true => Known::Good,
-                false => self.unknown(Reason::NoCrl, why),
-            };
-        }
         let Some(link) = &self.link else {
             return self.unknown(Reason::NoCrl, "revocation lists cannot be fetched".to_owned());
         };
+        let urls = self.urls(subject);
+        if urls.is_empty() {
+            return self.names_none(missing_ok);
+        }
         match self.look_up(&link.table, &urls, subject, now) {
             Ok(known) => known,
             Err(Unknown { url: Some(url), .. }) if asks => Known::Ask(Question::List {
                 generation: link.generation,
                 url,
             }),
-            Err(Unknown { url, reason, why }) => {
-                let late = url.map(|url| format!("the revocation list {url} was not fetched in time"));
-                let why: Vec<_> = late.into_iter().chain(why).collect();
-                self.unknown(reason, why.join("; "))
-            }
+            Err(unknown) => self.unknown(unknown.reason, unknown.text()),
+        }
+    }
+
+    /// No list is named anywhere.
+    fn names_none(&self, missing_ok: bool) -> Known {
+        let directive = self.role.fetch_directive();
+        let why = format!("it names no revocation list of http or https, and {directive} names none");
+        match missing_ok {
+            true => Known::Good,
+            false => self.unknown(Reason::NoCrl, why),
         }
     }
 
@@ -281,8 +280,21 @@ struct Unknown {
     url: Option<String>,
 }
 
+impl Unknown {
+    fn text(self) -> String {
+        let late = self
+            .url
+            .map(|url| format!("the revocation list {url} was not fetched in time"));
+        late.into_iter().chain(self.why).collect::<Vec<_>>().join("; ")
+    }
+}
+
 fn is_about(crl: &Crl, subject: &Subject<'_>) -> bool {
     crl.issuer() == subject.issuer
         && crl.covers(subject.der, subject.is_leaf)
         && crl.is_signed_by(subject.issuer_der, &verification_algorithms())
 }
+
+#[cfg(test)]
+#[path = "fetched_lists_tests.rs"]
+mod tests;
