@@ -23,8 +23,12 @@ use super::staples::{span, without_times};
 /// The longest list in bytes: half a million entries.
 const MAX_LIST: u64 = 32 << 20;
 
-/// How many lists are fetched because certificates of clients name them.
+/// How many lists are fetched because certificates name them. The one that was asked for first makes room for another one.
 const MAX_ASKED: usize = 256;
+
+/// How much clocks may differ, in seconds. Nobody has verified the signature of a list here: one from the future would keep out those
+/// of the CA until then.
+const SKEW: i64 = 300;
 
 /// A list is looked for anew at least so often, in seconds: its CA may issue another one at any time.
 const LOOK_EVERY: u32 = 4 * 3600;
@@ -35,7 +39,8 @@ pub(super) struct ListState {
     url: Arc<str>,
     settings: FetchSettings,
     is_loaded: bool,
-    is_asked: bool,
+    /// When a child process asked for it, in seconds since 1970; none if the configuration has it.
+    asked: Option<i64>,
     /// Sockets that are closed when the list is there, or cannot be had.
     waiting: Vec<OwnedFd>,
     /// Whether it is waited for the first time.
@@ -43,6 +48,15 @@ pub(super) struct ListState {
     /// What there is.
     known: Option<Arc<Kept>>,
     failures: u32,
+}
+
+impl ListState {
+    /// Nobody has to wait any longer.
+    fn answer(&mut self) {
+        self.is_begun = false;
+        // This closes them.
+        self.waiting.clear();
+    }
 }
 
 /// A list that is used.
@@ -65,9 +79,9 @@ impl Service {
         waiting: Option<OwnedFd>,
     ) -> Key {
         let key = List::key_for(url);
-        let is_asked = waiting.is_some();
+        let asked = waiting.is_some().then(unix_now);
         if let Some(known) = state.lists.get_mut(&key) {
-            known.is_asked &= is_asked;
+            known.asked = known.asked.filter(|_| asked.is_some());
             known.settings = settings.clone();
             match known.is_begun {
                 true => known.waiting.extend(waiting),
@@ -76,16 +90,14 @@ impl Service {
             }
             return key;
         }
-        if is_asked && state.lists.values().filter(|list| list.is_asked).count() >= MAX_ASKED {
-            let why = format!("{url}: {MAX_ASKED} lists that certificates of clients name are fetched already");
-            self.publish(&key, &missing(why));
-            return key;
+        if asked.is_some() {
+            self.make_room(state);
         }
         let begun = ListState {
             url: url.into(),
             settings: settings.clone(),
             is_loaded: false,
-            is_asked,
+            asked,
             waiting: waiting.into_iter().collect(),
             is_begun: true,
             known: None,
@@ -94,6 +106,26 @@ impl Service {
         state.lists.insert(key, begun);
         self.agenda.set(Task::List(key), 0, &host_of(url));
         key
+    }
+
+    /// Forgets the list that was asked for first, if there are many. If it is asked for again, it is on disk.
+    fn make_room(&self, state: &mut State) {
+        let asked = || state.lists.iter().filter_map(|(key, list)| Some((list.asked?, *key)));
+        if asked().count() >= MAX_ASKED
+            && let Some((_, oldest)) = asked().min()
+        {
+            state.lists.remove(&oldest);
+            self.agenda.remove(Task::List(oldest));
+            self.unpublish(&oldest);
+        }
+    }
+
+    /// Publishes a list, unless it is no longer wanted: nobody would replace it.
+    fn publish_list(&self, key: &Key, list: &List) {
+        if let Some(known) = lock(&self.state).lists.get_mut(key) {
+            self.publish(key, list);
+            known.answer();
+        }
     }
 
     /// Fetches a list, unless there is one on disk.
@@ -124,7 +156,10 @@ impl Service {
                 None,
                 random(),
             );
-            self.publish(key, &present(&kept));
+            // Those who wait are not told of one that has expired before a newer one was looked for.
+            if kept.next_update > now {
+                self.publish_list(key, &present(&kept));
+            }
             known = Some(Arc::new(kept));
             // It may be old: there may be a newer one by now.
             if due > now {
@@ -141,7 +176,7 @@ impl Service {
                     None => known,
                 };
                 let due = list.as_ref().map_or(now, |list| {
-                    self.publish(key, &present(list));
+                    self.publish_list(key, &present(list));
                     refresh_at(
                         list.this_update,
                         Some(list.next_update),
@@ -161,9 +196,8 @@ impl Service {
                 let until = known.as_ref().map(|known| known.next_update);
                 let due = retry_at(failures, until, now, None, random());
                 self.complain_of_list(&url, &error.why, until, due);
-                if known.is_none() {
-                    self.publish(key, &missing(error.why));
-                }
+                let list = known.as_deref().map_or_else(|| missing(error.why), present);
+                self.publish_list(key, &list);
                 self.schedule_list(key, known, failures, due);
             }
         }
@@ -174,9 +208,7 @@ impl Service {
         if let Some(list) = state.lists.get_mut(key) {
             list.known = known;
             list.failures = failures;
-            list.is_begun = false;
-            // This closes them.
-            list.waiting.clear();
+            list.answer();
             self.agenda.set(Task::List(*key), due, &host_of(&list.url));
         }
     }
@@ -214,6 +246,7 @@ impl Service {
             ..Query::default()
         };
         match self.client.fetch(url, &query, settings)? {
+            Answer::Unchanged if known.is_some_and(|known| known.next_update < unix_now()) => Err(failed(EXPIRED)),
             Answer::Unchanged => Ok(None),
             Answer::Document {
                 body,
@@ -226,19 +259,31 @@ impl Service {
                     last_modified,
                     body,
                 };
-                let failed = |why| FetchError { why, is_silence: false };
-                let kept = parse(url, fetched.clone()).map_err(failed)?;
+                let kept = parse(url, fetched.clone()).map_err(|why| failed(&why))?;
                 if known.is_some_and(|known| kept.this_update < known.this_update) {
-                    return Err(failed("it is older than the one of before".to_owned()));
+                    return Err(failed("it is older than the one of before"));
+                }
+                if kept.this_update > unix_now() + SKEW {
+                    return Err(failed(
+                        "it is from the future: the clock of the CA or of this machine is wrong",
+                    ));
                 }
                 if kept.next_update < unix_now() {
-                    return Err(failed(
-                        "it has expired: the CA has to publish its current CRL there".to_owned(),
-                    ));
+                    return Err(failed(EXPIRED));
                 }
                 Ok(Some((kept, fetched)))
             }
         }
+    }
+}
+
+/// Why a list that has expired is not taken.
+const EXPIRED: &str = "it has expired: the CA has to publish its current CRL there";
+
+fn failed(why: &str) -> FetchError {
+    FetchError {
+        why: why.to_owned(),
+        is_silence: false,
     }
 }
 
