@@ -31,6 +31,16 @@ pub enum Question {
     },
 }
 
+impl Question {
+    /// The number of the settings that the process has that asks.
+    pub fn generation(&self) -> u64 {
+        match self {
+            Self::Staple(subject) | Self::Status(subject) => subject.generation,
+            Self::List { generation, .. } => *generation,
+        }
+    }
+}
+
 /// A certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Subject {

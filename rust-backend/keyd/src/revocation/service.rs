@@ -28,6 +28,9 @@ use super::statuses::{MAX_STATUSES, StatusState};
 /// How many earlier settings are known: child processes of an earlier configuration may still ask.
 const GENERATIONS: usize = 4;
 
+/// How many questions may come before the settings that they are about.
+const MAX_EARLY: usize = 1024;
+
 /// A certificate about which responders are asked.
 #[derive(Debug)]
 pub(super) struct Certificate {
@@ -78,6 +81,8 @@ pub(super) struct State {
     pub(super) staples: HashMap<Key, StapleState>,
     pub(super) lists: HashMap<Key, ListState>,
     pub(super) statuses: LruCache<Key, StatusState>,
+    /// Questions about settings that have not come yet: child processes may be faster than the parent process.
+    early: Vec<(Question, Option<OwnedFd>)>,
     /// Keys of the table that another process has left, and that nobody has asked for yet.
     strangers: HashSet<Key>,
 }
@@ -118,6 +123,7 @@ impl Service {
             staples: HashMap::new(),
             lists: HashMap::new(),
             statuses: LruCache::new(MAX_STATUSES),
+            early: Vec::new(),
             strangers: table.keys().into_iter().collect(),
         };
         Self {
@@ -164,6 +170,9 @@ impl Service {
             wanted.insert(self.add_list(state, url, &known.lists, None));
         }
         self.forget_all_but(state, &wanted);
+        for (question, waiting) in std::mem::take(&mut state.early) {
+            self.take(state, question, waiting);
+        }
         if let Some(directory) = &self.directory {
             let names: HashSet<String> = wanted.iter().map(mod_tls_core::revocation::disk::name_of).collect();
             if let Err(error) = directory.tidy(|name| names.contains(name)) {
@@ -200,7 +209,16 @@ impl Service {
 
     /// Takes a question. `waiting` is closed when the answer is in the table.
     pub(super) fn ask(&self, question: Question, waiting: Option<OwnedFd>) {
-        let state = &mut *lock(&self.state);
+        self.take(&mut lock(&self.state), question, waiting);
+    }
+
+    fn take(&self, state: &mut State, question: Question, waiting: Option<OwnedFd>) {
+        if state.newest() < question.generation() {
+            if state.early.len() < MAX_EARLY {
+                state.early.push((question, waiting));
+            }
+            return;
+        }
         match question {
             Question::Staple(subject) => {
                 if let Some((settings, issuer)) = state.settings_of(&subject) {
@@ -213,7 +231,9 @@ impl Service {
                 }
             }
             Question::List { generation, url } => {
-                if let Some(known) = state.known(generation) {
+                // How lists are fetched hardly changes, and children of an old configuration live as long as their connections.
+                let newest = || state.settings.front().map(|(_, known)| Arc::clone(known));
+                if let Some(known) = state.known(generation).or_else(newest) {
                     self.add_list(state, &url, &known.lists, waiting);
                 }
             }
@@ -244,6 +264,11 @@ impl Service {
 }
 
 impl State {
+    /// The number of the last settings; 0 if there are none yet.
+    fn newest(&self) -> u64 {
+        self.settings.front().map_or(0, |(number, _)| *number)
+    }
+
     fn known(&self, generation: u64) -> Option<Arc<Known>> {
         let mut all = self.settings.iter();
         all.find(|(number, _)| *number == generation)
