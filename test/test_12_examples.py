@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.backends import Backend, context
-from harness.client_certs import ClientCa
+from harness.client_certs import DER, ClientCa
 from harness.clients import curl
 from harness.httpd import CRYPTO, HAS_POST_QUANTUM, wait_for
+from harness.ocsp_responder import Responder
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "conf-examples"
 # test_28_migration.py tests the examples for the migration from mod_ssl.
@@ -78,7 +79,12 @@ def test_01_example(httpd, authority, ports, rustls_client, file):
             certificate = context(tls, authority.server("localhost"), port)
             behind.append(Hello(ports.take(), certificate))
             text = text.replace(port, str(behind[-1].port))
+    responder = Responder(client_ca).start()
+    responder.documents["/people.crl"] = client_ca.crl(encoding=DER), None
+    text = text.replace("http://ocsp.example.org/", responder.url())
+    text = text.replace("http://ca.example.org/people.crl", responder.url("people.crl"))
     text = text.replace("/srv/sites", str(httpd.root / "sites"))
+    text = text.replace("/var/cache/apache2", str(httpd.root))
     # The common part of the configuration has the Listen lines.
     text = re.sub(r"^Listen .*$", "", text, flags=re.M)
     text = re.sub(r"\b443\b", str(httpd.port), text)
@@ -96,6 +102,7 @@ def test_01_example(httpd, authority, ports, rustls_client, file):
             response = curl(httpd, host, "/", *somebody)
             assert (response.code, response.text) == (200, "hello"), host
     finally:
+        responder.stop()
         for backend in behind:
             backend.stop()
 
