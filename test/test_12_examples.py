@@ -130,3 +130,40 @@ def test_03_a_private_ca(httpd):
     assert curl(httpd, "www.example.org", "/", *alice).headers["x-user"] == "alice"
     subprocess.run(revoke, **run)
     wait_for(lambda: curl(httpd, "www.example.org", "/", *alice).exit, "the revocation")
+
+
+def test_04_an_ocsp_responder(httpd, ports):
+    """The commands of docs/client-certificates.md, with `openssl ocsp` as responder."""
+    text = (EXAMPLES.parent / "docs/client-certificates.md").read_text()
+    *make, revoke = re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S)
+    certificate, responder = re.findall(r"^```shell\n(.*?)^```$", text, re.M | re.S)
+    directory = httpd.root / "people"
+    directory.mkdir()
+    run = {"shell": True, "check": True, "cwd": directory, "capture_output": True}
+    for command in [*make, certificate]:
+        subprocess.run(command, **run)
+    port = str(ports.take())
+    answering = [answer_ocsp(responder.replace("2560", port), directory)]
+    try:
+        lines = re.search(r"TLSClientOCSP leaf\n.*?TLSClientOCSPResponder [^\n]*", text, re.S).group().splitlines()
+        lines = [line.replace("ca.example.org:2560", f"127.0.0.1:{port}") for line in lines]
+        required = ["TLSClientCertificate required", "TLSClientCA people/ca.pem"]
+        httpd.log.expect(r"\[TLS1305\]")
+        httpd.log.allow(r"\[TLS1320\]")
+        httpd.start(f"TLSEngine {httpd.port}", httpd.vhost("a.test", *required, *lines))
+        alice = ["--cert", directory / "alice.pem", "--key", directory / "alice.key"]
+        wait_for(lambda: curl(httpd, "a.test", "/", *alice).code == 200, "an answer of the responder")
+        subprocess.run(revoke, **run)
+        # What they know ends with both.
+        httpd.stop()
+        answering.pop().kill()
+        answering.append(answer_ocsp(responder.replace("2560", port), directory))
+        httpd.start()
+        wait_for(lambda: "certificate revoked" in curl(httpd, "a.test", "/", *alice).trace, "the revocation")
+    finally:
+        for process in answering:
+            process.kill()
+
+
+def answer_ocsp(command, directory):
+    return subprocess.Popen(["sh", "-c", f"exec {command}"], cwd=directory)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.certs import MUST_STAPLE, key_pem, ocsp_responder
+from harness.http_proxy import Proxy
 from harness.httpd import wait_for
 from harness.keyd import companion
 from harness.ocsp_responder import Responder
@@ -206,6 +207,14 @@ class TestStapling:
     def test_14_no_responder_is_no_problem(self, httpd, site):
         site.start(httpd.vhost("a.test"))
         assert companion(httpd, "--revocation") is None
+
+    def test_16_proxy(self, httpd, site, responder):
+        """Requests for http have the whole URL."""
+        proxy = Proxy().start()
+        site.start(site.vhost(), f"TLSRevocationProxy {proxy.url}")
+        site.wait()
+        assert len(proxy.requests) == 1 and proxy.requests[0].startswith(f"GET {responder.url()}/")
+        proxy.stop()
 
     def test_15_same_certificate_in_many_hosts(self, httpd, site, responder):
         httpd.log.expect("is not covered by")

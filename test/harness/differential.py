@@ -79,6 +79,11 @@ EXPECTED = [
         "mod_ssl does not read the list unless it renegotiates",
         lambda o, t: (o, t) in ((500, 200), ("", "nonsense")),
     ),
+    (
+        "stapling/stranger/status",
+        "mod_ssl does not verify the signature of what it staples",
+        lambda o, t: (o, t) == (None, "good"),
+    ),
 ]
 
 V12, V13 = ["--tls-max", "1.2"], ["--tlsv1.3"]

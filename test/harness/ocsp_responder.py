@@ -229,8 +229,8 @@ class Responder:
             )
             .responder_id(ocsp.OCSPResponderEncoding.HASH, certificate)
         )
-        if behaviour.signer != "issuer":
-            builder = builder.certificates([certificate])
+        # OpenSSL looks for the signer there, even if it is the issuer.
+        builder = builder.certificates([certificate])
         for extension in request.extensions:
             if isinstance(extension.value, x509.OCSPNonce) and behaviour.nonce:
                 nonce = extension.value if behaviour.nonce is True else x509.OCSPNonce(behaviour.nonce)

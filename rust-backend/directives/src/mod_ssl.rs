@@ -498,7 +498,7 @@ pub const TABLE: &[Directive] = &[
         Context::Host,
         "Fetch OCSP responses for certificates, and staple them",
     )
-    .note("Responses are fetched by another process before they are needed. One that another module provides is preferred (mod_md: MDStapling on)."),
+    .note("Responses are fetched by another process before they are needed, and their signatures are verified. One that another module provides is preferred (mod_md: MDStapling on)."),
     Directive::new(
         "SSLUserName",
         "variable",
