@@ -63,7 +63,7 @@ class TestClients:
             ("loop", "more than 3 redirections"),
             ("to-file", "only http and https"),
             ("stranger.crl", "not a list of its issuer"),
-            ("forged.crl", "not a list of its issuer"),
+            ("forged.crl", "not signed by the CA that it names as issuer"),
             ("delta.crl", "delta CRL"),
             ("expired.crl", "has expired"),
         ],
@@ -92,6 +92,19 @@ class TestClients:
         wait_for(lambda: any(one[2] for one in lists.server.requests), "a question for a newer list")
         lists.publish(client[0], start=0)
         wait_for(lambda: lists.code(client) == 0, "the newer list")
+
+    def test_12_forged_lists_replace_nothing(self, httpd, lists):
+        """Who stands between this server and that of the CA cannot lock clients out."""
+        httpd.log.expect(
+            "could not be fetched: it is not signed by the CA that it names as issuer; the one of before is good"
+        )
+        client = lists.client()
+        lists.publish(days=30 / 86400, start=0)
+        lists.start(own=FETCH)
+        assert lists.code(client) == 200
+        lists.publish(start=0, key=ClientCa().key)
+        wait_for(lambda: "it is not signed by the CA" in httpd.log.text(), "the forged list")
+        assert lists.code(client) == 200
 
     def test_06_server_that_comes_back(self, httpd, lists):
         httpd.log.expect(r"could not be fetched: .*[Cc]onnection refused")

@@ -27,6 +27,8 @@ pub(crate) struct Online {
     pub(crate) fetch: FetchSettings,
     /// Where lists are that are fetched ahead of time.
     pub(crate) lists: Vec<String>,
+    /// The certificates in DER of the CAs that may have signed them.
+    pub(crate) list_issuers: Vec<Vec<u8>>,
     /// Whether child processes ask questions.
     pub(crate) has_questions: bool,
 }
@@ -84,6 +86,7 @@ impl Config {
                 ocsp: online.ocsp.clone(),
                 issuers: issuers.0.into_iter().map(Into::into).collect(),
                 lists: online.fetch.clone(),
+                list_issuers: online.list_issuers.iter().cloned().map(Into::into).collect(),
             },
             staples,
             lists: online.lists.clone(),

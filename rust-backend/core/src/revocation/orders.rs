@@ -58,6 +58,8 @@ pub struct Settings {
     pub issuers: Vec<serde_bytes::ByteBuf>,
     /// How lists are fetched.
     pub lists: FetchSettings,
+    /// The certificates of CAs in DER that may have signed lists.
+    pub list_issuers: Vec<serde_bytes::ByteBuf>,
 }
 
 /// How other machines are asked.

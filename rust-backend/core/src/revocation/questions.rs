@@ -28,6 +28,9 @@ pub enum Question {
         generation: u64,
         /// Where it is.
         url: String,
+        /// The certificate in DER of the CA that must have signed it.
+        #[serde(with = "serde_bytes")]
+        issuer: Vec<u8>,
     },
 }
 

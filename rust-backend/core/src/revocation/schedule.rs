@@ -58,7 +58,9 @@ pub fn retry_at(failures: u32, until: Option<i64>, now: i64, pause: Option<u32>,
     let doubled = FIRST_PAUSE << failures.saturating_sub(1).min(16);
     let pause = spread(doubled.min(LONGEST_PAUSE), random);
     // The last hours of what there is are not slept through.
-    let left = until.map_or(i64::MAX, |until| (until - now) / 4);
+    let left = until
+        .filter(|until| *until > now)
+        .map_or(i64::MAX, |until| (until - now) / 4);
     now + pause.min(left.max(FIRST_PAUSE))
 }
 
@@ -92,7 +94,8 @@ mod tests {
         assert!(pause(1) <= 5 && pause(2) >= 9 && pause(4) >= 35);
         assert!(pause(1000) <= LONGEST_PAUSE + LONGEST_PAUSE * JITTER / 100);
         assert_eq!(retry_at(1000, Some(NOW + 400), NOW, None, middle), NOW + 100);
-        assert_eq!(retry_at(1000, Some(NOW - 400), NOW, None, middle), NOW + FIRST_PAUSE);
+        assert_eq!(retry_at(1000, Some(NOW + 4), NOW, None, middle), NOW + FIRST_PAUSE);
+        assert!(retry_at(1000, Some(NOW - 400), NOW, None, middle) > NOW + 3000);
         assert_eq!(retry_at(9, None, NOW, Some(1), 7), NOW + 1);
     }
 

@@ -194,6 +194,7 @@ impl FetchedLists {
             Err(Unknown { url: Some(url), .. }) if asks => Known::Ask(Question::List {
                 generation: link.generation,
                 url,
+                issuer: subject.issuer_der.to_vec(),
             }),
             Err(unknown) => self.unknown(unknown.reason, unknown.text()),
         }

@@ -17,6 +17,7 @@ use mod_tls_core::trust::crl::{self, Crl};
 
 use super::agenda::Task;
 use super::http::{Answer, FetchError, Query};
+use super::list_issuers::ListIssuers;
 use super::service::{Service, State, host_of, random};
 use super::staples::{span, without_times};
 
@@ -130,7 +131,9 @@ impl Service {
 
     /// Fetches a list, unless there is one on disk.
     pub(super) fn fetch_list(&self, key: &Key) {
-        let (url, settings, mut known, was_loaded, failures) = match lock(&self.state).lists.get_mut(key) {
+        let mut state = lock(&self.state);
+        let issuers = state.list_issuers.clone();
+        let (url, settings, mut known, was_loaded, failures) = match state.lists.get_mut(key) {
             Some(list) => (
                 Arc::clone(&list.url),
                 list.settings.clone(),
@@ -140,6 +143,7 @@ impl Service {
             ),
             None => return,
         };
+        drop(state);
         let now = unix_now();
         let on_disk = self
             .directory
@@ -147,7 +151,7 @@ impl Service {
             .filter(|_| !was_loaded)
             .and_then(|directory| directory.read(key));
         if let Some(fetched) = on_disk
-            && let Ok(kept) = parse(&url, fetched)
+            && let Ok(kept) = parse(&url, fetched, &issuers)
         {
             let due = refresh_at(
                 kept.this_update,
@@ -166,7 +170,7 @@ impl Service {
                 return self.schedule_list(key, known, 0, now + 1);
             }
         }
-        match self.get_list(&url, &settings, known.as_deref()) {
+        match self.get_list(&url, &settings, &issuers, known.as_deref()) {
             Ok(fetched) => {
                 let list = match fetched {
                     Some((kept, fetched)) => {
@@ -236,6 +240,7 @@ impl Service {
         &self,
         url: &str,
         settings: &FetchSettings,
+        issuers: &ListIssuers,
         known: Option<&Kept>,
     ) -> Result<Option<(Kept, Fetched)>, FetchError> {
         let query = Query {
@@ -259,7 +264,7 @@ impl Service {
                     last_modified,
                     body,
                 };
-                let kept = parse(url, fetched.clone()).map_err(|why| failed(&why))?;
+                let kept = parse(url, fetched.clone(), issuers).map_err(|why| failed(&why))?;
                 if known.is_some_and(|known| kept.this_update < known.this_update) {
                     return Err(failed("it is older than the one of before"));
                 }
@@ -287,13 +292,16 @@ fn failed(why: &str) -> FetchError {
     }
 }
 
-/// The list in what was fetched: one, in DER or PEM. Its signature is verified by those who use it.
-fn parse(url: &str, fetched: Fetched) -> Result<Kept, String> {
+/// The list in what was fetched: one, in DER or PEM, that its issuer has signed.
+fn parse(url: &str, fetched: Fetched, issuers: &ListIssuers) -> Result<Kept, String> {
     let mut found = crl::split(&fetched.body).map_err(|error| error.to_string())?;
     let (Some(der), true) = (found.pop(), found.is_empty()) else {
         return Err("it is not one revocation list: expected DER".to_owned());
     };
     let crl = Crl::parse(Path::new(url), der).map_err(|error| error.to_string())?;
+    if !issuers.have_signed(&crl) {
+        return Err("it is not signed by the CA that it names as issuer".to_owned());
+    }
     Ok(Kept {
         this_update: crl.this_update(),
         next_update: crl.next_update(),

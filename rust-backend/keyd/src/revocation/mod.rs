@@ -8,6 +8,7 @@ mod absolute_form;
 mod agenda;
 mod complaints;
 mod http;
+mod list_issuers;
 mod lists;
 mod service;
 mod staples;

@@ -21,6 +21,7 @@ use url::Url;
 use super::agenda::{Agenda, Task};
 use super::complaints::Complaints;
 use super::http::Client;
+use super::list_issuers::ListIssuers;
 use super::lists::ListState;
 use super::staples::StapleState;
 use super::statuses::{MAX_STATUSES, StatusState};
@@ -81,6 +82,8 @@ pub(super) struct State {
     pub(super) staples: HashMap<Key, StapleState>,
     pub(super) lists: HashMap<Key, ListState>,
     pub(super) statuses: LruCache<Key, StatusState>,
+    /// CAs that may have signed lists.
+    pub(super) list_issuers: ListIssuers,
     /// Questions about settings that have not come yet: child processes may be faster than the parent process.
     early: Vec<(Question, Option<OwnedFd>)>,
     /// Keys of the table that another process has left, and that nobody has asked for yet.
@@ -123,6 +126,7 @@ impl Service {
             staples: HashMap::new(),
             lists: HashMap::new(),
             statuses: LruCache::new(MAX_STATUSES),
+            list_issuers: ListIssuers::default(),
             early: Vec::new(),
             strangers: table.keys().into_iter().collect(),
         };
@@ -150,12 +154,14 @@ impl Service {
     }
 
     /// What is ordered from now on, in place of before.
-    pub(super) fn replace(&self, settings: Settings, staples: &[StapleOrder], lists: &[String]) {
+    pub(super) fn replace(&self, mut settings: Settings, staples: &[StapleOrder], lists: &[String]) {
         let generation = settings.generation;
+        let list_issuers = std::mem::take(&mut settings.list_issuers);
         let known = Arc::new(Known::new(settings));
         let state = &mut *lock(&self.state);
         state.settings.push_front((generation, Arc::clone(&known)));
         state.settings.truncate(GENERATIONS);
+        list_issuers.iter().for_each(|der| state.list_issuers.add(der));
         let mut wanted = HashSet::new();
         for order in staples {
             let (settings, issuer) = (
@@ -230,7 +236,12 @@ impl Service {
                     self.add_status(state, &subject, issuer, settings, waiting);
                 }
             }
-            Question::List { generation, url } => {
+            Question::List {
+                generation,
+                url,
+                issuer,
+            } => {
+                state.list_issuers.add(&issuer);
                 // How lists are fetched hardly changes, and children of an old configuration live as long as their connections.
                 let newest = || state.settings.front().map(|(_, known)| Arc::clone(known));
                 if let Some(known) = state.known(generation).or_else(newest) {

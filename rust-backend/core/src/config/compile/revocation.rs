@@ -32,6 +32,8 @@ pub(super) struct OnlineParts {
     ocsp: Vec<OcspSettings>,
     /// Where lists are that are fetched ahead of time.
     lists: BTreeSet<String>,
+    /// The certificates in DER of the CAs that may have signed them.
+    issuers: BTreeSet<Vec<u8>>,
     /// Lists that were fetched and parsed.
     parsed: Arc<ParsedLists>,
     /// Whether child processes ask questions.
@@ -41,11 +43,12 @@ pub(super) struct OnlineParts {
 }
 
 impl OnlineParts {
-    /// Has the lists fetched ahead of time that the certificates of CAs name: those of their issuers.
+    /// Has the lists fetched ahead of time that the certificates of CAs name: those of their issuers. The CAs sign lists.
     pub(super) fn want_lists_of(&mut self, anchors: &Anchors) {
         for anchor in anchors.list() {
             if let Ok(parsed) = Certificate::parse(&anchor.der) {
                 self.lists.extend(parsed.crl_urls());
+                self.issuers.insert(anchor.der.to_vec());
             }
         }
     }
@@ -275,6 +278,7 @@ impl Compiler {
             ocsp: std::mem::take(&mut self.online.ocsp),
             fetch: self.global.fetching.settings(),
             lists: std::mem::take(&mut self.online.lists).into_iter().collect(),
+            list_issuers: std::mem::take(&mut self.online.issuers).into_iter().collect(),
             has_questions: self.online.has_questions,
         })
     }
