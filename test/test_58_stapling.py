@@ -361,3 +361,28 @@ class TestLife:
         fake = {"LD_PRELOAD": str(library), "FAKETIME": f"+{hours}h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         httpd.environment |= fake
         httpd.start()
+
+
+class TestSsl:
+    """mod_ssl's directives for times. What else they do is in test_62_differential_ocsp.py."""
+
+    @staticmethod
+    def start(httpd, site, *lines):
+        issued = site.issue()
+        cert, key = issued.write(httpd.root, "a.test").split()
+        files = [f"SSLCertificateFile {cert}", f"SSLCertificateKeyFile {key}"]
+        host = ["SSLEngine on", *files, "SSLUseStapling on", *lines]
+        httpd.start(httpd.vhost("a.test", *host, cert=False), records=["ssl"])
+
+    def test_01_error_cache_timeout(self, httpd, site, responder):
+        httpd.log.expect("no OCSP response: .*the next attempt is in 1 seconds")
+        responder.stop()
+        self.start(httpd, site, "SSLStaplingErrorCacheTimeout 1")
+        wait_for(lambda: "no OCSP response" in httpd.log.text(), "the message")
+        responder.start()
+        site.wait(timeout=5)
+
+    def test_02_standard_cache_timeout(self, httpd, site, responder):
+        self.start(httpd, site, "SSLStaplingStandardCacheTimeout 1")
+        wait_for(lambda: responder.count("good") >= 3, "further requests")
+        assert site.is_stapled()

@@ -230,21 +230,19 @@ impl Service {
         let settings = &certificate.settings;
         let nonce = settings.nonce.then(ocsp::new_nonce).transpose().map_err(failed)?;
         let request = ocsp::request(&certificate.id, nonce.as_ref().map(|nonce| nonce.as_slice()));
-        let get = ocsp::get_url(url, &request).filter(|_| nonce.is_none());
-        let mut answered = get.map(|url| self.query(&url, None, settings));
-        // Responders need not know GET.
-        if !answered
-            .as_ref()
-            .is_some_and(|outcome| outcome.as_ref().is_ok_and(|der| ocsp::is_successful(der)) || is_silence(outcome))
-        {
-            answered = Some(self.query(url, Some(&request), settings));
-        }
-        let response = answered
-            .unwrap_or_else(|| Err(failed("it was not asked".to_owned())))
-            .map_err(|error| FetchError {
-                why: format!("{url}: {}", error.why),
-                ..error
-            })?;
+        // After a failure, what a cache on the way has is not wanted.
+        let by_get = ocsp::get_url(url, &request).filter(|_| nonce.is_none() && failures % 2 == 0);
+        let answered = match by_get.map(|url| self.query(&url, None, settings)) {
+            Some(Ok(response)) if ocsp::is_successful(&response) => Ok(response),
+            // Who does not answer at all is not asked twice.
+            Some(Err(error)) if error.is_silence => Err(error),
+            // Responders need not know GET.
+            _ => self.query(url, Some(&request), settings),
+        };
+        let response = answered.map_err(|error| FetchError {
+            why: format!("{url}: {}", error.why),
+            ..error
+        })?;
         let answer = self.verify(certificate, &response, nonce.as_ref().map(|nonce| nonce.as_slice()));
         answer.map(|answer| (response, answer)).map_err(failed)
     }
@@ -285,10 +283,6 @@ impl Service {
             self.complain_of_disk(&error);
         }
     }
-}
-
-fn is_silence(outcome: &Result<Vec<u8>, FetchError>) -> bool {
-    outcome.as_ref().is_err_and(|error| error.is_silence)
 }
 
 /// A reason without numbers, which differ each time.
