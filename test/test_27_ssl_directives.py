@@ -81,14 +81,23 @@ WITHOUT_EFFECT = [
     "SSLCompression off",
     "SSLInsecureRenegotiation off",
     "SSLStaplingCache shmcb:stapling(128000)",
-    "SSLStaplingErrorCacheTimeout 600",
     "SSLStaplingFakeTryLater on",
+    "SSLStaplingReturnResponderErrors off",
+    "SSLOpenSSLConfCmd DHParameters /dev/null",
+    "SSLOpenSSLConfCmd Options -ClientRenegotiation",
+    "<Location />\nSSLRenegBufferSize 100000\n</Location>",
+]
+
+# test_62_differential_ocsp.py has what they do.
+OCSP = [
+    "SSLUseStapling on",
+    "SSLStaplingErrorCacheTimeout 600",
     "SSLStaplingForceURL http://ocsp.example/",
     "SSLStaplingResponderTimeout 5",
     "SSLStaplingResponseMaxAge 100",
     "SSLStaplingResponseTimeSkew 300",
-    "SSLStaplingReturnResponderErrors off",
     "SSLStaplingStandardCacheTimeout 3600",
+    "SSLOCSPEnable off",
     "SSLOCSPDefaultResponder http://ocsp.example/",
     "SSLOCSPNoVerify off",
     "SSLOCSPOverrideResponder off",
@@ -98,10 +107,6 @@ WITHOUT_EFFECT = [
     "SSLOCSPResponseMaxAge -1",
     "SSLOCSPResponseTimeSkew 300",
     "SSLOCSPUseRequestNonce on",
-    "SSLOpenSSLConfCmd DHParameters /dev/null",
-    "SSLOpenSSLConfCmd Options -ClientRenegotiation",
-    "SSLUseStapling on",
-    "<Location />\nSSLRenegBufferSize 100000\n</Location>",
 ]
 
 REFUSED = [
@@ -110,8 +115,10 @@ REFUSED = [
     ("SSLCryptoDevice pkcs11", "take the key from a file"),
     ("SSLSRPVerifierFile /x", "use client certificates"),
     ("SSLSRPUnknownUserSeed x", "use client certificates"),
-    ("SSLOCSPEnable on", "use revocation lists"),
-    ("SSLOCSPEnable leaf", "use revocation lists"),
+    ("SSLOCSPEnable maybe", "takes off, leaf or chain"),
+    ("SSLOCSPEnable leaf nonsense", "knows the flags"),
+    ("SSLOCSPDefaultResponder ldap://ocsp.example/", "takes a URL that begins with http://"),
+    ("SSLOCSPResponderTimeout soon", "takes a number of seconds"),
     ("SSLLog logs/ssl", "use ErrorLog"),
     ("SSLLogLevel warn", "use ErrorLog"),
     ("SSLEngine optional", "give plain HTTP a port of its own"),
@@ -176,7 +183,7 @@ class TestClasses:
 
     def test_04_everything_is_fine(self, ssl_server, httpd):
         lines = ["SSLProtocol -all +TLSv1.2 +TLSv1.3", "SSLCipherSuite HIGH:!aNULL", "SSLHonorCipherOrder off"]
-        lines += ["SSLSessionTickets off", "SSLOptions +StdEnvVars", "SSLStrictSNIVHostCheck off", "SSLOCSPEnable off"]
+        lines += ["SSLSessionTickets off", "SSLOptions +StdEnvVars", "SSLStrictSNIVHostCheck off", *OCSP]
         ssl_server.configure(*lines, ssl_server.vhost("a.test"))
         code, output = httpd.configtest("DUMP_SSL_COMPAT")
         assert code == 0 and "do not do here what they do with mod_ssl:\n  none\n" in output
@@ -186,6 +193,7 @@ class TestClasses:
 
     def test_05_dump_compat(self, ssl_server, httpd):
         lines = ["SSLProtocol all -SSLv3", "SSLRandomSeed startup builtin", "SSLCompression on"]
+        lines += ["SSLStaplingCache shmcb:stapling(128000)"]
         inner = ["<Location />", "SSLVerifyClient require", "SSLCipherSuite AES128", "SSLOptions +OptRenegotiate"]
         inner += ["</Location>", f"SSLCACertificateFile {httpd.ca_file}", "SSLSessionCacheTimeout 10000000"]
         host = ssl_server.vhost("a.test", "SSLUseStapling on", "SSLOpenSSLConfCmd Groups X448:X25519", *inner)
@@ -197,7 +205,7 @@ class TestClasses:
         for directive, what in {
             "SSLProtocol": "TLSv1, TLSv1.1 are not spoken",
             "SSLRandomSeed": "has no effect: the system's random numbers",
-            "SSLUseStapling": "load mod_md, and say MDStapling on",
+            "SSLStaplingCache": "has no effect: OCSP responses are in the memory of all processes",
             "SSLOpenSSLConfCmd": "X448 is not spoken here",
             "SSLVerifyClient": "in a section: the handshake of the whole virtual host asks",
             "SSLCipherSuite": "in a section renegotiates nothing",
