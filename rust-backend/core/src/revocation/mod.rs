@@ -3,7 +3,7 @@
 //!
 //! A process of its own, `tls-keyd --revocation`, talks to the other machines. It has no private keys. It publishes what it has
 //! verified in a [table](shared_table) in memory, which all processes of httpd can read. Child processes tell it by
-//! [questions](questions) what else they need.
+//! [questions] what else they need.
 //!
 //! May use: base, crypto, key_process, x509.
 
