@@ -14,7 +14,7 @@ from harness.certs import MUST_STAPLE, key_pem, ocsp_responder
 from harness.http_proxy import Proxy
 from harness.httpd import wait_for
 from harness.keyd import companion
-from harness.ocsp_responder import Responder
+from harness.ocsp_responder import MISBEHAVING, Responder
 
 VERSIONS = pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 MPMS = pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
@@ -120,41 +120,14 @@ class TestStapling:
 
     def test_06_misbehaving_responders(self, httpd, site, responder):
         """Nothing is stapled that clients would refuse; the log says why."""
-        wrong = {
-            "stall": "no answer within 1 seconds",
-            "stall-in-body": "no answer within 1 seconds",
-            "drip": "no answer within 1 seconds",
-            "close": "closed",
-            "stranger": "not signed",
-            "no-eku": "not signed",
-            "expired-delegated": "not signed",
-            "foreign-delegated": "not signed",
-            "bad-signature": "not signed",
-            "other-certificate": "another certificate",
-            "stale": "out of date",
-            "future": "not valid yet",
-            "try-later": "tryLater",
-            "internal-error": "internalError",
-            "unauthorized": "unauthorized",
-            "malformed-request": "malformedRequest",
-            "garbage": "not an OCSP response",
-            "empty": "not an OCSP response",
-            "html": "not an OCSP response",
-            "truncated": "not an OCSP response",
-            "huge": "longer than",
-            "error-500": "500",
-            "error-404": "404",
-            "loop": "more than 3 redirections",
-            "to-file": "only http and https",
-        }
-        for behaviour, why in wrong.items():
+        for behaviour, why in MISBEHAVING.items():
             httpd.log.expect(f"{behaviour}.test.pem: no OCSP response: .*{why}.*nothing is stapled")
-        hosts = [site.vhost(f"{behaviour}.test", behaviour=behaviour) for behaviour in wrong]
+        hosts = [site.vhost(f"{behaviour}.test", behaviour=behaviour) for behaviour in MISBEHAVING]
         site.start(*hosts, site.vhost("good.test"))
         site.wait("good.test")
-        wait_for(lambda: all(responder.count(one) for one in wrong), "all to be asked")
-        wait_for(lambda: httpd.log.text().count("nothing is stapled") == len(wrong), "the messages", 40)
-        assert not any(site.is_stapled(f"{behaviour}.test") for behaviour in wrong)
+        wait_for(lambda: all(responder.count(one) for one in MISBEHAVING), "all to be asked")
+        wait_for(lambda: httpd.log.text().count("nothing is stapled") == len(MISBEHAVING), "the messages", 40)
+        assert not any(site.is_stapled(f"{behaviour}.test") for behaviour in MISBEHAVING)
 
     @pytest.mark.parametrize("behaviour", ["delegated", "no-next-update", "redirect", "post-only", "slow"])
     def test_07_odd_but_right(self, site, behaviour):

@@ -13,7 +13,7 @@ from harness.client_certs import ClientCa
 from harness.clients import connect, context, curl, request, s_client
 from harness.httpd import wait_for
 from harness.keyd import companion
-from harness.ocsp_responder import Responder
+from harness.ocsp_responder import MISBEHAVING, Responder
 
 VERSIONS = pytest.mark.parametrize("version", ["1.2", "1.3"])
 MPMS = pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
@@ -115,36 +115,7 @@ class TestClients:
         assert refused.code == 0 and "certificate revoked" in refused.trace, refused.trace
         assert "200" not in httpd.access_log.read_text()
 
-    @pytest.mark.parametrize(
-        "behaviour, why",
-        [
-            ("stall", "no answer within 2 seconds"),
-            ("stall-in-body", "no answer within 2 seconds"),
-            ("drip", "no answer within 2 seconds"),
-            ("close", "closed"),
-            ("stranger", "not signed"),
-            ("no-eku", "not signed"),
-            ("expired-delegated", "not signed"),
-            ("foreign-delegated", "not signed"),
-            ("bad-signature", "not signed"),
-            ("other-certificate", "another certificate"),
-            ("stale", "out of date"),
-            ("future", "not valid yet"),
-            ("try-later", "tryLater"),
-            ("internal-error", "internalError"),
-            ("unauthorized", "unauthorized"),
-            ("malformed-request", "malformedRequest"),
-            ("garbage", "not an OCSP response"),
-            ("empty", "not an OCSP response"),
-            ("html", "not an OCSP response"),
-            ("truncated", "not an OCSP response"),
-            ("huge", "longer than"),
-            ("error-500", "500"),
-            ("error-404", "404"),
-            ("loop", "more than 3 redirections"),
-            ("to-file", "only http and https"),
-        ],
-    )
+    @pytest.mark.parametrize("behaviour, why", MISBEHAVING.items())
     def test_05_responders_that_misbehave(self, httpd, people, behaviour, why):
         """Nobody is let in without an answer, unless that is configured."""
         httpd.log.expect(why + r".*\[TLS1320\]")

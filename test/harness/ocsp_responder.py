@@ -66,6 +66,35 @@ BEHAVIOURS = {
     "error-404": Behaviour(body=b"nothing", status=404),
 }
 
+# What is wrong: in a response, or in how the responder behaves; and what is said of it.
+MISBEHAVING = {
+    "stall": "no answer within",
+    "stall-in-body": "no answer within",
+    "drip": "no answer within",
+    "close": "closed",
+    "stranger": "not signed",
+    "no-eku": "not signed",
+    "expired-delegated": "not signed",
+    "foreign-delegated": "not signed",
+    "bad-signature": "not signed",
+    "other-certificate": "another certificate",
+    "stale": "out of date",
+    "future": "not valid yet",
+    "try-later": "tryLater",
+    "internal-error": "internalError",
+    "unauthorized": "unauthorized",
+    "malformed-request": "malformedRequest",
+    "garbage": "not an OCSP response",
+    "empty": "not an OCSP response",
+    "html": "not an OCSP response",
+    "truncated": "not an OCSP response",
+    "huge": "longer than",
+    "error-500": "500",
+    "error-404": "404",
+    "loop": "more than 3 redirections",
+    "to-file": "only http and https",
+}
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
