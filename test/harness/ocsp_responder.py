@@ -31,8 +31,10 @@ def unsuccessful(status):
     return ocsp.OCSPResponseBuilder.build_unsuccessful(status).public_bytes(DER)
 
 
-def flip_last(der):
-    return der[:-1] + bytes([der[-1] ^ 1])
+def forge(der):
+    """Another signature."""
+    signature = ocsp.load_der_ocsp_response(der).signature
+    return der.replace(signature, signature[:-1] + bytes([signature[-1] ^ 1]))
 
 
 STATUS = ocsp.OCSPResponseStatus
@@ -52,7 +54,7 @@ BEHAVIOURS = {
     "no-next-update": Behaviour(life=None),
     "no-nonce": Behaviour(nonce=False),
     "wrong-nonce": Behaviour(nonce=b"another"),
-    "bad-signature": Behaviour(change=flip_last),
+    "bad-signature": Behaviour(change=forge),
     "truncated": Behaviour(change=lambda der: der[:-40]),
     "try-later": Behaviour(body=unsuccessful(STATUS.TRY_LATER)),
     "internal-error": Behaviour(body=unsuccessful(STATUS.INTERNAL_ERROR)),
