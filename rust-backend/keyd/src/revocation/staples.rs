@@ -231,7 +231,7 @@ impl Service {
         let nonce = settings.nonce.then(ocsp::new_nonce).transpose().map_err(failed)?;
         let request = ocsp::request(&certificate.id, nonce.as_ref().map(|nonce| nonce.as_slice()));
         // After a failure, what a cache on the way has is not wanted.
-        let by_get = ocsp::get_url(url, &request).filter(|_| nonce.is_none() && failures % 2 == 0);
+        let by_get = ocsp::get_url(url, &request).filter(|_| nonce.is_none() && failures.is_multiple_of(2));
         let answered = match by_get.map(|url| self.query(&url, None, settings)) {
             Some(Ok(response)) if ocsp::is_successful(&response) => Ok(response),
             // Who does not answer at all is not asked twice.
