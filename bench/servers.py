@@ -24,8 +24,14 @@ PATIENCE = 900
 UNUSED = ("alias", "authz_host", "dir", "env", "headers", "rewrite", "setenvif", "status")
 TICKS = os.sysconf("SC_CLK_TCK")
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-# This module as it is installed, with the private keys in httpd's processes, and without counting.
-OURS = {"mod_tls": [], "no-keyd": ["TLSKeyProcess off"], "no-counters": ["TLSCounters off"]}
+# This module as it is installed, with the private keys in httpd's processes, without counting, and with the clients'
+# order of cipher suites, which mod_ssl follows.
+OURS = {
+    "mod_tls": [],
+    "no-keyd": ["TLSKeyProcess off"],
+    "no-counters": ["TLSCounters off"],
+    "client-order": ["TLSHonorClientOrder on"],
+}
 KINDS = ("plain", "mod_ssl", *OURS, *(["nginx"] if NGINX else []))
 
 
