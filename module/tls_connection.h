@@ -56,8 +56,10 @@ typedef struct {
     ap_filter_t *output;
     /** Data from the network that is not decrypted yet. */
     apr_bucket_brigade *received;
-    /** Decrypted data that is not read yet. */
+    /** Decrypted data that is not read yet. More may be in the TLS state. */
     apr_bucket_brigade *plaintext;
+    /** How many bytes in the TLS state were read and are still in use. */
+    size_t lent;
     /** The header of a response, which is encrypted together with the body. */
     apr_bucket_brigade *held;
     /** Whether the next data that is written begins a response. */

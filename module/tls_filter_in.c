@@ -4,33 +4,30 @@
 #include "tls_handshake.h"
 #include "tls_transfer.h"
 
-/* Whether there is plaintext. Removes empty buckets, which remain after lines that end with their bucket. */
-static int has_plaintext(tls_connection *tc)
-{
-    while (!APR_BRIGADE_EMPTY(tc->plaintext) && APR_BRIGADE_FIRST(tc->plaintext)->length == 0) {
-        /* In older versions of apr-util (1.6.1) apr_bucket_delete() evaluates its argument more than once. */
-        apr_bucket *empty = APR_BRIGADE_FIRST(tc->plaintext);
-
-        apr_bucket_delete(empty);
-    }
-    return !APR_BRIGADE_EMPTY(tc->plaintext);
-}
-
 /* Reads until there is plaintext. */
 static apr_status_t fill(tls_connection *tc, apr_read_type_e block)
 {
-    while (!has_plaintext(tc)) {
+    while (!tls_transfer_has_plaintext(tc)) {
         apr_status_t rv;
 
         if (tc->input_end != APR_SUCCESS) {
             return tc->input_end;
         }
         rv = tls_transfer_receive(tc, block);
-        if (rv != APR_SUCCESS && !has_plaintext(tc)) {
+        if (rv != APR_SUCCESS && !tls_transfer_has_plaintext(tc)) {
             return rv;
         }
     }
     return APR_SUCCESS;
+}
+
+/* Reads until there is plaintext in its brigade. */
+static apr_status_t fill_brigade(tls_connection *tc, apr_read_type_e block)
+{
+    apr_status_t rv = fill(tc, block);
+
+    tls_transfer_keep(tc);
+    return rv;
 }
 
 /* Moves the buckets before `end` to `bb`. */
@@ -47,8 +44,13 @@ static void give(apr_bucket_brigade *from, apr_bucket *end, apr_bucket_brigade *
 static apr_status_t read_bytes(tls_connection *tc, apr_bucket_brigade *bb, apr_off_t readbytes)
 {
     apr_bucket *end;
-    apr_status_t rv = apr_brigade_partition(tc->plaintext, readbytes, &end);
+    apr_status_t rv;
 
+    if (APR_BRIGADE_EMPTY(tc->plaintext)) {
+        tls_transfer_lend(tc, bb, readbytes);
+        return APR_SUCCESS;
+    }
+    rv = apr_brigade_partition(tc->plaintext, readbytes, &end);
     if (rv != APR_SUCCESS && rv != APR_INCOMPLETE) {
         return rv;
     }
@@ -106,7 +108,7 @@ static apr_status_t read_all(tls_connection *tc, apr_bucket_brigade *bb, apr_rea
 {
     apr_status_t rv;
 
-    while ((rv = fill(tc, block)) == APR_SUCCESS) {
+    while ((rv = fill_brigade(tc, block)) == APR_SUCCESS) {
         APR_BRIGADE_CONCAT(bb, tc->plaintext);
     }
     if (APR_STATUS_IS_EOF(rv)) {
@@ -148,12 +150,13 @@ static apr_status_t read_line(tls_connection *tc, apr_bucket_brigade *bb, apr_re
 {
     apr_bucket *end;
     apr_off_t len = 0;
-    apr_status_t rv = fill(tc, block);
+    apr_status_t rv = fill_brigade(tc, block);
 
     while (rv == APR_SUCCESS && !(len = line_length(tc))) {
         rv = tc->input_end != APR_SUCCESS ? tc->input_end : tls_transfer_receive(tc, block);
+        tls_transfer_keep(tc);
     }
-    if (APR_STATUS_IS_EOF(rv) && has_plaintext(tc)) {
+    if (APR_STATUS_IS_EOF(rv) && tls_transfer_has_plaintext(tc)) {
         APR_BRIGADE_CONCAT(bb, tc->plaintext);
         return APR_SUCCESS;
     }
@@ -185,17 +188,16 @@ apr_status_t tls_input_filter(ap_filter_t *f, apr_bucket_brigade *bb, ap_input_m
     case AP_MODE_EXHAUSTIVE:
         return read_all(tc, bb, block);
     case AP_MODE_EATCRLF:
-        rv = fill(tc, APR_NONBLOCK_READ);
+        rv = fill_brigade(tc, APR_NONBLOCK_READ);
         return rv == APR_SUCCESS ? eat_line_ends(tc) : rv;
     case AP_MODE_GETLINE:
         return read_line(tc, bb, block);
     case AP_MODE_READBYTES:
-    case AP_MODE_SPECULATIVE:
         rv = fill(tc, block);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-        return mode == AP_MODE_READBYTES ? read_bytes(tc, bb, readbytes) : peek_bytes(tc, bb, readbytes);
+        return rv == APR_SUCCESS ? read_bytes(tc, bb, readbytes) : rv;
+    case AP_MODE_SPECULATIVE:
+        rv = fill_brigade(tc, block);
+        return rv == APR_SUCCESS ? peek_bytes(tc, bb, readbytes) : rv;
     default:
         return APR_ENOTIMPL;
     }

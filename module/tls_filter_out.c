@@ -34,11 +34,12 @@ typedef struct {
 static apr_status_t encrypt(tls_connection *tc, batch *work)
 {
     tls_status status = TLS_STATUS_OK;
+    apr_status_t rv = APR_SUCCESS;
 
     if (work->count) {
         tc->header_due = 0;
         status = tls_conn_write(tc->backend, work->pieces, work->count);
-        tls_transfer_collect(tc);
+        rv = tls_transfer_collect(tc);
     }
     work->count = 0;
     work->len = 0;
@@ -46,18 +47,7 @@ static apr_status_t encrypt(tls_connection *tc, batch *work)
     if (status == TLS_STATUS_INTERNAL) {
         tls_transfer_fail(tc, status);
     }
-    return status == TLS_STATUS_OK ? APR_SUCCESS : APR_ECONNABORTED;
-}
-
-static apr_status_t pass(tls_connection *tc, ap_filter_t *next)
-{
-    apr_status_t rv = APR_SUCCESS;
-
-    if (!APR_BRIGADE_EMPTY(tc->outgoing)) {
-        rv = ap_pass_brigade(next, tc->outgoing);
-        apr_brigade_cleanup(tc->outgoing);
-    }
-    return rv;
+    return status == TLS_STATUS_OK ? rv : APR_ECONNABORTED;
 }
 
 /* Replaces the beginning of a file bucket by one in memory. APR would map large files, which is expensive for threaded
@@ -97,8 +87,7 @@ static apr_status_t read_file(apr_bucket *b)
 }
 
 /* The data of a bucket. If that blocks, data that is ready is sent first. */
-static apr_status_t read_bucket(tls_connection *tc, ap_filter_t *next, batch *work, apr_bucket *b, const char **data,
-                                apr_size_t *len)
+static apr_status_t read_bucket(tls_connection *tc, batch *work, apr_bucket *b, const char **data, apr_size_t *len)
 {
     apr_status_t rv = apr_bucket_read(b, data, len, APR_NONBLOCK_READ);
 
@@ -108,7 +97,7 @@ static apr_status_t read_bucket(tls_connection *tc, ap_filter_t *next, batch *wo
     rv = encrypt(tc, work);
     if (rv == APR_SUCCESS) {
         APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
-        rv = pass(tc, next);
+        rv = tls_transfer_pass(tc);
     }
     return rv == APR_SUCCESS ? apr_bucket_read(b, data, len, APR_BLOCK_READ) : rv;
 }
@@ -119,11 +108,11 @@ static void move(apr_bucket *b, apr_bucket_brigade *to)
     APR_BRIGADE_INSERT_TAIL(to, b);
 }
 
-static apr_status_t add_data(tls_connection *tc, ap_filter_t *next, batch *work, apr_bucket *b)
+static apr_status_t add_data(tls_connection *tc, batch *work, apr_bucket *b)
 {
     const char *data;
     apr_size_t len;
-    apr_status_t rv = read_bucket(tc, next, work, b, &data, &len);
+    apr_status_t rv = read_bucket(tc, work, b, &data, &len);
 
     if (rv != APR_SUCCESS) {
         return rv;
@@ -139,7 +128,7 @@ static apr_status_t add_data(tls_connection *tc, ap_filter_t *next, batch *work,
         return APR_SUCCESS;
     }
     rv = encrypt(tc, work);
-    return rv == APR_SUCCESS ? pass(tc, next) : rv;
+    return rv == APR_SUCCESS ? tls_transfer_pass(tc) : rv;
 }
 
 /* Whether close_notify follows the response: both share a packet then. */
@@ -149,7 +138,7 @@ static int is_last_response(const tls_connection *tc, const apr_bucket *b)
            && !strcmp(ap_get_protocol(tc->c), AP_PROTOCOL_HTTP1);
 }
 
-static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *work, apr_bucket *b)
+static apr_status_t add_metadata(tls_connection *tc, batch *work, apr_bucket *b)
 {
     int flush = APR_BUCKET_IS_FLUSH(b);
     apr_status_t rv = encrypt(tc, work);
@@ -163,14 +152,14 @@ static apr_status_t add_metadata(tls_connection *tc, ap_filter_t *next, batch *w
         if (status != TLS_STATUS_OK) {
             tls_transfer_fail(tc, status);
         }
-        tls_transfer_collect(tc);
+        rv = tls_transfer_collect(tc);
         if (AP_BUCKET_IS_EOC(b)) {
             /* No flush follows the end of the connection. */
             APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
         }
     }
     move(b, tc->outgoing);
-    return flush ? pass(tc, next) : APR_SUCCESS;
+    return flush && rv == APR_SUCCESS ? tls_transfer_pass(tc) : rv;
 }
 
 /* The header and the body of a response come in two calls. The header is held back so that both share a record, until the end
@@ -192,7 +181,7 @@ static apr_status_t hold(tls_connection *tc, batch *work)
     return APR_SUCCESS;
 }
 
-static apr_status_t write_data(tls_connection *tc, ap_filter_t *next, apr_bucket_brigade *bb, batch *work)
+static apr_status_t write_data(tls_connection *tc, apr_bucket_brigade *bb, batch *work)
 {
     apr_status_t rv = APR_SUCCESS;
 
@@ -200,7 +189,7 @@ static apr_status_t write_data(tls_connection *tc, ap_filter_t *next, apr_bucket
         apr_bucket *b = APR_BRIGADE_FIRST(bb);
 
         if (APR_BUCKET_IS_METADATA(b)) {
-            rv = add_metadata(tc, next, work, b);
+            rv = add_metadata(tc, work, b);
             continue;
         }
         if (APR_BUCKET_IS_FILE(b) && b->length > 0) {
@@ -212,13 +201,13 @@ static apr_status_t write_data(tls_connection *tc, ap_filter_t *next, apr_bucket
             }
             b = APR_BRIGADE_FIRST(bb);
         }
-        rv = add_data(tc, next, work, b);
+        rv = add_data(tc, work, b);
     }
     return rv == APR_SUCCESS ? hold(tc, work) : rv;
 }
 
 /* After the end only metadata buckets pass, such as EOR and EOC. */
-static apr_status_t drop_data(tls_connection *tc, ap_filter_t *next, apr_bucket_brigade *bb)
+static apr_status_t drop_data(tls_connection *tc, apr_bucket_brigade *bb)
 {
     int lost = 0;
 
@@ -233,7 +222,7 @@ static apr_status_t drop_data(tls_connection *tc, ap_filter_t *next, apr_bucket_
             apr_bucket_delete(b);
         }
     }
-    apr_status_t rv = pass(tc, next);
+    apr_status_t rv = tls_transfer_pass(tc);
     return lost && rv == APR_SUCCESS ? APR_ECONNABORTED : rv;
 }
 
@@ -265,21 +254,21 @@ apr_status_t tls_output_filter(ap_filter_t *f, apr_bucket_brigade *bb)
         tls_handshake_run(tc, APR_BLOCK_READ);
     }
     if (!tls_connection_is_open(tc)) {
-        return drop_data(tc, f->next, bb);
+        return drop_data(tc, bb);
     }
     work.count = 0;
     work.len = 0;
     work.buckets = tc->encrypting;
     APR_BRIGADE_PREPEND(bb, tc->held);
-    apr_status_t rv = write_data(tc, f->next, bb, &work);
+    apr_status_t rv = write_data(tc, bb, &work);
     apr_brigade_cleanup(work.buckets);
     if (rv == APR_SUCCESS) {
-        return pass(tc, f->next);
+        return tls_transfer_pass(tc);
     }
     /* Data is missing: the peer must not take what it has received for complete. */
     tc->phase = TLS_FAILED;
     tc->c->aborted = 1;
-    drop_data(tc, f->next, bb);
+    drop_data(tc, bb);
     return rv;
 }
 

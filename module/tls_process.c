@@ -85,7 +85,7 @@ static int finish_early_handshake(tls_connection *tc)
     if (!mpm_waits(c) || c->keepalive != AP_CONN_KEEPALIVE || strcmp(ap_get_protocol(c), AP_PROTOCOL_HTTP1)) {
         return DECLINED;
     }
-    while (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(tc->plaintext)) {
+    while (rv == APR_SUCCESS && !tls_transfer_has_plaintext(tc)) {
         rv = tls_transfer_receive(tc, APR_NONBLOCK_READ);
     }
     /* The MPM may wait only after a read has returned EAGAIN. */

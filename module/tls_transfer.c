@@ -3,37 +3,95 @@
 
 #include "tls_accept.h"
 #include "tls_failures.h"
+#include "tls_lent.h"
 #include "tls_state.h"
 
 /* Smaller reads are likely to be requests. */
 #define SMALL_READ 4096
 
-void tls_transfer_collect(tls_connection *tc)
+/* Smaller records are copied into one bucket: fewer pieces need fewer system calls. */
+#define SMALL_RECORD 4096
+
+/* How many records are collected before they are passed on. */
+#define OUTPUT_RECORDS 32
+
+/* Adds a copy of these records to `outgoing`, as one bucket. */
+static void copy_records(tls_connection *tc, const tls_slice *records, size_t count)
 {
-    apr_bucket_alloc_t *alloc = tc->c->bucket_alloc;
-    size_t size;
+    size_t len = 0;
 
-    while ((size = tls_conn_sendable(tc->backend)) > 0) {
-        char *buffer = tls_buffer_alloc(size);
-        size_t used = tls_conn_take(tc->backend, (uint8_t *)buffer, size);
-
-        if (!used) {
-            free(buffer);
-            break;
-        }
-        APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_heap_create(buffer, used, free, alloc));
+    for (size_t i = 0; i < count; i++) {
+        len += records[i].len;
     }
+    char *buffer = tls_buffer_alloc(len), *end = buffer;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(end, records[i].data, records[i].len);
+        end += records[i].len;
+    }
+    APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_heap_create(buffer, len, free, tc->c->bucket_alloc));
+}
+
+/* The number of small records at the beginning. */
+static size_t count_small(const tls_slice *records, size_t count)
+{
+    size_t small = 0;
+
+    while (small < count && records[small].len < SMALL_RECORD) {
+        small++;
+    }
+    return small;
+}
+
+/* Adds records to `outgoing`, the large ones without copying them: they stay until tls_conn_sent(). Returns their number. */
+static size_t collect_records(tls_connection *tc)
+{
+    tls_slice records[OUTPUT_RECORDS];
+    size_t count = tls_conn_output(tc->backend, records, OUTPUT_RECORDS), done = 0;
+
+    while (done < count) {
+        size_t small = count_small(records + done, count - done);
+
+        if (small) {
+            copy_records(tc, records + done, small);
+            done += small;
+        }
+        else {
+            APR_BRIGADE_INSERT_TAIL(tc->outgoing, tls_lent_create(records[done], tc->c->bucket_alloc));
+            done++;
+        }
+    }
+    return count;
+}
+
+apr_status_t tls_transfer_collect(tls_connection *tc)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    while (rv == APR_SUCCESS && collect_records(tc) == OUTPUT_RECORDS) {
+        rv = tls_transfer_pass(tc);
+    }
+    return rv;
+}
+
+apr_status_t tls_transfer_pass(tls_connection *tc)
+{
+    if (APR_BRIGADE_EMPTY(tc->outgoing)) {
+        return APR_SUCCESS;
+    }
+    apr_status_t rv = ap_pass_brigade(tc->output->next, tc->outgoing);
+    apr_brigade_cleanup(tc->outgoing);
+    tls_conn_sent(tc->backend);
+    return rv;
 }
 
 apr_status_t tls_transfer_flush(tls_connection *tc)
 {
-    tls_transfer_collect(tc);
-    if (APR_BRIGADE_EMPTY(tc->outgoing)) {
-        return APR_SUCCESS;
+    apr_status_t rv = tls_transfer_collect(tc);
+
+    if (rv == APR_SUCCESS && !APR_BRIGADE_EMPTY(tc->outgoing)) {
+        APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
+        rv = tls_transfer_pass(tc);
     }
-    APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_flush_create(tc->c->bucket_alloc));
-    apr_status_t rv = ap_pass_brigade(tc->output->next, tc->outgoing);
-    apr_brigade_cleanup(tc->outgoing);
     return rv;
 }
 
@@ -72,18 +130,59 @@ static void keep_plaintext(tls_connection *tc, tls_slice data)
     APR_BRIGADE_INSERT_TAIL(tc->plaintext, apr_bucket_heap_create(copy, data.len, free, tc->c->bucket_alloc));
 }
 
-static tls_status drain(tls_connection *tc, size_t *drained)
+/* Takes back what tls_transfer_lend() has given. */
+static void reclaim(tls_connection *tc)
+{
+    if (tc->lent) {
+        tls_conn_consume(tc->backend, tc->lent);
+        tc->lent = 0;
+    }
+}
+
+/* The decrypted data behind `plaintext` that is in one piece; empty if there is none. */
+static tls_slice unread(tls_connection *tc)
 {
     tls_slice data = { NULL, 0 };
-    tls_status status;
 
-    *drained = 0;
-    while ((status = tls_conn_read(tc->backend, &data)) == TLS_STATUS_OK && data.len) {
+    reclaim(tc);
+    tls_conn_read(tc->backend, &data);
+    return data;
+}
+
+apr_size_t tls_transfer_keep(tls_connection *tc)
+{
+    apr_size_t kept = 0;
+
+    for (tls_slice data = unread(tc); data.len; data = unread(tc)) {
         keep_plaintext(tc, data);
-        status = tls_conn_consume(tc->backend, data.len);
-        *drained += data.len;
+        tls_conn_consume(tc->backend, data.len);
+        kept += data.len;
     }
-    return status;
+    return kept;
+}
+
+int tls_transfer_has_plaintext(tls_connection *tc)
+{
+    while (!APR_BRIGADE_EMPTY(tc->plaintext) && APR_BRIGADE_FIRST(tc->plaintext)->length == 0) {
+        /* In older versions of apr-util (1.6.1) apr_bucket_delete() evaluates its argument more than once. */
+        apr_bucket *empty = APR_BRIGADE_FIRST(tc->plaintext);
+
+        apr_bucket_delete(empty);
+    }
+    return !APR_BRIGADE_EMPTY(tc->plaintext) || unread(tc).len;
+}
+
+void tls_transfer_lend(tls_connection *tc, apr_bucket_brigade *bb, apr_off_t most)
+{
+    tls_slice data = unread(tc);
+
+    if ((apr_off_t)data.len > most) {
+        data.len = (size_t)most;
+    }
+    if (data.len) {
+        APR_BRIGADE_INSERT_TAIL(bb, tls_lent_create(data, tc->c->bucket_alloc));
+        tc->lent = data.len;
+    }
 }
 
 /* Goes on with the handshake. */
@@ -105,7 +204,7 @@ static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_
     while (len) {
         tls_slice data = { (const uint8_t *)bytes, len };
         tls_event event = TLS_EVENT_NONE;
-        size_t taken = 0, drained;
+        size_t taken = 0;
         tls_status status = tls_conn_receive(tc->backend, data, &taken, &event);
 
         if (status == TLS_STATUS_OK && event == TLS_EVENT_HELLO) {
@@ -119,11 +218,9 @@ static tls_status receive_bytes(tls_connection *tc, const char *bytes, apr_size_
         if (status == TLS_STATUS_OK && event != TLS_EVENT_NONE) {
             status = take_event(tc, event);
         }
-        if (status == TLS_STATUS_OK) {
-            status = drain(tc, &drained);
-            if (!taken && !drained) {
-                status = TLS_STATUS_INVALID;
-            }
+        /* What is decrypted last stays where it is. */
+        if (status == TLS_STATUS_OK && taken < len && !tls_transfer_keep(tc) && !taken) {
+            status = TLS_STATUS_INVALID;
         }
         if (status != TLS_STATUS_OK) {
             return status;
@@ -179,11 +276,12 @@ static apr_status_t read_network(tls_connection *tc, apr_read_type_e block)
 /* Pending data is sent before the read blocks. Tickets share a packet with the response if possible. */
 static apr_status_t read_or_wait(tls_connection *tc, apr_read_type_e block)
 {
-    tls_transfer_collect(tc);
-    if (APR_BRIGADE_EMPTY(tc->outgoing)) {
-        return read_network(tc, block);
+    apr_status_t rv = tls_transfer_collect(tc);
+
+    if (rv != APR_SUCCESS || APR_BRIGADE_EMPTY(tc->outgoing)) {
+        return rv == APR_SUCCESS ? read_network(tc, block) : rv;
     }
-    apr_status_t rv = read_network(tc, APR_NONBLOCK_READ);
+    rv = read_network(tc, APR_NONBLOCK_READ);
     if (APR_STATUS_IS_EAGAIN(rv)) {
         rv = tls_transfer_flush(tc);
         if (rv == APR_SUCCESS) {

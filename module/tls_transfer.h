@@ -26,8 +26,23 @@ apr_status_t tls_transfer_receive(tls_connection *tc, apr_read_type_e block);
  */
 apr_status_t tls_transfer_answered(tls_connection *tc, apr_read_type_e block);
 
-/** Moves pending output of the TLS state to the end of `outgoing`. */
-void tls_transfer_collect(tls_connection *tc);
+/** Moves decrypted data to the end of `plaintext`. Returns the number of bytes. */
+apr_size_t tls_transfer_keep(tls_connection *tc);
+
+/** Whether there is decrypted data, in `plaintext` or behind it. */
+int tls_transfer_has_plaintext(tls_connection *tc);
+
+/**
+ * Adds decrypted data, at most `most` bytes, to `bb` where it lies, in a bucket that has to be set aside by whoever keeps it: it is
+ * there until one of these functions is called again. `plaintext` is empty.
+ */
+void tls_transfer_lend(tls_connection *tc, apr_bucket_brigade *bb, apr_off_t most);
+
+/** Adds pending output of the TLS state to the end of `outgoing`. If that is much, a part of it is passed on before. */
+apr_status_t tls_transfer_collect(tls_connection *tc);
+
+/** Passes `outgoing` to the next filter. It may be sent later. */
+apr_status_t tls_transfer_pass(tls_connection *tc);
 
 /** Sends pending output, and waits until it is sent. */
 apr_status_t tls_transfer_flush(tls_connection *tc);

@@ -37,7 +37,7 @@ class Suite:
     @classmethod
     def of(cls, name):
         assert "AES" in name and "GCM" in name, name
-        return cls(32, hashes.SHA384()) if "256" in name else cls(16, hashes.SHA256())
+        return cls(32, hashes.SHA384()) if "SHA384" in name else cls(16, hashes.SHA256())
 
     def expand_label(self, secret, label, length):
         """HKDF-Expand-Label (RFC 8446 section 7.1) without a context."""

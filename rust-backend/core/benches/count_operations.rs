@@ -29,10 +29,9 @@ fn main() {
             let pair = Pair::new(&TLS13, false);
             let (mut server, mut client) = pair.handshake(&mut stopwatch);
             let data = vec![7; RECORD];
-            let mut buffer = vec![0; 2 * RECORD];
             for records in (0..times).map(|_| encrypt(&mut client, &data)) {
                 match operation {
-                    "out" => send(&mut server, &data, &mut buffer),
+                    "out" => send(&mut server, &data),
                     _ => receive(&mut server, &records),
                 };
             }

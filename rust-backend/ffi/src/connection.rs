@@ -166,7 +166,7 @@ pub unsafe extern "C" fn tls_conn_awaited(
 }
 
 /// Makes a connection to the backend `host`, with the settings of the blocks of `chain`, for `protocol`. Its ClientHello is
-/// ready for `tls_conn_take`. `tls_conn_free` frees it. `TLS_STATUS_FAILED`: it cannot be used, except for
+/// ready for `tls_conn_output`. `tls_conn_free` frees it. `TLS_STATUS_FAILED`: it cannot be used, except for
 /// `tls_conn_report`.
 ///
 /// # Safety
@@ -225,7 +225,7 @@ pub unsafe extern "C" fn tls_conn_free(conn: *mut ConnectionHandle) {
 
 /// Processes `data` from the network. `taken` is set to the number of bytes that were processed: fewer than there are only
 /// if plaintext has to be read first. `TLS_STATUS_FAILED`: the connection has failed, `tls_conn_report` has the reason, and
-/// the remaining output of `tls_conn_take` must be sent.
+/// the remaining output of `tls_conn_output` must be sent.
 ///
 /// # Safety
 /// The pointers and the slice are valid.
@@ -341,16 +341,6 @@ pub unsafe extern "C" fn tls_conn_write(conn: *mut ConnectionHandle, pieces: *co
     }
 }
 
-/// The number of bytes to send. It may be an estimate, but is not 0 while there are any.
-///
-/// # Safety
-/// The pointer is valid.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_conn_sendable(conn: *const ConnectionHandle) -> usize {
-    // SAFETY: the caller promises that a pointer that is not null is valid.
-    unsafe { conn.as_ref() }.map_or(0, |conn| conn.connection.sendable())
-}
-
 /// Whether the peer cannot continue before it has received the pending output.
 ///
 /// # Safety
@@ -361,23 +351,44 @@ pub unsafe extern "C" fn tls_conn_is_awaited(conn: *const ConnectionHandle) -> b
     unsafe { conn.as_ref() }.is_some_and(|conn| conn.connection.is_awaited())
 }
 
-/// Moves bytes for the network into `buffer`, up to `capacity`. Returns their number.
+/// Stores the next pieces of the output, at most `capacity` of them, in `pieces`. They stay until `tls_conn_sent`, also if the
+/// connection fails; until then, another call returns those behind them. Returns their number: there is more output only if it is
+/// `capacity`, which may not exceed 32.
 ///
 /// # Safety
-/// The pointers are valid, and `buffer` has `capacity` writable bytes.
+/// The pointers are valid, and `pieces` has room for `capacity` slices.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tls_conn_take(conn: *mut ConnectionHandle, buffer: *mut u8, capacity: usize) -> usize {
-    let mut taken = 0;
-    if !buffer.is_null() {
-        // SAFETY: the caller promises that pointers that are not null are valid, and `capacity` writable bytes.
+pub unsafe extern "C" fn tls_conn_output(conn: *mut ConnectionHandle, pieces: *mut Slice, capacity: usize) -> usize {
+    let mut count = 0;
+    if !pieces.is_null() {
+        // SAFETY: the caller promises that pointers that are not null are valid, and room for `capacity` slices, which is the most
+        // that are visited.
         unsafe {
             on_connection(conn, |conn| {
-                taken = conn.connection.take(std::slice::from_raw_parts_mut(buffer, capacity));
+                conn.connection.output(capacity, &mut |piece| {
+                    pieces.add(count).write(Slice::of(piece));
+                    count += 1;
+                });
                 Some(Status::Ok)
             });
         }
     }
-    taken
+    count
+}
+
+/// Drops the output that `tls_conn_output` has returned.
+///
+/// # Safety
+/// The pointer is valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tls_conn_sent(conn: *mut ConnectionHandle) -> Status {
+    // SAFETY: the caller promises that a pointer that is not null is valid.
+    unsafe {
+        on_connection(conn, |conn| {
+            conn.connection.sent();
+            Some(Status::Ok)
+        })
+    }
 }
 
 /// Ends the output: queues a close_notify, unless the connection has failed.

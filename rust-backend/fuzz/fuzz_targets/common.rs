@@ -56,6 +56,15 @@ fn config() -> Arc<Config> {
     Arc::clone(CONFIG.get_or_init(make))
 }
 
+/// Takes the output, in two parts.
+#[allow(dead_code)]
+fn send(connection: &mut Connection) {
+    for room in [1, usize::MAX] {
+        connection.output(room, &mut |piece| assert!(!piece.is_empty()));
+    }
+    connection.sent();
+}
+
 /// A connection receives bytes from the network, in chunks. The first byte is the size of the chunks.
 #[allow(dead_code)]
 pub fn connection(data: &[u8]) {
@@ -64,7 +73,6 @@ pub fn connection(data: &[u8]) {
     };
     let config = config();
     let mut connection = Connection::new(Arc::clone(&config));
-    let mut buffer = [0; 4096];
     for piece in data.chunks(usize::from(size) + 1) {
         let mut rest = piece;
         while !rest.is_empty() {
@@ -81,11 +89,11 @@ pub fn connection(data: &[u8]) {
             }
             let plaintext = connection.read().len();
             connection.consume(plaintext);
-            while connection.take(&mut buffer) > 0 {}
+            send(&mut connection);
         }
     }
     connection.close();
-    while connection.take(&mut buffer) > 0 {}
+    send(&mut connection);
 }
 
 /// Lists of cipher suites and protocols in mod_ssl's syntax, one per line.

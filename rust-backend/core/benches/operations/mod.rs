@@ -138,17 +138,18 @@ impl Pair {
         let name = "localhost".try_into().expect("it is a name");
         let mut client = ClientConnection::new(Arc::new(self.client.clone()), name).expect("the configuration is good");
         let mut server = stopwatch.measure(|| Connection::new(Arc::clone(&self.config)));
-        let mut buffer = vec![0; 65536];
         while client.is_handshaking() || client.wants_write() || server.info().is_none() {
             let mut sent = Vec::new();
             while client.wants_write() {
                 client.write_tls(&mut sent).expect("memory takes it");
             }
-            let received = stopwatch.measure(|| {
+            let mut answer = Vec::new();
+            stopwatch.measure(|| {
                 self.receive(&mut server, &sent);
-                server.take(&mut buffer)
+                server.output(usize::MAX, &mut |piece| answer.extend_from_slice(piece));
+                server.sent();
             });
-            let mut rest = &buffer[..received];
+            let mut rest = answer.as_slice();
             while !rest.is_empty() {
                 client.read_tls(&mut rest).expect("it is read");
                 client.process_new_packets().expect("it is good");
@@ -166,10 +167,13 @@ impl Pair {
     }
 }
 
-/// Encrypts `data` as the server does, into `buffer`. Returns the number of bytes for the network.
-pub fn send(server: &mut Connection, data: &[u8], buffer: &mut [u8]) -> usize {
+/// Encrypts `data` as the server does. Returns the number of bytes for the network.
+pub fn send(server: &mut Connection, data: &[u8]) -> usize {
     assert!(server.write(&[IoSlice::new(data)]));
-    server.take(buffer)
+    let mut sent = 0;
+    server.output(usize::MAX, &mut |piece| sent += piece.len());
+    server.sent();
+    sent
 }
 
 /// Decrypts the client's `records`. Returns the number of bytes of plaintext.

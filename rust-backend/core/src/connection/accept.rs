@@ -30,7 +30,7 @@ const FALLBACK_SCSV: CipherSuite = CipherSuite::Unknown(0x5600);
 impl Connection {
     pub(super) fn receive_hello(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
         if self.head.is_empty() && plain_http::is_start(data) {
-            self.state = State::Failed;
+            self.retire();
             self.config.counters().count(Counter::PlainHttp);
             return Ok((0, Event::PlainHttp));
         }
@@ -62,8 +62,7 @@ impl Connection {
                         let why = "the client speaks no version newer than TLS 1.1";
                         return Err(self.fail(Code::VersionTooOld, AlertDescription::ProtocolVersion, why));
                     }
-                    // Writing to memory does not fail.
-                    let _ = sent.write_all(&mut self.alert);
+                    self.add_output(&mut sent);
                     let code = match is_tls(&self.head) {
                         true => reason::of_client(&error),
                         false => Code::NotTls,
@@ -82,9 +81,9 @@ impl Connection {
 
     /// Ends the handshake with `alert`, if there is one, unless another alert is already queued.
     fn fail(&mut self, code: Code, alert: impl Into<Option<AlertDescription>>, why: impl fmt::Display) -> Failure {
-        self.state = State::Failed;
-        if let Some(alert) = alert.into().filter(|_| self.alert.is_empty()) {
-            self.alert.extend_from_slice(&plaintext_record(alert));
+        self.retire();
+        if let Some(alert) = alert.into().filter(|_| self.alerts.is_empty()) {
+            self.alerts.push(plaintext_record(alert).into());
         }
         self.config.counters().count(Counter::FailedHandshakes);
         Failure {
@@ -203,8 +202,8 @@ impl Connection {
             };
             return self.fail(code, AlertDescription::HandshakeFailure, why);
         }
-        // Writing to memory does not fail. A ServerHello may be in it, after which alerts are encrypted.
-        let _ = sent.write_all(&mut self.alert);
+        // A ServerHello may be in it, after which alerts are encrypted.
+        self.add_output(sent);
         self.add_alert(alert::for_error(&error));
         self.config.counters().count(Counter::FailedHandshakes);
         self.failure(&error)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Alerts (RFC 8446 section 6) that this module sends because rustls does not.
 
+use rustls::server::AcceptedAlert;
 use rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
 
 use super::Connection;
@@ -27,7 +28,17 @@ impl Connection {
     pub(super) fn sent_alert(&self) -> Option<AlertDescription> {
         match self.protection.is_encrypting() {
             true => self.protection.sent_alert(),
-            false => last_plaintext(&self.alert),
+            false => self.alerts.last().and_then(|records| last_plaintext(records)),
+        }
+    }
+
+    /// Adds what rustls sends when it refuses a client.
+    pub(super) fn add_output(&mut self, refusal: &mut AcceptedAlert) {
+        let mut records = Vec::new();
+        // Writing to memory does not fail.
+        let _ = refusal.write_all(&mut records);
+        if !records.is_empty() {
+            self.alerts.push(records.into());
         }
     }
 
@@ -35,8 +46,8 @@ impl Connection {
     pub(super) fn add_alert(&mut self, alert: Option<AlertDescription>) {
         if let (Some(alert), None) = (alert, self.sent_alert()) {
             let encrypted = self.protection.fatal_alert(alert);
-            self.alert
-                .extend(encrypted.unwrap_or_else(|| plaintext_record(alert).into()));
+            self.alerts
+                .push(encrypted.unwrap_or_else(|| plaintext_record(alert).into()).into());
         }
     }
 }

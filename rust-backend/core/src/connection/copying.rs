@@ -6,7 +6,7 @@
 //! of records, which all start a few bytes into a page. Long copies are therefore split into pieces.
 
 use std::borrow::Cow;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 
 /// The size up to which glibc uses vector instructions on all CPUs.
 const PIECE: usize = 2048;
@@ -39,37 +39,6 @@ impl Read for Source<'_> {
         let read = copy(self.0, buffer);
         self.0 = &self.0[read..];
         Ok(read)
-    }
-}
-
-/// A writer of data for the network into a buffer of fixed size.
-#[derive(Debug)]
-pub(crate) struct Sink<'a> {
-    pub(crate) buffer: &'a mut [u8],
-    pub(crate) used: usize,
-}
-
-impl Write for Sink<'_> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let written = copy(data, &mut self.buffer[self.used..]);
-        self.used += written;
-        Ok(written)
-    }
-
-    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut total = 0;
-        for piece in pieces {
-            let written = self.write(piece)?;
-            total += written;
-            if written < piece.len() {
-                break;
-            }
-        }
-        Ok(total)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 use rustls::AlertDescription;
 
 use super::alert::plaintext_record;
-use super::{Connection, State, UNKNOWN_SENDABLE};
+use super::{Connection, State};
 use crate::base::panic_points;
 use crate::process::counters::Counter;
 
@@ -17,18 +17,19 @@ impl Connection {
         {
             self.closing = true;
             live.send_close_notify();
-            self.sendable += UNKNOWN_SENDABLE;
         }
     }
 
     /// Ends the connection after a failure: the pending output of rustls is sent, then `alert`, unless rustls has sent
     /// one.
     pub(super) fn end(&mut self, alert: Option<AlertDescription>) {
-        let State::Live(mut live) = std::mem::replace(&mut self.state, State::Failed) else {
-            return;
+        self.state = match std::mem::replace(&mut self.state, State::Failed) {
+            State::Live(live) => State::Ending(live),
+            other => {
+                self.state = other;
+                return;
+            }
         };
-        // Writing to memory does not fail.
-        while live.wants_write() && live.write_tls(&mut self.alert).is_ok() {}
         self.add_alert(alert);
     }
 
@@ -36,12 +37,12 @@ impl Connection {
     /// except in a handshake without keys.
     pub fn poison(&mut self) {
         self.config.counters().count(Counter::InternalErrors);
-        let has_keys = matches!(self.state, State::Live(_)) || self.info.is_some();
-        self.state = State::Failed;
-        self.alert.clear();
+        let has_keys = matches!(self.state, State::Live(_) | State::Ending(_)) || self.info.is_some();
+        self.retire();
+        self.alerts.truncate(self.lent.alerts);
         if !has_keys {
-            self.alert
-                .extend_from_slice(&plaintext_record(AlertDescription::InternalError));
+            self.alerts
+                .push(plaintext_record(AlertDescription::InternalError).into());
         }
     }
 }

@@ -183,7 +183,7 @@ impl Connection {
             State::Hello(_) => "before its ClientHello was complete",
             _ => "after the server's answer to its ClientHello",
         };
-        self.state = State::Failed;
+        self.retire();
         self.config.counters().count(Counter::FailedHandshakes);
         Some(match how {
             Interruption::Closed => {

@@ -3,6 +3,9 @@
 
 const HEADER: usize = 5;
 
+/// What is missing of a record that others are likely to follow at once.
+const LARGE: usize = 4096;
+
 /// The position in a stream of records.
 #[derive(Debug, Default)]
 pub(crate) struct Framing {
@@ -36,8 +39,13 @@ impl Framing {
     }
 
     /// The number of bytes that complete the current record, or the header of the next one.
+    ///
+    /// While large records arrive, the header of the next one is wanted too. rustls' buffer is then never empty, and it
+    /// keeps its size: otherwise it would shrink after each record and grow four times for the next, which is a copy of all
+    /// that has arrived and zeroes for what has not.
     pub(crate) fn wanted(&self) -> usize {
         match self.arrived {
+            HEADER if self.left > LARGE => self.left + HEADER,
             HEADER => self.left,
             arrived => HEADER - arrived,
         }
@@ -63,6 +71,10 @@ mod tests {
         // The end of a record, an empty record, and the start of the next.
         framing.advance(&[&[0; 6][..], &[23, 3, 3, 0, 0], &[23, 3]].concat());
         assert_eq!(framing.wanted(), 3);
+        framing.advance(&[3, 0x40, 0]);
+        assert_eq!(framing.wanted(), 0x4000 + 5);
+        framing.advance(&[0; 0x3000]);
+        assert_eq!(framing.wanted(), 0x1000);
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A TLS connection from a client or to a backend, from the first byte to close_notify. It does no I/O.
 //!
-//! [`Connection::receive`] accepts data from the network, [`Connection::take`] returns data for the network. Between
+//! [`Connection::receive`] accepts data from the network, [`Connection::output`] returns data for the network. Between
 //! ClientHello and ServerHello, the caller selects the site for the client.
 //!
 //! May use: backend, base, config, crypto, info, key_process, keys, process, revocation, session, site, trust, x509.
@@ -18,6 +18,7 @@ mod framing;
 mod hello;
 pub mod limit;
 mod outcome;
+mod output;
 pub mod plain_http;
 mod reason;
 mod record_size;
@@ -25,20 +26,20 @@ mod rejected_early_data;
 pub mod report;
 
 use std::fmt;
-use std::io::{self, BufRead, IoSlice, Read, Write};
+use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustls::server::{Accepted, Acceptor};
-use rustls::{AlertDescription, ProtocolVersion, SignatureScheme};
+use rustls::{AlertDescription, SignatureScheme};
 use rustls_pki_types::ServerName;
 
 pub use self::event::Event;
 
 use self::client_status::Awaited;
-use self::copying::{Sink, Source};
+use self::copying::Source;
 use self::counting::Begun;
-use self::outcome::session_id;
+use self::output::Lent;
 use crate::backend::profile::ProxyProfile;
 use crate::base::log_codes::Code;
 use crate::base::panic_points;
@@ -60,6 +61,9 @@ enum State {
     Hello(Box<Acceptor>),
     Accepted(Box<Accepted>),
     Live(Box<rustls::Connection>),
+    /// The connection has failed. What rustls has encrypted before is still sent.
+    Ending(Box<rustls::Connection>),
+    /// The connection has failed. Only alerts are still sent.
     Failed,
 }
 
@@ -103,8 +107,12 @@ pub struct Connection {
     awaited: Option<Awaited>,
     /// Early data that has not been read yet.
     early_data: Vec<u8>,
-    /// Data to be sent before the output of rustls.
-    alert: Vec<u8>,
+    /// Records to be sent behind the output of rustls.
+    alerts: Vec<Box<[u8]>>,
+    /// The output that the caller has and has not sent yet.
+    lent: Lent,
+    /// rustls, if it is used no more. The caller may have pieces of its memory.
+    retired: Option<Box<rustls::Connection>>,
     protection: Protection,
     /// The filter for early data that is not accepted; it is removed when the handshake continues.
     skipper: Option<Box<Skipper>>,
@@ -131,12 +139,8 @@ pub struct Connection {
     begun: Option<Begun>,
     closing: bool,
     peer_closed: bool,
-    sendable: usize,
     record_size: RecordSize,
 }
-
-/// An estimate for alerts and tickets, whose size rustls does not report.
-const UNKNOWN_SENDABLE: usize = 512;
 
 impl Connection {
     /// A connection to the backend `host`, a DNS name or an IP address, with `profile` and the ALPN protocol `protocol`
@@ -155,7 +159,6 @@ impl Connection {
         config.prepare_for_backend(&profile);
         let mut live = profile.connect(name, protocol).map_err(unusable)?;
         live.set_buffer_limit(None);
-        let sendable = live.process_new_packets().map_err(unusable)?.tls_bytes_to_write();
         let backend = Backend {
             profile,
             protocol: protocol.into(),
@@ -163,7 +166,6 @@ impl Connection {
         Ok(Self {
             state: State::Live(Box::new(live.into())),
             backend: Some(backend),
-            sendable,
             ..Self::new(config)
         })
     }
@@ -180,7 +182,9 @@ impl Connection {
             is_stapled: false,
             awaited: None,
             early_data: Vec::new(),
-            alert: Vec::new(),
+            alerts: Vec::new(),
+            lent: Lent::default(),
+            retired: None,
             protection: Protection::default(),
             skipper: None,
             identity: None,
@@ -197,7 +201,6 @@ impl Connection {
             begun: None,
             closing: false,
             peer_closed: false,
-            sendable: 0,
             record_size: RecordSize::default(),
         }
     }
@@ -238,7 +241,9 @@ impl Connection {
                 (data.len(), Event::Hello)
             }
             State::Live(_) => self.receive_records(data)?,
-            State::Failed => return Err(Failure::theirs(Code::OtherError, "the connection has failed before")),
+            State::Ending(_) | State::Failed => {
+                return Err(Failure::theirs(Code::OtherError, "the connection has failed before"));
+            }
         };
         self.framing.advance(&data[..taken]);
         Ok((taken, event))
@@ -323,7 +328,6 @@ impl Connection {
                 return Err(self.failure(&error));
             }
         };
-        self.sendable = state.tls_bytes_to_write();
         self.peer_closed |= state.peer_has_closed();
         if self.established {
             return Ok(Event::None);
@@ -374,7 +378,8 @@ impl Connection {
         panic_points::point("read", self.hello.sni.as_deref());
         match &mut self.state {
             State::Live(_) if !self.early_data.is_empty() => &self.early_data,
-            State::Live(live) => live.reader().into_first_chunk().unwrap_or_default(),
+            // Data before an error was received.
+            State::Live(live) | State::Ending(live) => live.reader().into_first_chunk().unwrap_or_default(),
             _ => &[],
         }
     }
@@ -383,76 +388,9 @@ impl Connection {
     pub fn consume(&mut self, len: usize) {
         if !self.early_data.is_empty() {
             self.early_data.drain(..len);
-        } else if let State::Live(live) = &mut self.state {
+        } else if let State::Live(live) | State::Ending(live) = &mut self.state {
             live.reader().consume(len);
         }
-    }
-
-    /// Encrypts `data`. The pieces share records. True if all data was accepted; false if the connection has ended.
-    pub fn write(&mut self, data: &[IoSlice<'_>]) -> bool {
-        panic_points::point("write", self.hello.sni.as_deref());
-        let State::Live(live) = &mut self.state else {
-            return false;
-        };
-        if self.closing || self.info.is_none() {
-            return false;
-        }
-        let total: usize = data.iter().map(|piece| piece.len()).sum();
-        let data = copying::in_pieces(data);
-        let (is_backend, record_size) = (self.backend.is_some(), &mut self.record_size);
-        let (written, state) = observe(&mut self.protection, || {
-            let written = match is_backend {
-                true => live.writer().write_vectored(&data).unwrap_or(0),
-                false => record_size.write(&mut live.writer(), &data, total),
-            };
-            (written, live.process_new_packets())
-        });
-        self.sendable = match state {
-            Ok(state) => state.tls_bytes_to_write(),
-            Err(_) => UNKNOWN_SENDABLE,
-        };
-        written == total
-    }
-
-    /// Whether the peer needs the pending output before it can continue. This is the Finished of the side that sends
-    /// the last one: the client in TLS 1.3, the server in a full handshake of TLS 1.2. The pending output of a TLS 1.3
-    /// server consists of tickets.
-    pub fn is_awaited(&self) -> bool {
-        match &self.state {
-            State::Live(live) if live.wants_write() => {
-                self.backend.is_some() || live.protocol_version() == Some(ProtocolVersion::TLSv1_2)
-            }
-            _ => false,
-        }
-    }
-
-    /// The number of bytes to be sent. It is an estimate after an error, and never 0 while there is data.
-    pub fn sendable(&self) -> usize {
-        let live = match &self.state {
-            State::Live(live) if live.wants_write() => self.sendable.max(1),
-            _ => 0,
-        };
-        self.alert.len() + live
-    }
-
-    /// Moves pending output into `buffer`, as much as fits. Returns the number of bytes.
-    pub fn take(&mut self, buffer: &mut [u8]) -> usize {
-        let mut sink = Sink { buffer, used: 0 };
-        let from_alert = sink.write(&self.alert).unwrap_or(0);
-        self.alert.drain(..from_alert);
-        if let State::Live(live) = &mut self.state {
-            while live.wants_write() {
-                match live.write_tls(&mut sink) {
-                    Ok(moved) if moved > 0 => {}
-                    _ => break,
-                }
-            }
-            self.sendable = self.sendable.saturating_sub(sink.used);
-            if self.info.is_none() && self.session_id.is_empty() {
-                self.session_id = session_id(live.protocol_version(), &sink.buffer[..sink.used]);
-            }
-        }
-        sink.used
     }
 }
 

@@ -32,7 +32,7 @@ impl Connection {
         };
         match failure {
             Some(failure) => {
-                self.state = State::Failed;
+                self.retire();
                 Err(failure)
             }
             None => Ok(()),
@@ -102,7 +102,7 @@ impl Connection {
 
 /// The session id in a TLS 1.2 ServerHello (RFC 5246 section 7.4.1.3) at the start of `flight`, in upper-case hex.
 /// rustls does not report it. In TLS 1.3 the field is only an echo.
-pub(super) fn session_id(version: Option<ProtocolVersion>, flight: &[u8]) -> Box<str> {
+pub(super) fn session_id_in(version: Option<ProtocolVersion>, flight: &[u8]) -> Box<str> {
     const RECORD_HEADER: usize = 5;
     const HANDSHAKE_HEADER: usize = 4;
     const VERSION_AND_RANDOM: usize = 2 + 32;
