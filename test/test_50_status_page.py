@@ -172,6 +172,17 @@ class TestPage:
         wait_for(lambda: names(chromium)[:1] == ["h0100.many.test"], "the last page")
         assert len(names(chromium)) == 20
 
+    def test_10_labels_of_the_chart(self, chromium, server):
+        """There is room between them."""
+        open_page(chromium, server)
+        boxes = chromium.execute_script(
+            "return [...document.querySelectorAll('svg.columns text')].map(text => {"
+            " const box = text.getBoundingClientRect(); return [text.textContent, box.left, box.right] })"
+        )
+        assert [box[0] for box in boxes][-8:-4] == ["100 ms", "250 ms", "500 ms", "1 s"]
+        gaps = [after[1] - before[2] for before, after in zip(boxes, boxes[1:])]
+        assert min(gaps) > 3, gaps
+
 
 def contrast(one, other):
     """The contrast ratio of two colours (WCAG 2)."""
