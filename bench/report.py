@@ -40,8 +40,14 @@ def spread(values):
     return f"{number(median(values))} ({number(min(values))}–{number(max(values))})" if values else "–"
 
 
+def kinds_of(rows):
+    """The servers that have figures. Those with other builds of the module come last."""
+    measured = {kind: None for one in rows for kind, values in one["figures"].items() if values}
+    return [kind for kind in COLOURS if kind in measured] + [kind for kind in measured if kind not in COLOURS]
+
+
 def table(rows):
-    kinds = [kind for kind in COLOURS if any(one["figures"].get(kind) for one in rows)]
+    kinds = kinds_of(rows)
     lines = [f"| workload | {' | '.join(kinds)} | ratio | target |", "|---" * (len(kinds) + 3) + "|"]
     for one in rows:
         figures = [spread(one["figures"].get(kind, [])) for kind in kinds]
@@ -94,13 +100,19 @@ COLOURS = {
     "mod_ssl": "#d9a441",
     "no-keyd": "#7fb2e8",
     "no-counters": "#b5a3e0",
+    "logged": "#a8a8d8",
+    "monitored": "#7a5fc0",
     "mod_tls": "#3b7dd8",
 }
+# For other builds of the module.
+OTHER_COLOURS = ("#1f4f8f", "#2f8f8f", "#8f2f5f")
 
 
 def svg(title, rows):
     """A bar for each server and workload, relative to mod_ssl's figure, with a mark at each target that is a ratio."""
-    kinds = [kind for kind in COLOURS if any(one["medians"].get(kind) for one in rows)]
+    kinds = kinds_of(rows)
+    others = [kind for kind in kinds if kind not in COLOURS]
+    colours = COLOURS | dict(zip(others, itertools.cycle(OTHER_COLOURS)))
     step = BAR * len(kinds) + 10
     height = 40 + step * len(rows)
     scale = WIDTH / MOST
@@ -111,7 +123,7 @@ def svg(title, rows):
     ]
     for at, kind in enumerate(kinds):
         x = LEFT + 90 * at
-        parts.append(f'<rect x="{x}" y="20" width="10" height="10" fill="{COLOURS[kind]}"/>')
+        parts.append(f'<rect x="{x}" y="20" width="10" height="10" fill="{colours[kind]}"/>')
         parts.append(f'<text x="{x + 14}" y="29">{kind}</text>')
     for at, one in enumerate(rows):
         top = 38 + step * at
@@ -122,7 +134,7 @@ def svg(title, rows):
             part, y = one["medians"][kind] / one["medians"]["mod_ssl"], top + BAR * line
             width = min(part, MOST) * scale
             parts.append(
-                f'<rect x="{LEFT}" y="{y}" width="{width:.0f}" height="{BAR - 2}" fill="{COLOURS[kind]}"/>'
+                f'<rect x="{LEFT}" y="{y}" width="{width:.0f}" height="{BAR - 2}" fill="{colours[kind]}"/>'
                 f'<text x="{LEFT + width + 4:.0f}" y="{y + 9}" font-size="9">{part:.2f}</text>'
             )
         if one["target"] is not None and not one["direct"]:

@@ -119,6 +119,19 @@ def run_hosts(kinds, count, repetitions, make_server, authority):
     ]
 
 
+# Servers that are measured only if they are named.
+SPECIAL = ("logged", "monitored")
+
+
+def build(text):
+    """The argument of --module."""
+    name, found, path = text.partition("=")
+    module = Path(path).resolve()
+    if not (name and found and module.is_file()):
+        raise argparse.ArgumentTypeError(f"expected NAME=PATH of a mod_tls.so that exists, not {text}")
+    return name, module
+
+
 OTHERS = ("hosts", "on-demand", "instructions")
 
 
@@ -129,7 +142,20 @@ def main():
     )
     parser.add_argument("-r", "--repetitions", type=int, default=5)
     parser.add_argument("--hosts", type=int, default=10_000, help="the number of virtual hosts (10000)")
-    parser.add_argument("--servers", default=",".join(KINDS), help="the servers, separated by commas: %(default)s")
+    usual = [kind for kind in KINDS if kind not in SPECIAL]
+    parser.add_argument(
+        "--servers",
+        default=",".join(usual),
+        help=f"the servers, separated by commas, of {', '.join(KINDS)}; default: %(default)s",
+    )
+    parser.add_argument(
+        "--module",
+        type=build,
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a further server, with another build of mod_tls.so (its tls-keyd lies beside it); can be repeated",
+    )
     options = parser.parse_args()
     names = options.workloads or [*WORKLOADS, *OTHERS]
     unknown = set(names) - {*WORKLOADS, *OTHERS}
@@ -138,12 +164,16 @@ def main():
     kinds = options.servers.split(",")
     if not set(kinds) <= set(KINDS):
         parser.error(f"servers: only {', '.join(KINDS)} are available")
+    builds = dict(options.module)
+    if set(builds) & set(KINDS) or len(builds) < len(options.module):
+        parser.error("--module: each needs a name of its own")
+    kinds += builds
     installation, ports, authority = Installation(), Ports(), Authority()
     if "mod_ssl" in kinds and not installation.has_module("ssl"):
         sys.exit("bench: mod_ssl is needed for the comparison: install it")
 
     def make_server(kind):
-        return servers.make(kind, installation, ports, authority)
+        return servers.make(kind, installation, ports, authority, builds.get(kind))
 
     rows = run_workloads(
         kinds, [name for name in names if name in WORKLOADS], options.repetitions, make_server, authority

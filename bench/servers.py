@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import monitoring
 from harness.httpd import Httpd, wait_for
 
 # One child, with the number of threads that earlier measurements have used.
@@ -24,13 +25,15 @@ PATIENCE = 900
 UNUSED = ("alias", "authz_host", "dir", "env", "headers", "rewrite", "setenvif", "status")
 TICKS = os.sysconf("SC_CLK_TCK")
 NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-# This module as it is installed, with the private keys in httpd's processes, without counting, and with the clients'
-# order of cipher suites, which mod_ssl follows.
+# This module as it is installed, with the private keys in httpd's processes, without counting, with the clients' order
+# of cipher suites (mod_ssl's), with an access log that has nothing of it, and with all that tells about a server.
 OURS = {
     "mod_tls": [],
     "no-keyd": ["TLSKeyProcess off"],
     "no-counters": ["TLSCounters off"],
     "client-order": ["TLSHonorClientOrder on"],
+    "logged": [],
+    "monitored": [],
 }
 KINDS = ("plain", "mod_ssl", *OURS, *(["nginx"] if NGINX else []))
 
@@ -106,10 +109,11 @@ class Server:
 
 
 class Apache(Server):
-    """httpd with one of the modules, or without TLS."""
+    """httpd with one of the modules, or without TLS. `build` is another build of this module."""
 
-    def __init__(self, kind, installation, ports, authority):
+    def __init__(self, kind, installation, ports, authority, build=None):
         super().__init__(kind)
+        self._build, self._scraper = build, None
         self._httpd = Httpd(installation, self.root, ports, authority)
         self._httpd.patience = PATIENCE
         self.port, self.docs, self.ca_file = self._httpd.port, self._httpd.docs, self._httpd.ca_file
@@ -121,26 +125,32 @@ class Apache(Server):
     def configure(self, hosts, backend=None, address="*"):
         """`hosts` are names with the arguments of TLSCertificate. `backend` is the URL of the server with the files."""
         proxied = proxy_lines(self.kind, backend, self.ca_file) if backend else []
-        lines = lines_for(self.kind, address, self.port, hosts, proxied)
+        kind = "mod_tls" if self._build else self.kind
+        lines = lines_for(kind, address, self.port, hosts, proxied)
         modules = ["ssl"] if self.kind == "mod_ssl" else []
         modules += ["proxy", "proxy_http"] if backend else []
-        self._httpd.configure(*lines, limits=LIMITS, modules=modules, log_level="notice")
+        self._httpd.configure(*lines, limits=LIMITS, modules=modules, module=self._build, log_level="notice")
         text = self._httpd.conf_file.read_text()
         # Removes what is not compared: logs, .htaccess files, other modules, and this module where it is not measured.
-        unwanted = ["CustomLog", "LogFormat", "DirectoryIndex", *(f"LoadModule {name}_module" for name in UNUSED)]
-        if self.kind not in OURS:
+        unused = [name for name in UNUSED if (kind, name) != ("monitored", "authz_host")]
+        unwanted = ["CustomLog", "LogFormat", "DirectoryIndex", *(f"LoadModule {name}_module" for name in unused)]
+        if kind not in OURS:
             unwanted.append("LoadModule tls_module")
         text = text.replace("AllowOverride All", "AllowOverride None").replace(
             "<Directory ", "<Directory />\nAllowOverride None\n</Directory>\n<Directory ", 1
         )
-        text = "\n".join(line for line in text.splitlines() if not line.startswith(tuple(unwanted)))
-        self._httpd.conf_file.write_text(text + "\n")
+        wanted = [line for line in text.splitlines() if not line.startswith(tuple(unwanted))]
+        self._httpd.conf_file.write_text("\n".join([*wanted, *monitoring.lines(kind, self.root), ""]))
 
     def start(self):
         """Starts the server. Returns the seconds until the first response."""
         began = time.monotonic()
         self._httpd.start()
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        if self.kind == "monitored":
+            self._scraper = monitoring.Scraper(self._httpd.plain_port)
+            self._scraper.scrape()
+        return took
 
     def reload(self):
         """Reloads the server. Returns the seconds until the new generation serves."""
@@ -149,6 +159,9 @@ class Apache(Server):
         return time.monotonic() - began
 
     def stop(self):
+        if self._scraper:
+            self._scraper.stop()
+            self._scraper = None
         self._httpd.stop()
 
 
@@ -225,6 +238,6 @@ http {{
             self._process = None
 
 
-def make(kind, installation, ports, authority):
-    """Makes a server of this kind."""
-    return Nginx(ports, authority) if kind == "nginx" else Apache(kind, installation, ports, authority)
+def make(kind, installation, ports, authority, build=None):
+    """Makes a server of this kind. `build` is another build of this module."""
+    return Nginx(ports, authority) if kind == "nginx" else Apache(kind, installation, ports, authority, build)

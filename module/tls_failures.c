@@ -15,7 +15,8 @@ static apr_file_t *journal;
 /* The process that reports failures which were not logged one by one: httpd's parent process. */
 static pid_t reporter;
 
-static apr_file_t *open_journal(apr_pool_t *pconf, server_rec *s, const char *name, bool is_program)
+/* `origin` is the place of the directive. */
+static apr_file_t *open_journal(apr_pool_t *pconf, server_rec *s, const char *name, bool is_program, const char *origin)
 {
     apr_file_t *file = NULL;
 
@@ -23,14 +24,15 @@ static apr_file_t *open_journal(apr_pool_t *pconf, server_rec *s, const char *na
         piped_log *pl = ap_open_piped_log(pconf, name);
 
         if (!pl) {
-            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "tls: TLSLogFailures: \"%s\" cannot be started", name);
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "tls: %s: TLSLogFailures: \"%s\" cannot be started", origin, name);
         }
         return pl ? ap_piped_log_write_fd(pl) : NULL;
     }
     apr_status_t rv = apr_file_open(&file, name, APR_FOPEN_WRITE | APR_FOPEN_APPEND | APR_FOPEN_CREATE | APR_FOPEN_LARGEFILE,
                                     APR_FPROT_OS_DEFAULT, pconf);
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s, "tls: TLSLogFailures: %s cannot be opened for writing", name);
+        ap_log_error(APLOG_MARK, APLOG_EMERG, rv, s,
+                     "tls: %s: TLSLogFailures: %s cannot be opened for writing: name another file", origin, name);
         return NULL;
     }
     return file;
@@ -126,7 +128,7 @@ static void attach_limits(server_rec *s)
 static int post_config(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *, server_rec *s)
 {
     const tls_config *config = tls_state_config();
-    tls_text text = { NULL, 0 };
+    tls_text text = { NULL, 0 }, origin = { NULL, 0 };
     bool is_program = false;
 
     /* At startup httpd reads its configuration twice. */
@@ -135,8 +137,8 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *, apr_pool_t *, server_rec
     }
     attach_limits(s);
     reporter = getpid();
-    if (tls_config_failure_log(config, &is_program, &text) == TLS_STATUS_OK) {
-        journal = open_journal(pconf, s, tls_text_take(pconf, text), is_program);
+    if (tls_config_failure_log(config, &is_program, &text, &origin) == TLS_STATUS_OK) {
+        journal = open_journal(pconf, s, tls_text_take(pconf, text), is_program, tls_text_take(pconf, origin));
         if (!journal) {
             return HTTP_INTERNAL_SERVER_ERROR;
         }

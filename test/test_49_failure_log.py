@@ -136,6 +136,15 @@ class TestPlaces:
         assert httpd.configtest()[0] == 0
         assert not httpd.root.joinpath("failures").exists()
 
+    def test_06_cannot_be_opened(self, httpd):
+        """The message names the line."""
+        httpd.log.expect(r"TLSLogFailures: /proc/failures cannot be opened for writing: name another file")
+        httpd.log.allow("AH00020|Configuration Failed")
+        httpd.configure(f"TLSEngine {httpd.port}", "TLSLogFailures /proc/failures", httpd.vhost("a.test"))
+        line = httpd.conf_file.read_text().splitlines().index("TLSLogFailures /proc/failures") + 1
+        assert httpd.run().wait(30) != 0
+        assert f"httpd.conf:{line}: TLSLogFailures" in httpd.log.text()
+
 
 def flood(httpd, count, threads=8):
     """Opens connections that send garbage."""

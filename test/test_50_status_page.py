@@ -11,8 +11,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from harness import browser, status
+from harness.certs import ocsp_responder
 from harness.clients import MemoryClient, curl, raw_connection, read_all
 from harness.httpd import wait_for
+from harness.ocsp_responder import Responder
 
 pytestmark = pytest.mark.skipif(not browser.is_installed(), reason="chromium and chromium-driver are not installed")
 PICTURES = Path(__file__).resolve().parent.parent / "docs/pictures"
@@ -25,14 +27,23 @@ def chromium():
 
 
 @pytest.fixture
-def server(httpd):
+def responder(authority):
+    responder = Responder(authority.issuer).start()
+    yield responder
+    responder.stop()
+
+
+@pytest.fixture
+def server(httpd, responder):
     """Three hosts, one of which expires soon, and some visitors and failures."""
     soon = httpd.authority.server("shop.example.org", "*.shop.example.org", days=5).write(httpd.root, "shop")
     late = httpd.authority.server("late.example.org", start=-40, days=39).write(httpd.root, "late")
-    good = httpd.authority.server("www.example.org", days=80).write(httpd.root, "www")
+    issued = httpd.authority.server("www.example.org", days=80, status=[ocsp_responder(responder.url("good"))])
+    good = issued.write(httpd.root, "www")
     httpd.log.allow("expired|expires")
     httpd.start(
         f"TLSEngine {httpd.port}",
+        "TLSStapling on",
         status.LOCATIONS,
         httpd.vhost("www.example.org", cert=good),
         httpd.vhost("shop.example.org", cert=soon),
@@ -45,6 +56,7 @@ def server(httpd):
         sock.sendall(MemoryClient(httpd, "unknown.example.org").hello())
         read_all(sock)
     status.wait_for_report(httpd, lambda report: report["failures"]["last"], "the failure")
+    status.wait_for_report(httpd, lambda report: report["revocation"]["staples"]["good"], "the OCSP response")
     return httpd
 
 
@@ -80,6 +92,8 @@ class TestPage:
         assert "unknown.example.org" in text and "TLS1201" in text and "TLSStrictSNI off" in text
         text = chromium.find_element(By.ID, "what-if").text
         assert "TLSv1.2 1 (25.0 %) – 1 (25.0 %)" in text
+        assert chromium.find_element(By.ID, "sites").text.count("OCSP response: good") == 1
+        assert "1 good, 0 revoked" in chromium.find_element(By.ID, "revocation").text
         assert complaints(chromium) == []
 
     def test_02_sort_by_click_and_filter_by_keyboard(self, chromium, server):
@@ -172,6 +186,17 @@ class TestPage:
         wait_for(lambda: names(chromium)[:1] == ["h0100.many.test"], "the last page")
         assert len(names(chromium)) == 20
 
+    def test_10_labels_of_the_chart(self, chromium, server):
+        """There is room between them."""
+        open_page(chromium, server)
+        boxes = chromium.execute_script(
+            "return [...document.querySelectorAll('svg.columns text')].map(text => {"
+            " const box = text.getBoundingClientRect(); return [text.textContent, box.left, box.right] })"
+        )
+        assert [box[0] for box in boxes][-8:-4] == ["100 ms", "250 ms", "500 ms", "1 s"]
+        gaps = [after[1] - before[2] for before, after in zip(boxes, boxes[1:])]
+        assert min(gaps) > 3, gaps
+
 
 def contrast(one, other):
     """The contrast ratio of two colours (WCAG 2)."""
@@ -194,7 +219,7 @@ def test_pictures(chromium, server):
     PICTURES.mkdir(exist_ok=True)
     open_page(chromium, server)
     # The last part of the page names files of this machine.
-    for scheme, last in [("light", "failures"), ("dark", "sites")]:
+    for scheme, last in [("light", "revocation"), ("dark", "sites")]:
         browser.emulate(chromium, scheme)
         end = chromium.execute_script(f"return document.getElementById('{last}').getBoundingClientRect().bottom")
         clip = {"x": 0, "y": 0, "width": 1280, "height": end + 10, "scale": 0.75}

@@ -40,6 +40,9 @@ class TestWarnings:
         [
             (29.3, 365, "29 days"),
             (29.9, 90, "30 days"),
+            (29.9, 60, "30 days"),
+            (13.7, 45, "14 days"),
+            (0.9, 6, "1 day"),
             (13.7, 365, "14 days"),
             (1.3, 365, "1 day"),
             (0.3, 365, "less than a day"),
@@ -50,9 +53,9 @@ class TestWarnings:
         httpd.start(f"TLSEngine {httpd.port}", expiring(days=days, lifetime=lifetime))
         assert said(httpd) == [("a.test", text)]
 
-    @pytest.mark.parametrize("days,lifetime", [(40, 365), (31, 90), (20, 47), (1.5, 6), (5, 15)])
+    @pytest.mark.parametrize("days,lifetime", [(40, 365), (31, 90), (29, 59), (20, 45), (5, 13), (1.5, 6)])
     def test_02_not_yet(self, httpd, expiring, days, lifetime):
-        """Programs renew a certificate when a third of its lifetime is left. That is no reason for a warning."""
+        """A number of days that is more than half of the lifetime does not count."""
         httpd.start(f"TLSEngine {httpd.port}", expiring(days=days, lifetime=lifetime))
         assert said(httpd) == []
 
@@ -102,6 +105,11 @@ class TestWarnings:
         modules = ["proxy", "proxy_http"]
         lines = ["TLSProxyEngine on", f"TLSProxyMachineCertificate {cert}", "ProxyPass /b https://localhost:1/"]
         httpd.start(f"TLSEngine {httpd.port}", *lines, httpd.vhost("a.test"), modules=modules)
+
+    def test_09_who_has_to_reload_is_told(self, httpd, expiring):
+        httpd.log.expect(r"expires in 20 days \(\S+Z\): renew it and reload \[TLS4001\]")
+        httpd.start(f"TLSEngine {httpd.port}", "TLSWatch off", expiring())
+        assert said(httpd) == [("a.test", "20 days")]
 
 
 class TestCommand:

@@ -215,8 +215,8 @@ pub unsafe extern "C" fn tls_process_attach_limits(process: *const Process, cell
     })
 }
 
-/// Where the lines of `TLSLogFailures` go: `is_program` is whether `text` is a command, not a file. `tls_text_free` frees the
-/// text. `TLS_STATUS_FAILED` if there is no such directive.
+/// Where the lines of `TLSLogFailures` go: `is_program` is whether `text` is a command, not a file. `origin` is the file and line
+/// of the directive. `tls_text_free` frees the texts. `TLS_STATUS_FAILED` if there is no such directive.
 ///
 /// # Safety
 /// The pointers are valid.
@@ -225,10 +225,12 @@ pub unsafe extern "C" fn tls_config_failure_log(
     config: *const ConfigHandle,
     is_program: *mut bool,
     text: *mut OwnedText,
+    origin: *mut OwnedText,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller promises that pointers that are not null are valid.
-        let (config, is_program, text) = unsafe { (config.as_ref()?, is_program.as_mut()?, text.as_mut()?) };
+        let (config, is_program, text, origin) =
+            unsafe { (config.as_ref()?, is_program.as_mut()?, text.as_mut()?, origin.as_mut()?) };
         let Some(set) = &config.0.monitoring().failures else {
             return Some(Status::Failed);
         };
@@ -236,6 +238,7 @@ pub unsafe extern "C" fn tls_config_failure_log(
             FailureLog::File(path) => (false, OwnedText::give(path.display().to_string())),
             FailureLog::Program(command) => (true, OwnedText::give(command.clone())),
         };
+        *origin = OwnedText::give(set.origin.to_string());
         Some(Status::Ok)
     })
 }

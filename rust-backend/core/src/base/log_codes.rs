@@ -175,7 +175,7 @@ codes! {
         "Check the certificate's names and chain. The user may also have cancelled at the warning of a browser";
     AlertExpired = 1403, "alert_certificate_expired",
         "The client says that the server's certificate has expired, or is revoked",
-        "Renew the certificate and reload. If it is valid, the client's clock is wrong";
+        "Renew the certificate; a reload is needed only with `TLSWatch off`. If it is valid, the client's clock is wrong";
     AlertHandshakeFailure = 1404, "alert_handshake_failure",
         "The client finds nothing in common, or considers the server's choice not secure (alerts handshake_failure, insufficient_security)",
         "Compare what the line says of its offer with `httpd -t -D DUMP_TLS`";
@@ -293,10 +293,10 @@ codes! {
 
     Expires = 4001, "certificate_expires",
         "A certificate of the server expires within 30, 14, 7 or 1 days",
-        "Renew it and reload";
+        "Renew it; a reload is needed only with `TLSWatch off`";
     Expired = 4002, "certificate_expired",
         "A certificate of the server has expired",
-        "Renew it and reload";
+        "Renew it; a reload is needed only with `TLSWatch off`";
     ExpiryHook = 4003, "expiry_command_failed",
         "The program of `TLSExpiryCommand` could not be started, or has failed",
         "See the message";

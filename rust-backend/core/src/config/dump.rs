@@ -269,7 +269,7 @@ fn describe_clients(auth: &ClientAuth, now: i64, lines: &mut Lines<'_>) {
         lines.add_detail(&format!("{list}s"), "none");
     }
     let described = auth.policy.lists.iter().flat_map(|lists| lists.describe(now));
-    for (file, entries, next_update) in described {
+    for (file, entries, _, next_update) in described {
         let state = match next_update < now {
             true => "EXPIRED",
             false => "current",

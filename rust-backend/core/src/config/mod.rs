@@ -438,6 +438,9 @@ impl Config {
 
     /// Sets the session cache. A second one is refused.
     pub fn attach_cache(&self, cache: Box<dyn SharedCache>) -> bool {
+        if self.monitoring.is_not_counting {
+            return self.cache.attach(cache);
+        }
         let process = Arc::clone(&self.process);
         self.cache.attach(Box::new(CountedCache { process, cache }))
     }

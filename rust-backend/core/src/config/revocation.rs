@@ -13,6 +13,7 @@ use crate::revocation::orders::{FetchSettings, OcspSettings, Settings, Single, S
 use crate::revocation::process::{Link, Work};
 use crate::revocation::published::{Published, Staple};
 use crate::revocation::questions::{Question, Subject};
+use crate::revocation::summary::Summary;
 use crate::site::Site;
 
 /// How the process is started, and what it is to do besides fetching responses for certificates.
@@ -135,9 +136,23 @@ impl Config {
         let staple = Staple::read(table, &Staple::key_of(&identity.leaf()));
         Some(
             staple
-                .filter(|staple| staple.until > unix_now())
+                .filter(|staple| staple.is_usable(unix_now()))
                 .map(|staple| staple.response),
         )
+    }
+
+    /// What is known about a certificate of `site` for which responses are fetched. The outer `None` means that none are fetched for
+    /// it; the inner one that it was not asked yet.
+    pub(crate) fn staple_of(&self, site: &Site, identity: &Identity) -> Option<Option<Staple>> {
+        let (online, settings) = (self.online.as_ref()?, site.stapling()?);
+        let is_asked = has_responder(identity, &online.ocsp[settings as usize]);
+        is_asked.then(|| Staple::read(&online.link.table, &Staple::key_of(&identity.leaf())))
+    }
+
+    /// What the other process says of its work. The outer `None` means that there is none; the inner one that it has said nothing yet.
+    pub(crate) fn revocation_summary(&self) -> Option<Option<Summary>> {
+        let online = self.online.as_ref()?;
+        Some(Summary::read(&online.link.table, &Summary::key_of_it()))
     }
 }
 

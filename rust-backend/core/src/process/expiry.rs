@@ -2,8 +2,7 @@
 //! Certificates that expire: what was said about them, and what the command of `TLSExpiryCommand` is still to be told.
 //!
 //! It is said once for each certificate when 30, 14, 7 and 1 days are left, and when it has expired, also over reloads. A number of
-//! days counts only if it is at most a third of the certificate's lifetime: programs renew certificates when a third is left, and a
-//! certificate for a week would always expire soon.
+//! days counts only if it is at most half of the certificate's lifetime: a certificate for a week would always expire soon.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -98,7 +97,7 @@ fn reached((not_before, not_after): (i64, i64), now: i64) -> Option<i64> {
     // Many certificates end a second before their last day is over.
     let lifetime = not_after.saturating_sub(not_before).saturating_add(DAY - 1) / DAY;
     let left = not_after.saturating_sub(now);
-    let is_reached = |days: &i64| left <= days * DAY && 3 * days <= lifetime;
+    let is_reached = |days: &i64| left <= days * DAY && 2 * days <= lifetime;
     THRESHOLDS.into_iter().find(is_reached)
 }
 
@@ -217,8 +216,9 @@ mod tests {
         assert_eq!(at(365, 30), Some(30));
         assert_eq!((at(90, 31), at(90, 30), at(90, 14)), (None, Some(30), Some(14)));
         assert_eq!(reached((1, 90 * DAY), 60 * DAY), Some(30));
-        assert_eq!((at(47, 15), at(47, 14), at(47, 7)), (None, Some(14), Some(7)));
-        assert_eq!((at(6, 2), at(6, 1), at(6, 0)), (None, Some(1), Some(0)));
+        assert_eq!((at(60, 30), at(59, 30), at(59, 14)), (Some(30), None, Some(14)));
+        assert_eq!((at(45, 30), at(45, 14), at(45, 7)), (None, Some(14), Some(7)));
+        assert_eq!((at(6, 3), at(6, 1), at(6, 0)), (None, Some(1), Some(0)));
         assert_eq!((at(1, 1), at(1, 0)), (None, Some(0)));
         assert_eq!(reached((i64::MIN, i64::MAX), 0), None);
     }

@@ -4,6 +4,7 @@
 //! May use: base, crypto, key_process, keys, revocation, session.
 
 pub(crate) mod counted_cache;
+pub(crate) mod counted_checks;
 pub mod counters;
 pub mod expiry;
 pub mod failure_limits;

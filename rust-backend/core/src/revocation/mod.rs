@@ -5,8 +5,11 @@
 //! verified in a [table](shared_table) in memory, which all processes of httpd can read. Child processes tell it by
 //! [questions] what else they need.
 //!
+//! [What there is](summary) is for the status page.
+//!
 //! May use: base, crypto, key_process, x509.
 
+pub mod checks;
 pub mod disk;
 pub mod ocsp;
 pub mod orders;
@@ -15,3 +18,4 @@ pub mod published;
 pub mod questions;
 pub mod schedule;
 pub mod shared_table;
+pub mod summary;

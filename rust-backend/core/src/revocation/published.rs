@@ -5,14 +5,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::shared_table::{Key, Reader};
+use super::summary::Summary;
 use crate::crypto::digest;
 
-/// An OCSP response to be stapled.
+/// What a responder says about a certificate that httpd presents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Staple {
-    /// Until when clients accept it, in seconds since 1970.
+    /// What it says; or why there is no answer.
+    pub verdict: Verdict,
+    /// Until when clients accept the response, in seconds since 1970.
     pub until: i64,
-    /// The response in DER.
+    /// The response in DER, if it is one to be stapled.
     #[serde(with = "serde_bytes")]
     pub response: Vec<u8>,
 }
@@ -89,7 +92,32 @@ impl Published for List {
     const KIND: &[u8] = b"list";
 }
 
+impl Published for Summary {
+    const KIND: &[u8] = b"summary";
+}
+
+impl Summary {
+    /// The key of the only one.
+    pub fn key_of_it() -> Key {
+        Self::key(&[])
+    }
+}
+
 impl Staple {
+    /// Nothing to be stapled, for this reason.
+    pub fn missing(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            until: 0,
+            response: Vec::new(),
+        }
+    }
+
+    /// Whether it is to be stapled at `now`, in seconds since 1970.
+    pub fn is_usable(&self, now: i64) -> bool {
+        self.verdict == Verdict::Good && self.until > now
+    }
+
     /// The key of the response for a certificate in DER.
     pub fn key_of(certificate: &[u8]) -> Key {
         Self::key(&[certificate])

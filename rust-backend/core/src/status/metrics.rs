@@ -2,9 +2,12 @@
 //! The report as metrics: OpenMetrics 1.0, or the text format of Prometheus for clients that do not ask for it. Names follow
 //! the conventions of Prometheus. All label values come from the configuration or from fixed lists, never from clients.
 
+mod revocation;
+
 use std::fmt::{Display, Write};
 
 use super::report::{Counts, Durations, Report};
+use super::revocation::{FetchedStaple, State};
 use super::sites::rows;
 use crate::base::log_codes::TABLE;
 use crate::config::Config;
@@ -85,6 +88,14 @@ impl Text {
             self.sample(&format!("{name}_total"), &[(label, value)], count);
         }
     }
+
+    /// A gauge for each value of a label.
+    fn gauges(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) {
+        self.begin(name, Kind::Gauge, help);
+        for (value, count) in values {
+            self.sample(name, &[(label, value)], count);
+        }
+    }
 }
 
 /// The value of a label.
@@ -112,9 +123,10 @@ pub(super) fn render(config: &Config, report: &Report, by_site: bool, is_open: b
     handshakes(&mut text, report);
     failures(&mut text, report);
     state(&mut text, report);
+    revocation::add(&mut text, report);
     certificates(&mut text, report);
     if by_site {
-        sites(&mut text, config);
+        sites(&mut text, config, report.time);
     }
     if is_open {
         text.text.push_str("# EOF\n");
@@ -306,17 +318,6 @@ fn state(text: &mut Text, report: &Report) {
             keys.refused,
         );
     }
-    if !report.revocation_lists.is_empty() {
-        let name = "revocation_list_next_update_timestamp_seconds";
-        text.begin(name, Kind::Gauge, "The nextUpdate time of a revocation list.");
-        // The lists of a file that has several are told apart by their number.
-        let mut last = ("", 0);
-        for list in &report.revocation_lists {
-            last = (&list.file, if list.file == last.0 { last.1 + 1 } else { 0 });
-            let number = last.1.to_string();
-            text.sample(name, &[("file", &list.file), ("number", &number)], list.next_update);
-        }
-    }
 }
 
 fn certificates(text: &mut Text, report: &Report) {
@@ -340,7 +341,7 @@ fn certificates(text: &mut Text, report: &Report) {
 }
 
 /// The metrics of single hosts. Hosts of the same name share their counts, and the first one stands for all of them.
-fn sites(text: &mut Text, config: &Config) {
+fn sites(text: &mut Text, config: &Config, now: i64) {
     let mut rows: Vec<_> = rows(config).collect();
     rows.sort_by(|one, other| one.0.name.cmp(&other.0.name));
     rows.dedup_by(|one, other| one.0.name == other.0.name);
@@ -371,12 +372,31 @@ fn sites(text: &mut Text, config: &Config) {
     text.begin(
         name,
         Kind::Gauge,
-        "The nextUpdate time of the OCSP response that a virtual host has stapled last.",
+        "When the first OCSP response of a virtual host is no longer valid.",
     );
+    let mut usable = Vec::new();
     for (site, _, _, staple) in &rows {
-        if let Some((_, next_update)) = staple {
+        let fetched: Vec<_> = site
+            .identities()
+            .filter_map(|identity| FetchedStaple::new(config, site, &identity, now))
+            .collect();
+        let first = fetched.iter().filter_map(|staple| staple.usable_until).min();
+        if let Some(next_update) = first.or_else(|| {
+            staple
+                .map(|(_, next_update)| next_update)
+                .filter(|_| fetched.is_empty())
+        }) {
             text.sample(name, &[("site", &site.name)], next_update);
         }
+        if !fetched.is_empty() {
+            usable.push((&site.name, fetched.iter().all(|staple| staple.state == State::Good)));
+        }
+    }
+    let name = "site_staple_usable";
+    let help = "Whether all certificates of a virtual host have an OCSP response that is fetched and can be stapled.";
+    text.begin(name, Kind::Gauge, help);
+    for (site, is_usable) in usable {
+        text.sample(name, &[("site", site)], i32::from(is_usable));
     }
 }
 

@@ -3,11 +3,12 @@
 //!
 //! A `Report` is the content of all of them. Nothing in it is secret.
 //!
-//! May use: base, config, crypto, info, key_process, keys, process, settings, site, x509.
+//! May use: base, config, crypto, info, key_process, keys, process, revocation, settings, site, x509.
 
 mod metrics;
 mod page;
 mod report;
+mod revocation;
 mod sites;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::StatusRequest;
+use super::revocation::{ClientChecks, Revocation};
 use super::sites::{Sites, View};
 use crate::base::clock::rfc3339;
 use crate::base::log_codes::TABLE;
@@ -45,6 +46,9 @@ pub(super) struct Report {
     pub(super) sessions: Sessions,
     pub(super) certificate_store: StoreCounts,
     pub(super) revocation_lists: Vec<RevocationList>,
+    /// None if nothing is asked of other machines.
+    pub(super) revocation: Option<Revocation>,
+    pub(super) client_checks: ClientChecks,
     pub(super) sites: Sites,
 }
 
@@ -214,6 +218,8 @@ pub(super) struct StoreCounts {
 pub(super) struct RevocationList {
     pub(super) file: String,
     pub(super) entries: usize,
+    /// In seconds since 1970.
+    pub(super) this_update: i64,
     pub(super) next_update: i64,
     pub(super) expired: bool,
 }
@@ -232,6 +238,9 @@ impl Report {
         let (counters, now) = (config.counters(), request.now);
         let count = |counter| counters.total(counter);
         let of = |family| counts(counters, family);
+        let revocation = Revocation::new(config, now);
+        let lists = revocation.as_ref().map(|said| said.lists.as_slice());
+        let sites = Sites::new(config, view, lists.unwrap_or_default(), now);
         let [key_process, ..] = config.process.processes().map(|pid| (pid > 0).then_some(pid));
         Self {
             version: INTERFACE,
@@ -295,7 +304,9 @@ impl Report {
                 failed: count(Counter::StoreFailures),
             },
             revocation_lists: revocation_lists(config, now),
-            sites: Sites::new(config, view, now),
+            revocation,
+            client_checks: ClientChecks::new(counters),
+            sites,
         }
     }
 
@@ -414,13 +425,14 @@ fn cache(cache: &SessionCache) -> String {
 fn revocation_lists(config: &Config, now: i64) -> Vec<RevocationList> {
     let lists = config.revocation_lists.iter().flat_map(|lists| lists.describe(now));
     let lists: BTreeMap<_, _> = lists
-        .map(|(file, entries, next_update)| ((file, next_update), entries))
+        .map(|(file, entries, this_update, next_update)| ((file, next_update), (this_update, entries)))
         .collect();
     lists
         .into_iter()
-        .map(|((file, next_update), entries)| RevocationList {
+        .map(|((file, next_update), (this_update, entries))| RevocationList {
             file: file.display().to_string(),
             entries,
+            this_update,
             next_update,
             expired: next_update < now,
         })

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::StatusRequest;
+use super::revocation::{FetchedList, FetchedStaple, SiteLists};
 use crate::config::Config;
 use crate::keys::identity::Identity;
 use crate::process::counters::{SiteCounts, SiteKey};
@@ -152,6 +153,8 @@ pub(super) struct SiteReport {
     pub(super) store: Option<String>,
     /// The OCSP response of the last handshake that had one.
     pub(super) staple: Option<StapleReport>,
+    /// The revocation lists for its clients.
+    pub(super) revocation_lists: Option<SiteLists>,
     pub(super) handshakes: SiteCounts,
 }
 
@@ -177,6 +180,8 @@ pub(super) struct CertificateReport {
     pub(super) not_before: i64,
     pub(super) not_after: i64,
     pub(super) days_left: i64,
+    /// The OCSP response that is fetched for it.
+    pub(super) staple: Option<FetchedStaple>,
 }
 
 const DAY: i64 = 24 * 60 * 60;
@@ -219,7 +224,7 @@ pub(super) fn rows(config: &Config) -> impl Iterator<Item = Row<'_>> {
 }
 
 impl Sites {
-    pub(super) fn new(config: &Config, view: &View, now: i64) -> Self {
+    pub(super) fn new(config: &Config, view: &View, fetched: &[FetchedList], now: i64) -> Self {
         let mut total = 0;
         let mut without_certificate = 0;
         let mut first_expiry: Option<i64> = None;
@@ -254,7 +259,7 @@ impl Sites {
             sort: view.order,
             descending: view.descending,
             filter: view.filter.clone(),
-            list: shown.map(|row| SiteReport::new(config, row, now)).collect(),
+            list: shown.map(|row| SiteReport::new(config, row, fetched, now)).collect(),
         }
     }
 }
@@ -279,14 +284,19 @@ fn sort(rows: &mut [Row<'_>], view: &View) {
 }
 
 impl SiteReport {
-    fn new(config: &Config, (site, end, counts, staple): &Row<'_>, now: i64) -> Self {
+    fn new(config: &Config, (site, end, counts, staple): &Row<'_>, fetched: &[FetchedList], now: i64) -> Self {
         let store = site.store().and_then(|number| config.stores.get(number));
         let shown = site.identities().filter(|_| !site.unavailable);
         Self {
             name: site.name.to_string(),
             unavailable: site.unavailable,
             days_left: end.map(|end| days_left(end, now)),
-            certificates: shown.map(|identity| CertificateReport::new(&identity, now)).collect(),
+            certificates: shown
+                .map(|identity| CertificateReport {
+                    staple: FetchedStaple::new(config, site, &identity, now),
+                    ..CertificateReport::new(&identity, now)
+                })
+                .collect(),
             store: store.map(|store| store.source.to_string()),
             handshakes: *counts,
             staple: staple.map(|(this_update, next_update)| StapleReport {
@@ -294,6 +304,7 @@ impl SiteReport {
                 next_update,
                 stale: next_update < now,
             }),
+            revocation_lists: SiteLists::new(site, fetched, now),
         }
     }
 }
@@ -315,6 +326,7 @@ impl CertificateReport {
             not_before,
             not_after,
             days_left: days_left(not_after, now),
+            staple: None,
         }
     }
 }

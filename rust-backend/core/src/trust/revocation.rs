@@ -158,14 +158,14 @@ impl RevocationLists {
         self.current(now).digest
     }
 
-    /// The file, the number of entries and the nextUpdate time (seconds since 1970) of each list.
-    pub fn describe(&self, now: i64) -> Vec<(PathBuf, usize, i64)> {
+    /// The file, the number of entries, and the thisUpdate and nextUpdate times (seconds since 1970) of each list.
+    pub fn describe(&self, now: i64) -> Vec<(PathBuf, usize, i64, i64)> {
         let lists = self.current(now);
         let mut all: Vec<_> = lists
             .by_issuer
             .values()
             .flatten()
-            .map(|crl| (crl.file.clone(), crl.len(), crl.next_update()))
+            .map(|crl| (crl.file.clone(), crl.len(), crl.this_update(), crl.next_update()))
             .collect();
         all.sort();
         all

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::refusal::Reason;
 use super::revocation::{Depth, Subject};
+use crate::revocation::checks::{CheckEvent, CountsChecks};
 use crate::revocation::orders::OcspSettings;
 use crate::revocation::process::Link;
 use crate::revocation::published::{Published, Status, Verdict};
@@ -114,22 +115,32 @@ pub struct OcspStatus {
     digest: [u8; 32],
     /// The way to the process that asks. Without it, nothing is known.
     link: Option<Arc<Link>>,
+    counts: Option<Arc<dyn CountsChecks>>,
 }
 
 impl OcspStatus {
-    /// With these settings.
-    pub fn new(spec: OcspSpec, link: Option<Arc<Link>>) -> Self {
+    /// With these settings. `counts` is told of all checks.
+    pub fn new(spec: OcspSpec, link: Option<Arc<Link>>, counts: Option<Arc<dyn CountsChecks>>) -> Self {
         Self {
             digest: spec.settings.digest(),
             spec,
             link,
+            counts,
         }
     }
 
     /// Asks a question. None if there is nobody to ask.
     pub(super) fn ask(&self, question: &Question) -> Option<io::Result<questions::Asked>> {
         let limit = Duration::from_secs(self.spec.settings.fetch.timeout.into()) + SLACK;
-        Some(self.link.as_ref()?.ask(question, limit))
+        let asked = self.link.as_ref()?.ask(question, limit);
+        self.count(CheckEvent::Asked);
+        Some(asked)
+    }
+
+    fn count(&self, event: CheckEvent) {
+        if let Some(counts) = &self.counts {
+            counts.count(event);
+        }
     }
 
     /// What is known about a certificate. With `asks`, a question can be asked.
@@ -148,6 +159,7 @@ impl OcspStatus {
         };
         let names_responder = Certificate::parse(subject.der).is_ok_and(|parsed| !parsed.ocsp_responders().is_empty());
         if self.spec.settings.responder.is_none() && (!names_responder || self.spec.settings.only_responder) {
+            self.count(CheckEvent::NoResponder);
             return match missing_ok {
                 true => Known::Good,
                 false => unknown(
@@ -162,7 +174,16 @@ impl OcspStatus {
         };
         let key = Status::key_for(&self.digest, subject.der, subject.issuer_der);
         let status = Status::read(&link.table, &key).filter(|status| status.until > now);
-        match status.map(|status| status.verdict) {
+        let verdict = status.map(|status| status.verdict);
+        match &verdict {
+            Some(Verdict::Good) => self.count(CheckEvent::Good),
+            Some(Verdict::Revoked { .. }) => self.count(CheckEvent::Revoked),
+            Some(Verdict::Unknown) => self.count(CheckEvent::Unknown),
+            // It is asked and checked again.
+            None if asks => {}
+            Some(Verdict::Failed(_)) | None => self.count(CheckEvent::NoAnswer),
+        }
+        match verdict {
             Some(Verdict::Good) => Known::Good,
             Some(Verdict::Revoked { .. }) => Known::Bad(
                 Reason::Revoked,

@@ -13,6 +13,7 @@ use mod_tls_core::revocation::orders::FetchSettings;
 use mod_tls_core::revocation::published::List;
 use mod_tls_core::revocation::schedule::{refresh_at, retry_at};
 use mod_tls_core::revocation::shared_table::Key;
+use mod_tls_core::revocation::summary::{ListFacts, ListTimes};
 use mod_tls_core::trust::crl::{self, Crl};
 
 use super::agenda::Task;
@@ -49,9 +50,25 @@ pub(super) struct ListState {
     /// What there is.
     known: Option<Arc<Kept>>,
     failures: u32,
+    /// Why the last attempt has failed.
+    problem: Option<String>,
 }
 
 impl ListState {
+    /// What there is to be said about it.
+    pub(super) fn facts(&self) -> ListFacts {
+        ListFacts {
+            url: self.url.to_string(),
+            is_configured: self.asked.is_none(),
+            current: self.known.as_ref().map(|kept| ListTimes {
+                entries: kept.entries,
+                this_update: kept.this_update,
+                next_update: kept.next_update,
+            }),
+            problem: self.problem.clone(),
+        }
+    }
+
     /// Nobody has to wait any longer.
     fn answer(&mut self) {
         self.is_begun = false;
@@ -66,6 +83,7 @@ struct Kept {
     der: Vec<u8>,
     etag: Option<String>,
     last_modified: Option<String>,
+    entries: u64,
     this_update: i64,
     next_update: i64,
 }
@@ -103,6 +121,7 @@ impl Service {
             is_begun: true,
             known: None,
             failures: 0,
+            problem: None,
         };
         state.lists.insert(key, begun);
         self.agenda.set(Task::List(key), 0, &host_of(url));
@@ -167,7 +186,7 @@ impl Service {
             known = Some(Arc::new(kept));
             // It may be old: there may be a newer one by now.
             if due > now {
-                return self.schedule_list(key, known, 0, now + 1);
+                return self.schedule_list(key, known, None, now + 1);
             }
         }
         match self.get_list(&url, &settings, &issuers, known.as_deref()) {
@@ -193,25 +212,29 @@ impl Service {
                     let text = format!("the revocation list {url} could be fetched again");
                     self.complaints.say(Severity::Notice, text);
                 }
-                self.schedule_list(key, list, 0, due);
+                self.schedule_list(key, list, None, due);
             }
             Err(error) => {
                 let failures = failures.saturating_add(1);
                 let until = known.as_ref().map(|known| known.next_update);
                 let due = retry_at(failures, until, now, None, random());
                 self.complain_of_list(&url, &error.why, until, due);
-                let list = known.as_deref().map_or_else(|| missing(error.why), present);
+                let list = known.as_deref().map_or_else(|| missing(error.why.clone()), present);
                 self.publish_list(key, &list);
-                self.schedule_list(key, known, failures, due);
+                self.schedule_list(key, known, Some((failures, error.why)), due);
             }
         }
     }
 
-    fn schedule_list(&self, key: &Key, known: Option<Arc<Kept>>, failures: u32, due: i64) {
+    /// `failed` is how often it has failed in sequence, and why.
+    fn schedule_list(&self, key: &Key, known: Option<Arc<Kept>>, failed: Option<(u32, String)>, due: i64) {
         let state = &mut *lock(&self.state);
         if let Some(list) = state.lists.get_mut(key) {
             list.known = known;
-            list.failures = failures;
+            (list.failures, list.problem) = match failed {
+                Some((failures, why)) => (failures, Some(why)),
+                None => (0, None),
+            };
             list.answer();
             self.agenda.set(Task::List(*key), due, &host_of(&list.url));
         }
@@ -303,6 +326,7 @@ fn parse(url: &str, fetched: Fetched, issuers: &ListIssuers) -> Result<Kept, Str
         return Err("it is not signed by the CA that it names as issuer".to_owned());
     }
     Ok(Kept {
+        entries: crl.len() as u64,
         this_update: crl.this_update(),
         next_update: crl.next_update(),
         der: crl.der().to_vec(),

@@ -107,6 +107,7 @@ impl Control {
                     } = std::mem::take(&mut self.ordered);
                     if let Some(service) = &self.service {
                         service.replace(settings, &staples, &lists);
+                        service.summarize();
                     }
                 }
                 Order::More(single) => {
@@ -118,6 +119,9 @@ impl Control {
                     let messages = self.service.as_ref().map(|service| service.complaints.take());
                     let messages = messages.unwrap_or_default();
                     self.channel.send(&Report { messages }, &[])?;
+                    if let Some(service) = &self.service {
+                        service.summarize();
+                    }
                 }
             }
         }

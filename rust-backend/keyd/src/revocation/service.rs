@@ -3,10 +3,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use lru::LruCache;
+use mod_tls_core::base::clock::unix_now;
 use mod_tls_core::base::diagnostics::Severity;
 use mod_tls_core::base::lock::lock;
 use mod_tls_core::revocation::disk::Directory;
@@ -15,6 +16,7 @@ use mod_tls_core::revocation::orders::{FetchSettings, OcspSettings, Settings, Si
 use mod_tls_core::revocation::published::Published;
 use mod_tls_core::revocation::questions::{Question, Subject};
 use mod_tls_core::revocation::shared_table::{Key, Writer};
+use mod_tls_core::revocation::summary::Summary;
 use rustix::rand::{GetRandomFlags, getrandom};
 use url::Url;
 
@@ -117,6 +119,8 @@ pub(super) struct Service {
     pub(super) directory: Option<Directory>,
     pub(super) state: Mutex<State>,
     table: Mutex<Writer>,
+    /// When the summary was published last, in seconds since 1970.
+    summarized: AtomicI64,
 }
 
 impl Service {
@@ -137,6 +141,7 @@ impl Service {
             directory,
             state: Mutex::new(state),
             table: Mutex::new(table),
+            summarized: AtomicI64::new(0),
         }
     }
 
@@ -150,6 +155,10 @@ impl Service {
                 Task::List(key) => self.fetch_list(&key),
             }
             self.agenda.done(&host);
+            // Not for each of thousands of responses.
+            if self.summarized.load(Relaxed) != unix_now() {
+                self.summarize();
+            }
         }
     }
 
@@ -249,6 +258,26 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Publishes what there is, for the status page.
+    pub(super) fn summarize(&self) {
+        let now = unix_now();
+        self.summarized.store(now, Relaxed);
+        let mut summary = Summary {
+            pid: std::process::id(),
+            at: now,
+            ..Summary::default()
+        };
+        {
+            let state = lock(&self.state);
+            for staple in state.staples.values() {
+                staple.count(&mut summary.staples, now);
+            }
+            summary.lists = state.lists.values().map(ListState::facts).collect();
+        }
+        summary.lists.sort_by(|one, other| one.url.cmp(&other.url));
+        self.publish(&Summary::key_of_it(), &summary);
     }
 
     /// Publishes a value. If there is no memory, it is missing.

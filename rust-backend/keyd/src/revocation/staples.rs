@@ -9,14 +9,16 @@ use mod_tls_core::base::lock::lock;
 use mod_tls_core::revocation::disk::Fetched;
 use mod_tls_core::revocation::ocsp::{self, Answer, Checks, Status};
 use mod_tls_core::revocation::orders::{OcspSettings, StapleOrder};
-use mod_tls_core::revocation::published::Staple;
+use mod_tls_core::revocation::published::{Staple, Verdict};
 use mod_tls_core::revocation::questions::Subject;
 use mod_tls_core::revocation::schedule::{refresh_at, retry_at};
 use mod_tls_core::revocation::shared_table::Key;
+use mod_tls_core::revocation::summary::StapleCounts;
 
 use super::agenda::Task;
 use super::http::{self, FetchError, Query};
 use super::service::{Certificate, Service, State, host_of, random};
+use super::statuses::verdict;
 
 /// For how many certificates of stores responses are fetched. They are not forgotten before the configuration changes.
 const MAX_ASKED: usize = 4096;
@@ -34,9 +36,24 @@ pub(super) struct StapleState {
     is_loaded: bool,
     /// Whether a child process has asked for it, and not the configuration.
     is_asked: bool,
-    /// Until when there is a response.
+    /// What its responder says; none if there was no answer yet.
+    said: Option<Status>,
+    /// Until when there is a response to be stapled.
     until: Option<i64>,
     failures: u32,
+}
+
+impl StapleState {
+    /// Adds it to what it is at `now`.
+    pub(super) fn count(&self, counts: &mut StapleCounts, now: i64) {
+        *match (self.said, self.until) {
+            (Some(Status::Revoked { .. }), _) => &mut counts.revoked,
+            (Some(Status::Unknown), _) => &mut counts.unknown,
+            (Some(Status::Good), Some(until)) if until > now => &mut counts.good,
+            (Some(Status::Good), _) => &mut counts.stale,
+            (None, _) => &mut counts.none,
+        } += 1;
+    }
 }
 
 impl Service {
@@ -98,6 +115,7 @@ impl Service {
             is_required,
             is_loaded: false,
             is_asked: false,
+            said: None,
             until: None,
             failures: 0,
         };
@@ -133,7 +151,12 @@ impl Service {
                 self.keep(key, &fetched);
                 self.take_staple(key, &mut staple, fetched.body, &answer, fetched.at)
             }
-            Err(error) => self.go_without_staple(&mut staple, &error.why),
+            Err(error) => {
+                if staple.said.is_none() {
+                    self.publish(key, &Staple::missing(Verdict::Failed(error.why.clone())));
+                }
+                self.go_without_staple(&mut staple, &error.why)
+            }
         };
         self.schedule_staple(key, staple, due);
     }
@@ -158,10 +181,19 @@ impl Service {
         staple.failures = 0;
         let due = refresh_at(answer.this_update, answer.next_update, at, settings.refresh, random()).max(now + 1);
         let until = answer.usable_until(settings.max_age);
+        staple.said = Some(answer.status);
         match answer.status {
             Status::Good => {
                 staple.until = Some(until);
-                self.publish(key, &Staple { until, response });
+                let verdict = Verdict::Good;
+                self.publish(
+                    key,
+                    &Staple {
+                        verdict,
+                        until,
+                        response,
+                    },
+                );
                 if self.complaints.is_well(certificate.responder(0)) | self.complaints.is_well(&certificate.name) {
                     let text = format!("{}: there is an OCSP response again", certificate.name);
                     self.complaints.say(Severity::Notice, text);
@@ -169,7 +201,7 @@ impl Service {
             }
             Status::Revoked { .. } | Status::Unknown => {
                 staple.until = None;
-                self.unpublish(key);
+                self.publish(key, &Staple::missing(verdict(answer)));
                 let what = match answer.status {
                     Status::Unknown => "is not known to its OCSP responder",
                     _ => "has been revoked by its CA: replace it",

@@ -138,7 +138,8 @@ impl Service {
     }
 }
 
-fn verdict(answer: &Answer) -> Verdict {
+/// What a responder says.
+pub(super) fn verdict(answer: &Answer) -> Verdict {
     match answer.status {
         Said::Good => Verdict::Good,
         Said::Revoked { at, .. } => Verdict::Revoked { at },

@@ -12,6 +12,7 @@ use crate::base::file_reading;
 use crate::config::CompileMode;
 use crate::config::revocation::Online;
 use crate::key_process::parent::Launch;
+use crate::process::counted_checks::CountedChecks;
 use crate::revocation::orders::OcspSettings;
 use crate::revocation::process::Link;
 use crate::settings::{ClientSettings, KeyPlace};
@@ -89,10 +90,12 @@ impl Compiler {
 
     /// How other machines are asked, if something is asked.
     pub(super) fn asking(&mut self, asks: bool) -> Asking {
+        let process = Arc::clone(&self.builder.process);
         Asking {
             fetch: self.global.fetching.settings(),
             link: asks.then(|| self.revocation_link()).flatten(),
             parsed: Arc::clone(&self.online.parsed),
+            counts: (!self.global.monitoring.is_not_counting).then(|| Arc::new(CountedChecks(process)) as _),
         }
     }
 

@@ -75,6 +75,18 @@ counters! {
     StoreAbsent = "StoreAbsent",
     /// Certificates of a store that cannot be used.
     StoreFailures = "StoreFailures",
+    /// Certificates of clients that are not revoked, by OCSP.
+    ClientsGood = "ClientsGood",
+    /// Those that are revoked.
+    ClientsRevoked = "ClientsRevoked",
+    /// Those that their responder does not know.
+    ClientsUnknown = "ClientsUnknown",
+    /// Those about which there was no answer that can be used, or none in time.
+    ClientsWithoutAnswer = "ClientsWithoutAnswer",
+    /// Those about which nobody could be asked.
+    ClientsWithoutResponder = "ClientsWithoutResponder",
+    /// Those about which a responder was asked, because the answer was not known.
+    ClientsAsked = "ClientsAsked",
 }
 
 /// How many of them mod_status shows.

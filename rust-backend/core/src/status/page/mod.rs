@@ -5,6 +5,7 @@
 mod charts;
 mod failures;
 mod handshakes;
+mod revocation;
 mod server;
 mod sites;
 
@@ -50,6 +51,7 @@ impl Page<'_> {
                             a href="#handshakes" { "Handshakes" } " "
                             a href="#what-if" { "What if" } " "
                             a href="#failures" { "Failures" } " "
+                            a href="#revocation" { "Revocation" } " "
                             a href="#server" { "Server" } " "
                             a href="?format=json" { "JSON" }
                         }
@@ -60,6 +62,7 @@ impl Page<'_> {
                         (handshakes::section(&report.handshakes))
                         (handshakes::what_if(&report.what_if))
                         (failures::section(&report.failures))
+                        (revocation::section(report))
                         (server::section(report))
                     }
                     script nonce=(nonce) { (PreEscaped(SCRIPT)) }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Processes, keys, sessions, revocation lists and backends.
+//! Processes, keys, sessions and backends.
 
 use maud::{Markup, html};
 
-use super::{section as make_section, time, wide};
-use crate::status::report::{Report, RevocationList};
+use super::{section as make_section, time};
+use crate::status::report::Report;
 
 pub(super) fn section(report: &Report) -> Markup {
     let (sessions, store) = (&report.sessions, &report.certificate_store);
@@ -67,7 +67,6 @@ pub(super) fn section(report: &Report) -> Markup {
             table {
                 tbody { @for (name, value) in &facts { tr { th scope="row" { (name) } td { (value) } } } }
             }
-            @if !report.revocation_lists.is_empty() { (lists(&report.revocation_lists)) }
         },
     )
 }
@@ -75,26 +74,4 @@ pub(super) fn section(report: &Report) -> Markup {
 fn duration(seconds: i64) -> String {
     let minutes = seconds / 60;
     format!("{} h {} min", minutes / 60, minutes % 60)
-}
-
-fn lists(lists: &[RevocationList]) -> Markup {
-    html! {
-        h3 { "Revocation lists" }
-        (wide("Revocation lists", &html! {
-            table {
-                thead { tr { @for name in ["File", "Entries", "Next update"] { th scope="col" { (name) } } } }
-                tbody {
-                    @for list in lists {
-                        tr {
-                            th scope="row" { (list.file) }
-                            td.number { (list.entries) }
-                            td class=(if list.expired { "expired" } else { "good" }) {
-                                (time(list.next_update)) @if list.expired { " (expired)" }
-                            }
-                        }
-                    }
-                }
-            }
-        }))
-    }
 }

@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use super::{section as make_section, time, wide};
+use super::{revocation, section as make_section, time, wide};
 use crate::status::sites::{CertificateReport, Order, SiteReport, Sites, StapleReport, View};
 
 /// A URL of the page with another view.
@@ -87,6 +87,7 @@ fn heading(title: &str, order: Order, view: &View) -> Markup {
 /// A row for each certificate of a host.
 fn rows(site: &SiteReport) -> Markup {
     let count = site.certificates.len().max(1);
+    let is_fetched = site.certificates.iter().any(|certificate| certificate.staple.is_some());
     html! {
         @for at in 0..count {
             tr {
@@ -94,7 +95,8 @@ fn rows(site: &SiteReport) -> Markup {
                     th scope="row" rowspan=(count) {
                         (site.name)
                         @if let Some(store) = &site.store { br; span.note { "and others, looked up in " (store) } }
-                        @if let Some(staple) = &site.staple { br; (staple_note(staple)) }
+                        @if let Some(staple) = site.staple.as_ref().filter(|_| !is_fetched) { br; (staple_note(staple)) }
+                        @if let Some(lists) = &site.revocation_lists { br; (revocation::site_lists(lists)) }
                     }
                 }
                 @match site.certificates.get(at) {
@@ -137,6 +139,7 @@ fn cells(certificate: &CertificateReport) -> Markup {
                 details { summary { (more.len()) " more" } (more.join(", ")) }
             }
             br; span.note { (certificate.file) }
+            @if let Some(staple) = &certificate.staple { br; (revocation::staple(staple)) }
         }
         td { (certificate.issuer) }
         td {

@@ -14,6 +14,7 @@ use super::verify_mode::HandshakeMode;
 use super::verify_result::VerifyResult;
 use crate::base::place::Place;
 use crate::crypto::digest;
+use crate::revocation::checks::CountsChecks;
 use crate::revocation::orders::FetchSettings;
 use crate::revocation::process::Link;
 use crate::revocation::questions::{Asked, Question};
@@ -71,6 +72,8 @@ pub struct Asking {
     pub link: Option<Arc<Link>>,
     /// Lists that were parsed.
     pub parsed: Arc<ParsedLists>,
+    /// Who counts the OCSP checks of clients.
+    pub counts: Option<Arc<dyn CountsChecks>>,
 }
 
 impl Asking {
@@ -109,7 +112,7 @@ impl ClientAuth {
     ) -> Self {
         let fetched = (spec.fetch.fetches).then(|| Arc::new(asking.lists(&spec.fetch, Role::Client)));
         let ocsp = spec.ocsp.clone();
-        let ocsp = ocsp.map(|spec| Arc::new(OcspStatus::new(spec, asking.link)));
+        let ocsp = ocsp.map(|spec| Arc::new(OcspStatus::new(spec, asking.link, asking.counts)));
         let policy = Policy {
             role: Role::Client,
             cas,
