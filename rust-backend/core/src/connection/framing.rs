@@ -38,6 +38,11 @@ impl Framing {
         }
     }
 
+    /// Whether the next `len` bytes are within the payload of a record, and do not complete it. Nothing can be done with them alone.
+    pub(crate) fn is_part(&self, len: usize) -> bool {
+        self.arrived == HEADER && len < self.left
+    }
+
     /// The number of bytes that complete the current record, or the header of the next one.
     ///
     /// While large records arrive, the header of the next one is wanted too. rustls' buffer is then never empty, and it
@@ -73,8 +78,11 @@ mod tests {
         assert_eq!(framing.wanted(), 3);
         framing.advance(&[3, 0x40, 0]);
         assert_eq!(framing.wanted(), 0x4000 + 5);
+        assert!(framing.is_part(0x3fff) && !framing.is_part(0x4000));
         framing.advance(&[0; 0x3000]);
         assert_eq!(framing.wanted(), 0x1000);
+        framing.advance(&[0; 0x1000]);
+        assert!(!framing.is_part(1));
     }
 
     proptest! {

@@ -281,6 +281,7 @@ impl Connection {
 
     /// Passes records to rustls. Returns the number of bytes that were accepted.
     fn feed(&mut self, data: &[u8]) -> Result<(usize, Event), Failure> {
+        let is_part = self.established && self.framing.is_part(data.len());
         let mut rest = Source(data);
         let mut event = Event::None;
         while !rest.0.is_empty() {
@@ -294,6 +295,9 @@ impl Connection {
                     self.end(Some(AlertDescription::DecodeError));
                     return Err(self.with_alert(Failure::theirs(Code::TooLarge, error)));
                 }
+            }
+            if is_part {
+                continue;
             }
             match self.process()? {
                 Event::None => {}
