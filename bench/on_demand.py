@@ -82,6 +82,6 @@ def measure(make_server, kinds, repetitions, authority, say):
             say(f"on-demand: {kind}: {figures['memory'][kind][-1]:.1f} MiB more")
         finally:
             server.remove()
-    rows = [report.row(f"on-demand-{work}", title, "µs", figures[work], None, True) for work, title in TITLES.items()]
+    rows = [report.row(f"on-demand-{work}", title, "µs", figures[work]) for work, title in TITLES.items()]
     title = f"{SITES} sites, {VISITED} visited, {KEPT} kept: memory that these take"
-    return [*rows, report.row("on-demand-memory", title, "MiB", figures["memory"], None, True)]
+    return [*rows, report.row("on-demand-memory", title, "MiB", figures["memory"])]

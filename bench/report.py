@@ -16,17 +16,17 @@ def median(values):
     return statistics.median(values) if values else None
 
 
-def row(name, title, unit, figures, target, direct):
-    """A row of the table: the medians of each server, and the ratio to mod_ssl."""
+def row(name, title, unit, figures, direct=True, target=None, limit=None):
+    """A row of the table: the medians of each server, and the ratio to mod_ssl. Wanted are a ratio of at most `target`,
+    and a figure of at most `limit`."""
     medians = {kind: median(values) for kind, values in figures.items()}
     ours, theirs = medians.get("mod_tls"), medians.get("mod_ssl")
     ratio = ours / theirs if ours and theirs else None
-    reached = None
-    if target is not None and ours is not None and (direct or ratio is not None):
-        reached = (ours if direct else ratio) <= target
+    wanted = [(measured, most) for measured, most in ((ratio, target), (ours, limit)) if measured and most is not None]
     return {
         "name": name, "title": title, "unit": unit, "figures": figures, "medians": medians, "ratio": ratio,
-        "target": target, "direct": direct, "reached": reached,
+        "target": target, "limit": limit, "direct": direct,
+        "reached": all(measured <= most for measured, most in wanted) if wanted else None,
     }  # fmt: skip
 
 
@@ -52,10 +52,10 @@ def table(rows):
     for one in rows:
         figures = [spread(one["figures"].get(kind, [])) for kind in kinds]
         ratio = f"{one['ratio']:.2f}" if one["ratio"] else "–"
-        target = "–"
-        if one["target"] is not None:
-            sign = "" if one["reached"] is None else " ✓" if one["reached"] else " ✗"
-            target = f"≤ {one['target']}{sign}"
+        wanted = [f"≤ {one['target']}"] if one["target"] is not None else []
+        wanted += [f"≤ {one['limit']} {one['unit']}"] if one["limit"] is not None else []
+        sign = {None: "", True: " ✓", False: " ✗"}[one["reached"]]
+        target = f"{', '.join(wanted)}{sign}" if wanted else "–"
         lines.append(f"| {one['title']}, {one['unit']} | {' | '.join(figures)} | {ratio} | {target} |")
     return "\n".join(lines)
 
@@ -137,7 +137,7 @@ def svg(title, rows):
                 f'<rect x="{LEFT}" y="{y}" width="{width:.0f}" height="{BAR - 2}" fill="{colours[kind]}"/>'
                 f'<text x="{LEFT + width + 4:.0f}" y="{y + 9}" font-size="9">{part:.2f}</text>'
             )
-        if one["target"] is not None and not one["direct"]:
+        if one["target"] is not None:
             x = LEFT + one["target"] * scale
             parts.append(f'<path d="M{x:.0f} {top - 2}v{step - 6}" stroke="#d33" stroke-width="2"/>')
     return "\n".join([*parts, "</svg>", ""])

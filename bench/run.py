@@ -78,18 +78,23 @@ def run_workloads(kinds, names, repetitions, make_server, authority):
                     say(f"{name}: {number + 1}/{repetitions} {kind} {report.number(figures[kind][-1])} {workload.unit}")
             for kind in able:
                 compared[kind].stop()
-            rows.append(report.row(name, workload.title, workload.unit, figures, workload.target, workload.direct))
+            rows.append(
+                report.row(
+                    name, workload.title, workload.unit, figures, workload.direct, workload.target, workload.limit
+                )
+            )
     finally:
         for server in [*compared.values(), *backends.values()]:
             server.remove()
     return rows
 
 
+# The titles, the units, and the targets by the number of hosts.
 HOST_FIGURES = {
-    "start": ("start to first answer", "s", 0.7),
-    "reload": ("graceful reload", "s", None),
-    "gap": ("longest wait for an answer during a reload", "s", 0.1),
-    "memory": ("memory", "MiB", 55),
+    "start": ("start to first answer", "s", {10_000: 0.7, 100_000: 8}),
+    "reload": ("graceful reload", "s", {}),
+    "gap": ("longest wait for an answer during a reload", "s", {10_000: 0.1}),
+    "memory": ("memory", "MiB", {10_000: 55, 100_000: 600}),
 }
 
 
@@ -110,12 +115,9 @@ def run_hosts(kinds, count, repetitions, make_server, authority):
         finally:
             for server in servers.values():
                 server.remove()
-    # The targets are for 10,000 hosts.
     return [
-        report.row(
-            f"hosts-{name}", f"{count} hosts, {title}", unit, figures[name], target if count == 10_000 else None, True
-        )
-        for name, (title, unit, target) in HOST_FIGURES.items()
+        report.row(f"hosts-{name}", f"{count} hosts, {title}", unit, figures[name], limit=limits.get(count))
+        for name, (title, unit, limits) in HOST_FIGURES.items()
     ]
 
 

@@ -73,7 +73,7 @@ def test_02_another_build(bench, start, installation, tmp_path):
 
 def test_03_figures_of_other_builds(bench):
     report = bench("report")
-    row = report.row("new-ecdsa", "new connection", "µs", {"mod_tls": [3, 5, 4], "changed": [6.0]}, None, False)
+    row = report.row("new-ecdsa", "new connection", "µs", {"mod_tls": [3, 5, 4], "changed": [6.0]}, direct=False)
     assert "| workload | mod_tls | changed |" in report.table([row])
     assert "4 (3–5) | 6 (6–6)" in report.table([row])
 
