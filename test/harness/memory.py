@@ -27,7 +27,7 @@ def expand_label(secret, label, length):
 
 
 def secrets_of(key_log):
-    """The secrets in a key log (RFC 9850) by their names, with the keys that are derived from traffic secrets."""
+    """The secrets in a key log (RFC 9850) by their names, with the keys for AES-GCM that are derived from them."""
     found = {}
     for line in Path(key_log).read_text().splitlines():
         if line.startswith("#"):
@@ -35,7 +35,8 @@ def secrets_of(key_log):
         label, _, secret = line.split()
         found[label] = bytes.fromhex(secret)
         if "TRAFFIC_SECRET" in label:
-            found[f"key of {label}"] = expand_label(found[label], b"key", 32)
+            # SHA-384 comes with AES-256, SHA-256 with AES-128.
+            found[f"key of {label}"] = expand_label(found[label], b"key", 32 if len(found[label]) == 48 else 16)
     return found
 
 
