@@ -21,9 +21,17 @@ PICTURES = Path(__file__).resolve().parent.parent / "docs/pictures"
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def driver():
     with browser.browser() as driver:
         yield driver
+
+
+@pytest.fixture
+def chromium(driver):
+    """The browser without a page. The page of the test before complains when its server has stopped."""
+    driver.get("about:blank")
+    driver.get_log("browser")
+    return driver
 
 
 @pytest.fixture
