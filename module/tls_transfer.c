@@ -145,7 +145,14 @@ static tls_slice unread(tls_connection *tc)
     tls_slice data = { NULL, 0 };
 
     reclaim(tc);
-    tls_conn_read(tc->backend, &data);
+    if (tc->phase != TLS_FAILED) {
+        tls_status status = tls_conn_read(tc->backend, &data);
+
+        if (status != TLS_STATUS_OK) {
+            tls_transfer_fail(tc, status);
+            tc->input_end = APR_ECONNABORTED;
+        }
+    }
     return data;
 }
 
@@ -317,6 +324,8 @@ apr_status_t tls_transfer_receive(tls_connection *tc, apr_read_type_e block)
         return rv;
     }
     if (status != TLS_STATUS_OK) {
+        /* What was received before the failure can still be read. */
+        tls_transfer_keep(tc);
         tls_transfer_fail(tc, status);
         rv = APR_ECONNABORTED;
     }
