@@ -40,36 +40,6 @@ def test_03_the_clients_order_counts(start_both):
     assert client("-tls1_3", "-ciphersuites", suites).cipher == "TLS_AES_128_GCM_SHA256"
 
 
-AES_256, AES_128, CHACHA20 = TLS13_SUITES if len(TLS13_SUITES) == 3 else (*TLS13_SUITES, None)
-
-
-@pytest.mark.parametrize(
-    ("offered", "chosen"),
-    [
-        ([AES_256, CHACHA20, AES_128], AES_128),
-        ([AES_256, CHACHA20], AES_256),
-        ([CHACHA20, AES_256, AES_128], CHACHA20),
-        ([AES_256], AES_256),
-    ],
-)
-def test_03_the_cheapest_suite_by_default(start_both, offered, chosen):
-    if CHACHA20 is None and CHACHA20 in offered:
-        pytest.skip("no ChaCha20 in FIPS mode")
-    client = start_both()
-    assert client("-tls1_3", "-ciphersuites", ":".join(offered)).cipher == chosen
-
-
-@pytest.mark.parametrize("line", ["TLSHonorClientOrder on", "TLSPolicy intermediate"])
-def test_03_the_clients_order_on_demand(start_both, line):
-    client = start_both(line)
-    assert client("-tls1_3", "-ciphersuites", f"{AES_256}:{AES_128}").cipher == AES_256
-    assert client("-tls1_2", "-cipher", ":".join(TLS12_SUITES[:2])).cipher == TLS12_SUITES[0]
-
-
-def test_03_the_cheapest_suite_of_tls12(start_both):
-    assert "AES128-GCM" in start_both()("-tls1_2").cipher
-
-
 @pytest.mark.parametrize(
     "name",
     ["TLS_CHACHA20_POLY1305_SHA256", "TLS13_CHACHA20_POLY1305_SHA256", "TLS_CIPHER_0x1303", "tls_cipher_0X1303"],

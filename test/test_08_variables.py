@@ -55,15 +55,15 @@ class TestEnvironment:
             "HTTPS": "on",
             "SSL_TLS_SNI": "a.test",
             "SSL_PROTOCOL": "TLSv1.3",
-            "SSL_CIPHER": "TLS_AES_128_GCM_SHA256",
+            "SSL_CIPHER": "TLS_AES_256_GCM_SHA384",
         }
 
     @pytest.mark.parametrize("http", ["--http1.1", "--http2"])
     def test_02_std_env_vars(self, env, http):
         found = env("TLSOptions +StdEnvVars")(http)
         for name, value in {
-            "SSL_CIPHER_USEKEYSIZE": "128",
-            "SSL_CIPHER_ALGKEYSIZE": "128",
+            "SSL_CIPHER_USEKEYSIZE": "256",
+            "SSL_CIPHER_ALGKEYSIZE": "256",
             "SSL_CIPHER_EXPORT": "false",
             "SSL_COMPRESS_METHOD": "NULL",
             "SSL_SECURE_RENEG": "false",
@@ -124,7 +124,7 @@ class TestElsewhere:
         curl(httpd, "a.test", "/", "--tlsv1.3")
         log = httpd.root / "vars_log"
         wait_for(lambda: log.exists() and log.read_text(), "the log line")
-        assert log.read_text() == "TLS_AES_128_GCM_SHA256|TLSv1.3|TLS_AES_128_GCM_SHA256|a.test|-\n"
+        assert log.read_text() == "TLS_AES_256_GCM_SHA384|TLSv1.3|TLS_AES_256_GCM_SHA384|a.test|-\n"
 
     def test_02_headers(self, httpd):
         httpd.start(

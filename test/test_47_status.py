@@ -57,7 +57,7 @@ class TestCounters:
         after = status.report(server)["handshakes"]
         assert (after["full"], after["resumed"]) == (3, 1)
         assert after["versions"] == {"TLSv1.3": 1, "TLSv1.2": 3, "other": 0}
-        assert after["cipher_suites"]["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"] == 3
+        assert after["cipher_suites"]["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"] == 3
         assert sum(after["cipher_suites"].values()) == sum(after["groups"].values()) == 4
         assert after["groups"]["none"] == 1 and after["groups"]["other"] == 0
         assert after["signature_schemes"]["ecdsa_secp256r1_sha256"] == 3

@@ -83,7 +83,7 @@ pub const TABLE: &[Directive] = &[
         Context::Host,
         "Preset of TLS versions, cipher suites and key exchange groups",
     )
-    .default_depends("none, which has the effect of `TLSPolicy intermediate` apart from the order of cipher suites"),
+    .default_depends("none, which has the effect of `TLSPolicy intermediate`"),
     Directive::new(
         "TLSGroupsPrefer",
         "group-list",
@@ -214,7 +214,7 @@ pub const TABLE: &[Directive] = &[
         Context::Host,
         "Choose the cipher suite by the client's order of preference",
     )
-    .default_depends("`on` with `TLSCiphersPrefer`, else our order, in which the cheapest suite is first")
+    .default("on")
     .counterpart("SSLHonorCipherOrder")
     .label("Order of suites"),
     Directive::new(

@@ -10,7 +10,6 @@ use crate::config::Config;
 use crate::config::on_demand::CertificateStore;
 use crate::crypto::LIBRARY;
 use crate::crypto::groups;
-use crate::crypto::suite_order::SuiteOrder;
 use crate::crypto::{IS_FIPS_BUILD, is_aes_of_ring};
 use crate::info::connection_info::INTERFACE;
 use crate::keys::identity::Identity;
@@ -184,10 +183,9 @@ impl Site {
         );
         let compression = if spec.compression { "on" } else { "off" };
         lines.add(const { label("TLSCertificateCompression") }, compression);
-        let order = match spec.suite_order {
-            SuiteOrder::Client => "the client's",
-            SuiteOrder::Server => "ours",
-            SuiteOrder::Cheapest => "ours, but the client's if it puts ChaCha20 first",
+        let order = match spec.honor_client_order {
+            true => "the client's",
+            false => "ours",
         };
         lines.add(const { label("TLSHonorClientOrder") }, order);
         lines.add("ALPN", alpn);

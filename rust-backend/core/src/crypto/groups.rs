@@ -8,7 +8,6 @@ use crate::base::diagnostics::{Diagnostics, Severity};
 use crate::base::directive::Directive;
 use crate::base::directive::Located;
 use crate::crypto::protocol::Protocols;
-use crate::crypto::suite_order::SuiteOrder;
 use crate::crypto::{ALL_KX_GROUPS, default_provider};
 
 /// A named group.
@@ -127,8 +126,8 @@ impl GroupSettings {
 
     /// The numbers of the groups in `groups` that take precedence over the client's order. With mod_ssl, the setting
     /// for the order of suites also applies to groups.
-    pub(crate) fn preferred(&self, groups: &[&'static dyn SupportedKxGroup], order: SuiteOrder) -> Vec<u16> {
-        let ordered = self.only.iter().filter(|_| order == SuiteOrder::Server);
+    pub(crate) fn preferred(&self, groups: &[&'static dyn SupportedKxGroup], honor_client_order: bool) -> Vec<u16> {
+        let ordered = self.only.iter().filter(|_| !honor_client_order);
         let wanted = self.prefer.iter().chain(ordered).flat_map(|said| &said.value);
         wanted
             .filter(|wanted| groups.iter().any(|group| is(*group, **wanted)))

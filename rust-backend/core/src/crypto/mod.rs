@@ -31,7 +31,6 @@ pub mod key_kind;
 pub mod protocol;
 pub mod schemes;
 pub mod signature;
-pub mod suite_order;
 
 #[cfg_attr(not(all(feature = "aws-lc", not(feature = "fips"))), path = "suites_of_one.rs")]
 mod suites;

@@ -12,7 +12,6 @@ use crate::base::place::Place;
 use crate::crypto::ciphers::Cipher;
 use crate::crypto::groups::GroupSettings;
 use crate::crypto::protocol::Protocols;
-use crate::crypto::suite_order::SuiteOrder;
 use crate::keys::identity::IdentityFiles;
 use crate::keys::store_source::StoreSource;
 use crate::session::resumption::{DEFAULT_EARLY_DATA, SessionSpec};
@@ -266,17 +265,6 @@ impl HostSettings {
             true => MOD_SSL_LIFETIME,
             false => tickets::DEFAULT_LIFETIME,
         })
-    }
-
-    /// Whose order of cipher suites counts. Where mod_ssl's rules or a list of preferred suites apply, the default is the client's.
-    pub fn suite_order(&self) -> SuiteOrder {
-        let prefers = self.policy.prefer.as_ref().is_some_and(|said| !said.value.is_empty());
-        match self.policy.honor_client_order {
-            Some(true) => SuiteOrder::Client,
-            Some(false) => SuiteOrder::Server,
-            None if self.is_mod_ssls || prefers => SuiteOrder::Client,
-            None => SuiteOrder::Cheapest,
-        }
     }
 
     /// These settings, with those of `base` for settings that are not set. The ServerName is not inherited. `nothing` is

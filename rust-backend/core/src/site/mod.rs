@@ -222,10 +222,6 @@ impl Site {
         {
             Arc::make_mut(&mut config).send_tls13_tickets = wanted;
         }
-        let ignores_order = self.profile().ignores_order_of(hello);
-        if config.ignore_client_order != ignores_order {
-            Arc::make_mut(&mut config).ignore_client_order = ignores_order;
-        }
         Ok((config, verification))
     }
 

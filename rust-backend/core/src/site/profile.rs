@@ -17,7 +17,6 @@ use rustls::{ConfigBuilder, NamedGroup, SignatureScheme, SupportedCipherSuite, W
 
 use crate::crypto::groups;
 use crate::crypto::protocol::Protocols;
-use crate::crypto::suite_order::SuiteOrder;
 use crate::crypto::{self, default_provider};
 use crate::session::resumption::{CacheSlot, CachedSessions, Scope, Sealer, SessionSpec, Tickets};
 use crate::session::tickets::TicketKeys;
@@ -37,8 +36,8 @@ pub struct ProfileSpec {
     pub protocols: Protocols,
     /// The numbers of the cipher suites, most preferred first.
     pub suites: Vec<u16>,
-    /// Whose order of suites takes precedence.
-    pub suite_order: SuiteOrder,
+    /// Whether the client's order of suites takes precedence.
+    pub honor_client_order: bool,
     /// The resumption settings.
     pub sessions: SessionSpec,
     /// The numbers of the key exchange groups, most preferred first.
@@ -63,7 +62,7 @@ impl ProfileSpec {
     pub(crate) fn is_as_secure_as(&self, other: &Self) -> bool {
         self.protocols == other.protocols
             && self.suites == other.suites
-            && self.suite_order == other.suite_order
+            && self.honor_client_order == other.honor_client_order
             && self.groups == other.groups
             && self.preferred_groups == other.preferred_groups
             && self.signatures == other.signatures
@@ -244,14 +243,9 @@ impl Profile {
             .find(usable)
     }
 
-    /// Whether rustls must ignore this client's order of suites.
-    pub(crate) fn ignores_order_of(&self, hello: &ClientHello<'_>) -> bool {
-        !self.spec.suite_order.is_clients(hello.cipher_suites(), &self.suites)
-    }
-
     /// Sets the options that are not part of a builder.
     fn complete(&self, mut config: ServerConfig) -> ServerConfig {
-        config.ignore_client_order = self.spec.suite_order != SuiteOrder::Client;
+        config.ignore_client_order = !self.spec.honor_client_order;
         config.send_tls13_tickets = self.spec.sessions.count;
         config.max_early_data_size = self.spec.sessions.early_data;
         // Answers to early data are also sent before the handshake is complete.
