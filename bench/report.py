@@ -100,6 +100,7 @@ COLOURS = {
     "mod_ssl": "#d9a441",
     "no-keyd": "#7fb2e8",
     "no-counters": "#b5a3e0",
+    "cheapest": "#58c0d8",
     "logged": "#a8a8d8",
     "monitored": "#7a5fc0",
     "mod_tls": "#3b7dd8",

@@ -122,7 +122,7 @@ def run_hosts(kinds, count, repetitions, make_server, authority):
 
 
 # Servers that are measured only if they are named.
-SPECIAL = ("logged", "monitored")
+SPECIAL = ("cheapest", "logged", "monitored")
 
 
 def build(text):
