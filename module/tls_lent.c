@@ -29,14 +29,8 @@ static const apr_bucket_type_t lent = { "TLS",
 
 apr_bucket *tls_lent_create(tls_slice data, apr_bucket_alloc_t *alloc)
 {
-    apr_bucket *b = apr_bucket_alloc(sizeof(*b), alloc);
+    apr_bucket *b = apr_bucket_transient_create((const char *)data.data, data.len, alloc);
 
-    APR_BUCKET_INIT(b);
     b->type = &lent;
-    b->data = (void *)data.data;
-    b->start = 0;
-    b->length = data.len;
-    b->free = apr_bucket_free;
-    b->list = alloc;
     return b;
 }

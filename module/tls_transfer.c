@@ -15,20 +15,20 @@
 /* How many records are collected before they are passed on. */
 #define OUTPUT_RECORDS 32
 
-/* Adds a copy of these records to `outgoing`, as one bucket. */
-static void copy_records(tls_connection *tc, const tls_slice *records, size_t count)
+/* Adds a copy of these pieces to `bb`, as one bucket with exactly the memory they need. */
+static void add_copy(apr_bucket_brigade *bb, const tls_slice *pieces, size_t count)
 {
     size_t len = 0;
 
     for (size_t i = 0; i < count; i++) {
-        len += records[i].len;
+        len += pieces[i].len;
     }
     char *buffer = tls_buffer_alloc(len), *end = buffer;
     for (size_t i = 0; i < count; i++) {
-        memcpy(end, records[i].data, records[i].len);
-        end += records[i].len;
+        memcpy(end, pieces[i].data, pieces[i].len);
+        end += pieces[i].len;
     }
-    APR_BRIGADE_INSERT_TAIL(tc->outgoing, apr_bucket_heap_create(buffer, len, free, tc->c->bucket_alloc));
+    APR_BRIGADE_INSERT_TAIL(bb, apr_bucket_heap_create(buffer, len, free, bb->bucket_alloc));
 }
 
 /* The number of small records at the beginning. */
@@ -52,7 +52,7 @@ static size_t collect_records(tls_connection *tc)
         size_t small = count_small(records + done, count - done);
 
         if (small) {
-            copy_records(tc, records + done, small);
+            add_copy(tc->outgoing, records + done, small);
             done += small;
         }
         else {
@@ -124,10 +124,10 @@ static void keep_plaintext(tls_connection *tc, tls_slice data)
 {
     if (data.len >= SMALL_READ) {
         apr_brigade_write(tc->plaintext, NULL, NULL, (const char *)data.data, data.len);
-        return;
     }
-    char *copy = memcpy(tls_buffer_alloc(data.len), data.data, data.len);
-    APR_BRIGADE_INSERT_TAIL(tc->plaintext, apr_bucket_heap_create(copy, data.len, free, tc->c->bucket_alloc));
+    else {
+        add_copy(tc->plaintext, &data, 1);
+    }
 }
 
 /* Takes back what tls_transfer_lend() has given. */

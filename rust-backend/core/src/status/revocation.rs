@@ -114,18 +114,12 @@ pub(super) struct SiteLists {
 impl Revocation {
     pub(super) fn new(config: &Config, now: i64) -> Option<Self> {
         let summary = config.revocation_summary()?;
-        let lives = summary.as_ref().is_some_and(|said| now - said.at < SILENCE);
-        let (pid, at) = (
-            summary.as_ref().map(|said| said.pid),
-            summary.as_ref().map(|said| said.at),
-        );
-        let said = summary.unwrap_or_default();
-        Some(Self {
-            process: pid.filter(|_| lives),
-            time: at,
+        Some(summary.map_or_else(Self::default, |said| Self {
+            process: (now - said.at < SILENCE).then_some(said.pid),
+            time: Some(said.at),
             staples: said.staples,
             lists: said.lists.into_iter().map(|list| FetchedList::new(list, now)).collect(),
-        })
+        }))
     }
 
     /// The number of certificates by state.

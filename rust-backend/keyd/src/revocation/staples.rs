@@ -185,15 +185,13 @@ impl Service {
         match answer.status {
             Status::Good => {
                 staple.until = Some(until);
-                let verdict = Verdict::Good;
-                self.publish(
-                    key,
-                    &Staple {
-                        verdict,
-                        until,
-                        response,
-                    },
-                );
+                let verdict = verdict(answer);
+                let published = Staple {
+                    verdict,
+                    until,
+                    response,
+                };
+                self.publish(key, &published);
                 if self.complaints.is_well(certificate.responder(0)) | self.complaints.is_well(&certificate.name) {
                     let text = format!("{}: there is an OCSP response again", certificate.name);
                     self.complaints.say(Severity::Notice, text);
